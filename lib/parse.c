@@ -1,0 +1,173 @@
+/* parse: see parse.h. */
+/* SPDX-License-Identifier: MIT */
+#include "lib/parse.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/err.h"
+#include "lib/mem.h"
+
+struct unit {
+	const char *name;
+	int64_t factor;
+};
+
+static const struct unit durations[] = {
+    {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
+static const struct unit sizes[] = {
+    {"KiB", INT64_C(1) << 10}, {"MiB", INT64_C(1) << 20}, {"GiB", INT64_C(1) << 30},
+    {"TiB", INT64_C(1) << 40}, {"kB", 1000},		  {"KB", 1000},
+    {"MB", 1000000},	       {"GB", 1000000000},	  {"TB", INT64_C(1000000000000)},
+    {"B", 1},		       {NULL, 0}};
+
+int parse_i64(const char *s, int64_t min, int64_t max, int64_t *ret, struct err **reterr)
+{
+	const char *digits = s[0] == '-' ? s + 1 : s;
+	char *end;
+	long long v;
+
+	if (!isdigit((unsigned char)digits[0]))
+		return err_set(reterr, ERR_INVALID, "\"%s\" is not a whole number", s);
+	if (digits[0] == '0' && digits[1])
+		return err_set(reterr, ERR_INVALID, "\"%s\": leading zeros are not allowed (octal is not read here)", s);
+	errno = 0;
+	v = strtoll(s, &end, 10);
+	if (*end)
+		return err_set(reterr, ERR_INVALID, "\"%s\" is not a whole number", s);
+	if (errno == ERANGE || v < min || v > max)
+		return err_set(reterr, ERR_INVALID, "%s is not in %lld..%lld", s, (long long)min, (long long)max);
+	*ret = v;
+	return 0;
+}
+
+/* One "12.5unit" of a sum; *s moves behind it. false: no number or no known unit here. */
+static bool one_part(const char **s, const struct unit *units, double *ret, bool bare_ok)
+{
+	const char *p = *s;
+	char *end;
+	double v;
+	size_t len;
+
+	if (!isdigit((unsigned char)*p))
+		return false;
+	v = strtod(p, &end);
+	if (p[0] == '0' && (p[1] == 'x' || p[1] == 'X'))
+		return false;
+	for (len = 0; isalpha((unsigned char)end[len]); len++)
+		;
+	if (len == 0 && bare_ok) {
+		*ret = v;
+		*s = end;
+		return true;
+	}
+	for (; units->name; units++) {
+		if (strlen(units->name) == len && strncmp(units->name, end, len) == 0) {
+			*ret = v * (double)units->factor;
+			*s = end + len;
+			return true;
+		}
+	}
+	return false;
+}
+
+int parse_duration_ms(const char *s, int64_t min_ms, int64_t max_ms, int64_t *ret, struct err **reterr)
+{
+	const char *p = s;
+	double sum = 0, part;
+
+	do {
+		if (!one_part(&p, durations, &part, strcmp(s, "0") == 0))
+			return err_set(reterr, ERR_INVALID, "\"%s\" is not a duration (write 500ms, 10s, 5m, 2h or 1d)", s);
+		sum += part;
+	} while (*p);
+	if (sum < (double)min_ms || sum > (double)max_ms)
+		return err_set(reterr, ERR_INVALID, "%s is not in %lldms..%lldms", s, (long long)min_ms, (long long)max_ms);
+	*ret = (int64_t)(sum + 0.5);
+	return 0;
+}
+
+int parse_size(const char *s, int64_t min, int64_t max, int64_t *ret, struct err **reterr)
+{
+	const char *p = s;
+	double v;
+
+	if (!one_part(&p, sizes, &v, true) || *p)
+		return err_set(reterr, ERR_INVALID, "\"%s\" is not a size (write 4096, 512KiB, 20MiB or 1GiB)", s);
+	if (v < (double)min || v > (double)max)
+		return err_set(reterr, ERR_INVALID, "%s is not in %lld..%lld bytes", s, (long long)min, (long long)max);
+	*ret = (int64_t)v;
+	return 0;
+}
+
+int parse_double(const char *s, double min, double max, double *ret, struct err **reterr)
+{
+	char *end;
+	double v;
+
+	if (!isdigit((unsigned char)s[0]) && s[0] != '-' && s[0] != '.')
+		return err_set(reterr, ERR_INVALID, "\"%s\" is not a number", s);
+	errno = 0;
+	v = strtod(s, &end);
+	if (*end || end == s || !isfinite(v))
+		return err_set(reterr, ERR_INVALID, "\"%s\" is not a number", s);
+	if (v < min || v > max)
+		return err_set(reterr, ERR_INVALID, "%s is not in %g..%g", s, min, max);
+	*ret = v;
+	return 0;
+}
+
+static const char *const signal_names[] = {
+    [SIGHUP] = "SIGHUP",       [SIGINT] = "SIGINT",   [SIGQUIT] = "SIGQUIT",	[SIGILL] = "SIGILL",
+    [SIGTRAP] = "SIGTRAP",     [SIGABRT] = "SIGABRT", [SIGBUS] = "SIGBUS",	[SIGFPE] = "SIGFPE",
+    [SIGKILL] = "SIGKILL",     [SIGUSR1] = "SIGUSR1", [SIGSEGV] = "SIGSEGV",	[SIGUSR2] = "SIGUSR2",
+    [SIGPIPE] = "SIGPIPE",     [SIGALRM] = "SIGALRM", [SIGTERM] = "SIGTERM",	[SIGSTKFLT] = "SIGSTKFLT",
+    [SIGCHLD] = "SIGCHLD",     [SIGCONT] = "SIGCONT", [SIGSTOP] = "SIGSTOP",	[SIGTSTP] = "SIGTSTP",
+    [SIGTTIN] = "SIGTTIN",     [SIGTTOU] = "SIGTTOU", [SIGURG] = "SIGURG",	[SIGXCPU] = "SIGXCPU",
+    [SIGXFSZ] = "SIGXFSZ",     [SIGVTALRM] = "SIGVTALRM", [SIGPROF] = "SIGPROF", [SIGWINCH] = "SIGWINCH",
+    [SIGIO] = "SIGIO",	       [SIGPWR] = "SIGPWR",   [SIGSYS] = "SIGSYS"};
+
+const char *parse_signal_name(int sig)
+{
+	return sig > 0 && (size_t)sig < ARRAY_SIZE(signal_names) ? signal_names[sig] : NULL;
+}
+
+int parse_signal(const char *s, int *ret, struct err **reterr)
+{
+	const char *bare = strncasecmp(s, "SIG", 3) == 0 ? s + 3 : s;
+	int64_t n;
+
+	for (size_t i = 1; i < ARRAY_SIZE(signal_names); i++) {
+		if (signal_names[i] && strcasecmp(bare, signal_names[i] + 3) == 0) {
+			*ret = (int)i;
+			return 0;
+		}
+	}
+	if (parse_i64(s, 1, 64, &n, NULL) == 0) {
+		*ret = (int)n;
+		return 0;
+	}
+	return err_set(reterr, ERR_INVALID, "\"%s\" is not a signal (write SIGTERM, SIGINT, SIGQUIT, ...)", s);
+}
+
+int parse_replica_id(const char *s, char *name, int *ret_index, struct err **reterr)
+{
+	const char *slash = strrchr(s, '/');
+	size_t len = slash ? (size_t)(slash - s) : strlen(s);
+	int64_t index = -1;
+
+	if (len == 0 || len > 63)
+		return err_set(reterr, ERR_INVALID, "\"%s\" is not a service or replica name", s);
+	if (slash && parse_i64(slash + 1, 0, 100000, &index, NULL) < 0)
+		return err_set(reterr, ERR_INVALID, "\"%s\": a replica is written SERVICE/INDEX, e.g. %.*s/0", s, (int)len, s);
+	memcpy(name, s, len);
+	name[len] = '\0';
+	*ret_index = (int)index;
+	return 0;
+}

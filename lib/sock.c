@@ -1,0 +1,133 @@
+/* sock: see sock.h. */
+/* SPDX-License-Identifier: MIT */
+#include "lib/sock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "lib/fs.h"
+#include "lib/mem.h"
+
+/*
+ * Fills *addr for path; a long path goes by way of its directory's descriptor, returned in *dir_fd,
+ * which must stay open until bind or connect is done.
+ */
+static int make_addr(const char *path, struct sockaddr_un *addr, int *dir_fd, struct err **reterr)
+{
+	_cleanup_free_ char *dir = NULL;
+	const char *base;
+
+	*addr = (struct sockaddr_un){.sun_family = AF_UNIX};
+	*dir_fd = -1;
+	if (strlen(path) < sizeof(addr->sun_path)) {
+		memcpy(addr->sun_path, path, strlen(path) + 1);
+		return 0;
+	}
+	base = strrchr(path, '/');
+	if (!base || strlen(base) > 64)
+		return err_set(reterr, ERR_INVALID, "socket path %s is too long", path);
+	dir = fs_dirname(path);
+	if (!dir)
+		return err_nomem(reterr);
+	*dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (*dir_fd < 0)
+		return err_sys(reterr, errno, "cannot open directory %s", dir);
+	snprintf(addr->sun_path, sizeof(addr->sun_path), "/proc/self/fd/%d%s", *dir_fd, base);
+	return 0;
+}
+
+int sock_listen(const char *path, mode_t mode, gid_t gid, int backlog, int *ret_fd, struct err **reterr)
+{
+	_cleanup_close_ int dir_fd = -1;
+	_cleanup_close_ int fd = -1;
+	struct sockaddr_un addr;
+	mode_t old;
+	int r;
+
+	r = make_addr(path, &addr, &dir_fd, reterr);
+	if (r < 0)
+		return r;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_sys(reterr, errno, "cannot create a socket");
+	if (unlink(addr.sun_path) < 0 && errno != ENOENT)
+		return err_sys(reterr, errno, "cannot replace %s", path);
+	old = umask(0777);
+	r = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
+	umask(old);
+	if (r < 0)
+		return err_sys(reterr, errno, "cannot bind %s", path);
+	if (gid != (gid_t)-1 && chown(addr.sun_path, (uid_t)-1, gid) < 0)
+		return err_sys(reterr, errno, "cannot give %s to its group", path);
+	if (listen(fd, backlog) < 0)
+		return err_sys(reterr, errno, "cannot listen on %s", path);
+	if (chmod(addr.sun_path, mode) < 0) /* last: nobody connects before all is set */
+		return err_sys(reterr, errno, "cannot set the mode of %s", path);
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+int sock_connect(const char *path, int timeout_ms, int *ret_fd, struct err **reterr)
+{
+	struct timeval tv = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+	_cleanup_close_ int dir_fd = -1;
+	_cleanup_close_ int fd = -1;
+	struct sockaddr_un addr;
+	int r;
+
+	r = make_addr(path, &addr, &dir_fd, reterr);
+	if (r < 0)
+		return r;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return err_sys(reterr, errno, "cannot create a socket");
+	if (timeout_ms > 0 && (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 ||
+			       setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0))
+		return err_sys(reterr, errno, "cannot set a socket's time-out");
+	while (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		if (errno != EINTR)
+			return err_sys(reterr, errno, "cannot connect to %s", path);
+	}
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+int sock_pair(int fds[2])
+{
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0 ? -errno : 0;
+}
+
+int sock_peer(int fd, struct sock_peer *ret)
+{
+	struct ucred c;
+	socklen_t len = sizeof(c);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &len) < 0)
+		return -errno;
+	*ret = (struct sock_peer){.pid = c.pid, .uid = c.uid, .gid = c.gid};
+	return 0;
+}
+
+bool sock_peer_in_group(int fd, gid_t gid)
+{
+	gid_t groups[256];
+	socklen_t len = sizeof(groups);
+	struct sock_peer p;
+
+	if (sock_peer(fd, &p) == 0 && p.gid == gid)
+		return true;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
+		return false;
+	for (size_t i = 0; i < len / sizeof(groups[0]); i++)
+		if (groups[i] == gid)
+			return true;
+	return false;
+}
