@@ -24,7 +24,8 @@ void buf_str(struct buf *b, const char *s);
 void buf_char(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
-/* Room for n more bytes at the returned pointer (then buf_added); NULL when out of memory or limit. */
+/* Room for n more bytes at the returned pointer (then buf_added); NULL when out of memory or limit.
+ */
 char *buf_reserve(struct buf *b, size_t n);
 void buf_added(struct buf *b, size_t n);
 void buf_consume(struct buf *b, size_t n); /* drops n bytes from the front */

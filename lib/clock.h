@@ -1,7 +1,8 @@
 /*
  * clock: the only reader of the clocks. Milliseconds everywhere; the suffix tells which clock:
  * *_mono_ms is CLOCK_BOOTTIME (never stepped, shared by all processes of one boot, so it may travel
- * on the wire and in the table together with the boot id), *_wall_ms is CLOCK_REALTIME (display only).
+ * on the wire and in the table together with the boot id), *_wall_ms is CLOCK_REALTIME (display
+ * only).
  *
  * SPDX-License-Identifier: MIT
  */

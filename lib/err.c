@@ -131,16 +131,16 @@ const char *err_msg(const struct err *e)
 const char *err_code_name(enum err_code code)
 {
 	static const char *const names[ERR_CODE_MAX_] = {
-	    [ERR_OK] = "ok",
-	    [ERR_INVALID] = "invalid",
-	    [ERR_NOTFOUND] = "not_found",
-	    [ERR_CONFLICT] = "conflict",
-	    [ERR_BUSY] = "busy",
-	    [ERR_TIMEOUT] = "timeout",
-	    [ERR_PERM] = "permission_denied",
-	    [ERR_UNREACHABLE] = "unreachable",
-	    [ERR_SYS] = "system",
-	    [ERR_NOMEM] = "out_of_memory",
+		[ERR_OK] = "ok",
+		[ERR_INVALID] = "invalid",
+		[ERR_NOTFOUND] = "not_found",
+		[ERR_CONFLICT] = "conflict",
+		[ERR_BUSY] = "busy",
+		[ERR_TIMEOUT] = "timeout",
+		[ERR_PERM] = "permission_denied",
+		[ERR_UNREACHABLE] = "unreachable",
+		[ERR_SYS] = "system",
+		[ERR_NOMEM] = "out_of_memory",
 	};
 
 	return (unsigned)code < ERR_CODE_MAX_ ? names[code] : "unknown";

@@ -30,20 +30,22 @@ enum err_code {
 
 struct err {
 	enum err_code code;
-	int sys;	      /* errno, or 0 */
-	char *msg;	      /* for people, without position; never NULL */
-	char *file;	      /* manifest path, or NULL */
+	int sys;	       /* errno, or 0 */
+	char *msg;	       /* for people, without position; never NULL */
+	char *file;	       /* manifest path, or NULL */
 	unsigned line, column; /* 1-based, 0 = unknown */
-	char *hint;	      /* how to fix it ("did you mean ...?"), or NULL */
+	char *hint;	       /* how to fix it ("did you mean ...?"), or NULL */
 };
 
-/* Both return -code (err_sys: -ERR_SYS, or -ERR_NOMEM for ENOMEM), so `return err_set(...)` is the idiom. */
+/* Both return -code (err_sys: -ERR_SYS, or -ERR_NOMEM for ENOMEM), so `return err_set(...)` is the
+ * idiom. */
 int err_set(struct err **reterr, enum err_code code, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+	__attribute__((format(printf, 3, 4)));
 int err_sys(struct err **reterr, int errnum, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+	__attribute__((format(printf, 3, 4)));
 int err_nomem(struct err **reterr);
-/* Attaches a place; file is copied. No-op when reterr or *reterr is NULL or static. Returns -code. */
+/* Attaches a place; file is copied. No-op when reterr or *reterr is NULL or static. Returns -code.
+ */
 int err_place(struct err **reterr, const char *file, unsigned line, unsigned column);
 /* Attaches a hint. Returns -code. */
 int err_hint(struct err **reterr, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

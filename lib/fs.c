@@ -14,7 +14,8 @@
 #include "lib/err.h"
 #include "lib/mem.h"
 
-int fs_read_fd(int fd, const char *what, size_t limit, char **ret_data, size_t *ret_len, struct err **reterr)
+int fs_read_fd(int fd, const char *what, size_t limit, char **ret_data, size_t *ret_len,
+	       struct err **reterr)
 {
 	_cleanup_buf_ struct buf b = {0};
 	ssize_t n;
@@ -33,14 +34,16 @@ int fs_read_fd(int fd, const char *what, size_t limit, char **ret_data, size_t *
 		if (n == 0)
 			break;
 		if (b.len > limit)
-			return err_set(reterr, ERR_INVALID, "%s is larger than %zu bytes", what, limit);
+			return err_set(reterr, ERR_INVALID, "%s is larger than %zu bytes", what,
+				       limit);
 	}
 	*ret_len = b.len;
 	*ret_data = buf_take(&b);
 	return *ret_data ? 0 : err_nomem(reterr);
 }
 
-int fs_read_file(const char *path, size_t limit, char **ret_data, size_t *ret_len, struct err **reterr)
+int fs_read_file(const char *path, size_t limit, char **ret_data, size_t *ret_len,
+		 struct err **reterr)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 

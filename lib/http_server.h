@@ -1,16 +1,18 @@
 /*
- * http_server: a small HTTP/1.1 server on libuv and llhttp, for the control API on a Unix socket and fit
- * for the gateway later. One server owns its connections; all on the loop's thread.
+ * http_server: a small HTTP/1.1 server on libuv and llhttp, for the control API on a Unix socket
+ * and fit for the gateway later. One server owns its connections; all on the loop's thread.
  *
  * Limits: head 64 KiB, body `body_max`, `connections_max` (beyond: accepted, answered 503, closed),
  * `idle_ms` for a connection that has no request under way, `head_ms` for reading one head + body.
- * Strict: besides what llhttp refuses, space before a colon, obs-fold, several Host headers, NUL and bare
- * LF are 400. Pipelined requests are answered in order, one at a time. `Expect: 100-continue` is honoured.
- * A slow reader is bounded: a stream whose unsent bytes exceed `stream_buffer_max` is cut.
+ * Strict: besides what llhttp refuses, space before a colon, obs-fold, several Host headers, NUL
+ * and bare LF are 400. Pipelined requests are answered in order, one at a time. `Expect:
+ * 100-continue` is honoured. A slow reader is bounded: a stream whose unsent bytes exceed
+ * `stream_buffer_max` is cut.
  *
- * A handler gets a complete request and answers now or later, exactly once, with http_reply, or with
- * http_stream_begin / _write / _end (chunked). The request stays valid until the answer is complete or
- * on_gone was called, whichever is first. After on_gone (the client left) only http_request_forget is allowed.
+ * A handler gets a complete request and answers now or later, exactly once, with http_reply, or
+ * with http_stream_begin / _write / _end (chunked). The request stays valid until the answer is
+ * complete or on_gone was called, whichever is first. After on_gone (the client left) only
+ * http_request_forget is allowed.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -28,7 +30,7 @@ struct http_server;
 struct http_request;
 
 struct http_server_opts {
-	size_t body_max;	  /* bytes */
+	size_t body_max; /* bytes */
 	unsigned connections_max;
 	int64_t idle_ms, head_ms;
 	size_t stream_buffer_max; /* bytes not yet taken by the client before a stream is cut */
@@ -39,33 +41,41 @@ struct http_server_opts {
 /* Serves listen_fd (non-blocking stream listener; owned by the server from success on). */
 int http_server_new(uv_loop_t *loop, int listen_fd, const struct http_server_opts *opts,
 		    struct http_server **ret, struct err **reterr);
-/* Closes everything; open requests see on_gone. `closed` (may be NULL) is called when all handles are gone. */
+/* Closes everything; open requests see on_gone. `closed` (may be NULL) is called when all handles
+ * are gone. */
 void http_server_close(struct http_server *s, void (*closed)(void *user), void *user);
 unsigned http_server_connections(const struct http_server *s);
 
 /* Borrowed, valid with the request. */
 const char *http_request_method(const struct http_request *r); /* "GET" */
-const char *http_request_path(const struct http_request *r);   /* percent-decoded, without the query */
+const char *
+http_request_path(const struct http_request *r); /* percent-decoded, without the query */
 /* Value of a query parameter, percent-decoded, or NULL; "" for `?follow`. */
 const char *http_request_query(const struct http_request *r, const char *name);
-const char *http_request_header(const struct http_request *r, const char *name); /* case-insensitive; NULL = absent */
-const char *http_request_body(const struct http_request *r, size_t *len);	 /* NUL-terminated */
+const char *http_request_header(const struct http_request *r,
+				const char *name); /* case-insensitive; NULL = absent */
+const char *http_request_body(const struct http_request *r, size_t *len); /* NUL-terminated */
 /* The client's connected socket, for SO_PEERCRED. */
 int http_request_fd(const struct http_request *r);
-/* The caller's own pointer; on_gone is called at most once, when the client leaves before the answer is complete. */
-void http_request_set_user(struct http_request *r, void *user, void (*on_gone)(struct http_request *r, void *user));
+/* The caller's own pointer; on_gone is called at most once, when the client leaves before the
+ * answer is complete. */
+void http_request_set_user(struct http_request *r, void *user,
+			   void (*on_gone)(struct http_request *r, void *user));
 void *http_request_user(const struct http_request *r);
-/* Allowed in or after on_gone: the server may free the request. Must be called exactly once after on_gone. */
+/* Allowed in or after on_gone: the server may free the request. Must be called exactly once after
+ * on_gone. */
 void http_request_forget(struct http_request *r);
 
 /* Complete answer; body is copied. content_type NULL = application/json. */
-void http_reply(struct http_request *r, int status, const char *content_type, const char *body, size_t len);
+void http_reply(struct http_request *r, int status, const char *content_type, const char *body,
+		size_t len);
 void http_stream_begin(struct http_request *r, int status, const char *content_type);
 /* false: the client is gone or was cut (on_gone has been or will be called). */
 bool http_stream_write(struct http_request *r, const void *p, size_t n);
 size_t http_stream_pending(const struct http_request *r); /* bytes not yet taken by the client */
 /* Calls writable once when pending has fallen to 0 (at once, from the loop, if it is). */
-void http_stream_on_drain(struct http_request *r, void (*drained)(struct http_request *r, void *user));
+void http_stream_on_drain(struct http_request *r,
+			  void (*drained)(struct http_request *r, void *user));
 void http_stream_end(struct http_request *r);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * jsonw: writes JSON straight into a buf, without a tree (a `ps` of 1,000 replicas is one pass).
- * The caller keeps the order: jsonw_object_begin, members, jsonw_object_end. `key` is NULL inside an array.
- * Strings that are not UTF-8 come out with U+FFFD in place of each bad byte.
+ * The caller keeps the order: jsonw_object_begin, members, jsonw_object_end. `key` is NULL inside
+ * an array. Strings that are not UTF-8 come out with U+FFFD in place of each bad byte.
  *
  *   struct jsonw w = {.out = &b};
  *   jsonw_object_begin(&w, NULL); jsonw_string(&w, "name", "chat"); jsonw_object_end(&w);

@@ -2,9 +2,9 @@
  * manifest: YAML text -> checked service specifications. The same function serves `aictl validate`,
  * `apply` on the client and the daemon, so the messages are the same everywhere.
  *
- * Every key is one row of the table in schema.c (key, type, unit, default, range, change class, doc);
- * a key that is not in the table does not exist. manifest_parse collects up to MANIFEST_ERRORS_MAX
- * errors, each with file, 1-based line and column.
+ * Every key is one row of the table in schema.c (key, type, unit, default, range, change class,
+ * doc); a key that is not in the table does not exist. manifest_parse collects up to
+ * MANIFEST_ERRORS_MAX errors, each with file, 1-based line and column.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -43,7 +43,7 @@ enum restart_when { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };
 enum budget_then { BUDGET_SLOW, BUDGET_FAIL };
 
 struct restart_spec {
-	int64_t policy; /* enum restart_when, default always */
+	int64_t policy;		    /* enum restart_when, default always */
 	int64_t backoff_initial_ms; /* default 1 s; 0 = always at once */
 	double backoff_factor;	    /* default 2, >= 1 */
 	int64_t backoff_max_ms;	    /* default 60 s */
@@ -55,31 +55,34 @@ struct restart_spec {
 
 struct service_spec {
 	char *name;
-	char *description; /* "" when not given */
-	char **command;	   /* NULL-terminated, at least one */
-	char *working_dir; /* absolute; default: the manifest's directory */
-	char *user;	   /* NULL = not given */
-	char **environment; /* "NAME=value", sorted by name, NULL-terminated; values not yet expanded */
-	int64_t replicas;  /* default 1, 0..MANIFEST_REPLICAS_MAX */
-	int64_t port;	   /* 0 = none; 1..65535: the service's stable address */
+	char *description;  /* "" when not given */
+	char **command;	    /* NULL-terminated, at least one */
+	char *working_dir;  /* absolute; default: the manifest's directory */
+	char *user;	    /* NULL = not given */
+	char **environment; /* "NAME=value", sorted by name, NULL-terminated; values not yet
+			       expanded */
+	int64_t replicas;   /* default 1, 0..MANIFEST_REPLICAS_MAX */
+	int64_t port;	    /* 0 = none; 1..65535: the service's stable address */
 	struct probe_spec probes[PROBE_KIND_MAX_];
 	struct restart_spec restart;
-	int64_t stop_signal;	/* default SIGTERM */
+	int64_t stop_signal;	 /* default SIGTERM */
 	int64_t grace_period_ms; /* default 30 s */
-	int64_t log_max_size;	/* bytes, default 20 MiB, at least 64 KiB */
-	int64_t log_max_files;	/* default 5, 1..1000 */
-	unsigned line;		/* where the service starts in its file */
-	const char *file;	/* borrowed from the manifest */
+	int64_t log_max_size;	 /* bytes, default 20 MiB, at least 64 KiB */
+	int64_t log_max_files;	 /* default 5, 1..1000 */
+	unsigned line;		 /* where the service starts in its file */
+	const char *file;	 /* borrowed from the manifest */
 };
 
 struct manifest {
-	char *name;		/* the apply set; default: base name of the first file's directory, made a DNS label */
+	char *name; /* the apply set; default: base name of the first file's directory, made a DNS
+		       label */
 	struct service_spec **services; /* sorted by name */
 	size_t n_services;
-	char **files_;		/* owns the strings behind service_spec.file */
+	char **files_; /* owns the strings behind service_spec.file */
 };
 
-/* One file of an apply: path is for messages and for relative working directories; text need not end in NUL. */
+/* One file of an apply: path is for messages and for relative working directories; text need not
+ * end in NUL. */
 struct manifest_source {
 	const char *path; /* absolute */
 	const char *text;
@@ -96,7 +99,8 @@ struct manifest_errors {
  * Parses and checks all sources as one set. 0, or -ERR_INVALID with at least one error in *errors
  * (which must be empty on entry), or -ERR_NOMEM. Without services it is an error too.
  */
-int manifest_parse(const struct manifest_source *sources, size_t n, struct manifest **ret, struct manifest_errors *errors);
+int manifest_parse(const struct manifest_source *sources, size_t n, struct manifest **ret,
+		   struct manifest_errors *errors);
 void manifest_free(struct manifest *m);
 void manifest_errors_done(struct manifest_errors *e);
 const struct service_spec *manifest_find(const struct manifest *m, const char *service);
@@ -108,10 +112,11 @@ enum change_class {
 	CHANGE_REPLACE, /* replicas are replaced */
 };
 /*
- * The strongest change from a to b; the dotted keys that differ ("environment.MODEL", "probes.liveness")
- * are appended to keys (may be NULL), separated by ", ".
+ * The strongest change from a to b; the dotted keys that differ ("environment.MODEL",
+ * "probes.liveness") are appended to keys (may be NULL), separated by ", ".
  */
-enum change_class service_spec_diff(const struct service_spec *a, const struct service_spec *b, struct buf *keys);
+enum change_class service_spec_diff(const struct service_spec *a, const struct service_spec *b,
+				    struct buf *keys);
 
 /* Names for ${...}; values borrowed. */
 struct expand_vars {
@@ -121,8 +126,10 @@ struct expand_vars {
 	uint64_t revision;
 	char *const *environ; /* for ${env:NAME}: "NAME=value"...; NULL = none */
 };
-/* Expands ${PORT} ${REPLICA} ${SERVICE} ${REVISION} ${env:NAME} and $$ in text. Caller frees *ret. */
-int manifest_expand(const char *text, const struct expand_vars *vars, char **ret, struct err **reterr);
+/* Expands ${PORT} ${REPLICA} ${SERVICE} ${REVISION} ${env:NAME} and $$ in text. Caller frees *ret.
+ */
+int manifest_expand(const char *text, const struct expand_vars *vars, char **ret,
+		    struct err **reterr);
 
 /* For `aictl explain` and the man page: rows in order. */
 struct schema_row;

@@ -9,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static unsigned long fail_in; /* fault injection of the tests; 0 = off (named exception of the globals lint) */
+static unsigned long
+	fail_in; /* fault injection of the tests; 0 = off (named exception of the globals lint) */
 
 static bool must_fail(void)
 {

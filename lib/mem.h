@@ -13,10 +13,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-void *mem_alloc(size_t size);		       /* zeroed */
-void *mem_array(size_t count, size_t size);    /* zeroed; NULL on overflow */
-void *mem_realloc(void *p, size_t count, size_t size); /* p stays valid on failure; new part not zeroed */
-void mem_free(void *p);			       /* NULL is a no-op */
+void *mem_alloc(size_t size);		    /* zeroed */
+void *mem_array(size_t count, size_t size); /* zeroed; NULL on overflow */
+void *mem_realloc(void *p, size_t count,
+		  size_t size); /* p stays valid on failure; new part not zeroed */
+void mem_free(void *p);		/* NULL is a no-op */
 char *mem_strdup(const char *s);
 char *mem_strndup(const char *s, size_t n);
 void *mem_dup(const void *p, size_t size);

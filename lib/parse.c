@@ -19,13 +19,19 @@ struct unit {
 	int64_t factor;
 };
 
-static const struct unit durations[] = {
-    {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
-static const struct unit sizes[] = {
-    {"KiB", INT64_C(1) << 10}, {"MiB", INT64_C(1) << 20}, {"GiB", INT64_C(1) << 30},
-    {"TiB", INT64_C(1) << 40}, {"kB", 1000},		  {"KB", 1000},
-    {"MB", 1000000},	       {"GB", 1000000000},	  {"TB", INT64_C(1000000000000)},
-    {"B", 1},		       {NULL, 0}};
+static const struct unit durations[] = {{"ms", 1},	{"s", 1000},	 {"m", 60000},
+					{"h", 3600000}, {"d", 86400000}, {NULL, 0}};
+static const struct unit sizes[] = {{"KiB", INT64_C(1) << 10},
+				    {"MiB", INT64_C(1) << 20},
+				    {"GiB", INT64_C(1) << 30},
+				    {"TiB", INT64_C(1) << 40},
+				    {"kB", 1000},
+				    {"KB", 1000},
+				    {"MB", 1000000},
+				    {"GB", 1000000000},
+				    {"TB", INT64_C(1000000000000)},
+				    {"B", 1},
+				    {NULL, 0}};
 
 int parse_i64(const char *s, int64_t min, int64_t max, int64_t *ret, struct err **reterr)
 {
@@ -36,13 +42,15 @@ int parse_i64(const char *s, int64_t min, int64_t max, int64_t *ret, struct err 
 	if (!isdigit((unsigned char)digits[0]))
 		return err_set(reterr, ERR_INVALID, "\"%s\" is not a whole number", s);
 	if (digits[0] == '0' && digits[1])
-		return err_set(reterr, ERR_INVALID, "\"%s\": leading zeros are not allowed (octal is not read here)", s);
+		return err_set(reterr, ERR_INVALID,
+			       "\"%s\": leading zeros are not allowed (octal is not read here)", s);
 	errno = 0;
 	v = strtoll(s, &end, 10);
 	if (*end)
 		return err_set(reterr, ERR_INVALID, "\"%s\" is not a whole number", s);
 	if (errno == ERANGE || v < min || v > max)
-		return err_set(reterr, ERR_INVALID, "%s is not in %lld..%lld", s, (long long)min, (long long)max);
+		return err_set(reterr, ERR_INVALID, "%s is not in %lld..%lld", s, (long long)min,
+			       (long long)max);
 	*ret = v;
 	return 0;
 }
@@ -77,18 +85,22 @@ static bool one_part(const char **s, const struct unit *units, double *ret, bool
 	return false;
 }
 
-int parse_duration_ms(const char *s, int64_t min_ms, int64_t max_ms, int64_t *ret, struct err **reterr)
+int parse_duration_ms(const char *s, int64_t min_ms, int64_t max_ms, int64_t *ret,
+		      struct err **reterr)
 {
 	const char *p = s;
 	double sum = 0, part;
 
 	do {
 		if (!one_part(&p, durations, &part, strcmp(s, "0") == 0))
-			return err_set(reterr, ERR_INVALID, "\"%s\" is not a duration (write 500ms, 10s, 5m, 2h or 1d)", s);
+			return err_set(reterr, ERR_INVALID,
+				       "\"%s\" is not a duration (write 500ms, 10s, 5m, 2h or 1d)",
+				       s);
 		sum += part;
 	} while (*p);
 	if (sum < (double)min_ms || sum > (double)max_ms)
-		return err_set(reterr, ERR_INVALID, "%s is not in %lldms..%lldms", s, (long long)min_ms, (long long)max_ms);
+		return err_set(reterr, ERR_INVALID, "%s is not in %lldms..%lldms", s,
+			       (long long)min_ms, (long long)max_ms);
 	*ret = (int64_t)(sum + 0.5);
 	return 0;
 }
@@ -99,9 +111,11 @@ int parse_size(const char *s, int64_t min, int64_t max, int64_t *ret, struct err
 	double v;
 
 	if (!one_part(&p, sizes, &v, true) || *p)
-		return err_set(reterr, ERR_INVALID, "\"%s\" is not a size (write 4096, 512KiB, 20MiB or 1GiB)", s);
+		return err_set(reterr, ERR_INVALID,
+			       "\"%s\" is not a size (write 4096, 512KiB, 20MiB or 1GiB)", s);
 	if (v < (double)min || v > (double)max)
-		return err_set(reterr, ERR_INVALID, "%s is not in %lld..%lld bytes", s, (long long)min, (long long)max);
+		return err_set(reterr, ERR_INVALID, "%s is not in %lld..%lld bytes", s,
+			       (long long)min, (long long)max);
 	*ret = (int64_t)v;
 	return 0;
 }
@@ -124,14 +138,17 @@ int parse_double(const char *s, double min, double max, double *ret, struct err 
 }
 
 static const char *const signal_names[] = {
-    [SIGHUP] = "SIGHUP",       [SIGINT] = "SIGINT",   [SIGQUIT] = "SIGQUIT",	[SIGILL] = "SIGILL",
-    [SIGTRAP] = "SIGTRAP",     [SIGABRT] = "SIGABRT", [SIGBUS] = "SIGBUS",	[SIGFPE] = "SIGFPE",
-    [SIGKILL] = "SIGKILL",     [SIGUSR1] = "SIGUSR1", [SIGSEGV] = "SIGSEGV",	[SIGUSR2] = "SIGUSR2",
-    [SIGPIPE] = "SIGPIPE",     [SIGALRM] = "SIGALRM", [SIGTERM] = "SIGTERM",	[SIGSTKFLT] = "SIGSTKFLT",
-    [SIGCHLD] = "SIGCHLD",     [SIGCONT] = "SIGCONT", [SIGSTOP] = "SIGSTOP",	[SIGTSTP] = "SIGTSTP",
-    [SIGTTIN] = "SIGTTIN",     [SIGTTOU] = "SIGTTOU", [SIGURG] = "SIGURG",	[SIGXCPU] = "SIGXCPU",
-    [SIGXFSZ] = "SIGXFSZ",     [SIGVTALRM] = "SIGVTALRM", [SIGPROF] = "SIGPROF", [SIGWINCH] = "SIGWINCH",
-    [SIGIO] = "SIGIO",	       [SIGPWR] = "SIGPWR",   [SIGSYS] = "SIGSYS"};
+	[SIGHUP] = "SIGHUP",	   [SIGINT] = "SIGINT",	      [SIGQUIT] = "SIGQUIT",
+	[SIGILL] = "SIGILL",	   [SIGTRAP] = "SIGTRAP",     [SIGABRT] = "SIGABRT",
+	[SIGBUS] = "SIGBUS",	   [SIGFPE] = "SIGFPE",	      [SIGKILL] = "SIGKILL",
+	[SIGUSR1] = "SIGUSR1",	   [SIGSEGV] = "SIGSEGV",     [SIGUSR2] = "SIGUSR2",
+	[SIGPIPE] = "SIGPIPE",	   [SIGALRM] = "SIGALRM",     [SIGTERM] = "SIGTERM",
+	[SIGSTKFLT] = "SIGSTKFLT", [SIGCHLD] = "SIGCHLD",     [SIGCONT] = "SIGCONT",
+	[SIGSTOP] = "SIGSTOP",	   [SIGTSTP] = "SIGTSTP",     [SIGTTIN] = "SIGTTIN",
+	[SIGTTOU] = "SIGTTOU",	   [SIGURG] = "SIGURG",	      [SIGXCPU] = "SIGXCPU",
+	[SIGXFSZ] = "SIGXFSZ",	   [SIGVTALRM] = "SIGVTALRM", [SIGPROF] = "SIGPROF",
+	[SIGWINCH] = "SIGWINCH",   [SIGIO] = "SIGIO",	      [SIGPWR] = "SIGPWR",
+	[SIGSYS] = "SIGSYS"};
 
 const char *parse_signal_name(int sig)
 {
@@ -153,7 +170,8 @@ int parse_signal(const char *s, int *ret, struct err **reterr)
 		*ret = (int)n;
 		return 0;
 	}
-	return err_set(reterr, ERR_INVALID, "\"%s\" is not a signal (write SIGTERM, SIGINT, SIGQUIT, ...)", s);
+	return err_set(reterr, ERR_INVALID,
+		       "\"%s\" is not a signal (write SIGTERM, SIGINT, SIGQUIT, ...)", s);
 }
 
 int parse_replica_id(const char *s, char *name, int *ret_index, struct err **reterr)
@@ -165,7 +183,9 @@ int parse_replica_id(const char *s, char *name, int *ret_index, struct err **ret
 	if (len == 0 || len > 63)
 		return err_set(reterr, ERR_INVALID, "\"%s\" is not a service or replica name", s);
 	if (slash && parse_i64(slash + 1, 0, 100000, &index, NULL) < 0)
-		return err_set(reterr, ERR_INVALID, "\"%s\": a replica is written SERVICE/INDEX, e.g. %.*s/0", s, (int)len, s);
+		return err_set(reterr, ERR_INVALID,
+			       "\"%s\": a replica is written SERVICE/INDEX, e.g. %.*s/0", s,
+			       (int)len, s);
 	memcpy(name, s, len);
 	name[len] = '\0';
 	*ret_index = (int)index;

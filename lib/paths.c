@@ -14,7 +14,8 @@ static char *user_runtime(void)
 {
 	const char *xdg = getenv("XDG_RUNTIME_DIR");
 
-	if (geteuid() == 0) /* not root's home: the helpers run under other uids and must reach it */
+	if (geteuid() ==
+	    0) /* not root's home: the helpers run under other uids and must reach it */
 		return mem_strdup("/run/aictl");
 	if (xdg && xdg[0] == '/')
 		return mem_printf("%s/aictl", xdg);
@@ -71,10 +72,13 @@ int paths_up(const char *manifest_dir, struct paths *ret, struct err **reterr)
 		return err_nomem(reterr);
 	if (stat(manifest_dir, &st) < 0)
 		return err_sys(reterr, errno, "cannot look at %s", manifest_dir);
-	p.runtime_dir = mem_printf("%s/up-%llx-%llx", runtime, (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
-	p.state_dir = mem_printf("%s/up-%llx-%llx", state, (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	p.runtime_dir = mem_printf("%s/up-%llx-%llx", runtime, (unsigned long long)st.st_dev,
+				   (unsigned long long)st.st_ino);
+	p.state_dir = mem_printf("%s/up-%llx-%llx", state, (unsigned long long)st.st_dev,
+				 (unsigned long long)st.st_ino);
 	if (geteuid() == 0)
-		p.log_dir = mem_printf("/var/log/aictl/up-%llx-%llx", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+		p.log_dir = mem_printf("/var/log/aictl/up-%llx-%llx", (unsigned long long)st.st_dev,
+				       (unsigned long long)st.st_ino);
 	else
 		p.log_dir = p.state_dir ? mem_printf("%s/log", p.state_dir) : NULL;
 	return complete(&p, ret, reterr);

@@ -8,7 +8,8 @@
 
 struct err;
 
-/* Absolute paths; manifests is NULL for a user instance without one. All owned; paths_done frees. */
+/* Absolute paths; manifests is NULL for a user instance without one. All owned; paths_done frees.
+ */
 struct paths {
 	char *runtime_dir; /* root: /run/aictl; user: $XDG_RUNTIME_DIR/aictl, else /tmp/aictl-UID */
 	char *state_dir;   /* root: /var/lib/aictl; user: ${XDG_STATE_HOME:-~/.local/state}/aictl */
@@ -20,7 +21,8 @@ struct paths {
 int paths_defaults(struct paths *ret, struct err **reterr);
 /*
  * The paths of `aictl up` for a manifest directory: runtime = <user's runtime>/up-DEV-INO (of dir),
- * state = <user's state>/up-DEV-INO, log = state/log. Root: below /run/aictl, /var/lib/aictl, /var/log/aictl.
+ * state = <user's state>/up-DEV-INO, log = state/log. Root: below /run/aictl, /var/lib/aictl,
+ * /var/log/aictl.
  */
 int paths_up(const char *manifest_dir, struct paths *ret, struct err **reterr);
 void paths_done(struct paths *p);

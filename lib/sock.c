@@ -44,7 +44,8 @@ static int make_addr(const char *path, struct sockaddr_un *addr, int *dir_fd, st
 	return 0;
 }
 
-int sock_listen(const char *path, mode_t mode, gid_t gid, int backlog, int *ret_fd, struct err **reterr)
+int sock_listen(const char *path, mode_t mode, gid_t gid, int backlog, int *ret_fd,
+		struct err **reterr)
 {
 	_cleanup_close_ int dir_fd = -1;
 	_cleanup_close_ int fd = -1;
@@ -102,7 +103,9 @@ int sock_connect(const char *path, int timeout_ms, int *ret_fd, struct err **ret
 
 int sock_pair(int fds[2])
 {
-	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0 ? -errno : 0;
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0
+		       ? -errno
+		       : 0;
 }
 
 int sock_peer(int fd, struct sock_peer *ret)

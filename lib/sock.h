@@ -1,6 +1,6 @@
 /*
- * sock: Unix sockets. Paths longer than sun_path are bound and reached through /proc/self/fd/N/name.
- * All descriptors are CLOEXEC.
+ * sock: Unix sockets. Paths longer than sun_path are bound and reached through
+ * /proc/self/fd/N/name. All descriptors are CLOEXEC.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,8 +12,10 @@
 
 struct err;
 
-/* Stream listener at path with mode and (gid != -1) group; a stale socket file is replaced. Non-blocking. */
-int sock_listen(const char *path, mode_t mode, gid_t gid, int backlog, int *ret_fd, struct err **reterr);
+/* Stream listener at path with mode and (gid != -1) group; a stale socket file is replaced.
+ * Non-blocking. */
+int sock_listen(const char *path, mode_t mode, gid_t gid, int backlog, int *ret_fd,
+		struct err **reterr);
 /* Connected blocking stream socket; timeout_ms is set for both directions (0 = none). */
 int sock_connect(const char *path, int timeout_ms, int *ret_fd, struct err **reterr);
 /* SOCK_SEQPACKET pair, both non-blocking. 0 or -errno. */

@@ -1,7 +1,8 @@
 /*
- * prober: runs single http probes through one libcurl multi handle on the loop; schedules nothing (health.c
- * does). Always a new connection (a reused one does not see that the server stopped accepting), no proxy, no
- * redirects followed, CURLOPT_NOSIGNAL, body read and dropped, over 64 KiB is a failure that says so.
+ * prober: runs single http probes through one libcurl multi handle on the loop; schedules nothing
+ * (health.c does). Always a new connection (a reused one does not see that the server stopped
+ * accepting), no proxy, no redirects followed, CURLOPT_NOSIGNAL, body read and dropped, over 64 KiB
+ * is a failure that says so.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -25,17 +26,20 @@ struct probe_http {
 
 struct probe_result {
 	bool ok;
-	int status;	     /* HTTP status, 0 without an answer */
+	int status; /* HTTP status, 0 without an answer */
 	int64_t duration_ms;
-	char message[160];   /* "HTTP 500", "connection refused", "no answer within 2s", "body over 64 KiB" */
+	char message[160]; /* "HTTP 500", "connection refused", "no answer within 2s", "body over 64
+			      KiB" */
 };
 
 typedef void (*probe_cb)(const struct probe_result *result, void *user);
 
 int prober_new(uv_loop_t *loop, struct prober **ret, struct err **reterr);
-/* Cancels what runs (no callbacks) and closes its handles; memory is freed when the loop has closed them. */
+/* Cancels what runs (no callbacks) and closes its handles; memory is freed when the loop has closed
+ * them. */
 void prober_close(struct prober *p);
-/* cb fires exactly once, never from inside this call, unless cancelled. NULL and an error: cb never fires. */
+/* cb fires exactly once, never from inside this call, unless cancelled. NULL and an error: cb never
+ * fires. */
 int prober_http(struct prober *p, const struct probe_http *req, probe_cb cb, void *user,
 		struct probe_run **ret, struct err **reterr);
 /* cb will not fire; the run is freed. Not allowed after cb has fired. */

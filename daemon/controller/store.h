@@ -1,11 +1,13 @@
 /*
- * store: what must survive a reboot, in SQLite (aictl.db, WAL, synchronous=FULL) on one thread of its own.
- * The loop's thread never touches the disk: it hands tasks over and gets callbacks on the loop.
+ * store: what must survive a reboot, in SQLite (aictl.db, WAL, synchronous=FULL) on one thread of
+ * its own. The loop's thread never touches the disk: it hands tasks over and gets callbacks on the
+ * loop.
  *
- * Tasks of `store_put_*` commit in order. Urgent ones (a user waits for the answer) commit at once; others are
- * gathered for STORE_BATCH_MS, so that nothing is written between a replica's exit and its restart.
- * A hung disk stops only the callbacks; the queue is bounded: beyond STORE_QUEUE_MAX unurgent tasks the oldest
- * event records are dropped and counted (never revisions, services or exits), urgent ones fail with ERR_BUSY.
+ * Tasks of `store_put_*` commit in order. Urgent ones (a user waits for the answer) commit at once;
+ * others are gathered for STORE_BATCH_MS, so that nothing is written between a replica's exit and
+ * its restart. A hung disk stops only the callbacks; the queue is bounded: beyond STORE_QUEUE_MAX
+ * unurgent tasks the oldest event records are dropped and counted (never revisions, services or
+ * exits), urgent ones fail with ERR_BUSY.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -22,32 +24,32 @@ struct store;
 
 #define STORE_BATCH_MS 200
 #define STORE_QUEUE_MAX 20000
-#define STORE_REVISIONS_KEPT 10	  /* per set */
+#define STORE_REVISIONS_KEPT 10 /* per set */
 #define STORE_EVENTS_KEPT 10000
-#define STORE_EXITS_KEPT 20	  /* per replica */
+#define STORE_EXITS_KEPT 20 /* per replica */
 
 struct store_revision {
 	const char *set;
-	uint64_t number;   /* per set, from 1 */
+	uint64_t number;     /* per set, from 1 */
 	const char *sources; /* JSON array of {"path","text"}: what manifest_parse read */
 	int64_t at_wall_ms;
-	uint32_t uid;	   /* who applied it */
+	uint32_t uid; /* who applied it */
 };
 
 struct store_service {
 	const char *name, *set;
-	uint64_t revision; /* revision of the set in which this service last changed */
-	bool stopped;	   /* by the user: stays stopped over restarts */
+	uint64_t revision;	   /* revision of the set in which this service last changed */
+	bool stopped;		   /* by the user: stays stopped over restarts */
 	int64_t replicas_override; /* from `scale`; -1 = none */
 };
 
 struct store_event {
 	uint64_t seq; /* given by the caller, ascending */
 	int64_t at_wall_ms;
-	const char *service; /* "" = about the daemon */
-	int32_t replica;     /* -1 = the whole service */
+	const char *service;		     /* "" = about the daemon */
+	int32_t replica;		     /* -1 = the whole service */
 	const char *type, *reason, *message; /* type: "state", "exit", "apply", ... */
-	const char *from, *to; /* states, or NULL */
+	const char *from, *to;		     /* states, or NULL */
 };
 
 struct store_exit {
@@ -56,11 +58,12 @@ struct store_exit {
 	const char *incarnation;
 	uint64_t seq;
 	int32_t code, signal, pid; /* as in wire_exit */
-	const char *cause;	   /* "exit", "signal", "probe", "user", "start" (never ran), "unknown" */
+	const char *cause; /* "exit", "signal", "probe", "user", "start" (never ran), "unknown" */
 	int64_t started_wall_ms, ended_wall_ms;
 };
 
-/* What is on disk; borrowed inside the load callback only. Newest revision per set; events oldest first (at most 1,000). */
+/* What is on disk; borrowed inside the load callback only. Newest revision per set; events oldest
+ * first (at most 1,000). */
 struct store_snapshot {
 	const struct store_revision *revisions;
 	size_t n_revisions;
@@ -77,18 +80,25 @@ struct store_snapshot {
 typedef void (*store_cb)(void *user, const struct err *err);
 typedef void (*store_load_cb)(void *user, const struct store_snapshot *snap, const struct err *err);
 
-/* Starts the thread; path is opened (created, migrated) by it, then loaded is called once. Deletes nothing on error. */
-int store_new(uv_loop_t *loop, const char *path, store_load_cb loaded, void *user, struct store **ret, struct err **reterr);
-/* Commits what is queued (at most wait_ms, then gives up), ends the thread, frees. Callbacks of unfinished tasks get ERR_BUSY. */
+/* Starts the thread; path is opened (created, migrated) by it, then loaded is called once. Deletes
+ * nothing on error. */
+int store_new(uv_loop_t *loop, const char *path, store_load_cb loaded, void *user,
+	      struct store **ret, struct err **reterr);
+/* Commits what is queued (at most wait_ms, then gives up), ends the thread, frees. Callbacks of
+ * unfinished tasks get ERR_BUSY. */
 void store_close(struct store *s, int64_t wait_ms);
 
-/* All copy their argument. cb may be NULL. urgent: commit at once. Return 0, -ERR_NOMEM or -ERR_BUSY (cb never fires then). */
-int store_put_revision(struct store *s, const struct store_revision *r, bool urgent, store_cb cb, void *user);
-int store_put_service(struct store *s, const struct store_service *v, bool urgent, store_cb cb, void *user);
+/* All copy their argument. cb may be NULL. urgent: commit at once. Return 0, -ERR_NOMEM or
+ * -ERR_BUSY (cb never fires then). */
+int store_put_revision(struct store *s, const struct store_revision *r, bool urgent, store_cb cb,
+		       void *user);
+int store_put_service(struct store *s, const struct store_service *v, bool urgent, store_cb cb,
+		      void *user);
 int store_del_service(struct store *s, const char *name, bool urgent, store_cb cb, void *user);
 int store_add_event(struct store *s, const struct store_event *e);
 int store_add_exit(struct store *s, const struct store_exit *x, store_cb cb, void *user);
-/* Groups the puts between begin and end into one transaction: all or nothing; cb of the last put is the verdict. */
+/* Groups the puts between begin and end into one transaction: all or nothing; cb of the last put is
+ * the verdict. */
 void store_begin(struct store *s);
 void store_end(struct store *s);
 /* Queue length and events dropped so far, for `daemon info`. */
