@@ -1,0 +1,724 @@
+/*
+ * wire: the codec and the transport of wire.h.
+ *
+ * Each message is one pair of functions that list its members in the same order (field.h has the
+ * parts). SPAWN alone is decoded into memory of its own, in two passes: the first checks and
+ * counts, the second copies.
+ *
+ * The transport sends one packet with one sendmsg and receives with one recvmsg, both without
+ * waiting. Descriptors that arrive are CLOEXEC and owned by the packet from the first moment; every
+ * error path closes them. A large body is in a memfd whose size and content are sealed before it is
+ * mapped, so that a peer can change neither under the reader.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "daemon/wire/wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/wire/field.h"
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/fs.h"
+#include "lib/mem.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
+#define GROUPS_MAX 65536
+#define PATHS_MAX 64
+
+static const char *const type_names[WIRE_TYPE_MAX_] = {
+	[0] = "?",
+	[WIRE_HELLO] = "HELLO",
+	[WIRE_SLOT] = "SLOT",
+	[WIRE_SYNCED] = "SYNCED",
+	[WIRE_STATUS] = "STATUS",
+	[WIRE_RELOAD] = "RELOAD",
+	[WIRE_SPAWN] = "SPAWN",
+	[WIRE_STOP] = "STOP",
+	[WIRE_SIGNAL] = "SIGNAL",
+	[WIRE_NOTE] = "NOTE",
+	[WIRE_RELEASE] = "RELEASE",
+	[WIRE_ACK] = "ACK",
+	[WIRE_CONTROL] = "CONTROL",
+	[WIRE_STREAM] = "STREAM",
+	[WIRE_GONE] = "GONE",
+	[WIRE_DRAINED] = "DRAINED",
+	[WIRE_PING] = "PING",
+	[WIRE_PONG] = "PONG",
+};
+
+static const char *const stage_names[WIRE_STAGE_MAX_] = {
+	[WIRE_STAGE_NONE] = "none",	[WIRE_STAGE_REFUSED] = "refused",
+	[WIRE_STAGE_CLONE] = "clone",	[WIRE_STAGE_FDS] = "fds",
+	[WIRE_STAGE_LIMITS] = "limits", [WIRE_STAGE_USER] = "user",
+	[WIRE_STAGE_CHDIR] = "chdir",	[WIRE_STAGE_EXEC] = "exec",
+};
+
+/* ---- messages ---- */
+
+void wire_encode_hello(struct buf *b, const struct wire_hello *m)
+{
+	size_t at = field_begin(b, WIRE_HELLO);
+
+	field_put_array(b, m->version, sizeof(m->version));
+	field_put_array(b, m->boot_id, sizeof(m->boot_id));
+	field_put_i32(b, m->aictld_pid);
+	field_put_u8(b, m->safe_mode);
+	field_put_u8(b, m->shutting_down);
+	field_put_u8(b, m->first_start);
+	field_end(b, at);
+}
+
+int wire_decode_hello(const uint8_t *body, size_t len, struct wire_hello *m)
+{
+	struct field_reader r = {.p = body, .left = len};
+
+	*m = (struct wire_hello){0};
+	field_get_array(&r, m->version, sizeof(m->version));
+	field_get_array(&r, m->boot_id, sizeof(m->boot_id));
+	m->aictld_pid = field_get_i32(&r);
+	m->safe_mode = field_get_bool(&r);
+	m->shutting_down = field_get_bool(&r);
+	m->first_start = field_get_bool(&r);
+	return field_check(&r);
+}
+
+static void put_exit(struct buf *b, const struct wire_exit *e)
+{
+	field_put_array(b, e->incarnation, sizeof(e->incarnation));
+	field_put_u64(b, e->seq);
+	field_put_i32(b, e->pid);
+	field_put_i32(b, e->code);
+	field_put_i32(b, e->signal);
+	field_put_u8(b, e->core_dumped);
+	field_put_u8(b, e->by_stop);
+	field_put_u8(b, e->killed);
+	field_put_u8(b, e->status_known);
+	field_put_i32(b, e->stage);
+	field_put_i32(b, e->err);
+	field_put_i64(b, e->started_wall_ms);
+	field_put_i64(b, e->ended_wall_ms);
+	field_put_i64(b, e->started_mono_ms);
+	field_put_i64(b, e->ended_mono_ms);
+}
+
+static void get_exit(struct field_reader *r, struct wire_exit *e)
+{
+	field_get_incarnation(r, e->incarnation);
+	e->seq = field_get_u64(r);
+	e->pid = field_get_i32(r);
+	e->code = field_get_i32(r);
+	e->signal = field_get_i32(r);
+	e->core_dumped = field_get_bool(r);
+	e->by_stop = field_get_bool(r);
+	e->killed = field_get_bool(r);
+	e->status_known = field_get_bool(r);
+	e->stage = field_get_i32(r);
+	e->err = field_get_i32(r);
+	e->started_wall_ms = field_get_i64(r);
+	e->ended_wall_ms = field_get_i64(r);
+	e->started_mono_ms = field_get_i64(r);
+	e->ended_mono_ms = field_get_i64(r);
+	if (e->stage < 0 || e->stage >= WIRE_STAGE_MAX_)
+		r->bad = true;
+}
+
+void wire_encode_slot(struct buf *b, const struct wire_slot *m)
+{
+	size_t at = field_begin(b, WIRE_SLOT);
+	uint32_t n = m->n_exits < WIRE_EXITS_MAX ? m->n_exits : WIRE_EXITS_MAX;
+
+	field_put_key(b, &m->key);
+	field_put_u8(b, m->state);
+	field_put_u8(b, m->stage);
+	field_put_i32(b, m->err);
+	field_put_i32(b, m->pid);
+	field_put_u8(b, m->swept);
+	field_put_i64(b, m->started_wall_ms);
+	field_put_i64(b, m->started_mono_ms);
+	field_put_u32(b, m->exits_lost);
+	field_put_u32(b, n);
+	for (uint32_t i = 0; i < n; i++)
+		put_exit(b, &m->exits[i]);
+	field_put_u8(b, m->note != NULL);
+	if (m->note)
+		field_put_blob(b, m->note, m->note_len);
+	field_end(b, at);
+}
+
+int wire_decode_slot(const uint8_t *body, size_t len, struct wire_slot *m)
+{
+	struct field_reader r = {.p = body, .left = len};
+
+	*m = (struct wire_slot){0};
+	field_get_key(&r, &m->key);
+	m->state = field_get_u8(&r);
+	m->stage = field_get_u8(&r);
+	m->err = field_get_i32(&r);
+	m->pid = field_get_i32(&r);
+	m->swept = field_get_bool(&r);
+	m->started_wall_ms = field_get_i64(&r);
+	m->started_mono_ms = field_get_i64(&r);
+	m->exits_lost = field_get_u32(&r);
+	m->n_exits = field_get_u32(&r);
+	if (m->state >= WIRE_SLOT_STATE_MAX_ || m->stage >= WIRE_STAGE_MAX_ ||
+	    m->n_exits > WIRE_EXITS_MAX) {
+		m->n_exits = 0;
+		return -ERR_INVALID;
+	}
+	for (uint32_t i = 0; i < m->n_exits; i++)
+		get_exit(&r, &m->exits[i]);
+	if (field_get_bool(&r))
+		m->note = field_get_blob(&r, WIRE_NOTE_MAX, &m->note_len);
+	return field_check(&r);
+}
+
+void wire_encode_spawn(struct buf *b, const struct wire_spawn *m)
+{
+	size_t at = field_begin(b, WIRE_SPAWN);
+
+	field_put_key(b, &m->key);
+	field_put_u32(b, m->uid);
+	field_put_u32(b, m->gid);
+	field_put_u8(b, m->set_user);
+	field_put_u32(b, m->umask);
+	field_put_i32(b, m->stop_signal);
+	field_put_i64(b, m->grace_ms);
+	field_put_u64(b, m->log_max_size);
+	field_put_u32(b, m->log_max_files);
+	field_put_blob(b, m->note, m->note ? m->note_len : 0);
+	field_put_u32(b, m->n_groups);
+	for (uint32_t i = 0; i < m->n_groups; i++)
+		field_put_u32(b, m->groups[i]);
+	field_put_text(b, m->cwd);
+	field_put_strv(b, m->paths);
+	field_put_strv(b, m->argv);
+	field_put_strv(b, m->envp);
+	field_end(b, at);
+}
+
+/* The one allocation behind a decoded SPAWN: pointers first, then groups, then bytes. */
+struct arena {
+	char **ptr;
+	uint32_t *group;
+	char *byte;
+};
+
+/* Skips a list of texts and adds its pointers (terminator included) to *n_ptr. */
+static void count_strv(struct field_reader *r, size_t min, size_t max, size_t *n_ptr)
+{
+	uint32_t n = field_get_u32(r), len;
+
+	if (n < min || n > max || n > r->left / 4)
+		r->bad = true;
+	for (uint32_t i = 0; !r->bad && i < n; i++)
+		field_get_text(r, WIRE_BODY_MAX, &len);
+	*n_ptr += r->bad ? 0 : (size_t)n + 1;
+}
+
+static char *take_text(struct field_reader *r, struct arena *a)
+{
+	uint32_t len;
+	const char *s = field_get_text(r, WIRE_BODY_MAX, &len);
+	char *out = a->byte;
+
+	if (s && len)
+		memcpy(out, s, len);
+	out[len] = '\0';
+	a->byte += len + 1;
+	return out;
+}
+
+static char *const *take_strv(struct field_reader *r, struct arena *a)
+{
+	char **v = a->ptr;
+	uint32_t n = field_get_u32(r);
+
+	for (uint32_t i = 0; i < n; i++)
+		v[i] = take_text(r, a);
+	v[n] = NULL;
+	a->ptr += (size_t)n + 1;
+	return v;
+}
+
+static void get_spawn_head(struct field_reader *r, struct wire_spawn *m)
+{
+	field_get_key(r, &m->key);
+	m->uid = field_get_u32(r);
+	m->gid = field_get_u32(r);
+	m->set_user = field_get_bool(r);
+	m->umask = field_get_u32(r);
+	m->stop_signal = field_get_signal(r, 1);
+	m->grace_ms = field_get_i64(r);
+	m->log_max_size = field_get_u64(r);
+	m->log_max_files = field_get_u32(r);
+	if (m->umask > 0777 || m->grace_ms < 0 || m->key.incarnation[0] == '\0')
+		r->bad = true;
+}
+
+/* Copies what the counting pass has found good; r stands at the note. */
+static void get_spawn_tail(struct field_reader *r, struct wire_spawn *m, size_t n_ptr)
+{
+	struct arena a = {.ptr = m->memory_};
+	const uint8_t *note = field_get_blob(r, WIRE_NOTE_MAX, &m->note_len);
+
+	a.group = (uint32_t *)(void *)(a.ptr + n_ptr);
+	m->n_groups = field_get_u32(r);
+	a.byte = (char *)(a.group + m->n_groups);
+	m->groups = a.group;
+	for (uint32_t i = 0; i < m->n_groups; i++)
+		a.group[i] = field_get_u32(r);
+	if (note && m->note_len)
+		memcpy(a.byte, note, m->note_len);
+	m->note = (const uint8_t *)a.byte;
+	a.byte += m->note_len;
+	m->cwd = take_text(r, &a);
+	m->paths = take_strv(r, &a);
+	m->argv = take_strv(r, &a);
+	m->envp = take_strv(r, &a);
+}
+
+int wire_decode_spawn(const uint8_t *body, size_t len, struct wire_spawn *m)
+{
+	struct field_reader r = {.p = body, .left = len}, tail;
+	uint32_t n, n_groups;
+	size_t n_ptr = 0;
+	const char *cwd;
+
+	*m = (struct wire_spawn){0};
+	get_spawn_head(&r, m);
+	tail = r;
+	field_get_blob(&r, WIRE_NOTE_MAX, &n);
+	n_groups = field_get_u32(&r);
+	if (n_groups > GROUPS_MAX)
+		return -ERR_INVALID;
+	field_get_bytes(&r, (size_t)n_groups * 4);
+	cwd = field_get_text(&r, WIRE_BODY_MAX, &n);
+	if (!cwd || n == 0 || cwd[0] != '/')
+		return -ERR_INVALID;
+	count_strv(&r, 1, PATHS_MAX, &n_ptr);
+	count_strv(&r, 1, UINT32_MAX, &n_ptr);
+	count_strv(&r, 0, UINT32_MAX, &n_ptr);
+	if (field_check(&r) < 0)
+		return -ERR_INVALID;
+	/* Each text of the body has four bytes of length, more than the NUL of its copy. */
+	m->memory_ = mem_alloc(n_ptr * sizeof(char *) + n_groups * sizeof(uint32_t) + tail.left);
+	if (!m->memory_)
+		return -ERR_NOMEM;
+	get_spawn_tail(&tail, m, n_ptr);
+	return 0;
+}
+
+void wire_spawn_free(struct wire_spawn *m)
+{
+	mem_free(m->memory_);
+	*m = (struct wire_spawn){0};
+}
+
+void wire_encode_stop(struct buf *b, const struct wire_stop *m)
+{
+	size_t at = field_begin(b, WIRE_STOP);
+
+	field_put_key(b, &m->key);
+	field_put_i32(b, m->signal);
+	field_put_i64(b, m->grace_ms);
+	field_end(b, at);
+}
+
+int wire_decode_stop(const uint8_t *body, size_t len, struct wire_stop *m)
+{
+	struct field_reader r = {.p = body, .left = len};
+
+	*m = (struct wire_stop){0};
+	field_get_key(&r, &m->key);
+	m->signal = field_get_signal(&r, 0);
+	m->grace_ms = field_get_i64(&r);
+	if (m->grace_ms < -1)
+		r.bad = true;
+	return field_check(&r);
+}
+
+void wire_encode_signal(struct buf *b, const struct wire_key *key, int32_t signal)
+{
+	size_t at = field_begin(b, WIRE_SIGNAL);
+
+	field_put_key(b, key);
+	field_put_i32(b, signal);
+	field_end(b, at);
+}
+
+int wire_decode_signal(const uint8_t *body, size_t len, struct wire_key *key, int32_t *signal)
+{
+	struct field_reader r = {.p = body, .left = len};
+
+	field_get_key(&r, key);
+	*signal = field_get_signal(&r, 1);
+	return field_check(&r);
+}
+
+void wire_encode_note(struct buf *b, const struct wire_key *key, const uint8_t *note, uint32_t len)
+{
+	size_t at = field_begin(b, WIRE_NOTE);
+
+	field_put_key(b, key);
+	field_put_blob(b, note, len);
+	field_end(b, at);
+}
+
+int wire_decode_note(const uint8_t *body, size_t len, struct wire_key *key, const uint8_t **note,
+		     uint32_t *note_len)
+{
+	struct field_reader r = {.p = body, .left = len};
+
+	field_get_key(&r, key);
+	*note = field_get_blob(&r, WIRE_NOTE_MAX, note_len);
+	return field_check(&r);
+}
+
+void wire_encode_ack(struct buf *b, const struct wire_key *key, uint64_t seq)
+{
+	size_t at = field_begin(b, WIRE_ACK);
+
+	field_put_key(b, key);
+	field_put_u64(b, seq);
+	field_end(b, at);
+}
+
+int wire_decode_ack(const uint8_t *body, size_t len, struct wire_key *key, uint64_t *seq)
+{
+	struct field_reader r = {.p = body, .left = len};
+
+	field_get_key(&r, key);
+	*seq = field_get_u64(&r);
+	return field_check(&r);
+}
+
+void wire_encode_key(struct buf *b, enum wire_type type, const struct wire_key *key)
+{
+	size_t at = field_begin(b, type);
+
+	field_put_key(b, key);
+	field_end(b, at);
+}
+
+int wire_decode_key(const uint8_t *body, size_t len, struct wire_key *key)
+{
+	struct field_reader r = {.p = body, .left = len};
+
+	field_get_key(&r, key);
+	return field_check(&r);
+}
+
+void wire_encode_stream(struct buf *b, const struct wire_stream *m)
+{
+	size_t at = field_begin(b, WIRE_STREAM);
+
+	field_put_key(b, &m->key);
+	field_put_u32(b, m->intent_index);
+	field_put_u64(b, m->max_size);
+	field_put_u32(b, m->max_files);
+	field_put_u8(b, m->gone);
+	field_end(b, at);
+}
+
+int wire_decode_stream(const uint8_t *body, size_t len, struct wire_stream *m)
+{
+	struct field_reader r = {.p = body, .left = len};
+
+	*m = (struct wire_stream){0};
+	field_get_key(&r, &m->key);
+	m->intent_index = field_get_u32(&r);
+	m->max_size = field_get_u64(&r);
+	m->max_files = field_get_u32(&r);
+	m->gone = field_get_bool(&r);
+	if (m->key.incarnation[0] == '\0')
+		r.bad = true;
+	return field_check(&r);
+}
+
+void wire_encode_status(struct buf *b, const struct wire_status *m)
+{
+	size_t at = field_begin(b, WIRE_STATUS);
+
+	field_put_u8(b, m->mode);
+	field_put_i32(b, m->logger_pid);
+	field_put_u32(b, m->controller_restarts);
+	field_put_u32(b, m->logger_restarts);
+	field_put_u32(b, m->slots);
+	field_end(b, at);
+}
+
+int wire_decode_status(const uint8_t *body, size_t len, struct wire_status *m)
+{
+	struct field_reader r = {.p = body, .left = len};
+
+	m->mode = field_get_u8(&r);
+	m->logger_pid = field_get_i32(&r);
+	m->controller_restarts = field_get_u32(&r);
+	m->logger_restarts = field_get_u32(&r);
+	m->slots = field_get_u32(&r);
+	if (m->mode > WIRE_MODE_SHUTDOWN)
+		r.bad = true;
+	return field_check(&r);
+}
+
+void wire_encode_u32(struct buf *b, enum wire_type type, uint32_t value)
+{
+	size_t at = field_begin(b, type);
+
+	field_put_u32(b, value);
+	field_end(b, at);
+}
+
+int wire_decode_u32(const uint8_t *body, size_t len, uint32_t *value)
+{
+	struct field_reader r = {.p = body, .left = len};
+
+	*value = field_get_u32(&r);
+	return field_check(&r);
+}
+
+void wire_encode_empty(struct buf *b, enum wire_type type)
+{
+	field_end(b, field_begin(b, type));
+}
+
+/* ---- transport ---- */
+
+union control {
+	struct cmsghdr align;
+	char bytes[CMSG_SPACE(WIRE_FDS_MAX * sizeof(int))];
+};
+
+static int make_memfd(const void *body, size_t len)
+{
+	_cleanup_close_ int fd =
+		memfd_create("aictl-wire", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	int r;
+
+	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+		fd = memfd_create("aictl-wire", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	r = fs_write_all(fd, body, len);
+	if (r < 0)
+		return r;
+	if (fcntl(fd, F_ADD_SEALS, SEALS) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+static int send_once(int fd, struct iovec *iov, size_t n_iov, const int *fds, unsigned n_fds)
+{
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n_iov};
+	union control control = {0};
+	struct cmsghdr *c;
+
+	if (n_fds > 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+		c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+		memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
+	}
+	while (sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+		switch (errno) {
+		case EINTR:
+			continue;
+		case EAGAIN:
+		case ENOBUFS:
+		case ETOOMANYREFS:
+			return -EAGAIN;
+		case EPIPE:
+		case ECONNRESET:
+		case ENOTCONN:
+		case ECONNREFUSED:
+			return -EPIPE;
+		default:
+			return -errno;
+		}
+	}
+	return 0;
+}
+
+int wire_send(int fd, const struct buf *b, const int *fds, unsigned n_fds)
+{
+	_cleanup_close_ int memfd = -1;
+	uint8_t head[WIRE_HEADER_SIZE];
+	int all[WIRE_FDS_MAX];
+	struct iovec iov[2];
+	size_t len;
+
+	if (b->failed)
+		return -ENOMEM;
+	if (b->len < WIRE_HEADER_SIZE || n_fds > WIRE_FDS_MAX)
+		return -EINVAL;
+	len = b->len - WIRE_HEADER_SIZE;
+	memcpy(head, b->data, sizeof(head));
+	if (n_fds > 0)
+		memcpy(all, fds, n_fds * sizeof(int));
+	iov[0] = (struct iovec){.iov_base = head, .iov_len = sizeof(head)};
+	iov[1] = (struct iovec){.iov_base = b->data + WIRE_HEADER_SIZE, .iov_len = len};
+	if (len <= WIRE_INLINE_MAX)
+		return send_once(fd, iov, 2, all, n_fds);
+	if (n_fds == WIRE_FDS_MAX || len > WIRE_BODY_MAX)
+		return -EINVAL;
+	memfd = make_memfd(b->data + WIRE_HEADER_SIZE, len);
+	if (memfd < 0)
+		return memfd;
+	head[6] = WIRE_F_MEMFD;
+	all[n_fds] = memfd;
+	return send_once(fd, iov, 1, all, n_fds + 1);
+}
+
+/* Takes every descriptor of msg into p. -EBADMSG when there are more than fit. */
+static int take_fds(struct msghdr *msg, struct wire_packet *p)
+{
+	int r = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			int got;
+
+			memcpy(&got, CMSG_DATA(c) + i * sizeof(int), sizeof(got));
+			if (p->n_fds < WIRE_FDS_MAX) {
+				p->fds[p->n_fds++] = got;
+			} else {
+				close(got);
+				r = -EBADMSG;
+			}
+		}
+	}
+	return r;
+}
+
+/* Maps the body in the last descriptor after checking that nobody can change it any more. */
+static int map_memfd(struct wire_packet *p, size_t len)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+	int seals;
+
+	if (p->n_fds == 0 || len == 0)
+		return -EBADMSG;
+	fd = p->fds[--p->n_fds];
+	p->fds[p->n_fds] = -1;
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) < 0 || st.st_size < 0 ||
+	    (uint64_t)st.st_size != len)
+		return -EBADMSG;
+	p->map_ = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (p->map_ == MAP_FAILED) {
+		p->map_ = NULL;
+		return -errno;
+	}
+	p->map_len_ = len;
+	p->body = p->map_;
+	return 0;
+}
+
+static int parse_packet(struct wire_packet *p, size_t got)
+{
+	struct field_reader r = {.p = p->data_, .left = got};
+	uint32_t magic = field_get_u32(&r), type = (uint32_t)field_get_le(&r, 2);
+	uint32_t flags = (uint32_t)field_get_le(&r, 2), len = field_get_u32(&r),
+		 zero = field_get_u32(&r);
+
+	if (r.bad || magic != WIRE_MAGIC || type == 0 || type >= WIRE_TYPE_MAX_ ||
+	    (flags & ~(uint32_t)WIRE_F_MEMFD) || len > WIRE_BODY_MAX || zero != 0)
+		return -EBADMSG;
+	p->type = (enum wire_type)type;
+	p->len = len;
+	p->body = p->data_ + WIRE_HEADER_SIZE;
+	if (flags & WIRE_F_MEMFD)
+		return r.left == 0 ? map_memfd(p, len) : -EBADMSG;
+	return r.left == len ? 0 : -EBADMSG;
+}
+
+int wire_recv(int fd, struct wire_packet *p)
+{
+	struct iovec iov = {.iov_base = p->data_, .iov_len = sizeof(p->data_)};
+	union control control;
+	struct msghdr msg;
+	unsigned resets = 0;
+	ssize_t n;
+	int r;
+
+	p->n_fds = 0;
+	p->map_ = NULL;
+	p->body = NULL;
+	p->len = p->map_len_ = 0;
+	for (unsigned i = 0; i < WIRE_FDS_MAX; i++)
+		p->fds[i] = -1;
+	do {
+		msg = (struct msghdr){.msg_iov = &iov,
+				      .msg_iovlen = 1,
+				      .msg_control = &control,
+				      .msg_controllen = sizeof(control)};
+		n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+		/* A peer that died with unread packets gives one ECONNRESET before what it sent. */
+	} while (n < 0 && (errno == EINTR || (errno == ECONNRESET && resets++ < 2)));
+	if (n < 0)
+		return errno == EAGAIN ? -EAGAIN : errno == ECONNRESET ? 0 : -errno;
+	r = take_fds(&msg, p);
+	if (n == 0 && p->n_fds == 0)
+		return 0;
+	if (r == 0)
+		r = msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? -EBADMSG
+							     : parse_packet(p, (size_t)n);
+	if (r < 0) {
+		wire_packet_done(p);
+		return r;
+	}
+	return 1;
+}
+
+void wire_packet_done(struct wire_packet *p)
+{
+	for (unsigned i = 0; i < p->n_fds; i++)
+		mem_closep(&p->fds[i]);
+	p->n_fds = 0;
+	if (p->map_)
+		munmap(p->map_, p->map_len_);
+	p->map_ = NULL;
+	p->map_len_ = p->len = 0;
+	p->body = NULL;
+}
+
+/* ---- keys and names ---- */
+
+bool wire_key_same_slot(const struct wire_key *a, const struct wire_key *b)
+{
+	return a->index == b->index && strcmp(a->service, b->service) == 0;
+}
+
+bool wire_key_equal(const struct wire_key *a, const struct wire_key *b)
+{
+	return wire_key_same_slot(a, b) && strcmp(a->incarnation, b->incarnation) == 0;
+}
+
+const char *wire_type_name(enum wire_type type)
+{
+	return (unsigned)type < WIRE_TYPE_MAX_ ? type_names[type] : "?";
+}
+
+const char *wire_stage_name(enum wire_stage stage)
+{
+	return (unsigned)stage < WIRE_STAGE_MAX_ ? stage_names[stage] : "?";
+}
