@@ -1,0 +1,252 @@
+/* wiremsg: see wiremsg.h. */
+/* SPDX-License-Identifier: MIT */
+#include "tests/lib/wiremsg.h"
+
+#include <string.h>
+
+#include "lib/buf.h"
+#include "lib/err.h"
+
+#define CANARY "0123456789abcdef0123456789abcdef"
+
+static const struct wire_key key = {"llm-7b", 3, CANARY};
+static const uint8_t note[] = "backoff=\0\1\377";
+
+static void sample_slot(struct buf *b)
+{
+	struct wire_slot m = {.key = key,
+			      .state = WIRE_SLOT_STUCK,
+			      .stage = WIRE_STAGE_CHDIR,
+			      .err = 2,
+			      .pid = 4711,
+			      .swept = true,
+			      .started_wall_ms = -1,
+			      .started_mono_ms = INT64_MAX,
+			      .exits_lost = 9,
+			      .n_exits = WIRE_EXITS_MAX,
+			      .note = note,
+			      .note_len = sizeof(note)};
+
+	for (unsigned i = 0; i < WIRE_EXITS_MAX; i++)
+		m.exits[i] = (struct wire_exit){.incarnation = CANARY,
+						.seq = UINT64_MAX - i,
+						.pid = (int32_t)i,
+						.code = -1,
+						.signal = 11,
+						.core_dumped = i & 1,
+						.by_stop = i & 2,
+						.killed = i & 4,
+						.status_known = true,
+						.stage = WIRE_STAGE_EXEC,
+						.err = -5,
+						.started_wall_ms = INT64_MIN,
+						.ended_wall_ms = 1,
+						.started_mono_ms = 2,
+						.ended_mono_ms = 3};
+	wire_encode_slot(b, &m);
+}
+
+static void sample_spawn(struct buf *b)
+{
+	char *const paths[] = {(char *)"/bin/sh", (char *)"/usr/bin/sh", NULL};
+	char *const argv[] = {(char *)"sh", (char *)"", (char *)"-c", (char *)"echo \xff", NULL};
+	char *const envp[] = {(char *)"A=1", (char *)"B=", NULL};
+	const uint32_t groups[] = {0, 4, UINT32_MAX};
+	struct wire_spawn m = {.key = key,
+			       .cwd = "/srv/x",
+			       .paths = paths,
+			       .argv = argv,
+			       .envp = envp,
+			       .uid = 65534,
+			       .gid = 65533,
+			       .groups = groups,
+			       .n_groups = 3,
+			       .set_user = true,
+			       .umask = 0027,
+			       .stop_signal = 15,
+			       .grace_ms = 10000,
+			       .log_max_size = 20 << 20,
+			       .log_max_files = 5,
+			       .note = note,
+			       .note_len = sizeof(note)};
+
+	wire_encode_spawn(b, &m);
+}
+
+static void sample_hello(struct buf *b)
+{
+	struct wire_hello m = {.version = "0.1.0",
+			       .boot_id = "00000000-1111-2222-3333-444444444444",
+			       .aictld_pid = 12,
+			       .safe_mode = true,
+			       .first_start = true};
+
+	wire_encode_hello(b, &m);
+}
+
+static void sample_small(unsigned i, struct buf *b)
+{
+	static const enum wire_type empty[] = {WIRE_SYNCED, WIRE_RELOAD, WIRE_PING, WIRE_PONG};
+	static const enum wire_type keyed[] = {WIRE_RELEASE, WIRE_GONE, WIRE_DRAINED};
+
+	if (i < 4)
+		wire_encode_empty(b, empty[i]);
+	else
+		wire_encode_key(b, keyed[i - 4], &key);
+}
+
+enum wire_type wiremsg_sample(unsigned i, struct buf *b)
+{
+	static const enum wire_type order[] = {
+		WIRE_HELLO, WIRE_SLOT,	  WIRE_SPAWN,	WIRE_STOP,   WIRE_SIGNAL, WIRE_NOTE,
+		WIRE_ACK,   WIRE_CONTROL, WIRE_STREAM,	WIRE_STATUS, WIRE_SYNCED, WIRE_RELOAD,
+		WIRE_PING,  WIRE_PONG,	  WIRE_RELEASE, WIRE_GONE,   WIRE_DRAINED};
+
+	switch (i) {
+	case 0:
+		sample_hello(b);
+		break;
+	case 1:
+		sample_slot(b);
+		break;
+	case 2:
+		sample_spawn(b);
+		break;
+	case 3:
+		wire_encode_stop(b, &(struct wire_stop){.key = key, .signal = 2, .grace_ms = -1});
+		break;
+	case 4:
+		wire_encode_signal(b, &key, 64);
+		break;
+	case 5:
+		wire_encode_note(b, &key, note, sizeof(note));
+		break;
+	case 6:
+		wire_encode_ack(b, &key, UINT64_MAX);
+		break;
+	case 7:
+		wire_encode_u32(b, WIRE_CONTROL, WIRE_CONTROL_STOP);
+		break;
+	case 8:
+		wire_encode_stream(b, &(struct wire_stream){.key = key,
+							    .intent_index = 1023,
+							    .max_size = UINT64_MAX,
+							    .max_files = 5,
+							    .gone = true});
+		break;
+	case 9:
+		wire_encode_status(b, &(struct wire_status){WIRE_MODE_SAFE, 77, 1, 2, 3});
+		break;
+	default:
+		if (i >= sizeof(order) / sizeof(order[0]))
+			return 0;
+		sample_small(i - 10, b);
+	}
+	return order[i];
+}
+
+static int again_spawn(const uint8_t *body, size_t len, struct buf *out)
+{
+	struct wire_spawn m;
+	int r = wire_decode_spawn(body, len, &m);
+
+	if (r == 0)
+		wire_encode_spawn(out, &m);
+	wire_spawn_free(&m);
+	return r;
+}
+
+static int again_slot(const uint8_t *body, size_t len, struct buf *out)
+{
+	struct wire_slot m;
+	int r = wire_decode_slot(body, len, &m);
+
+	if (r == 0)
+		wire_encode_slot(out, &m);
+	return r;
+}
+
+static int again_keyed(enum wire_type type, const uint8_t *body, size_t len, struct buf *out)
+{
+	const uint8_t *text = NULL;
+	uint32_t n = 0;
+	int32_t signal = 0;
+	uint64_t seq = 0;
+	struct wire_key k;
+	int r;
+
+	if (type == WIRE_SIGNAL) {
+		r = wire_decode_signal(body, len, &k, &signal);
+		wire_encode_signal(out, &k, signal);
+	} else if (type == WIRE_NOTE) {
+		r = wire_decode_note(body, len, &k, &text, &n);
+		wire_encode_note(out, &k, text, n);
+	} else if (type == WIRE_ACK) {
+		r = wire_decode_ack(body, len, &k, &seq);
+		wire_encode_ack(out, &k, seq);
+	} else {
+		r = wire_decode_key(body, len, &k);
+		wire_encode_key(out, type, &k);
+	}
+	return r;
+}
+
+static int again_plain(enum wire_type type, const uint8_t *body, size_t len, struct buf *out)
+{
+	struct wire_hello hello;
+	struct wire_stop stop;
+	struct wire_stream stream;
+	struct wire_status status;
+	uint32_t value;
+	int r;
+
+	if (type == WIRE_HELLO) {
+		r = wire_decode_hello(body, len, &hello);
+		wire_encode_hello(out, &hello);
+	} else if (type == WIRE_STOP) {
+		r = wire_decode_stop(body, len, &stop);
+		wire_encode_stop(out, &stop);
+	} else if (type == WIRE_STREAM) {
+		r = wire_decode_stream(body, len, &stream);
+		wire_encode_stream(out, &stream);
+	} else if (type == WIRE_STATUS) {
+		r = wire_decode_status(body, len, &status);
+		wire_encode_status(out, &status);
+	} else {
+		r = wire_decode_u32(body, len, &value);
+		wire_encode_u32(out, type, value);
+	}
+	return r;
+}
+
+int wiremsg_again(enum wire_type type, const uint8_t *body, size_t len, struct buf *out)
+{
+	switch (type) {
+	case WIRE_SPAWN:
+		return again_spawn(body, len, out);
+	case WIRE_SLOT:
+		return again_slot(body, len, out);
+	case WIRE_HELLO:
+	case WIRE_STOP:
+	case WIRE_STREAM:
+	case WIRE_STATUS:
+	case WIRE_CONTROL:
+		return again_plain(type, body, len, out);
+	case WIRE_SIGNAL:
+	case WIRE_NOTE:
+	case WIRE_ACK:
+	case WIRE_RELEASE:
+	case WIRE_GONE:
+	case WIRE_DRAINED:
+		return again_keyed(type, body, len, out);
+	case WIRE_SYNCED:
+	case WIRE_RELOAD:
+	case WIRE_PING:
+	case WIRE_PONG:
+		wire_encode_empty(out, type);
+		return len ? -ERR_INVALID : 0;
+	case WIRE_TYPE_MAX_:
+		break;
+	}
+	return -ERR_INVALID;
+}

@@ -1,0 +1,23 @@
+/*
+ * wiremsg: one sample of every message of the wire, and "decode, then encode again", for the unit
+ * test and the fuzzer of wire.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_TESTS_WIREMSG_H
+#define AICTL_TESTS_WIREMSG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/wire/wire.h"
+
+struct buf;
+
+/* Appends the packet of sample i (0..); its type, or 0 when there is no such sample. */
+enum wire_type wiremsg_sample(unsigned i, struct buf *b);
+/* Decodes a body of type and appends the packet of what was understood. 0 or the decoder's error.
+ */
+int wiremsg_again(enum wire_type type, const uint8_t *body, size_t len, struct buf *out);
+
+#endif
