@@ -15,10 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/manifest_errors.h"
+
 struct err;
 struct buf;
 
-#define MANIFEST_ERRORS_MAX 20
 #define MANIFEST_BYTES_MAX (1 << 20)
 #define MANIFEST_NAME_MAX 63 /* DNS label */
 #define MANIFEST_REPLICAS_MAX 1000
@@ -89,12 +90,6 @@ struct manifest_source {
 	size_t len;
 };
 
-struct manifest_errors {
-	struct err *errs[MANIFEST_ERRORS_MAX];
-	size_t n;
-	bool more; /* there were more */
-};
-
 /*
  * Parses and checks all sources as one set. 0, or -ERR_INVALID with at least one error in *errors
  * (which must be empty on entry), or -ERR_NOMEM. Without services it is an error too.
@@ -102,7 +97,6 @@ struct manifest_errors {
 int manifest_parse(const struct manifest_source *sources, size_t n, struct manifest **ret,
 		   struct manifest_errors *errors);
 void manifest_free(struct manifest *m);
-void manifest_errors_done(struct manifest_errors *e);
 const struct service_spec *manifest_find(const struct manifest *m, const char *service);
 void service_spec_free(struct service_spec *s);
 
@@ -131,8 +125,13 @@ struct expand_vars {
 int manifest_expand(const char *text, const struct expand_vars *vars, char **ret,
 		    struct err **reterr);
 
-/* For `aictl explain` and the man page: rows in order. */
-struct schema_row;
-const struct schema_row *schema_rows(size_t *n);
+/* For `aictl explain` and the man page: schema_rows() in lib/schema.h. */
+
+/*
+ * One error as the terminal shows it: "file:line:column: error: ...", the source line, a caret
+ * under the very column, the hint. text is the file's (NULL: no source line). Returns 0 or
+ * -ERR_NOMEM.
+ */
+int manifest_print_error(struct buf *out, const struct err *e, const char *text, bool colour);
 
 #endif

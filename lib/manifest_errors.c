@@ -1,0 +1,108 @@
+/* manifest_errors: see manifest_errors.h. */
+/* SPDX-License-Identifier: MIT */
+#include "lib/manifest_errors.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/mem.h"
+
+#define TEXT_MAX 400 /* bytes of a message: a value from the file may be long */
+
+/* Replaces control characters (C0, DEL, and C1 in UTF-8) by '?' and cuts what is too long. */
+static void make_safe(char *s)
+{
+	unsigned char *p = (unsigned char *)s;
+	size_t len = s ? strlen(s) : 0;
+
+	if (len > TEXT_MAX) {
+		len = TEXT_MAX - 3;
+		while (len > 0 && (p[len] & 0xc0) == 0x80)
+			len--;
+		memcpy(p + len, "...", 4);
+	}
+
+	for (; p && *p; p++) {
+		if (*p < 0x20 || *p == 0x7f)
+			*p = '?';
+		else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+			p[0] = p[1] = '?';
+	}
+}
+
+static int by_place(const struct err *a, const struct err *b)
+{
+	int order = strcmp(a->file ? a->file : "", b->file ? b->file : "");
+
+	if (order)
+		return order;
+	if (a->line != b->line)
+		return a->line < b->line ? -1 : 1;
+	return a->column < b->column ? -1 : a->column > b->column;
+}
+
+/* Keeps the list sorted; when it is full the last one goes. Owns e. */
+static void insert(struct manifest_errors *l, struct err *e)
+{
+	size_t at = l->n;
+
+	if (e->code == ERR_NOMEM) {
+		l->nomem = true;
+		err_free(e);
+		return;
+	}
+	make_safe(e->msg);
+	make_safe(e->hint);
+	while (at > 0 && by_place(e, l->errs[at - 1]) < 0)
+		at--;
+	if (l->n == MANIFEST_ERRORS_MAX) {
+		l->more = true;
+		if (at == l->n) {
+			err_free(e);
+			return;
+		}
+		err_free(l->errs[--l->n]);
+	}
+	memmove(l->errs + at + 1, l->errs + at, (l->n - at) * sizeof(l->errs[0]));
+	l->errs[at] = e;
+	l->n++;
+}
+
+void manifest_errors_add(struct manifest_errors *l, const struct manifest_place *at,
+			 const char *hint, const char *fmt, ...)
+{
+	struct err *e = NULL;
+	va_list ap;
+	char *msg;
+
+	va_start(ap, fmt);
+	msg = mem_vprintf(fmt, ap);
+	va_end(ap);
+	if (!msg) {
+		l->nomem = true;
+		return;
+	}
+	err_set(&e, ERR_INVALID, "%s", msg);
+	mem_free(msg);
+	err_place(&e, at->file, at->line, at->column);
+	if (hint)
+		err_hint(&e, "%s", hint);
+	insert(l, e);
+}
+
+void manifest_errors_take(struct manifest_errors *l, const struct manifest_place *at,
+			  const char *context, struct err **e)
+{
+	if (context)
+		err_wrap(e, "%s", context);
+	err_place(e, at->file, at->line, at->column);
+	insert(l, TAKE_PTR(*e));
+}
+
+void manifest_errors_done(struct manifest_errors *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		err_free(l->errs[i]);
+	*l = (struct manifest_errors){0};
+}

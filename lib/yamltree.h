@@ -1,0 +1,67 @@
+/*
+ * yamltree: YAML text -> a small tree that knows where each key and value stands.
+ *
+ * What a manifest does not need is an error with a place: a second document, tags, keys that are
+ * not plain text, duplicate keys, byte-order marks, control characters, bytes that are not UTF-8.
+ * Scalars are never typed here: they keep their text and whether they were quoted, so `yes`, `no`
+ * and `0755` are what was written.
+ * Aliases and merge keys (`<<`) are expanded by copying, each copied node counts; the copies stand
+ * at the place of use and remember the line of the original. Limits: YAMLTREE_*_MAX.
+ *
+ * Nodes and texts live in the tree and are freed with it. Not thread-bound, no globals.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_LIB_YAMLTREE_H
+#define AICTL_LIB_YAMLTREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct manifest_errors;
+
+#define YAMLTREE_BYTES_MAX (1 << 20)
+#define YAMLTREE_DEPTH_MAX 32
+#define YAMLTREE_NODES_MAX 10000 /* keys count too */
+
+enum ynode_kind { YNODE_SCALAR, YNODE_LIST, YNODE_MAP };
+
+struct yitem {
+	const struct ynode *key; /* a scalar; NULL in a list */
+	const struct ynode *value;
+};
+
+struct ynode {
+	enum ynode_kind kind;
+	bool quoted;	       /* scalar in quotes or as a block: always text */
+	unsigned line, column; /* 1-based, columns are characters; the place of use for aliases */
+	unsigned origin_line;  /* where an alias' original stands, 0 = here */
+	const char *text;      /* scalar: NUL-terminated, no NUL inside */
+	struct yitem *items;   /* list, map: in order of the file, merged ones last */
+	size_t n;
+};
+
+struct yamltree;
+
+/*
+ * Returns 0 with a tree when one could be built; errors may have been added all the same (duplicate
+ * keys: the first one counts). Else -ERR_INVALID with an error added, or -ERR_NOMEM. file is
+ * borrowed for the call.
+ */
+int yamltree_parse(const char *file, const char *text, size_t len, struct yamltree **ret,
+		   struct manifest_errors *errors);
+void yamltree_free(struct yamltree *t);
+const struct ynode *yamltree_root(const struct yamltree *t);
+/* The value of a key of a map, or NULL; node may be NULL or no map. */
+const struct ynode *yamltree_get(const struct ynode *node, const char *key);
+/* Nothing, ~ or null. */
+bool yamltree_is_null(const struct ynode *node);
+/* "a map", "a list", "text", "nothing": for messages. */
+const char *yamltree_kind_name(const struct ynode *node);
+/* Length in bytes of the line break at p (LF, CR, CRLF, NEL, LS, PS as YAML 1.1 counts lines), 0 =
+ * none. */
+size_t yamltree_break_len(const char *p, const char *end);
+/* Length of the valid UTF-8 sequence at p and its code point; 0 = not UTF-8. */
+size_t yamltree_utf8(const char *p, const char *end, unsigned *ret_code);
+
+#endif
