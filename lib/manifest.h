@@ -124,6 +124,8 @@ struct expand_vars {
  */
 int manifest_expand(const char *text, const struct expand_vars *vars, char **ret,
 		    struct err **reterr);
+/* Would it work, whatever the replica and the caller's environment? */
+int manifest_expand_check(const char *text, bool has_port, struct err **reterr);
 
 /* For `aictl explain` and the man page: schema_rows() in lib/schema.h. */
 

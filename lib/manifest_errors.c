@@ -2,7 +2,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/manifest_errors.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 #include "lib/err.h"
@@ -69,26 +68,31 @@ static void insert(struct manifest_errors *l, struct err *e)
 	l->n++;
 }
 
-void manifest_errors_add(struct manifest_errors *l, const struct manifest_place *at,
-			 const char *hint, const char *fmt, ...)
+void manifest_errors_vadd(struct manifest_errors *l, const struct manifest_place *at,
+			  const char *hint, const char *fmt, va_list ap)
 {
+	_cleanup_free_ char *msg = mem_vprintf(fmt, ap);
 	struct err *e = NULL;
-	va_list ap;
-	char *msg;
 
-	va_start(ap, fmt);
-	msg = mem_vprintf(fmt, ap);
-	va_end(ap);
 	if (!msg) {
 		l->nomem = true;
 		return;
 	}
 	err_set(&e, ERR_INVALID, "%s", msg);
-	mem_free(msg);
 	err_place(&e, at->file, at->line, at->column);
 	if (hint)
 		err_hint(&e, "%s", hint);
 	insert(l, e);
+}
+
+void manifest_errors_add(struct manifest_errors *l, const struct manifest_place *at,
+			 const char *hint, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	manifest_errors_vadd(l, at, hint, fmt, ap);
+	va_end(ap);
 }
 
 void manifest_errors_take(struct manifest_errors *l, const struct manifest_place *at,

@@ -10,6 +10,7 @@
 #ifndef AICTL_LIB_MANIFEST_ERRORS_H
 #define AICTL_LIB_MANIFEST_ERRORS_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -34,6 +35,9 @@ struct manifest_place {
 void manifest_errors_add(struct manifest_errors *l, const struct manifest_place *at,
 			 const char *hint, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+void manifest_errors_vadd(struct manifest_errors *l, const struct manifest_place *at,
+			  const char *hint, const char *fmt, va_list ap)
+	__attribute__((format(printf, 4, 0)));
 /* Adds *e (taken, left NULL) with "CONTEXT: " before its message, at a place. */
 void manifest_errors_take(struct manifest_errors *l, const struct manifest_place *at,
 			  const char *context, struct err **e);

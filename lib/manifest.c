@@ -1,0 +1,151 @@
+/*
+ * manifest: see manifest.h. Each source goes through yamltree and manifest_decode into one set;
+ * then manifest_check_set judges the whole. Only a set without any error becomes a struct manifest.
+ */
+/* SPDX-License-Identifier: MIT */
+#include "lib/manifest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/fs.h"
+#include "lib/manifest_check.h"
+#include "lib/manifest_decode.h"
+#include "lib/mem.h"
+#include "lib/yamltree.h"
+
+static void read_source(const struct manifest_source *src, const char *file,
+			struct manifest_set *set, struct manifest_errors *errors)
+{
+	struct yamltree *tree = NULL;
+
+	if (yamltree_parse(file, src->text, src->len, &tree, errors) < 0)
+		return;
+	manifest_decode_file(yamltree_root(tree), file, set, errors);
+	yamltree_free(tree);
+}
+
+/* "/srv/My App/aictl.yaml" -> "my-app": a DNS label out of the directory's name. */
+static char *default_name(const char *path)
+{
+	_cleanup_free_ char *dir = fs_dirname(path);
+	const char *base = dir ? strrchr(dir, '/') : NULL;
+	char *name = dir ? mem_strdup(base ? base + 1 : dir) : NULL;
+	size_t n = 0;
+
+	if (!name)
+		return NULL;
+	for (const char *p = name; *p && n < MANIFEST_NAME_MAX; p++) {
+		char c = *p >= 'A' && *p <= 'Z' ? (char)(*p + ('a' - 'A')) : *p;
+		bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+
+		if (plain || (n > 0 && name[n - 1] != '-'))
+			name[n++] = plain ? c : '-';
+	}
+	while (n > 0 && name[n - 1] == '-')
+		n--;
+	name[n] = '\0';
+	if (n > 0)
+		return name;
+	mem_free(name);
+	return mem_strdup("default");
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct service_spec *x = *(struct service_spec *const *)a;
+	const struct service_spec *y = *(struct service_spec *const *)b;
+
+	return strcmp(x->name, y->name);
+}
+
+/* Moves the services out of the set. -ERR_NOMEM leaves m half-built. */
+static int take_set(struct manifest *m, struct manifest_set *set, const char *first_path)
+{
+	m->name = set->name ? TAKE_PTR(set->name) : default_name(first_path);
+	m->services = mem_array(set->n, sizeof(struct service_spec *));
+	if (!m->name || !m->services)
+		return -ERR_NOMEM;
+	for (; m->n_services < set->n; m->n_services++)
+		m->services[m->n_services] = TAKE_PTR(set->entries[m->n_services].spec);
+	qsort(m->services, m->n_services, sizeof(struct service_spec *), by_name);
+	return 0;
+}
+
+static char **copy_paths(const struct manifest_source *sources, size_t n)
+{
+	char **paths = mem_array(n + 1, sizeof(char *));
+
+	for (size_t i = 0; paths && i < n; i++) {
+		paths[i] = mem_strdup(sources[i].path);
+		if (!paths[i]) {
+			mem_strv_free(paths);
+			return NULL;
+		}
+	}
+	return paths;
+}
+
+static int out_of_memory(struct manifest_errors *errors)
+{
+	manifest_errors_done(errors);
+	err_nomem(&errors->errs[0]); /* static: cannot fail */
+	errors->n = 1;
+	return -ERR_NOMEM;
+}
+
+int manifest_parse(const struct manifest_source *sources, size_t n, struct manifest **ret,
+		   struct manifest_errors *errors)
+{
+	struct manifest_set set = {0};
+	struct manifest *m = mem_alloc(sizeof(*m));
+	int r = -ERR_NOMEM;
+
+	if (m)
+		m->files_ = copy_paths(sources, n);
+	if (!m || !m->files_) {
+		errors->nomem = true;
+	} else {
+		for (size_t i = 0; i < n; i++)
+			read_source(&sources[i], m->files_[i], &set, errors);
+		manifest_check_set(&set, errors);
+		r = errors->n > 0 ? -ERR_INVALID : 0;
+	}
+	if (r == 0 && !errors->nomem)
+		r = take_set(m, &set, sources[0].path);
+	manifest_decode_done(&set);
+	if (r == 0 && !errors->nomem) {
+		*ret = m;
+		return 0;
+	}
+	manifest_free(m);
+	return r == -ERR_NOMEM || errors->nomem ? out_of_memory(errors) : r;
+}
+
+void manifest_free(struct manifest *m)
+{
+	if (!m)
+		return;
+	for (size_t i = 0; i < m->n_services; i++)
+		service_spec_free(m->services[i]);
+	mem_free(m->services);
+	mem_free(m->name);
+	mem_strv_free(m->files_);
+	mem_free(m);
+}
+
+static int find_name(const void *key, const void *element)
+{
+	return strcmp(key, (*(struct service_spec *const *)element)->name);
+}
+
+const struct service_spec *manifest_find(const struct manifest *m, const char *service)
+{
+	struct service_spec *const *found = m->n_services
+						    ? bsearch(service, m->services, m->n_services,
+							      sizeof(*m->services), find_name)
+						    : NULL;
+
+	return found ? *found : NULL;
+}

@@ -1,0 +1,203 @@
+/* schema_hint: see schema_hint.h. */
+/* SPDX-License-Identifier: MIT */
+#include "lib/schema_hint.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/mem.h"
+#include "lib/schema.h"
+
+#define WORD_MAX 40 /* longer words get no hint */
+#define DISTANCE_MAX 2
+
+/* Keys of the design that this version cannot do yet; they move into the table one by one. */
+static const struct {
+	const char *parent, *keys;
+} unbuilt[] = {
+	{"", "defaults"},
+	{"services.*",
+	 "image|group|umask|env_file|secrets|depends_on|ports|update|resources|ulimits|nice|"
+	 "oom_score|labels|autoscale|devices|gpus|runtime|schedule|reload|metrics|hooks|models"},
+	{"services.*.probes.startup", "tcp|exec|grpc|notify"},
+	{"services.*.probes.readiness", "tcp|exec|grpc|notify"},
+	{"services.*.probes.liveness", "tcp|exec|grpc|notify"},
+	{"services.*.restart", "rules|success_exit_codes"},
+	{"services.*.stop", "drain"},
+	{"services.*.logs", "on_full|compress|max_age"},
+};
+
+/* Other tools' words, and keys that stand in the wrong place. parent "*" = anywhere. */
+static const struct {
+	const char *parent, *key, *hint;
+} sayings[] = {
+	{"services.*", "env", "write environment"},
+	{"services.*", "cmd", "write command"},
+	{"services.*", "args", "put the arguments into command"},
+	{"services.*", "entrypoint", "put program and arguments into command"},
+	{"services.*", "cwd", "write working_dir"},
+	{"services.*", "workdir", "write working_dir"},
+	{"services.*", "directory", "write working_dir"},
+	{"services.*", "scale", "write replicas"},
+	{"services.*", "deploy", "write replicas"},
+	{"services.*", "healthcheck", "write probes: { readiness: { http: { path: /health } } }"},
+	{"services.*", "stop_signal", "write stop: { signal: ... }"},
+	{"services.*", "stop_grace_period", "write stop: { grace_period: ... }"},
+	{"services.*", "logging", "write logs"},
+	{"services.*", "readinessProbe", "write probes: { readiness: ... }"},
+	{"services.*", "livenessProbe", "write probes: { liveness: ... }"},
+	{"services.*", "startupProbe", "write probes: { startup: ... }"},
+	{"services.*.probes.startup", "failure_threshold",
+	 "a startup probe gives up after stall (default 120s)"},
+	{"services.*.probes.readiness", "stall", "only a startup probe has stall"},
+	{"services.*.probes.liveness", "stall", "only a startup probe has stall"},
+	{"*", "interval", "write period"},
+	{"*", "retries", "write failure_threshold"},
+	{"*", "httpGet", "write http"},
+};
+
+static size_t min3(size_t a, size_t b, size_t c)
+{
+	size_t ab = a < b ? a : b;
+
+	return ab < c ? ab : c;
+}
+
+/* Damerau-Levenshtein (adjacent transpositions), case ignored; SIZE_MAX for long words. */
+static size_t distance(const char *a, size_t la, const char *b, size_t lb)
+{
+	size_t d[WORD_MAX + 1][WORD_MAX + 1];
+
+	if (la > WORD_MAX || lb > WORD_MAX)
+		return SIZE_MAX;
+	for (size_t i = 0; i <= la; i++) {
+		for (size_t j = 0; j <= lb; j++) {
+			if (i == 0 || j == 0) {
+				d[i][j] = i + j;
+				continue;
+			}
+			d[i][j] = min3(d[i - 1][j] + 1, d[i][j - 1] + 1,
+				       d[i - 1][j - 1] + ((a[i - 1] | 0x20) != (b[j - 1] | 0x20)));
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    d[i - 2][j - 2] + 1 < d[i][j])
+				d[i][j] = d[i - 2][j - 2] + 1;
+		}
+	}
+	return d[la][lb];
+}
+
+const char *schema_hint_nearest(const char *names, const char *text, size_t *ret_len)
+{
+	size_t best = DISTANCE_MAX + 1, len = strlen(text);
+	const char *found = NULL;
+
+	for (const char *p = names; *p;) {
+		size_t n = strcspn(p, "|"), d = distance(p, n, text, len);
+
+		if (d < best && d < n) {
+			best = d;
+			found = p;
+			*ret_len = n;
+		}
+		p += n + (p[n] == '|');
+	}
+	return found;
+}
+
+static const char *path_of(const struct schema_row *parent)
+{
+	return parent ? parent->path : "";
+}
+
+bool schema_hint_unbuilt(const struct schema_row *parent, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (size_t i = 0; i < ARRAY_SIZE(unbuilt); i++) {
+		if (strcmp(unbuilt[i].parent, path_of(parent)) != 0)
+			continue;
+		for (const char *p = unbuilt[i].keys; *p;) {
+			size_t n = strcspn(p, "|");
+
+			if (n == len && strncmp(p, key, n) == 0)
+				return true;
+			p += n + (p[n] == '|');
+		}
+	}
+	return false;
+}
+
+static const char *saying(const struct schema_row *parent, const char *key)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sayings); i++)
+		if (strcmp(sayings[i].key, key) == 0 &&
+		    (strcmp(sayings[i].parent, "*") == 0 ||
+		     strcmp(sayings[i].parent, path_of(parent)) == 0))
+			return sayings[i].hint;
+	return NULL;
+}
+
+const struct schema_row *schema_hint_row(const struct schema_row *parent, const char *key)
+{
+	const struct schema_row *r = NULL, *found = NULL;
+	size_t best = DISTANCE_MAX + 1;
+
+	while ((r = schema_next(parent, r)) != NULL) {
+		const char *name = schema_key(r);
+		size_t d = distance(name, strlen(name), key, strlen(key));
+
+		if (d < best && d < strlen(name)) {
+			best = d;
+			found = r;
+		}
+	}
+	return found;
+}
+
+/* The row of that very key deeper inside parent, else anywhere. */
+static const struct schema_row *misplaced(const struct schema_row *parent, const char *key)
+{
+	const struct schema_row *all, *elsewhere = NULL;
+	size_t n;
+
+	all = schema_rows(&n);
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(schema_key(&all[i]), key) != 0)
+			continue;
+		if (parent && schema_below(&all[i], parent))
+			return &all[i];
+		if (!elsewhere && strcmp(all[i].path, "services.*") != 0)
+			elsewhere = &all[i];
+	}
+	return elsewhere;
+}
+
+static char *misplaced_hint(const struct schema_row *parent, const struct schema_row *row)
+{
+	const char *shown = schema_shown(row);
+
+	if (parent && schema_below(row, parent))
+		return mem_printf("did you mean %s?", shown);
+	if (shown == row->path)
+		return mem_printf("\"%s\" belongs to the top of the file", shown);
+	return mem_printf("\"%s\" belongs to a service, as %s", schema_key(row), shown);
+}
+
+int schema_hint_key(const struct schema_row *parent, const char *key, char **ret)
+{
+	const char *said = saying(parent, key);
+	const struct schema_row *row;
+
+	*ret = NULL;
+	if (said) {
+		*ret = mem_strdup(said);
+	} else if ((row = schema_hint_row(parent, key)) != NULL) {
+		*ret = mem_printf("did you mean \"%s\"?", schema_key(row));
+	} else if ((row = misplaced(parent, key)) != NULL) {
+		*ret = misplaced_hint(parent, row);
+	} else {
+		return 0;
+	}
+	return *ret ? 0 : -ERR_NOMEM;
+}

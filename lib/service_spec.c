@@ -1,0 +1,137 @@
+/* service_spec: what the schema's rows say about comparing and freeing a specification. */
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "lib/buf.h"
+#include "lib/manifest.h"
+#include "lib/mem.h"
+#include "lib/schema.h"
+
+struct diff {
+	enum change_class change;
+	struct buf *keys; /* or NULL */
+};
+
+void service_spec_free(struct service_spec *s)
+{
+	if (!s)
+		return;
+	mem_free(s->name);
+	mem_free(s->description);
+	mem_strv_free(s->command);
+	mem_free(s->working_dir);
+	mem_free(s->user);
+	mem_strv_free(s->environment);
+	for (int i = 0; i < PROBE_KIND_MAX_; i++) {
+		mem_free(s->probes[i].path);
+		mem_free(s->probes[i].host);
+	}
+	mem_free(s);
+}
+
+/* Notes that row differs; sub is the variable's name in a map, or NULL. */
+static void note(struct diff *d, const struct schema_row *row, const char *sub, size_t sub_len)
+{
+	if (row->change > d->change)
+		d->change = row->change;
+	if (!d->keys)
+		return;
+	buf_printf(d->keys, "%s%s", d->keys->len ? ", " : "", schema_shown(row));
+	if (sub)
+		buf_printf(d->keys, ".%.*s", (int)sub_len, sub);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_list(char *const *a, char *const *b)
+{
+	size_t i = 0;
+
+	if (!a || !b)
+		return a == b;
+	while (a[i] && b[i] && strcmp(a[i], b[i]) == 0)
+		i++;
+	return !a[i] && !b[i];
+}
+
+/* Two sorted lists of "NAME=value", either may be NULL. */
+static void diff_map(struct diff *d, const struct schema_row *row, char *const *a, char *const *b)
+{
+	while ((a && *a) || (b && *b)) {
+		size_t la = a && *a ? strcspn(*a, "=") : 0, lb = b && *b ? strcspn(*b, "=") : 0;
+		int order = la == 0 ? 1 : lb == 0 ? -1 : strncmp(*a, *b, la < lb ? la : lb);
+
+		if (order == 0)
+			order = (la > lb) - (la < lb);
+		if (order < 0)
+			note(d, row, *a, la);
+		else if (order > 0 || strcmp(*a, *b) != 0)
+			note(d, row, *b, lb);
+		if (order <= 0)
+			a++;
+		if (order >= 0)
+			b++;
+	}
+}
+
+/* Compares the field of one row. */
+static void diff_field(struct diff *d, const struct schema_row *row, const void *a, const void *b)
+{
+	bool same = true;
+
+	switch (row->type) {
+	case SCHEMA_OBJECT:
+		same = *(const bool *)a == *(const bool *)b;
+		break;
+	case SCHEMA_STRING:
+		same = same_text(*(char *const *)a, *(char *const *)b);
+		break;
+	case SCHEMA_LIST:
+		same = same_list(*(char **const *)a, *(char **const *)b);
+		break;
+	case SCHEMA_MAP:
+		diff_map(d, row, *(char **const *)a, *(char **const *)b);
+		return;
+	case SCHEMA_NUMBER:
+		same = memcmp(a, b, sizeof(double)) == 0;
+		break;
+	case SCHEMA_INT:
+	case SCHEMA_DURATION:
+	case SCHEMA_SIZE:
+	case SCHEMA_ENUM:
+	case SCHEMA_SIGNAL:
+		same = *(const int64_t *)a == *(const int64_t *)b;
+		break;
+	case SCHEMA_SERVICES:
+	case SCHEMA_TYPE_MAX_:
+	default:
+		break;
+	}
+	if (!same)
+		note(d, row, NULL, 0);
+}
+
+enum change_class service_spec_diff(const struct service_spec *a, const struct service_spec *b,
+				    struct buf *keys)
+{
+	const struct schema_row *service = schema_find("services.*"), *absent = NULL, *rows;
+	struct diff d = {.keys = keys};
+	size_t n;
+
+	rows = schema_rows(&n);
+	for (size_t i = 0; i < n; i++) {
+		const struct schema_row *row = &rows[i];
+		const char *x = (const char *)a + row->offset, *y = (const char *)b + row->offset;
+
+		if (row->offset == SCHEMA_NO_FIELD || row == service ||
+		    !schema_below(row, service) || (absent && schema_below(row, absent)))
+			continue;
+		diff_field(&d, row, x, y);
+		if (row->type == SCHEMA_OBJECT && !(*(const bool *)x && *(const bool *)y))
+			absent = row; /* what an absent object would hold does not matter */
+	}
+	return d.change;
+}
