@@ -11,8 +11,17 @@
  *
  * A handler gets a complete request and answers now or later, exactly once, with http_reply, or
  * with http_stream_begin / _write / _end (chunked). The request stays valid until the answer is
- * complete or on_gone was called, whichever is first. After on_gone (the client left) only
- * http_request_forget is allowed.
+ * complete or on_gone was called, whichever is first. After on_gone (the client left, also by
+ * half-closing, or was cut) only http_request_forget is allowed. on_gone always comes from the
+ * loop, never from inside a call of the handler's. A handler that sets no on_gone answers as usual,
+ * into the void when nobody is left.
+ *
+ * The process must ignore SIGPIPE. HTTP/1.0 connections are closed after the answer. An answer that
+ * its client does not take is dropped when nothing has moved for idle_ms.
+ *
+ * http_server.c accepts and closes; http_conn is one connection, http_parse one request's bytes,
+ * http_request what the handler sees of it, http_reply and http_stream the answers, http_watch all
+ * time-outs with one timer.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -52,6 +61,8 @@ const char *
 http_request_path(const struct http_request *r); /* percent-decoded, without the query */
 /* Value of a query parameter, percent-decoded, or NULL; "" for `?follow`. */
 const char *http_request_query(const struct http_request *r, const char *name);
+/* The nth (from 0) of several of that name, or NULL. */
+const char *http_request_query_nth(const struct http_request *r, const char *name, size_t nth);
 const char *http_request_header(const struct http_request *r,
 				const char *name); /* case-insensitive; NULL = absent */
 const char *http_request_body(const struct http_request *r, size_t *len); /* NUL-terminated */
