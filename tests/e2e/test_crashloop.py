@@ -1,0 +1,114 @@
+"""Restart policy: back-off, budget, slow mode, never, on-failure.
+
+Each attempt is counted by the service itself: it prints a line.
+
+SPDX-License-Identifier: MIT
+"""
+import datetime
+import os
+import time
+
+from harness import wait_for
+
+FACTOR_2 = {"initial": "200ms", "factor": 2, "max": "800ms", "jitter": 0}
+
+
+def when(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def attempts(daemon, service):
+    return daemon.segments(service).count(b"attempt\n")
+
+
+def steady(condition, seconds):
+    """condition() stays true for so long."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        assert condition()
+        time.sleep(0.05)
+
+
+def crash(daemon, restart, script="echo attempt; exit 3"):
+    daemon.apply({"crash": daemon.shell(script, restart=restart)}, "--timeout", "1s")
+
+
+def starts(daemon):
+    """The times of the attempts, by their log lines."""
+    return [when(e["at"]) for e in daemon.logged("crash") if e["line"] == "attempt"]
+
+
+def test_backoff_grows_as_configured(daemon):
+    crash(daemon, {"backoff": FACTOR_2, "budget": {"restarts": 0}})
+    wait_for(lambda: attempts(daemon, "crash") >= 6, what=lambda: daemon.ps())
+    times = starts(daemon)[:6]
+    gaps = [b - a for a, b in zip(times, times[1:])]
+    for gap, delay in zip(gaps, (0.2, 0.4, 0.8, 0.8, 0.8)):
+        assert delay - 0.02 <= gap <= delay + 0.35, gaps
+
+
+def test_next_attempt_is_shown(daemon):
+    crash(daemon, {"backoff": {"initial": "30s", "jitter": 0}})
+    replica = wait_for(lambda: (r := daemon.replica("crash")) and r["state"] == "backoff" and r,
+                       what=daemon.ps)
+    assert 28 <= when(replica["next_attempt_at"]) - when(replica["last_exit"]["at"]) <= 32
+    assert replica["last_exit"]["code"] == 3 and replica["last_exit"]["cause"] == "exit"
+    assert "exit code 3" in replica["message"] and not replica["slow_mode"]
+    assert "30s" in daemon.ok("ps") or "in 2" in daemon.ok("ps")
+    # a user's own restart neither waits nor counts
+    daemon.ok("restart", "crash")
+    wait_for(lambda: attempts(daemon, "crash") == 2, what=daemon.ps)
+
+
+def test_budget_ends_in_slow_mode(daemon):
+    crash(daemon, {"backoff": {"initial": "50ms", "factor": 1, "jitter": 0},
+                   "budget": {"restarts": 4, "window": "10m", "then": "slow"}})
+    replica = wait_for(lambda: (r := daemon.replica("crash")) and r["slow_mode"] and r,
+                       what=daemon.ps)
+    assert 200 <= when(replica["next_attempt_at"]) - when(replica["last_exit"]["at"]) <= 400
+    assert attempts(daemon, "crash") == 5
+    assert replica["restarts"] == 4 and replica["reason"] in ("slow_mode", "crash_loop")
+    assert "slow" in daemon.ok("ps")
+    steady(lambda: attempts(daemon, "crash") == 5, 1)
+
+
+def test_budget_ends_in_failed(daemon):
+    crash(daemon, {"backoff": {"initial": "50ms", "factor": 1, "jitter": 0},
+                   "budget": {"restarts": 2, "window": "10m", "then": "fail"}})
+    daemon.wait_state("crash", "failed")
+    assert attempts(daemon, "crash") == 3
+    assert daemon.replica("crash")["next_attempt_at"] is None
+    assert daemon.cli("wait", "crash", "--for", "ready", "--timeout", "20s")[0] in (1, 3)
+    steady(lambda: attempts(daemon, "crash") == 3, 1)
+
+
+def test_policy_never(daemon):
+    daemon.apply({"bad": daemon.shell("echo attempt; exit 3", restart={"policy": "never"}),
+                  "good": daemon.shell("echo attempt", restart={"policy": "never"})},
+                 "--timeout", "1s")
+    daemon.wait_state("bad", "failed")
+    daemon.wait_state("good", "succeeded")
+    steady(lambda: attempts(daemon, "bad") == attempts(daemon, "good") == 1, 0.5)
+
+
+def test_policy_on_failure(daemon):
+    restart = {"policy": "on-failure", "backoff": {"initial": "50ms"}}
+    scratch = os.path.join(daemon.base, "scratch")
+    os.mkdir(scratch)
+    os.chmod(scratch, 0o777)
+    third_time = "echo attempt; test -e 2 && exit 0; test -e 1 && : > 2; : > 1; exit 3"
+    daemon.apply({"good": daemon.shell("echo attempt", restart=restart),
+                  "third": daemon.shell(third_time, restart=restart, working_dir=scratch)},
+                 "--timeout", "1s")
+    daemon.wait_state("good", "succeeded")
+    daemon.wait_state("third", "succeeded")
+    assert attempts(daemon, "good") == 1 and attempts(daemon, "third") == 3
+
+
+def test_program_that_cannot_start(daemon):
+    restart = {"backoff": {"initial": "50ms", "factor": 1},
+               "budget": {"restarts": 1, "window": "10m", "then": "fail"}}
+    broken = {**daemon.service(restart=restart), "command": ["/nonexistent/program"]}
+    daemon.apply({"broken": broken}, "--timeout", "1s")
+    service = daemon.wait_state("broken", "failed")
+    assert "No such file" in str(service) + str(daemon.describe("broken"))
