@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -104,11 +103,8 @@ int main(int argc, char **argv)
 	static char beat[] = "beat";
 	size_t first, n;
 
-	if (argc != 5)
-		return 2;
-	first = strtoul(argv[3], NULL, 10);
-	n = strtoul(argv[4], NULL, 10);
-	if (n > CHILDREN_MAX)
+	if (argc != 5 || sscanf(argv[3], "%zu", &first) != 1 || sscanf(argv[4], "%zu", &n) != 1 ||
+	    n > CHILDREN_MAX)
 		return 2;
 	l.devnull = open("/dev/null", O_RDWR | O_CLOEXEC);
 	l.epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -63,7 +63,11 @@ static void wait_ms(unsigned long ms)
 
 static unsigned long number(const char *text)
 {
-	return text ? strtoul(text, NULL, 10) : 0;
+	unsigned long n = 0;
+
+	if (text)
+		(void)sscanf(text, "%lu", &n);
+	return n;
 }
 
 /* One write per line: shorter than PIPE_BUF, so it arrives whole or not at all. */
