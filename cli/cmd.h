@@ -1,0 +1,18 @@
+/*
+ * cmd: the commands, each defined in its cmd_*.c and listed in commands.c. The ps family shares
+ * its options by the same file.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_CLI_CMD_H
+#define AICTL_CLI_CMD_H
+
+struct command;
+
+extern const struct command cmd_up_command, cmd_down_command, cmd_apply_command,
+	cmd_validate_command, cmd_ps_command, cmd_describe_command, cmd_logs_command,
+	cmd_events_command, cmd_wait_command, cmd_start_command, cmd_stop_command,
+	cmd_restart_command, cmd_scale_command, cmd_delete_command, cmd_daemon_command,
+	cmd_version_command, cmd_help_command;
+
+#endif

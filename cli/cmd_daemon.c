@@ -1,0 +1,139 @@
+/* cmd_daemon: aictl daemon info|reload|stop. */
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/args.h"
+#include "cli/change.h"
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/cmd.h"
+#include "cli/halt.h"
+#include "cli/js.h"
+#include "cli/report.h"
+#include "cli/suggest.h"
+#include "cli/term.h"
+#include "cli/writer.h"
+#include "lib/clock.h"
+#include "lib/mem.h"
+
+static void field(const char *label, const char *text)
+{
+	printf("%-12s %s\n", label, text);
+}
+
+static void processes(const cJSON *d)
+{
+	printf("%-12s aictld %lld, controller %lld (restarted %lld times), "
+	       "logger %lld (restarted %lld times)\n",
+	       "Processes", (long long)js_int(d, "pid", 0),
+	       (long long)js_int(d, "controller_pid", 0),
+	       (long long)js_int(d, "controller_restarts", 0),
+	       (long long)js_int(d, "logger_pid", 0), (long long)js_int(d, "logger_restarts", 0));
+}
+
+static void store(const cJSON *s)
+{
+	if (!s)
+		return;
+	printf("%-12s %s, %lld writes queued, %lld dropped\n", "Store",
+	       js_bool(s, "ok") ? "ok" : "failing", (long long)js_int(s, "queued", 0),
+	       (long long)js_int(s, "dropped", 0));
+}
+
+static void page(const struct cli *cli, const struct client *client, const cJSON *d)
+{
+	const char *mode = js_str(d, "mode", "?");
+	char human[32];
+
+	field("Version", js_str(d, "version", "?"));
+	printf("%-12s %s%s%s\n", "Mode",
+	       term_paint(&cli->term, strcmp(mode, "normal") == 0 ? TERM_GREEN : TERM_YELLOW), mode,
+	       term_paint(&cli->term, TERM_RESET));
+	field("Uptime", clock_human(js_int(d, "uptime_s", 0) * 1000, human, sizeof(human)));
+	processes(d);
+	printf("%-12s %lld, %lld replicas\n", "Services", (long long)js_int(d, "services", 0),
+	       (long long)js_int(d, "replicas", 0));
+	store(js_get(d, "store"));
+	field("Socket", client_socket(client));
+	field("Runtime", js_str(d, "runtime_dir", "-"));
+	field("State", js_str(d, "state_dir", "-"));
+	field("Logs", js_str(d, "log_dir", "-"));
+	field("Manifests", js_str(d, "manifests", "-"));
+}
+
+static int info(struct cli *cli, const struct args *args)
+{
+	_cleanup_client_ struct client *client = client_open(cli);
+	_cleanup_reply_ struct reply r = {0};
+
+	client_get(client, "/v1/daemon", &r);
+	if (strcmp(args_value(args, "output", "text"), "json") == 0)
+		writer_json_print(r.text, r.len);
+	else
+		page(cli, client, r.json);
+	return CODE_OK;
+}
+
+static int reload(struct cli *cli, const struct args *args)
+{
+	_cleanup_client_ struct client *client = client_open(cli);
+	_cleanup_reply_ struct reply r = {0};
+
+	(void)args;
+	client_post(client, "/v1/daemon/reload", NULL, &r);
+	return CODE_OK;
+}
+
+static int stop(struct cli *cli, const struct args *args)
+{
+	_cleanup_client_ struct client *client = client_open(cli);
+	int64_t timeout_ms = args_duration(args, "timeout", CHANGE_TIMEOUT_MS);
+
+	return halt_daemon(client, args_flag(args, "no-wait") ? 0 : timeout_ms);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct cli *cli, const struct args *args);
+} verbs[] = {{"info", info}, {"reload", reload}, {"stop", stop}};
+
+static int run(struct cli *cli, const struct args *args)
+{
+	struct suggest s = {.wanted = args->operands[0]};
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		if (strcmp(verbs[i].name, args->operands[0]) == 0)
+			return verbs[i].run(cli, args);
+		suggest_offer(&s, verbs[i].name);
+	}
+	report_plain("daemon: unknown command \"%s\"", args->operands[0]);
+	if (s.best)
+		report_hint("did you mean \"%s\"?", s.best);
+	else
+		report_hint("expected info, reload or stop");
+	return CODE_USAGE;
+}
+
+static const struct option_spec options[] = {
+	{'o', "output", "FORMAT", "info: text or json (default text)", "text|json"},
+	{0, "no-wait", NULL, "stop: return at once", NULL},
+	{0, "timeout", "TIME", "stop: wait at most so long (default 10m); exit code 5", NULL},
+	{0},
+};
+
+const struct command cmd_daemon_command = {
+	.name = "daemon",
+	.group = GROUP_OTHER,
+	.synopsis = "[OPTIONS] info|reload|stop",
+	.summary = "Look at the daemon, reload or stop it",
+	.details = "info    version, mode, processes, directories\n"
+		   "reload  apply its --manifests directory again; leave safe mode\n"
+		   "stop    stop all services, then the daemon; waits for its end",
+	.examples = "aictl daemon info\n"
+		    "aictl daemon stop --timeout 1m",
+	.options = options,
+	.args_min = 1,
+	.args_max = 1,
+	.run = run,
+};

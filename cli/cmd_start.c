@@ -1,0 +1,24 @@
+/* cmd_start: aictl start. */
+/* SPDX-License-Identifier: MIT */
+#include "cli/change.h"
+#include "cli/cli.h"
+#include "cli/cmd.h"
+
+static int run(struct cli *cli, const struct args *args)
+{
+	return change_services(cli, args, "start");
+}
+
+const struct command cmd_start_command = {
+	.name = "start",
+	.group = GROUP_ACT,
+	.synopsis = "[OPTIONS] SERVICE...",
+	.summary = "Start stopped services",
+	.details = "Waits until they are ready; services that run already are left alone.",
+	.examples = "aictl start sentiment\n"
+		    "aictl start --timeout 30s sentiment tokenizer",
+	.options = change_wait_options,
+	.args_min = 1,
+	.args_max = ARGS_MANY,
+	.run = run,
+};

@@ -1,0 +1,92 @@
+/* help: see help.h. Plain ASCII, 80 columns. */
+/* SPDX-License-Identifier: MIT */
+#include "cli/help.h"
+
+#include <string.h>
+
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "lib/mem.h"
+
+static const char *const group_titles[GROUP_MAX_] = {
+	[GROUP_MANIFEST] = "Manifests",
+	[GROUP_LOOK] = "Look",
+	[GROUP_ACT] = "Act on services",
+	[GROUP_OTHER] = "Daemon and help",
+};
+
+static void group(FILE *out, enum command_group g)
+{
+	fprintf(out, "\n%s:\n", group_titles[g]);
+	for (size_t i = 0; i < commands_count(); i++) {
+		const struct command *c = commands_at(i);
+
+		if (c->group == g)
+			fprintf(out, "  %-9s  %s\n", c->name, c->summary);
+	}
+}
+
+void help_overview(FILE *out)
+{
+	fputs("aictl runs model services on this machine and keeps them healthy.\n\n"
+	      "Usage: aictl [--socket PATH] COMMAND [OPTIONS] [ARGUMENTS]\n",
+	      out);
+	for (int g = 0; g < GROUP_MAX_; g++)
+		group(out, (enum command_group)g);
+	fputs("\nStart with:\n"
+	      "  aictl up                      # run ./aictl.yaml here, until Ctrl-C\n"
+	      "  aictl ps                      # what runs\n"
+	      "  aictl logs -f SERVICE         # what it says\n"
+	      "\nEach command explains itself: aictl COMMAND --help. The whole story: man aictl\n",
+	      out);
+}
+
+static void option_line(const struct option_spec *o)
+{
+	char left[64], letter[8] = "    ";
+
+	if (o->letter)
+		snprintf(letter, sizeof(letter), "-%c, ", o->letter);
+	snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->value ? " " : "",
+		 o->value ? o->value : "");
+	printf("  %-26s %s\n", left, o->doc);
+}
+
+static void options(const struct option_spec *o)
+{
+	for (; o && o->name; o++)
+		option_line(o);
+}
+
+static void examples(const char *text)
+{
+	printf("\nExamples:\n");
+	for (const char *p = text; *p;) {
+		size_t n = strcspn(p, "\n");
+
+		printf("  %.*s\n", (int)n, p);
+		p += n + (p[n] == '\n');
+	}
+}
+
+void help_show(const struct cli *cli, const struct command *c)
+{
+	(void)cli;
+	if (!c) {
+		help_overview(stdout);
+		return;
+	}
+	printf("Usage: aictl %s%s%s\n\n%s\n", c->name, *c->synopsis ? " " : "", c->synopsis,
+	       c->summary);
+	if (c->aliases[0])
+		printf("\nAlso: aictl %s%s%s\n", c->aliases[0], c->aliases[1] ? ", aictl " : "",
+		       c->aliases[1] ? c->aliases[1] : "");
+	if (c->details)
+		printf("\n%s\n", c->details);
+	printf("\nOptions:\n");
+	options(c->options);
+	options(args_global_options);
+	if (c->examples)
+		examples(c->examples);
+}

@@ -1,0 +1,65 @@
+/*
+ * aictl: the command line. Global options, then a verb from the table in commands.c; the verb's
+ * own options and operands are parsed by args.c, and its run function does the rest.
+ *
+ * Failure modes: every error is one "error:" line on stderr and one of the exit codes of cli.h.
+ * SIGPIPE keeps its default, so `aictl logs | head` ends quietly.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "cli/cmd.h"
+#include "cli/commands.h"
+#include "cli/help.h"
+#include "cli/report.h"
+#include "cli/term.h"
+
+static int unknown_verb(const char *verb)
+{
+	const char *best = commands_nearest(verb);
+
+	report_plain("unknown command \"%s\"", verb);
+	if (best)
+		report_hint("did you mean \"%s\"?", best);
+	report_hint("all commands: aictl help");
+	return CODE_USAGE;
+}
+
+/* What was buffered must have arrived: `aictl ps > /dev/full` fails. */
+static int flush_output(int code)
+{
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		perror("error: cannot write the output");
+		return code ? code : CODE_FAILED;
+	}
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct cli cli = {0};
+	const struct command *command;
+	struct args args;
+	int at, code;
+
+	term_init(&cli.term);
+	at = args_parse_global(&cli, argc, argv);
+	if (at >= argc) {
+		help_overview(stderr);
+		return CODE_USAGE;
+	}
+	command = at < 0 ? &cmd_version_command : commands_find(argv[at]);
+	if (!command)
+		return unknown_verb(argv[at]);
+	if (at < 0) /* --version: what follows is ignored */
+		argc = 1, at = 0;
+	args_parse(&cli, command, argc - at, argv + at, &args);
+	code = command->run(&cli, &args);
+	args_done(&args);
+	return flush_output(code);
+}

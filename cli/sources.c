@@ -1,0 +1,174 @@
+/* sources: see sources.h. */
+/* SPDX-License-Identifier: MIT */
+#include "cli/sources.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cjson/cJSON.h>
+
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "cli/report.h"
+#include "cli/report_manifest.h"
+#include "cli/x.h"
+#include "lib/err.h"
+#include "lib/fs.h"
+#include "lib/mem.h"
+
+static char *absolute(const char *path)
+{
+	_cleanup_free_ char *cwd = NULL;
+	char *real = realpath(path, NULL);
+
+	if (real)
+		return real;
+	cwd = x_check(getcwd(NULL, 0));
+	return x_check(fs_join(cwd, path));
+}
+
+static void add(struct sources *s, char *path, char *text, size_t len)
+{
+	x_grow(&s->v, &s->cap, s->n + 1, sizeof(*s->v));
+	s->v[s->n++] = (struct manifest_source){.path = path, .text = text, .len = len};
+}
+
+static void load_file(struct sources *s, const char *path)
+{
+	_cleanup_err_ struct err *e = NULL;
+	size_t len = 0;
+	char *text;
+
+	/* One byte above the limit is read, so that the manifest parser names the limit. */
+	if (strcmp(path, "-") == 0) {
+		if (fs_read_fd(STDIN_FILENO, "standard input", MANIFEST_BYTES_MAX + 1, &text, &len,
+			       &e) < 0)
+			report_die(e);
+	} else if (fs_read_file(path, MANIFEST_BYTES_MAX + 1, &text, &len, &e) < 0) {
+		report_err(e);
+		exit(e->sys == ENOENT ? CODE_USAGE : CODE_FAILED);
+	}
+	add(s, absolute(path), text, len);
+}
+
+static int is_manifest(const struct dirent *d)
+{
+	const char *dot = strrchr(d->d_name, '.');
+
+	return d->d_name[0] != '.' && dot &&
+	       (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+}
+
+static void load_dir(struct sources *s, const char *dir)
+{
+	struct dirent **list = NULL;
+	int n = scandir(dir, &list, is_manifest, alphasort);
+
+	if (n <= 0) {
+		report_plain("no *.yaml or *.yml in %s", dir);
+		exit(CODE_USAGE);
+	}
+	for (int i = 0; i < n; i++) {
+		_cleanup_free_ char *path = x_check(fs_join(dir, list[i]->d_name));
+
+		load_file(s, path);
+		free(list[i]);
+	}
+	free(list);
+}
+
+static bool is_dir(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static void load_default(struct sources *s)
+{
+	if (access("aictl.yaml", F_OK) == 0) {
+		load_file(s, "aictl.yaml");
+	} else if (access("aictl.yml", F_OK) == 0) {
+		load_file(s, "aictl.yml");
+	} else {
+		report_plain("no aictl.yaml in this directory");
+		report_hint("name the manifest with -f FILE, or go to its directory");
+		exit(CODE_USAGE);
+	}
+}
+
+char *sources_dir(const struct args *args)
+{
+	const char *first = args_nth(args, "file", 0);
+	_cleanup_free_ char *path = absolute(first ? first : ".");
+
+	if (!first || strcmp(first, "-") == 0)
+		return absolute(".");
+	return is_dir(path) ? TAKE_PTR(path) : x_check(fs_dirname(path));
+}
+
+void sources_load(struct cli *cli, const struct args *args, struct sources *ret)
+{
+	const char *path;
+
+	*ret = (struct sources){.dir = sources_dir(args)};
+	cli->dir = ret->dir;
+	for (size_t i = 0; (path = args_nth(args, "file", i)) != NULL; i++) {
+		if (strcmp(path, "-") != 0 && is_dir(path))
+			load_dir(ret, path);
+		else
+			load_file(ret, path);
+	}
+	if (ret->n == 0)
+		load_default(ret);
+}
+
+struct manifest *sources_check(const struct sources *s)
+{
+	struct manifest_errors errors = {0};
+	struct manifest *m = NULL;
+
+	if (manifest_parse(s->v, s->n, &m, &errors) == 0)
+		return m;
+	if (errors.n == 0)
+		x_check(NULL);
+	report_manifest_errors(s, &errors);
+	exit(CODE_MANIFEST);
+}
+
+void sources_to_json(const struct sources *s, cJSON *body)
+{
+	cJSON *list = x_check(cJSON_AddArrayToObject(body, "manifests"));
+
+	for (size_t i = 0; i < s->n; i++) {
+		cJSON *o = x_check(cJSON_CreateObject());
+
+		x_check(cJSON_AddStringToObject(o, "path", s->v[i].path));
+		x_check(cJSON_AddStringToObject(o, "text", s->v[i].text));
+		cJSON_AddItemToArray(list, o);
+	}
+}
+
+const struct manifest_source *sources_find(const struct sources *s, const char *path)
+{
+	for (size_t i = 0; s && path && i < s->n; i++) {
+		if (strcmp(s->v[i].path, path) == 0)
+			return &s->v[i];
+	}
+	return NULL;
+}
+
+void sources_done(struct sources *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		mem_free((void *)(uintptr_t)s->v[i].path);
+		mem_free((void *)(uintptr_t)s->v[i].text);
+	}
+	mem_free(s->v);
+	mem_free(s->dir);
+	*s = (struct sources){0};
+}

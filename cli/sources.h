@@ -1,0 +1,39 @@
+/*
+ * sources: the manifest files a command works on, read with the caller's own rights.
+ *
+ * -f FILE|DIR may be repeated; a directory stands for its *.yaml and *.yml in order of name, "-"
+ * for standard input. Without -f it is ./aictl.yaml, else ./aictl.yml.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_CLI_SOURCES_H
+#define AICTL_CLI_SOURCES_H
+
+#include <stddef.h>
+
+#include "lib/manifest.h"
+
+struct args;
+struct cJSON;
+struct cli;
+
+struct sources {
+	struct manifest_source *v; /* path and text are owned */
+	size_t n, cap;
+	char *dir; /* absolute: of the first file */
+};
+
+/* Reads all of it and sets cli->dir, or exits: 2 when there is no manifest, 1 when unreadable. */
+void sources_load(struct cli *cli, const struct args *args, struct sources *ret);
+/* The directory alone, for the socket of its `up`; nothing is read. Caller frees. */
+char *sources_dir(const struct args *args);
+/* The checked manifest, or all of its errors on stderr and exit 9. */
+struct manifest *sources_check(const struct sources *s);
+/* Adds "manifests":[{"path","text"}] to the body of a change. */
+void sources_to_json(const struct sources *s, struct cJSON *body);
+void sources_done(struct sources *s);
+
+/* The text of a source by its path, or NULL: for the line under an error. */
+const struct manifest_source *sources_find(const struct sources *s, const char *path);
+
+#endif

@@ -1,0 +1,132 @@
+/* table: see table.h. The header, where there is one, is row 0. */
+/* SPDX-License-Identifier: MIT */
+#include "cli/table.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/term.h"
+#include "cli/x.h"
+#include "lib/buf.h"
+#include "lib/mem.h"
+
+#define GAP 2
+
+static void add(struct table *t, const char *color, char *text)
+{
+	x_grow(&t->cells, &t->cap_cells, t->n_cells + 1, sizeof(*t->cells));
+	t->cells[t->n_cells++] = (struct table_cell){text, color};
+}
+
+void table_header(struct table *t, ...)
+{
+	const char *title;
+	va_list ap;
+
+	va_start(ap, t);
+	while ((title = va_arg(ap, const char *)) != NULL) {
+		add(t, NULL, x_strdup(title));
+		t->n_columns++;
+	}
+	va_end(ap);
+	assert(t->n_columns <= TABLE_COLUMNS_MAX);
+	t->n_rows = 1;
+}
+
+void table_plain(struct table *t, size_t n)
+{
+	assert(n <= TABLE_COLUMNS_MAX);
+	t->n_columns = n;
+}
+
+void table_row(struct table *t)
+{
+	assert(t->n_cells == t->n_rows * t->n_columns);
+	t->n_rows++;
+}
+
+void table_cell(struct table *t, const char *color, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add(t, color, x_check(mem_vprintf(fmt, ap)));
+	va_end(ap);
+}
+
+static void measure(const struct table *t, size_t *widths)
+{
+	for (size_t i = 0; i < t->n_cells; i++) {
+		size_t w = term_width(t->term, t->cells[i].text), c = i % t->n_columns;
+
+		if (w > widths[c])
+			widths[c] = w;
+	}
+}
+
+static void pad(struct buf *out, size_t n)
+{
+	while (n-- > 0)
+		buf_char(out, ' ');
+}
+
+/* Trailing blanks are not written; `room` columns are left (0 = no limit). */
+static void print_row(const struct table *t, const struct table_cell *row, const size_t *widths,
+		      struct buf *out)
+{
+	size_t at = 0, owed = 0, room = t->term->columns;
+
+	for (size_t c = 0; c < t->n_columns; c++) {
+		const struct table_cell *cell = &row[c];
+		bool paint = t->term->color && cell->color && *cell->color;
+		size_t used;
+
+		if (!*cell->text) {
+			owed += widths[c] + GAP;
+			continue;
+		}
+		if (room && at + owed >= room)
+			break;
+		pad(out, owed);
+		at += owed;
+		buf_str(out, paint ? cell->color : "");
+		used = term_put(t->term, out, cell->text, room ? room - at : 0);
+		buf_str(out, paint ? TERM_RESET : "");
+		at += used;
+		owed = (used < widths[c] ? widths[c] - used : 0) + GAP;
+	}
+}
+
+void table_render(const struct table *t, const char *eol, struct buf *out)
+{
+	size_t widths[TABLE_COLUMNS_MAX] = {0};
+
+	if (t->n_columns == 0)
+		return;
+	measure(t, widths);
+	for (size_t r = 0; r < t->n_rows; r++) {
+		print_row(t, &t->cells[r * t->n_columns], widths, out);
+		buf_str(out, eol);
+	}
+}
+
+void table_print(const struct table *t)
+{
+	_cleanup_buf_ struct buf out = {0};
+
+	table_render(t, "\n", &out);
+	if (out.failed)
+		x_check(NULL);
+	if (out.len)
+		fwrite(out.data, 1, out.len, stdout);
+}
+
+void table_done(struct table *t)
+{
+	for (size_t i = 0; i < t->n_cells; i++)
+		mem_free(t->cells[i].text);
+	mem_free(t->cells);
+	*t = (struct table){0};
+}

@@ -1,0 +1,156 @@
+/* term: see term.h. */
+/* SPDX-License-Identifier: MIT */
+#include "cli/term.h"
+
+#include <langinfo.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#include "cli/cli.h"
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/mem.h"
+#include "lib/parse.h"
+
+bool term_wants_color(int fd)
+{
+	const char *no = getenv("NO_COLOR"), *name = getenv("TERM");
+
+	return isatty(fd) && !(no && *no) && name && strcmp(name, "dumb") != 0;
+}
+
+unsigned term_columns(int fd)
+{
+	const char *env = getenv("COLUMNS");
+	struct winsize ws;
+	int64_t n;
+
+	if (!isatty(fd))
+		return 0;
+	if (env && parse_i64(env, 1, 100000, &n, NULL) == 0)
+		return (unsigned)n;
+	if (ioctl(fd, TIOCGWINSZ, &ws) < 0 || ws.ws_col == 0)
+		return 80;
+	return ws.ws_col;
+}
+
+void term_init(struct term *t)
+{
+	setlocale(LC_CTYPE, "");
+	t->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	t->tty = isatty(STDOUT_FILENO);
+	t->color = term_wants_color(STDOUT_FILENO);
+	t->err_color = term_wants_color(STDERR_FILENO);
+	t->columns = term_columns(STDOUT_FILENO);
+}
+
+struct glyph {
+	size_t bytes; /* taken from the text */
+	size_t width; /* columns */
+	bool bad;     /* shown as '?' */
+};
+
+static struct glyph utf8_glyph(const char *p)
+{
+	mbstate_t st = {0};
+	wchar_t wc;
+	size_t n = mbrtowc(&wc, p, MB_CUR_MAX, &st);
+	int w;
+
+	if (n == 0 || n > MB_CUR_MAX)
+		return (struct glyph){1, 1, true};
+	w = wcwidth(wc);
+	return w < 0 ? (struct glyph){n, 1, true} : (struct glyph){n, (size_t)w, false};
+}
+
+/* Without UTF-8 a run of continuation bytes is one '?'. */
+static struct glyph plain_glyph(const char *p)
+{
+	size_t n = 1;
+
+	while (((unsigned char)p[n] & 0xc0) == 0x80)
+		n++;
+	return (struct glyph){n, 1, true};
+}
+
+static struct glyph next_glyph(const struct term *t, const char *p)
+{
+	unsigned char c = (unsigned char)*p;
+
+	if (c < 0x80)
+		return (struct glyph){1, 1, c < 0x20 || c == 0x7f};
+	return t->utf8 ? utf8_glyph(p) : plain_glyph(p);
+}
+
+size_t term_width(const struct term *t, const char *text)
+{
+	size_t w = 0;
+
+	for (const char *p = text; *p;) {
+		struct glyph g = next_glyph(t, p);
+
+		w += g.width;
+		p += g.bytes;
+	}
+	return w;
+}
+
+static void put_glyph(struct buf *out, const char *p, struct glyph g)
+{
+	if (g.bad)
+		buf_char(out, *p == '\n' || *p == '\t' ? ' ' : '?');
+	else
+		buf_append(out, p, g.bytes);
+}
+
+size_t term_put(const struct term *t, struct buf *out, const char *text, size_t max)
+{
+	const char *dots = t->utf8 ? "\xe2\x80\xa6" : "...";
+	size_t dots_width = t->utf8 ? 1 : 3, w = 0, full = term_width(t, text);
+	bool cut = max && full > max;
+
+	if (cut && dots_width >= max)
+		dots = "", dots_width = 0;
+	for (const char *p = text; *p;) {
+		struct glyph g = next_glyph(t, p);
+
+		if (cut && w + g.width > max - dots_width)
+			break;
+		put_glyph(out, p, g);
+		w += g.width;
+		p += g.bytes;
+	}
+	if (!cut)
+		return w;
+	buf_str(out, dots);
+	return w + dots_width;
+}
+
+const char *term_paint(const struct term *t, const char *color)
+{
+	return t->color ? color : "";
+}
+
+const char *term_state_color(const struct term *t, const char *state)
+{
+	static const struct {
+		const char *state, *color;
+	} colors[] = {
+		{"ready", TERM_GREEN},	   {"succeeded", TERM_GREEN}, {"starting", TERM_CYAN},
+		{"pending", TERM_CYAN},	   {"waiting", TERM_CYAN},    {"updating", TERM_CYAN},
+		{"stopping", TERM_YELLOW}, {"draining", TERM_YELLOW}, {"unready", TERM_YELLOW},
+		{"degraded", TERM_YELLOW}, {"backoff", TERM_YELLOW},  {"failed", TERM_RED},
+		{"unknown", TERM_RED},	   {"exited", TERM_DIM},      {"stopped", TERM_DIM},
+	};
+
+	for (size_t i = 0; t->color && i < ARRAY_SIZE(colors); i++) {
+		if (strcmp(colors[i].state, state) == 0)
+			return colors[i].color;
+	}
+	return "";
+}

@@ -1,0 +1,25 @@
+/*
+ * text: the small phrases that tables, pages and progress lines share: ages, exits, states.
+ * Each appends to or returns a string the caller frees; times are relative to `now_ms`.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_CLI_TEXT_H
+#define AICTL_CLI_TEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <cjson/cJSON.h>
+
+/* "4m10s" since the RFC 3339 member, "-" without one. */
+char *text_age(const cJSON *o, const char *member, int64_t now_ms);
+/* "exit code 1", "signal SIGKILL (oom)", "exit status unknown" of {"code","signal","cause"}. */
+char *text_exit(const cJSON *exit);
+/* A replica's message, with the time of the next attempt where there is one. */
+char *text_replica_message(const cJSON *replica, int64_t now_ms);
+/* A number as text, "-" for absent, null and 0 (pids, ports). */
+char *text_number(const cJSON *o, const char *member);
+/* "1 replica", "2 replicas" */
+char *text_count(int64_t n, const char *noun);
+
+#endif
