@@ -37,8 +37,9 @@ __attribute__((format(printf, 4, 5))) static void add(struct decoder *d, const s
 	_cleanup_free_ char *origin = NULL;
 	va_list ap;
 
-	if (!hint && at->origin_line)
-		hint = origin = mem_printf("an alias brings it here from line %u", at->origin_line);
+	if (at->origin_line)
+		hint = origin = mem_printf("%s%san alias brings it here from line %u",
+					   hint ? hint : "", hint ? "; " : "", at->origin_line);
 	va_start(ap, fmt);
 	manifest_errors_vadd(d->errors, &place, hint, fmt, ap);
 	va_end(ap);
@@ -66,9 +67,11 @@ static const char *expected(enum schema_type type)
 static void add_wrong_kind(struct decoder *d, const struct schema_row *row, const char *shown,
 			   const struct ynode *node, const char *hint)
 {
+	char words[SCHEMA_WORDS_SIZE];
+
 	if (row->type == SCHEMA_ENUM)
-		add(d, node, hint, "%s: expected one of %s, this is %s", shown, row->names,
-		    yamltree_kind_name(node));
+		add(d, node, hint, "%s: expected one of %s, this is %s", shown,
+		    schema_words(row, words, sizeof(words)), yamltree_kind_name(node));
 	else
 		add(d, node, hint, "%s: expected %s, this is %s", shown, expected(row->type),
 		    yamltree_kind_name(node));
@@ -82,11 +85,6 @@ static bool is_word(struct decoder *d, const struct schema_row *row, const struc
 	if (strlen(node->text) > WORD_MAX) {
 		add(d, node, NULL, "%s: expected %s, this is a text of %zu bytes", shown,
 		    expected(row->type), strlen(node->text));
-		return false;
-	}
-	if (node->quoted && (row->type == SCHEMA_INT || row->type == SCHEMA_NUMBER)) {
-		add(d, node, "remove the quotes", "%s: expected %s, this is text in quotes", shown,
-		    expected(row->type));
 		return false;
 	}
 	if ((row->flags & SCHEMA_BARE_NO) && !node->quoted && strcmp(node->text, "no") == 0) {
@@ -107,8 +105,12 @@ static void store_scalar(struct decoder *d, const struct schema_row *row, const 
 
 	if ((row->flags & SCHEMA_BARE_NO) && strcmp(text, "no") == 0)
 		text = "never";
-	if (schema_store(row, base, text, &e) == 0)
+	if (schema_store(row, base, text, &e) == 0) {
+		if (node->quoted && (row->type == SCHEMA_INT || row->type == SCHEMA_NUMBER))
+			add(d, node, "remove the quotes", "%s: expected %s, this is text in quotes",
+			    schema_shown(row), expected(row->type));
 		return;
+	}
 	if (e->code == ERR_NOMEM) {
 		d->errors->nomem = true;
 		return;
@@ -118,7 +120,8 @@ static void store_scalar(struct decoder *d, const struct schema_row *row, const 
 	if (near)
 		hint = mem_printf("did you mean %.*s?", (int)len, near);
 	if (row->type == SCHEMA_INT && row->min == row->max)
-		add(d, node, hint, "%s: must be %lld", schema_shown(row), (long long)row->min);
+		add(d, node, hint, "%s: must be %lld, not %s", schema_shown(row),
+		    (long long)row->min, text);
 	else
 		add(d, node, hint, "%s: %s", schema_shown(row), err_msg(e));
 }
@@ -275,9 +278,11 @@ static void add_unknown(struct decoder *d, const struct schema_row *parent, cons
 		add(d, key, NULL, "%s%s%s: not supported yet in this version", in, dot, key->text);
 		return;
 	}
-	if (!parent && value->kind == YNODE_MAP)
+	if (!parent && value->kind == YNODE_MAP && !schema_hint_row(NULL, key->text))
 		hint = mem_strdup("services stand below \"services:\"");
-	else if (schema_hint_key(parent, key->text, &hint) < 0)
+	else
+		hint = schema_hint_key(parent, key->text);
+	if (!hint)
 		d->errors->nomem = true;
 	add(d, key, hint, "%s%s%s: unknown key", in, dot, key->text);
 }
@@ -375,8 +380,12 @@ static void decode_services(struct decoder *d, const struct schema_row *row,
 {
 	struct manifest_set *set = d->set;
 
-	if (node->kind != YNODE_MAP || node->n == 0) {
-		add_wrong_kind(d, row, "services", node, "write NAME: { command: [...] } below it");
+	static const char hint[] = "write NAME: { command: [...] } below it";
+
+	if (node->kind == YNODE_MAP && node->n == 0)
+		add(d, node, hint, "services: must not be empty");
+	if (node->kind != YNODE_MAP) {
+		add_wrong_kind(d, row, "services", node, hint);
 		return;
 	}
 	for (size_t i = 0; i < node->n; i++) {

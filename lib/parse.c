@@ -7,12 +7,17 @@
 #include <math.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
+
+#define DIGITS "0123456789"
+#define I64_EDGE 9.2e18 /* a double from here on may not fit into an int64_t */
 
 struct unit {
 	const char *name;
@@ -36,18 +41,15 @@ static const struct unit sizes[] = {{"KiB", INT64_C(1) << 10},
 int parse_i64(const char *s, int64_t min, int64_t max, int64_t *ret, struct err **reterr)
 {
 	const char *digits = s[0] == '-' ? s + 1 : s;
-	char *end;
 	long long v;
 
-	if (!isdigit((unsigned char)digits[0]))
+	if (!digits[0] || digits[strspn(digits, DIGITS)])
 		return err_set(reterr, ERR_INVALID, "\"%s\" is not a whole number", s);
 	if (digits[0] == '0' && digits[1])
 		return err_set(reterr, ERR_INVALID,
 			       "\"%s\": leading zeros are not allowed (octal is not read here)", s);
 	errno = 0;
-	v = strtoll(s, &end, 10);
-	if (*end)
-		return err_set(reterr, ERR_INVALID, "\"%s\" is not a whole number", s);
+	v = strtoll(s, NULL, 10);
 	if (errno == ERANGE || v < min || v > max)
 		return err_set(reterr, ERR_INVALID, "%s is not in %lld..%lld", s, (long long)min,
 			       (long long)max);
@@ -59,14 +61,16 @@ int parse_i64(const char *s, int64_t min, int64_t max, int64_t *ret, struct err 
 static bool one_part(const char **s, const struct unit *units, double *ret, bool bare_ok)
 {
 	const char *p = *s;
+	size_t len = strspn(p, DIGITS);
 	char *end;
 	double v;
-	size_t len;
 
+	if (p[len] == '.' && isdigit((unsigned char)p[len + 1]))
+		len += 1 + strspn(p + len + 1, DIGITS);
 	if (!isdigit((unsigned char)*p))
 		return false;
 	v = strtod(p, &end);
-	if (p[0] == '0' && (p[1] == 'x' || p[1] == 'X'))
+	if (end != p + len) /* exponents, hexadecimal */
 		return false;
 	for (len = 0; isalpha((unsigned char)end[len]); len++)
 		;
@@ -88,6 +92,7 @@ static bool one_part(const char **s, const struct unit *units, double *ret, bool
 int parse_duration_ms(const char *s, int64_t min_ms, int64_t max_ms, int64_t *ret,
 		      struct err **reterr)
 {
+	char lo[32], hi[32];
 	const char *p = s;
 	double sum = 0, part;
 
@@ -98,24 +103,41 @@ int parse_duration_ms(const char *s, int64_t min_ms, int64_t max_ms, int64_t *re
 				       s);
 		sum += part;
 	} while (*p);
-	if (sum < (double)min_ms || sum > (double)max_ms)
-		return err_set(reterr, ERR_INVALID, "%s is not in %lldms..%lldms", s,
-			       (long long)min_ms, (long long)max_ms);
+	if (sum < (double)min_ms || sum > (double)max_ms || sum >= I64_EDGE)
+		return err_set(reterr, ERR_INVALID, "%s is not in %s..%s", s,
+			       min_ms ? clock_human(min_ms, lo, sizeof(lo)) : "0",
+			       clock_human(max_ms, hi, sizeof(hi)));
 	*ret = (int64_t)(sum + 0.5);
 	return 0;
 }
 
+/* "64KiB" for 65536, "1000" for 1000. */
+static const char *size_text(int64_t bytes, char *buf, size_t n)
+{
+	size_t unit = 4; /* the binary ones stand first */
+
+	while (unit > 0 && (bytes == 0 || bytes % sizes[unit - 1].factor != 0))
+		unit--;
+	if (unit == 0)
+		snprintf(buf, n, "%lld", (long long)bytes);
+	else
+		snprintf(buf, n, "%lld%s", (long long)(bytes / sizes[unit - 1].factor),
+			 sizes[unit - 1].name);
+	return buf;
+}
+
 int parse_size(const char *s, int64_t min, int64_t max, int64_t *ret, struct err **reterr)
 {
+	char lo[32], hi[32];
 	const char *p = s;
 	double v;
 
 	if (!one_part(&p, sizes, &v, true) || *p)
 		return err_set(reterr, ERR_INVALID,
 			       "\"%s\" is not a size (write 4096, 512KiB, 20MiB or 1GiB)", s);
-	if (v < (double)min || v > (double)max)
-		return err_set(reterr, ERR_INVALID, "%s is not in %lld..%lld bytes", s,
-			       (long long)min, (long long)max);
+	if (v < (double)min || v > (double)max || v >= I64_EDGE)
+		return err_set(reterr, ERR_INVALID, "%s is not in %s..%s", s,
+			       size_text(min, lo, sizeof(lo)), size_text(max, hi, sizeof(hi)));
 	*ret = (int64_t)v;
 	return 0;
 }
@@ -125,7 +147,8 @@ int parse_double(const char *s, double min, double max, double *ret, struct err 
 	char *end;
 	double v;
 
-	if (!isdigit((unsigned char)s[0]) && s[0] != '-' && s[0] != '.')
+	if ((!isdigit((unsigned char)s[0]) && s[0] != '-' && s[0] != '.') ||
+	    s[strspn(s, DIGITS ".eE+-")])
 		return err_set(reterr, ERR_INVALID, "\"%s\" is not a number", s);
 	errno = 0;
 	v = strtod(s, &end);

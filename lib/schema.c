@@ -240,9 +240,23 @@ const char *schema_key(const struct schema_row *row)
 	return row->path + len + (len > 0);
 }
 
+const char *schema_words(const struct schema_row *row, char *buf, size_t n)
+{
+	size_t len = 0;
+
+	for (const char *p = row->names; *p && len + 3 < n; p++) {
+		buf[len++] = *p == '|' ? ',' : *p;
+		if (*p == '|')
+			buf[len++] = ' ';
+	}
+	buf[len] = '\0';
+	return buf;
+}
+
 static int parse_names(const struct schema_row *row, const char *text, int64_t *ret,
 		       struct err **reterr)
 {
+	char words[SCHEMA_WORDS_SIZE];
 	const char *p = row->names;
 
 	for (int64_t i = 0;; i++) {
@@ -256,7 +270,8 @@ static int parse_names(const struct schema_row *row, const char *text, int64_t *
 			break;
 		p += len + 1;
 	}
-	return err_set(reterr, ERR_INVALID, "\"%s\" is not one of %s", text, row->names);
+	return err_set(reterr, ERR_INVALID, "\"%s\" is not one of %s", text,
+		       schema_words(row, words, sizeof(words)));
 }
 
 static int store_string(const struct schema_row *row, char **to, const char *text,

@@ -80,6 +80,10 @@ const char *schema_shown(const struct schema_row *row);
 /* Last part of the path: "signal". Borrowed. */
 const char *schema_key(const struct schema_row *row);
 
+/* The words of an ENUM: "always, on-failure, never". Returns buf. */
+const char *schema_words(const struct schema_row *row, char *buf, size_t n);
+#define SCHEMA_WORDS_SIZE 128
+
 /* Parses text as the row's scalar type and stores it at base + offset. Errors have no place. */
 int schema_store(const struct schema_row *row, void *base, const char *text, struct err **reterr);
 /* Fills *s (zeroed) with every default. 0 or -ERR_NOMEM. */

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "lib/err.h"
+#include "lib/buf.h"
 #include "lib/mem.h"
 #include "lib/schema.h"
 
@@ -52,6 +52,8 @@ static const struct {
 	 "a startup probe gives up after stall (default 120s)"},
 	{"services.*.probes.readiness", "stall", "only a startup probe has stall"},
 	{"services.*.probes.liveness", "stall", "only a startup probe has stall"},
+	{"services.*.stop", "timeout", "write grace_period"},
+	{"services.*.restart.backoff", "maximum", "write max"},
 	{"*", "interval", "write period"},
 	{"*", "retries", "write failure_threshold"},
 	{"*", "httpGet", "write http"},
@@ -155,19 +157,20 @@ const struct schema_row *schema_hint_row(const struct schema_row *parent, const 
 	return found;
 }
 
-/* The row of that very key deeper inside parent, else anywhere. */
+/* The row of that very key deeper inside parent; for the top and a service, anywhere. */
 static const struct schema_row *misplaced(const struct schema_row *parent, const char *key)
 {
+	bool anywhere = !parent || strcmp(parent->path, "services.*") == 0;
 	const struct schema_row *all, *elsewhere = NULL;
 	size_t n;
 
 	all = schema_rows(&n);
 	for (size_t i = 0; i < n; i++) {
-		if (strcmp(schema_key(&all[i]), key) != 0)
+		if (strcmp(schema_key(&all[i]), key) != 0 || strcmp(key, "*") == 0)
 			continue;
 		if (parent && schema_below(&all[i], parent))
 			return &all[i];
-		if (!elsewhere && strcmp(all[i].path, "services.*") != 0)
+		if (anywhere && !elsewhere)
 			elsewhere = &all[i];
 	}
 	return elsewhere;
@@ -184,20 +187,27 @@ static char *misplaced_hint(const struct schema_row *parent, const struct schema
 	return mem_printf("\"%s\" belongs to a service, as %s", schema_key(row), shown);
 }
 
-int schema_hint_key(const struct schema_row *parent, const char *key, char **ret)
+/* No idea: "known keys are a, b, c". */
+static char *known_keys(const struct schema_row *parent)
+{
+	const struct schema_row *r = NULL;
+	struct buf b = {0};
+
+	while ((r = schema_next(parent, r)) != NULL)
+		buf_printf(&b, "%s%s", b.len ? ", " : "known keys are ", schema_key(r));
+	return buf_take(&b);
+}
+
+char *schema_hint_key(const struct schema_row *parent, const char *key)
 {
 	const char *said = saying(parent, key);
 	const struct schema_row *row;
 
-	*ret = NULL;
-	if (said) {
-		*ret = mem_strdup(said);
-	} else if ((row = schema_hint_row(parent, key)) != NULL) {
-		*ret = mem_printf("did you mean \"%s\"?", schema_key(row));
-	} else if ((row = misplaced(parent, key)) != NULL) {
-		*ret = misplaced_hint(parent, row);
-	} else {
-		return 0;
-	}
-	return *ret ? 0 : -ERR_NOMEM;
+	if (said)
+		return mem_strdup(said);
+	row = schema_hint_row(parent, key);
+	if (row)
+		return mem_printf("did you mean \"%s\"?", schema_key(row));
+	row = misplaced(parent, key);
+	return row ? misplaced_hint(parent, row) : known_keys(parent);
 }

@@ -15,9 +15,8 @@ struct schema_row;
 
 /* True when key is designed but not built yet, e.g. "image" in a service. parent NULL = top. */
 bool schema_hint_unbuilt(const struct schema_row *parent, const char *key);
-/* A hint for an unknown key: 0 with *ret allocated, or NULL when there is no idea; or -ERR_NOMEM.
- */
-int schema_hint_key(const struct schema_row *parent, const char *key, char **ret);
+/* A hint for an unknown key. Caller frees; NULL when out of memory. */
+char *schema_hint_key(const struct schema_row *parent, const char *key);
 /* The row of parent that key probably misspells, or NULL. */
 const struct schema_row *schema_hint_row(const struct schema_row *parent, const char *key);
 /* The nearest of names ("a|b|c") to text, borrowed, *ret_len long; NULL when none is near. */

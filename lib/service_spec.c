@@ -1,4 +1,11 @@
-/* service_spec: what the schema's rows say about comparing and freeing a specification. */
+/*
+ * service_spec: comparing and freeing a specification. Which fields there are, and what a change of
+ * each means, is said by the rows of schema.c; nothing here names a key. Called by the planner for
+ * every service of an apply, so that `aictl plan` and apply agree by construction.
+ *
+ * An object that is absent on either side (a probe) is compared as a whole: its keys would only say
+ * how the defaults differ.
+ */
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 

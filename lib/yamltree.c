@@ -172,21 +172,28 @@ static int check_text(struct builder *b)
 /* Texts of libyaml that can be said better. */
 static const struct {
 	const char *theirs, *ours, *hint;
+	bool at_context; /* where the construct starts is the better place */
 } sayings[] = {
 	{"mapping values are not allowed in this context", "\": \" is not allowed here",
-	 "put a value that contains \": \" in quotes, or check the indentation"},
-	{"could not find expected ':'", "the key before this place has no \":\"",
-	 "write \"key: value\" with a space after the colon"},
+	 "put a value that contains \": \" in quotes, or check the indentation", false},
+	{"could not find expected ':'", "a key without \": \" after it",
+	 "write \"key: value\" with a space after the colon", true},
+	{"did not find expected ',' or ']'", "this list is not closed, or lacks a \",\"",
+	 "close it with \"]\"", true},
+	{"did not find expected ',' or '}'", "this map is not closed, or lacks a \",\"",
+	 "close it with \"}\"", true},
+	{"found unknown escape character", "unknown escape after \"\\\"",
+	 "in double quotes a backslash is written twice; or use single quotes", false},
 	{"did not find expected key", "expected a key here",
-	 "check the indentation and the quotes of the line and of those above it"},
+	 "check the indentation and the quotes of the line and of those above it", false},
 	{"did not find expected '-' indicator",
-	 "expected \"- \" here, as for the list's other items", "check the indentation"},
+	 "expected \"- \" here, as for the list's other items", "check the indentation", false},
 	{"block sequence entries are not allowed in this context",
-	 "a list item (\"- \") is not allowed here", "start the list on a line of its own"},
-	{"found unexpected end of stream", "the text ends inside quotes", "close the quotes"},
+	 "a list item (\"- \") is not allowed here", "start the list on a line of its own", false},
+	{"found unexpected end of stream", "these quotes are not closed", "close them", true},
 	{"did not find expected alphabetic or numeric character",
 	 "\"&\" and \"*\" must be followed by a name",
-	 "put a value that starts with them in quotes"},
+	 "put a value that starts with them in quotes", false},
 };
 
 /* "found character that cannot start any token": which one it is tells what to do. */
@@ -228,6 +235,8 @@ static void add_syntax_error(struct builder *b)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(sayings); i++) {
 		if (strcmp(problem, sayings[i].theirs) == 0) {
+			if (sayings[i].at_context && p->context)
+				at = place(b, &p->context_mark);
 			manifest_errors_add(b->errors, &at, sayings[i].hint, "%s", sayings[i].ours);
 			return;
 		}
@@ -300,7 +309,8 @@ static struct ynode *build_scalar(struct builder *b, const yaml_event_t *ev, uns
 	char *text;
 
 	if (tag && strcmp(tag, YAML_STR_TAG) != 0)
-		return fail(b, &ev->start_mark, NULL, "tags (\"!...\") are not supported");
+		return fail(b, &ev->start_mark, "put a value that starts with \"!\" in quotes",
+			    "tags (\"!...\") are not supported");
 	if (memchr(value, '\0', len))
 		return fail(b, &ev->start_mark, NULL, "a NUL character is not allowed in a value");
 	node = new_node(b, YNODE_SCALAR, &ev->start_mark, depth);
@@ -533,7 +543,9 @@ static struct ynode *build(struct builder *b, const yaml_event_t *ev, unsigned d
 		tag = list ? ev->data.sequence_start.tag : ev->data.mapping_start.tag;
 		name = list ? ev->data.sequence_start.anchor : ev->data.mapping_start.anchor;
 		if (tag)
-			return fail(b, &ev->start_mark, NULL, "tags (\"!...\") are not supported");
+			return fail(b, &ev->start_mark,
+				    "put a value that starts with \"!\" in quotes",
+				    "tags (\"!...\") are not supported");
 		node = new_node(b, list ? YNODE_LIST : YNODE_MAP, &ev->start_mark, depth);
 		if (!node || !add_anchor(b, name, node, &index))
 			return NULL;

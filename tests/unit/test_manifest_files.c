@@ -1,0 +1,114 @@
+/*
+ * Golden files: every tests/fuzz/seeds/manifest/bad/NAME.yaml must be refused with exactly the
+ * errors in NAME.expect (line, column, message, hint), every good/NAME.yaml must be accepted.
+ * UPDATE_EXPECT=1 writes the .expect files anew: read the diff.
+ */
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "lib/err.h"
+#include "lib/fs.h"
+#include "lib/manifest.h"
+#include "lib/mem.h"
+#include "tests/unit/manifest_case.h"
+
+#define BAD_MIN 40
+
+static char *seeds(const char *pattern)
+{
+	const char *top = getenv("srcdir");
+
+	return mem_printf("%s/tests/fuzz/seeds/manifest/%s", top ? top : ".", pattern);
+}
+
+static char *must_read(const char *path, size_t *len)
+{
+	struct err *e = NULL;
+	char *text = NULL;
+
+	if (fs_read_file(path, 4 << 20, &text, len, &e) < 0)
+		fail_msg("%s", err_msg(e));
+	return text;
+}
+
+static void write_expect(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fs_write_all(fd, text, strlen(text)), 0);
+	close(fd);
+}
+
+/* true when the file's errors are the expected ones. */
+static bool check_bad(const char *path)
+{
+	_cleanup_free_ char *expect_path = mem_printf("%.*s.expect", (int)strlen(path) - 5, path);
+	_cleanup_free_ char *text = NULL, *got = NULL, *want = NULL;
+	size_t len, want_len;
+
+	text = must_read(path, &len);
+	got = manifest_case_errors(text, len);
+	assert_true(got[0]);
+	if (getenv("UPDATE_EXPECT")) {
+		write_expect(expect_path, got);
+		return true;
+	}
+	want = must_read(expect_path, &want_len);
+	if (strcmp(got, want) == 0)
+		return true;
+	print_error("%s: expected\n%sbut got\n%s", path, want, got);
+	return false;
+}
+
+static void test_bad(void **state)
+{
+	_cleanup_free_ char *pattern = seeds("bad/*.yaml");
+	unsigned wrong = 0;
+	glob_t g;
+
+	(void)state;
+	assert_int_equal(glob(pattern, 0, NULL, &g), 0);
+	assert_true(g.gl_pathc >= BAD_MIN);
+	for (size_t i = 0; i < g.gl_pathc; i++)
+		wrong += !check_bad(g.gl_pathv[i]);
+	globfree(&g);
+	assert_int_equal(wrong, 0);
+}
+
+static void test_good(void **state)
+{
+	_cleanup_free_ char *pattern = seeds("good/*.yaml");
+	glob_t g;
+
+	(void)state;
+	assert_int_equal(glob(pattern, 0, NULL, &g), 0);
+	for (size_t i = 0; i < g.gl_pathc; i++) {
+		size_t len;
+		_cleanup_free_ char *text = must_read(g.gl_pathv[i], &len);
+		_cleanup_free_ char *got = manifest_case_errors(text, len);
+
+		if (got[0])
+			fail_msg("%s: %s", g.gl_pathv[i], got);
+	}
+	globfree(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_good),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
