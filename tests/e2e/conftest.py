@@ -1,12 +1,14 @@
-"""Fixtures of the end-to-end suite. See harness.py for Daemon, ../lib/procfs.py for the cleanup rule.
+"""Fixtures of the end-to-end suite: harness.py has Daemon, ../lib/procfs.py the cleanup rule.
 
-The programs under test come from $AICTL_BUILD (default: build/ in the source tree), which must also
-hold tests/e2e/svc and tests/e2e/fusehang (`make check-programs`).
+The programs under test come from $AICTL_BUILD (default: build/ in the source tree), after
+`make check TESTS=` there.
 
 SPDX-License-Identifier: MIT
 """
 import os
+import shutil
 import sys
+import tempfile
 
 import pytest
 
@@ -34,10 +36,28 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def programs():
-    missing = [p for p in (harness.AICTL, harness.AICTLD, harness.FUSEHANG)
-               if not os.access(p, os.X_OK)]
+    """Checks that all are built; where other users cannot reach the build, copies them."""
+    missing = [p for p in harness.PROGRAMS if not os.access(harness.program(p), os.X_OK)]
     if missing:
-        pytest.exit(f"not built: {' '.join(missing)} (set AICTL_BUILD)", returncode=2)
+        pytest.exit(f"not in {harness.BUILD}: {' '.join(missing)} (set AICTL_BUILD)", returncode=2)
+    if not harness.AS_ROOT or all(os.stat(p).st_mode & 1 for p in parents(harness.BUILD)):
+        yield
+        return
+    copy = tempfile.mkdtemp(prefix="ae-", dir="/tmp")
+    for name in harness.PROGRAMS:
+        os.makedirs(os.path.dirname(os.path.join(copy, name)), exist_ok=True)
+        shutil.copy(harness.program(name), os.path.join(copy, name))
+    for directory, _, _ in os.walk(copy):
+        os.chmod(directory, 0o755)
+    harness.BUILD = copy
+    yield
+    shutil.rmtree(copy)
+
+
+def parents(path):
+    while path != "/":
+        yield path
+        path = os.path.dirname(path)
 
 
 @pytest.fixture

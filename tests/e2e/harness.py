@@ -25,11 +25,10 @@ import uuid
 import procfs
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.path.abspath(os.environ.get("AICTL_BUILD", os.path.join(ROOT, "build")))
-AICTL = os.path.join(BUILD, "aictl")
-AICTLD = os.path.join(BUILD, "aictld")
-FUSEHANG = os.path.join(BUILD, "tests/e2e/fusehang")
 AS_ROOT = os.geteuid() == 0
+BUILD = os.path.abspath(os.environ.get("AICTL_BUILD", os.path.join(ROOT, "build")))
+PROGRAMS = ("aictl", "aictld", "aictl-controller", "aictl-logger", "tests/e2e/svc",
+            "tests/e2e/fusehang")
 DEFAULT_DEADLINE = 30  # seconds; generous, for sanitizer builds on a busy machine
 CAMPAIGN = "50ms,200ms,0"  # --helper-restart of tests that kill helpers often
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehavior", "runtime error:")
@@ -51,6 +50,10 @@ def wait_for(condition, timeout=DEFAULT_DEADLINE, what=None):
         time.sleep(POLL)
 
 
+def program(name):
+    return os.path.join(BUILD, name)
+
+
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path, timeout):
         super().__init__("localhost", timeout=timeout)
@@ -67,7 +70,7 @@ def new_base():
     base = tempfile.mkdtemp(prefix="ae-", dir="/tmp")
     os.chmod(base, 0o755)
     svc = os.path.join(base, "svc")
-    shutil.copy(os.path.join(BUILD, "tests/e2e/svc"), svc)
+    shutil.copy(program("tests/e2e/svc"), svc)
     os.chmod(svc, 0o755)
     os.mkdir(os.path.join(base, "san"))
     os.chmod(os.path.join(base, "san"), 0o777)
@@ -122,7 +125,7 @@ class Daemon:
     # life and death
 
     def argv(self):
-        return [*self.wrapper, AICTLD, "--runtime-dir", self.runtime_dir, "--state-dir",
+        return [*self.wrapper, program("aictld"), "--runtime-dir", self.runtime_dir, "--state-dir",
                 self.state_dir, "--log-dir", self.log_dir, *self.args]
 
     def spawn(self):
@@ -202,7 +205,7 @@ class Daemon:
 
     def cli_argv(self, *args):
         as_user = [w for w in self.wrapper if w.startswith("--re") or w == "--clear-groups"]
-        return [*(["setpriv", *as_user] if as_user else []), AICTL, *args]
+        return [*(["setpriv", *as_user] if as_user else []), program("aictl"), *args]
 
     def cli(self, *args, timeout=60, env=None, cwd=None):
         """(exit status, stdout, stderr)."""
@@ -215,8 +218,8 @@ class Daemon:
         """The same as another user (needs root)."""
         entry = pwd.getpwnam(user)
         done = subprocess.run(["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}",
-                               "--clear-groups", AICTL, *args], capture_output=True, text=True,
-                              timeout=60, env={**self.env, "AICTL_SOCKET": self.socket},
+                               "--clear-groups", program("aictl"), *args], capture_output=True,
+                              text=True, timeout=60, env={**self.env, "AICTL_SOCKET": self.socket},
                               cwd=self.base, stdin=subprocess.DEVNULL, check=False)
         return done.returncode, done.stdout, done.stderr
 
@@ -264,10 +267,10 @@ class Daemon:
     def shell(self, script, **keys):
         return {**self.service(**keys), "command": ["/bin/sh", "-c", script.replace("$", "$$")]}
 
-    def apply(self, services, *options, name="shop", timeout=60):
-        """Applies {name: spec} and waits until all are ready."""
+    def apply(self, services, wait=True, name="shop", timeout=60):
+        """Applies {name: spec}; waits until all are ready, unless told not to."""
         path = self.write({"version": 1, "name": name, "services": services}, f"{name}.yaml")
-        options = options or ("--wait", "--timeout", f"{timeout}s")
+        options = ("--wait", "--timeout", f"{timeout}s") if wait else ()
         return self.ok("apply", "-f", path, *options, timeout=timeout + 30)
 
     # observation

@@ -93,7 +93,7 @@ def test_slow_start_is_not_touched(daemon):
 def test_a_start_that_stalls_is_replaced(daemon):
     probes = {"startup": {"http": {"path": "/healthz"}, "period": "100ms", "stall": "1s"}}
     daemon.apply({"model": daemon.service("http", "60000", port=18122, probes=probes,
-                                          restart=AT_ONCE)}, "--timeout", "1s")
+                                          restart=AT_ONCE)}, wait=False)
     pid = wait_for(lambda: daemon.pid_of("model"), what=daemon.ps)
     daemon.wait_new_pid("model", pid, timeout=10)
     assert "stalled" in [e["reason"] for e in daemon.events("model")]

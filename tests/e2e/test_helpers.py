@@ -144,7 +144,7 @@ def test_backoff_survives_the_controller(start):
     daemon = start("--helper-restart", CAMPAIGN)
     restart = {"backoff": {"initial": "1s", "factor": 3, "max": "60s", "jitter": 0},
                "budget": {"restarts": 0}}
-    daemon.apply({"crash": daemon.service("exit", "3", restart=restart)}, "--timeout", "1s")
+    daemon.apply({"crash": daemon.service("exit", "3", restart=restart)}, wait=False)
     second = wait_for(lambda: (r := daemon.replica("crash")) and r["restarts"] == 1
                       and r["state"] == "backoff" and r, what=daemon.ps)
     wait_helper(daemon, "controller", kill_helper(daemon, "controller"))
@@ -165,7 +165,7 @@ def test_budget_survives_the_controller(start):
     restart = {"backoff": {"initial": "300ms", "factor": 1, "jitter": 0},
                "budget": {"restarts": 4, "window": "10m", "then": "fail"}}
     daemon.apply({"crash": daemon.shell("echo attempt; exit 3", restart=restart)},
-                 "--timeout", "1s")
+                 wait=False)
     while daemon.ps()["crash"]["state"] != "failed":
         kill_helper(daemon, "controller")
         wait_for(lambda: daemon.mode() == "normal", what=daemon.mode)

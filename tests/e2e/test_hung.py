@@ -14,7 +14,7 @@ import time
 import pytest
 
 import procfs
-from harness import FUSEHANG, wait_for
+from harness import program, wait_for
 
 pytestmark = [pytest.mark.needs_root,
               pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK),
@@ -30,7 +30,7 @@ def hung(base):
     def mount(mode):
         path = os.path.join(base, f"hung-{mode}")
         os.mkdir(path)
-        process = procfs.popen([FUSEHANG, path, mode], stdout=subprocess.PIPE)
+        process = procfs.popen([program("tests/e2e/fusehang"), path, mode], stdout=subprocess.PIPE)
         assert process.stdout.readline() == b"mounted\n"
         mounts.append((path, process))
         return path, process
@@ -69,7 +69,7 @@ def apply_pair(daemon, directory):
     daemon.apply({"good": daemon.service("pause", restart=at_once),
                   "stuck": daemon.service("pause", working_dir=directory, restart=at_once,
                                           stop={"grace_period": "1s"})},
-                 "--timeout", "1s")
+                 wait=False)
     wait_for(lambda: children_before_exec(daemon), what="the child waits in chdir")
     return before
 
