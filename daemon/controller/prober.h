@@ -2,7 +2,11 @@
  * prober: runs single http probes through one libcurl multi handle on the loop; schedules nothing
  * (health.c does). Always a new connection (a reused one does not see that the server stopped
  * accepting), no proxy, no redirects followed, CURLOPT_NOSIGNAL, body read and dropped, over 64 KiB
- * is a failure that says so.
+ * is a failure that says so. Ok is a whole answer with a status of 200 to 399.
+ *
+ * At most PROBER_RUNNING_MAX exchanges run at a time, which bounds the descriptors; others wait in
+ * order. The time-out of a run begins when it starts, not while it waits: hung services must not
+ * make healthy ones fail.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -13,14 +17,17 @@
 #include <stdint.h>
 #include <uv.h>
 
+#define PROBER_RUNNING_MAX 512
+#define PROBER_BODY_MAX 65536
+
 struct err;
 struct prober;
 struct probe_run;
 
 struct probe_http {
-	const char *host; /* numeric address */
+	const char *host; /* numeric address; IPv6 without brackets */
 	unsigned port;
-	const char *path;
+	const char *path;   /* with the query, percent-encoded */
 	int64_t timeout_ms; /* whole exchange, from the start */
 };
 
@@ -44,6 +51,6 @@ int prober_http(struct prober *p, const struct probe_http *req, probe_cb cb, voi
 		struct probe_run **ret, struct err **reterr);
 /* cb will not fire; the run is freed. Not allowed after cb has fired. */
 void prober_cancel(struct probe_run *run);
-unsigned prober_running(const struct prober *p);
+unsigned prober_running(const struct prober *p); /* those that wait are counted too */
 
 #endif

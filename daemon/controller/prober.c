@@ -1,0 +1,464 @@
+/*
+ * prober: see prober.h. libcurl tells which descriptors to watch (on_socket) and when to call it
+ * (on_curl_timer); uv_poll and uv_timer call it back; finished exchanges are collected after each
+ * such call, outside of libcurl, so a callback may start and cancel runs and close the prober.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "daemon/controller/prober.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/mem.h"
+
+#define SPARE_MAX 32 /* easy handles kept for the next runs */
+
+struct watched {	/* a descriptor of libcurl's */
+	uv_poll_t poll; /* data: the watched */
+	curl_socket_t fd;
+	struct prober *p;
+	LIST_ENTRY(watched) all;
+};
+
+struct probe_run {
+	struct prober *p;
+	CURL *easy; /* NULL while it waits */
+	char *url;
+	int64_t timeout_ms, started_us;
+	size_t body;
+	char said[CURL_ERROR_SIZE]; /* libcurl's own words */
+	probe_cb cb;
+	void *user;
+	TAILQ_ENTRY(probe_run) link; /* of waiting or running */
+};
+TAILQ_HEAD(run_list, probe_run);
+
+struct prober {
+	uv_loop_t *loop;
+	uv_timer_t timer; /* libcurl's */
+	uv_timer_t kick;  /* a place became free outside of the loop's callbacks */
+	CURLM *multi;
+	struct run_list waiting, running;
+	unsigned n_waiting, n_running;
+	LIST_HEAD(, watched) watched;
+	CURL *spare[SPARE_MAX];
+	unsigned n_spare;
+	unsigned n_handles; /* of libuv, not closed yet */
+	bool closing;
+};
+
+static void collect(struct prober *p);
+
+static void handle_closed(struct prober *p)
+{
+	if (--p->n_handles == 0 && p->closing)
+		mem_free(p);
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+	handle_closed(h->data);
+}
+
+static void on_poll_closed(uv_handle_t *h)
+{
+	struct watched *w = h->data;
+	struct prober *p = w->p;
+
+	mem_free(w);
+	handle_closed(p);
+}
+
+static void unwatch(struct watched *w)
+{
+	LIST_REMOVE(w, all);
+	uv_close((uv_handle_t *)&w->poll, on_poll_closed); /* stops it at once */
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+	struct watched *w = poll->data;
+	struct prober *p = w->p;
+	int flags = status < 0 ? CURL_CSELECT_ERR : 0, n;
+
+	flags |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
+	flags |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
+	curl_multi_socket_action(p->multi, w->fd, flags, &n);
+	collect(p);
+}
+
+static struct watched *watch(struct prober *p, curl_socket_t fd)
+{
+	struct watched *w = mem_alloc(sizeof(*w));
+
+	if (!w)
+		return NULL;
+	if (uv_poll_init(p->loop, &w->poll, fd) < 0) {
+		mem_free(w);
+		return NULL;
+	}
+	w->poll.data = w;
+	w->fd = fd;
+	w->p = p;
+	LIST_INSERT_HEAD(&p->watched, w, all);
+	p->n_handles++;
+	curl_multi_assign(p->multi, fd, w);
+	return w;
+}
+
+/* libcurl wants fd watched, or no more. A descriptor that cannot be watched ends in a time-out. */
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *of_socket)
+{
+	struct prober *p = user;
+	struct watched *w = of_socket;
+	int events = 0;
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		if (w) {
+			curl_multi_assign(p->multi, fd, NULL);
+			unwatch(w);
+		}
+		return 0;
+	}
+	if (!w)
+		w = watch(p, fd);
+	if (!w)
+		return 0;
+	events |= what & CURL_POLL_IN ? UV_READABLE : 0;
+	events |= what & CURL_POLL_OUT ? UV_WRITABLE : 0;
+	uv_poll_start(&w->poll, events, on_ready);
+	return 0;
+}
+
+static void on_time(uv_timer_t *t)
+{
+	struct prober *p = t->data;
+	long again = -1;
+	int n;
+
+	curl_multi_socket_action(p->multi, CURL_SOCKET_TIMEOUT, 0, &n);
+	/* libcurl does not repeat a deadline it has told, even if this call came a little early */
+	if (!uv_is_active((uv_handle_t *)t) && curl_multi_timeout(p->multi, &again) == CURLM_OK &&
+	    again >= 0)
+		uv_timer_start(t, on_time, (uint64_t)again + 1, 0);
+	collect(p);
+}
+
+static int on_curl_timer(CURLM *multi, long ms, void *user)
+{
+	struct prober *p = user;
+
+	(void)multi;
+	if (p->closing || ms < 0) {
+		uv_timer_stop(&p->timer);
+		return 0;
+	}
+	uv_update_time(p->loop); /* the deadline counts from now, not from the loop's last look */
+	uv_timer_start(&p->timer, on_time, ms > 0 ? (uint64_t)ms + 1 : 0, 0);
+	return 0;
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *user)
+{
+	struct probe_run *run = user;
+
+	(void)data;
+	run->body += size * n;
+	return run->body > PROBER_BODY_MAX ? 0 : size * n;
+}
+
+static void human_ms(char *out, size_t n, int64_t ms)
+{
+	if (ms % 1000 == 0)
+		snprintf(out, n, "%llds", (long long)(ms / 1000));
+	else
+		snprintf(out, n, "%lldms", (long long)ms);
+}
+
+static void describe_timeout(const struct probe_run *run, struct probe_result *r)
+{
+	char limit[32];
+
+	human_ms(limit, sizeof(limit), run->timeout_ms);
+	if (r->status > 0)
+		snprintf(r->message, sizeof(r->message), "HTTP %d, but no end within %s", r->status,
+			 limit);
+	else
+		snprintf(r->message, sizeof(r->message), "no answer within %s", limit);
+}
+
+static void describe_connect(CURL *easy, struct probe_result *r)
+{
+	long e = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &e);
+	if (e == ECONNREFUSED)
+		snprintf(r->message, sizeof(r->message), "connection refused");
+	else
+		snprintf(r->message, sizeof(r->message), "cannot connect%s%s", e ? ": " : "",
+			 e ? strerror((int)e) : "");
+}
+
+/* The message of a run that failed. */
+static void describe(const struct probe_run *run, CURLcode code, struct probe_result *r)
+{
+	const char *text = NULL;
+
+	if (run->body > PROBER_BODY_MAX)
+		text = "body over 64 KiB";
+	else if (code == CURLE_GOT_NOTHING)
+		text = "connection closed without an answer";
+	else if (code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR)
+		text = strstr(run->said, "reset") || !run->said[0] ? "connection reset" : run->said;
+	else if (code == CURLE_PARTIAL_FILE)
+		text = "answer cut short";
+	else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY)
+		text = "not an HTTP answer";
+	else if (code == CURLE_URL_MALFORMAT)
+		text = "bad address or path";
+	else if (code != CURLE_OPERATION_TIMEDOUT && code != CURLE_COULDNT_CONNECT)
+		text = curl_easy_strerror(code);
+	if (text)
+		snprintf(r->message, sizeof(r->message), "%.150s", text);
+	else if (code == CURLE_OPERATION_TIMEDOUT)
+		describe_timeout(run, r);
+	else
+		describe_connect(run->easy, r);
+}
+
+static void judge(const struct probe_run *run, CURLcode code, struct probe_result *r)
+{
+	long status = 0;
+
+	curl_easy_getinfo(run->easy, CURLINFO_RESPONSE_CODE, &status);
+	r->status = (int)status;
+	r->duration_ms = (clock_mono_us() - run->started_us) / 1000;
+	if (code != CURLE_OK) {
+		describe(run, code, r);
+		return;
+	}
+	r->ok = status >= 200 && status <= 399;
+	snprintf(r->message, sizeof(r->message), "HTTP %d", r->status);
+}
+
+/* Takes the run out of all lists and frees it; its easy handle is kept for another. */
+static void drop(struct probe_run *run)
+{
+	struct prober *p = run->p;
+
+	if (run->easy) {
+		curl_multi_remove_handle(p->multi, run->easy);
+		curl_easy_setopt(run->easy, CURLOPT_ERRORBUFFER, NULL);
+		if (p->n_spare < SPARE_MAX && !p->closing)
+			p->spare[p->n_spare++] = run->easy;
+		else
+			curl_easy_cleanup(run->easy);
+		TAILQ_REMOVE(&p->running, run, link);
+		p->n_running--;
+	} else {
+		TAILQ_REMOVE(&p->waiting, run, link);
+		p->n_waiting--;
+	}
+	mem_free(run->url);
+	mem_free(run);
+}
+
+static void finish(struct probe_run *run, const struct probe_result *r)
+{
+	probe_cb cb = run->cb;
+	void *user = run->user;
+
+	drop(run);
+	cb(r, user);
+}
+
+static CURL *new_easy(struct prober *p)
+{
+	CURL *e = p->n_spare > 0 ? p->spare[--p->n_spare] : NULL;
+
+	if (e)
+		return e;
+	e = curl_easy_init();
+	if (!e)
+		return NULL;
+	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
+	curl_easy_setopt(e, CURLOPT_PROXY, "");
+	curl_easy_setopt(e, CURLOPT_NOPROXY, "*");
+	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http");
+	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
+	curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
+	curl_easy_setopt(e, CURLOPT_USERAGENT, "aictl-probe/" PKGVERSION);
+	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
+	return e;
+}
+
+/* 0, or -1 when there is no memory for it. The run stays in waiting then. */
+static int start(struct probe_run *run)
+{
+	struct prober *p = run->p;
+	CURL *e = new_easy(p);
+
+	if (!e)
+		return -1;
+	if (curl_easy_setopt(e, CURLOPT_URL, run->url) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)run->timeout_ms) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)run->timeout_ms) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_WRITEDATA, run) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_PRIVATE, run) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_ERRORBUFFER, run->said) != CURLE_OK ||
+	    curl_multi_add_handle(p->multi, e) != CURLM_OK) {
+		curl_easy_cleanup(e);
+		return -1;
+	}
+	run->easy = e;
+	run->started_us = clock_mono_us();
+	TAILQ_REMOVE(&p->waiting, run, link);
+	p->n_waiting--;
+	TAILQ_INSERT_TAIL(&p->running, run, link);
+	p->n_running++;
+	return 0;
+}
+
+/* From the loop only: a run that cannot start fails at once. */
+static void start_waiting(struct prober *p)
+{
+	struct probe_run *run;
+
+	while (!p->closing && p->n_running < PROBER_RUNNING_MAX &&
+	       (run = TAILQ_FIRST(&p->waiting))) {
+		struct probe_result r = {.message = "out of memory"};
+
+		if (start(run) < 0)
+			finish(run, &r);
+	}
+}
+
+static void on_kick(uv_timer_t *t)
+{
+	start_waiting(t->data);
+}
+
+static void collect(struct prober *p)
+{
+	CURLMsg *m;
+	int left;
+
+	while (!p->closing && (m = curl_multi_info_read(p->multi, &left))) {
+		struct probe_result r = {0};
+		struct probe_run *run = NULL;
+
+		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &run);
+		judge(run, m->data.result, &r);
+		finish(run, &r);
+	}
+	start_waiting(p);
+}
+
+int prober_new(uv_loop_t *loop, struct prober **ret, struct err **reterr)
+{
+	struct prober *p = mem_alloc(sizeof(*p));
+
+	if (!p)
+		return err_nomem(reterr);
+	if (curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK) {
+		mem_free(p);
+		return err_nomem(reterr);
+	}
+	p->multi = curl_multi_init();
+	if (!p->multi) {
+		curl_global_cleanup();
+		mem_free(p);
+		return err_nomem(reterr);
+	}
+	p->loop = loop;
+	TAILQ_INIT(&p->waiting);
+	TAILQ_INIT(&p->running);
+	LIST_INIT(&p->watched);
+	uv_timer_init(loop, &p->timer);
+	uv_timer_init(loop, &p->kick);
+	p->timer.data = p->kick.data = p;
+	p->n_handles = 2;
+	curl_multi_setopt(p->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl_multi_setopt(p->multi, CURLMOPT_SOCKETDATA, p);
+	curl_multi_setopt(p->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+	curl_multi_setopt(p->multi, CURLMOPT_TIMERDATA, p);
+	*ret = p;
+	return 0;
+}
+
+void prober_close(struct prober *p)
+{
+	struct probe_run *run;
+
+	p->closing = true;
+	while ((run = TAILQ_FIRST(&p->running)) || (run = TAILQ_FIRST(&p->waiting)))
+		drop(run);
+	while (p->n_spare > 0)
+		curl_easy_cleanup(p->spare[--p->n_spare]);
+	curl_multi_cleanup(p->multi);
+	while (!LIST_EMPTY(&p->watched))
+		unwatch(LIST_FIRST(&p->watched));
+	curl_global_cleanup();
+	uv_close((uv_handle_t *)&p->timer, on_timer_closed);
+	uv_close((uv_handle_t *)&p->kick, on_timer_closed);
+}
+
+static char *make_url(const struct probe_http *req)
+{
+	bool v6 = strchr(req->host, ':') != NULL;
+
+	return mem_printf("http://%s%s%s:%u%s%s", v6 ? "[" : "", req->host, v6 ? "]" : "",
+			  req->port, req->path[0] == '/' ? "" : "/", req->path);
+}
+
+int prober_http(struct prober *p, const struct probe_http *req, probe_cb cb, void *user,
+		struct probe_run **ret, struct err **reterr)
+{
+	struct probe_run *run = mem_alloc(sizeof(*run));
+
+	if (!run)
+		return err_nomem(reterr);
+	run->url = make_url(req);
+	if (!run->url) {
+		mem_free(run);
+		return err_nomem(reterr);
+	}
+	run->p = p;
+	run->timeout_ms = req->timeout_ms > 0 ? req->timeout_ms : 1;
+	run->cb = cb;
+	run->user = user;
+	TAILQ_INSERT_TAIL(&p->waiting, run, link);
+	p->n_waiting++;
+	if (p->n_waiting == 1 && p->n_running < PROBER_RUNNING_MAX && start(run) < 0) {
+		drop(run);
+		return err_nomem(reterr);
+	}
+	if (ret)
+		*ret = run;
+	return 0;
+}
+
+void prober_cancel(struct probe_run *run)
+{
+	struct prober *p = run->p;
+
+	drop(run);
+	if (p->n_waiting > 0)
+		uv_timer_start(&p->kick, on_kick, 0, 0);
+}
+
+unsigned prober_running(const struct prober *p)
+{
+	return p->n_waiting + p->n_running;
+}
