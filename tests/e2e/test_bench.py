@@ -13,9 +13,10 @@ BENCH_BUILD = harness.BUILD  # the probes are there, not in a copy
 
 def test_bench_runs_one_round(base):
     results = os.path.join(base, "results")
-    done = subprocess.run([os.path.join(harness.ROOT, "tests/bench/run"), "--build", BENCH_BUILD, "--rounds", "2",
-                           "--seconds", "2", "--peers", "limit-clone3,aictl", "--work-dir", base,
-                           "--results", results], capture_output=True, text=True, timeout=60,
+    command = [os.path.join(harness.ROOT, "tests/bench/run"), "--build", BENCH_BUILD,
+               "--rounds", "2", "--seconds", "2", "--peers", "limit-clone3,aictl",
+               "--work-dir", base, "--results", results]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60,
                           stdin=subprocess.DEVNULL, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     with open(os.path.join(results, "restart.json"), encoding="utf-8") as f:
