@@ -20,7 +20,7 @@ CLI_CODE = re.compile(r"^\s*CODE_\w+\s*=\s*(\d+)", re.M)
 # .Fl -name, .Fl Fl name, \-\-name; inline as "Fl -name"
 MAN_OPTION = re.compile(r"(?:\bFl (?:Fl )?-?|\\-\\-|(?<![\w-])--)([a-z][a-z0-9-]+)")
 HELP_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]+)")
-INTERNAL = {"sweep", "open-manifests", "parent-fd"}  # between our own processes; parent-fd is aictl up's
+INTERNAL = {"sweep", "open-manifests"}  # between our own processes
 
 
 def source_options(tree, where, pattern):
