@@ -1,4 +1,4 @@
-"""Every example runs as its README says: `aictl up` in its directory.
+"""The examples do what their README says, and so does scripts/quickstart.
 
 SPDX-License-Identifier: MIT
 """
@@ -10,77 +10,84 @@ import urllib.request
 
 import pytest
 
-import procfs
-from harness import ROOT, wait_for
-from up import Up
+from harness import AS_ROOT, BUILD, ROOT, wait_for
+
+SLOW = 120  # seconds: two trainings at once, in a sanitizer build on a busy machine
 
 
-@pytest.fixture
-def example(base):
-    """example(name) -> an Up in a copy of the example's directory."""
-    instances = []
-
-    def copy(name):
-        instance = Up(base)
-        shutil.copytree(os.path.join(ROOT, "examples", name), instance.directory)
-        instances.append(instance)
-        return instance
-
-    yield copy
-    for instance in instances:
-        print(procfs.read(instance.out))
+def apply_example(base, start, name):
+    """A daemon with the example applied from a copy that its user may read."""
+    directory = os.path.join(base, name)
+    shutil.copytree(os.path.join(ROOT, "examples", name), directory,
+                    ignore=shutil.ignore_patterns("__pycache__"))
+    for folder, _, files in os.walk(directory):
+        os.chmod(folder, 0o755)
+        for file in files:
+            os.chmod(os.path.join(folder, file), 0o644)
+    daemon = start(*(["--default-user", "nobody"] if AS_ROOT else []))
+    daemon.ok("apply", "--wait", "--timeout", f"{SLOW}s", cwd=directory, timeout=SLOW + 30)
+    return daemon
 
 
-def test_every_example_has_a_test():
-    assert set(os.listdir(os.path.join(ROOT, "examples"))) == {"hello", "sentiment"}
+def ask(port, path, body=None, timeout=10):
+    """Decoded JSON of GET, or of POST with a body."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data,
+                                     {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=timeout) as reply:
+        return json.loads(reply.read())
 
 
-def test_hello(example):
-    up = example("hello")
-    process = up.start()
-    assert len(up.wait_ready("hello")) == 2
-    for index in (0, 1):
-        line = f"good day from replica {index}, number 1"
-        wait_for(lambda text=line: text in up.cli("logs", "hello").stdout,
-                 what=lambda: up.cli("logs", "hello"))
-    assert up.cli("scale", "hello=3").returncode == 0
-    assert len(up.wait_ready("hello")) == 3
-    up.down(process)
+def lines_of(daemon, service, replica):
+    return [e["line"] for e in daemon.logged(service) if e["replica"] == replica]
 
 
-def has_model_packages():
-    done = subprocess.run(["/usr/bin/python3", "-c", "import fastapi, sklearn, uvicorn"],
-                          capture_output=True, check=False)
-    return done.returncode == 0
+def test_hello(base, start):
+    daemon = apply_example(base, start, "hello")
+    assert [r["state"] for r in daemon.ps()["hello"]["replicas"]] == ["ready", "ready"]
+    for replica in (0, 1):
+        wait_for(lambda r=replica: len(lines_of(daemon, "hello", r)) >= 2, what="two lines")
+        text = lines_of(daemon, "hello", replica)
+        assert text[:2] == [f"good day from replica {replica}, number {n}" for n in (1, 2)]
+    daemon.ok("stop", "hello")
+    daemon.wait_state("hello", "stopped")
+    wait_for(lambda: "goodbye from replica 1" in lines_of(daemon, "hello", 1), what="goodbye")
 
 
-@pytest.mark.skipif(not has_model_packages(), reason="no scikit-learn, FastAPI or uvicorn")
-def test_sentiment(example):
-    up = example("sentiment")
-    process = up.start()
-    up.wait_ready("sentiment", timeout=60)
-    replicas = up.ps()["sentiment"]["replicas"]
-    assert len(replicas) == 2
-    for replica in replicas:
-        assert predict(replica["port"], "What a lovely little program")["label"] == "positive"
-        assert predict(replica["port"], "I hate it, nothing works")["label"] == "negative"
-    sick, well = replicas
-    post(sick["port"], "/break")
-    wait_for(lambda: up.ps()["sentiment"]["replicas"][0]["pid"] not in (None, sick["pid"]), 40,
-             what=lambda: up.ps())
-    up.wait_ready("sentiment", timeout=60)
-    assert up.ps()["sentiment"]["replicas"][1]["pid"] == well["pid"]
-    assert predict(sick["port"], "a waste of money")["label"] == "negative"
-    up.down(process)
+def needs_the_model():
+    imports = ["/usr/bin/python3", "-c", "import fastapi, sklearn, uvicorn"]
+    if subprocess.run(imports, capture_output=True, check=False).returncode != 0:
+        pytest.skip("fastapi, uvicorn or scikit-learn is not installed")
 
 
-def predict(port, text):
-    return post(port, "/predict", {"text": text})
+def test_sentiment_predicts_and_heals(base, start):
+    needs_the_model()
+    daemon = apply_example(base, start, "sentiment")
+    replicas = daemon.ps()["sentiment"]["replicas"]
+    ports = {r["index"]: r["port"] for r in replicas}
+    assert len(set(ports.values())) == 2
+    for index, port in ports.items():
+        good = ask(port, "/predict", {"text": "what a lovely day, just brilliant"})
+        bad = ask(port, "/predict", {"text": "terrible, a waste of money"})
+        assert (good["label"], bad["label"]) == ("positive", "negative")
+        assert good["replica"] == index
+    pids = daemon.pids("sentiment")
+    for index, mode in ((0, "error"), (1, "hang")):
+        other = daemon.pid_of("sentiment", 1 - index)
+        ask(ports[index], f"/break?mode={mode}", {})
+        daemon.wait_new_pid("sentiment", pids[index], index, timeout=SLOW)
+        daemon.wait_state("sentiment", "ready", timeout=SLOW)
+        assert daemon.pid_of("sentiment", 1 - index) == other
+        assert ask(daemon.replica("sentiment", index)["port"], "/healthz") == {"ok": True}
 
 
-def post(port, path, body=None):
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}",
-                                     json.dumps(body or {}).encode(),
-                                     {"Content-Type": "application/json"}, method="POST")
-    with urllib.request.urlopen(request, timeout=10) as reply:
-        return json.loads(reply.read() or "null")
+def test_quickstart_once():
+    """As root and as a user alike: it installs nothing when the packages are there."""
+    needs_the_model()
+    env = {**os.environ, "AICTL_BUILD": BUILD}
+    env.pop("AICTL_SOCKET", None)
+    done = subprocess.run([os.path.join(ROOT, "scripts/quickstart"), "--once"], env=env, cwd="/",
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout
+    assert '"label":"positive"' in done.stdout, done.stdout
