@@ -140,21 +140,27 @@ def when(text):
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
+def in_backoff(daemon, exits):
+    """The crashing replica once it waits after so many exits."""
+    def waits():
+        replica = daemon.replica("crash")
+        enough = len(daemon.describe("crash")["exits"]) == exits
+        return enough and replica["state"] == "backoff" and replica
+    return wait_for(waits, what=daemon.ps)
+
+
 def test_backoff_survives_the_controller(start):
     daemon = start("--helper-restart", CAMPAIGN)
     restart = {"backoff": {"initial": "1s", "factor": 3, "max": "60s", "jitter": 0},
                "budget": {"restarts": 0}}
     daemon.apply({"crash": daemon.service("exit", "3", restart=restart)}, wait=False)
-    second = wait_for(lambda: (r := daemon.replica("crash")) and r["restarts"] == 1
-                      and r["state"] == "backoff" and r, what=daemon.ps)
+    second = in_backoff(daemon, 2)
     wait_helper(daemon, "controller", kill_helper(daemon, "controller"))
     after = daemon.replica("crash")
-    assert (after["state"], after["restarts"]) == ("backoff", 1)
+    assert (after["state"], after["restarts"]) == ("backoff", second["restarts"])
     assert abs(when(after["next_attempt_at"]) - when(second["next_attempt_at"])) <= 1
     kill_helper(daemon, "controller")
-    wait_for(lambda: daemon.replica("crash")["restarts"] == 2, what=daemon.ps)
-    third = wait_for(lambda: (r := daemon.replica("crash")) and r["state"] == "backoff" and r,
-                     what=daemon.ps)
+    third = in_backoff(daemon, 3)
     started = when(third["last_exit"]["at"])  # it exits at once
     assert abs(started - when(second["next_attempt_at"])) <= 1
     assert 8 <= when(third["next_attempt_at"]) - started <= 10  # 1 s, 3 s, now 9 s
