@@ -1,16 +1,25 @@
 #!/usr/bin/python3
-"""mandoc: the man pages parse; warnings and style are tolerated, errors are not.
+"""mandoc: the man pages parse, also those that the build generated; warnings and style are
+tolerated, errors are not.
 
 SPDX-License-Identifier: MIT
 """
+import glob
+import os
 import re
 import subprocess
 
 import lintlib
 
 
+def generated(tree):
+    if os.path.realpath(tree.build) == os.path.realpath(tree.top):
+        return []
+    return sorted(glob.glob(os.path.join(tree.build, "man", "*.[1-8]")))
+
+
 def check(tree):
-    paths = tree.files("man/*.[1-8]")
+    paths = tree.files("man/*.[1-8]") + generated(tree)
     if not paths:
         return []
     run = subprocess.run(["mandoc", "-T", "lint", "-W", "error"] + paths, capture_output=True, text=True, cwd=tree.top)
