@@ -112,6 +112,12 @@ enum change_class {
 enum change_class service_spec_diff(const struct service_spec *a, const struct service_spec *b,
 				    struct buf *keys);
 
+/*
+ * Over all keys whose change replaces replicas: equal means that service_spec_diff would not say
+ * CHANGE_REPLACE. Kept with each replica, so that a new controller knows what is outdated.
+ */
+uint64_t service_spec_hash(const struct service_spec *s);
+
 /* Names for ${...}; values borrowed. */
 struct expand_vars {
 	const char *service;

@@ -142,3 +142,50 @@ enum change_class service_spec_diff(const struct service_spec *a, const struct s
 	}
 	return d.change;
 }
+
+/* FNV-1a, 64 bits (Fowler, Noll, Vo): no secret is kept by it, it only has to differ. */
+static uint64_t mix(uint64_t h, const void *data, size_t n)
+{
+	const unsigned char *p = data;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ p[i]) * UINT64_C(1099511628211);
+	return h;
+}
+
+static uint64_t mix_text(uint64_t h, const char *text)
+{
+	return text ? mix(h, text, strlen(text) + 1) : mix(h, "\1", 1);
+}
+
+static uint64_t mix_field(uint64_t h, const struct schema_row *row, const void *field)
+{
+	char *const *list;
+
+	if (row->type == SCHEMA_STRING)
+		return mix_text(h, *(char *const *)field);
+	if (row->type != SCHEMA_LIST && row->type != SCHEMA_MAP)
+		return mix(h, field, row->type == SCHEMA_OBJECT ? sizeof(bool) : sizeof(int64_t));
+	for (list = *(char **const *)field; list && *list; list++)
+		h = mix_text(h, *list);
+	return mix_text(h, NULL);
+}
+
+uint64_t service_spec_hash(const struct service_spec *s)
+{
+	const struct schema_row *service = schema_find("services.*"), *rows;
+	uint64_t h = UINT64_C(14695981039346656037);
+	size_t n;
+
+	rows = schema_rows(&n);
+	for (size_t i = 0; i < n; i++) {
+		const struct schema_row *row = &rows[i];
+
+		if (row->offset == SCHEMA_NO_FIELD || row == service || row->change != CHANGE_REPLACE ||
+		    !schema_below(row, service))
+			continue;
+		h = mix_text(h, row->path); /* two keys with swapped values differ */
+		h = mix_field(h, row, (const char *)s + row->offset);
+	}
+	return h;
+}

@@ -38,8 +38,10 @@ struct store_revision {
 
 struct store_service {
 	const char *name, *set;
-	uint64_t revision;	   /* revision of the set in which this service last changed */
-	bool stopped;		   /* by the user: stays stopped over restarts */
+	const char *sources; /* JSON array of {"path","text"} it was last applied with: a later
+				revision may lack it */
+	uint64_t revision;   /* revision of the set in which this service last changed */
+	bool stopped;	     /* by the user: stays stopped over restarts */
 	int64_t replicas_override; /* from `scale`; -1 = none */
 };
 

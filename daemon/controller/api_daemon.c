@@ -1,0 +1,87 @@
+/*
+ * api_daemon: GET /v1/version, GET /v1/daemon, POST /v1/daemon/reload and /stop.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <unistd.h>
+
+#include "daemon/controller/api.h"
+#include "daemon/controller/controller.h"
+#include "daemon/controller/link.h"
+#include "daemon/controller/service.h"
+#include "daemon/controller/store.h"
+#include "daemon/wire/wire.h"
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/jsonw.h"
+
+void api_daemon_version(struct api_call *call)
+{
+	_cleanup_buf_ struct buf b = {0};
+	struct jsonw w = {.out = &b};
+
+	jsonw_object_begin(&w, NULL);
+	jsonw_string(&w, "api_version", "v1");
+	jsonw_string(&w, "version", PKGVERSION);
+	jsonw_object_end(&w);
+	api_reply(call->r, 200, &b);
+}
+
+void api_daemon_info(struct api_call *call)
+{
+	const struct controller *c = call->c;
+	_cleanup_buf_ struct buf b = {0};
+	struct jsonw w = {.out = &b};
+	size_t queued = 0, replicas = 0;
+	uint64_t dropped = 0;
+
+	for (size_t i = 0; i < c->n_services; i++)
+		replicas += c->services[i]->n_replicas;
+	if (c->store)
+		store_stats(c->store, &queued, &dropped);
+	jsonw_object_begin(&w, NULL);
+	jsonw_string(&w, "version", PKGVERSION);
+	jsonw_int(&w, "pid", c->hello.aictld_pid);
+	jsonw_int(&w, "controller_pid", getpid());
+	jsonw_int(&w, "logger_pid", c->status.logger_pid);
+	jsonw_int(&w, "uptime_s", (clock_wall_ms() - c->started_wall_ms) / 1000);
+	jsonw_string(&w, "mode", controller_mode_name(c));
+	jsonw_string(&w, "runtime_dir", c->opts.runtime_dir);
+	jsonw_string(&w, "state_dir", c->opts.state_dir);
+	jsonw_string(&w, "log_dir", c->opts.log_dir);
+	jsonw_string(&w, "manifests", c->opts.manifests);
+	jsonw_int(&w, "services", (int64_t)c->n_services);
+	jsonw_int(&w, "replicas", (int64_t)replicas);
+	jsonw_int(&w, "controller_restarts", c->status.controller_restarts);
+	jsonw_int(&w, "logger_restarts", c->status.logger_restarts);
+	jsonw_object_begin(&w, "store");
+	jsonw_int(&w, "queued", (int64_t)queued);
+	jsonw_int(&w, "dropped", (int64_t)dropped);
+	jsonw_bool(&w, "ok", !c->store_failed);
+	jsonw_object_end(&w);
+	jsonw_object_end(&w);
+	api_reply(call->r, 200, &b);
+}
+
+static void control(struct api_call *call, enum wire_control what)
+{
+	_cleanup_buf_ struct buf packet = {0}, b = {0};
+	struct jsonw w = {.out = &b};
+
+	wire_encode_u32(&packet, WIRE_CONTROL, (uint32_t)what);
+	link_send(call->c->link, &packet);
+	jsonw_object_begin(&w, NULL);
+	jsonw_bool(&w, "accepted", true);
+	jsonw_object_end(&w);
+	api_reply(call->r, 202, &b);
+}
+
+void api_daemon_reload(struct api_call *call)
+{
+	control(call, WIRE_CONTROL_RELOAD);
+}
+
+void api_daemon_stop(struct api_call *call)
+{
+	control(call, WIRE_CONTROL_STOP);
+}

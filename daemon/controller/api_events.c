@@ -1,0 +1,137 @@
+/*
+ * api_events: GET /v1/events: JSON lines, the kept ones first, then (follow) each new one. A client
+ * that does not read is cut by the server when its buffer is full.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdbool.h>
+#include <string.h>
+
+#include "daemon/controller/api.h"
+#include "daemon/controller/controller.h"
+#include "daemon/controller/events.h"
+#include "lib/buf.h"
+#include "lib/http_server.h"
+#include "lib/jsonw.h"
+#include "lib/mem.h"
+
+#define SERVICES_MAX 64 /* names in one follow */
+
+struct follow {
+	struct event_follower follower;
+	struct controller *c;
+	struct http_request *r;
+	char *services[SERVICES_MAX]; /* empty = all */
+	size_t n;
+};
+
+static void follow_free(struct follow *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		mem_free(f->services[i]);
+	mem_free(f);
+}
+
+static bool wants(const struct follow *f, const struct event *ev)
+{
+	if (f->n == 0)
+		return true;
+	for (size_t i = 0; i < f->n; i++)
+		if (strcmp(f->services[i], ev->service) == 0)
+			return true;
+	return false;
+}
+
+static void append(struct buf *b, const struct event *ev)
+{
+	struct jsonw w = {.out = b};
+
+	events_write_json(ev, &w);
+	buf_char(b, '\n');
+}
+
+static void on_event(const struct event *ev, void *user)
+{
+	struct follow *f = user;
+	_cleanup_buf_ struct buf b = {0};
+
+	if (!wants(f, ev))
+		return;
+	append(&b, ev);
+	if (!b.failed)
+		http_stream_write(f->r, b.data, b.len); /* false: on_gone follows */
+}
+
+static void on_gone(struct http_request *r, void *user)
+{
+	struct follow *f = user;
+
+	events_unfollow(f->c->events, &f->follower);
+	follow_free(f);
+	http_request_forget(r);
+}
+
+/* The last n kept ones that it wants, after since. */
+static void write_kept(struct follow *f, size_t n, uint64_t since)
+{
+	size_t count = events_count(f->c->events), from = count, found = 0;
+	_cleanup_buf_ struct buf b = {0};
+
+	while (from > 0 && found < n && events_at(f->c->events, from - 1)->seq > since)
+		found += wants(f, events_at(f->c->events, --from));
+	for (; from < count; from++)
+		if (wants(f, events_at(f->c->events, from)))
+			append(&b, events_at(f->c->events, from));
+	if (!b.failed && b.len)
+		http_stream_write(f->r, b.data, b.len);
+}
+
+static struct follow *follow_new(struct api_call *call)
+{
+	struct follow *f = mem_alloc(sizeof(*f));
+	const char *name;
+
+	if (!f)
+		return NULL;
+	f->c = call->c;
+	f->r = call->r;
+	while (f->n < SERVICES_MAX && (name = http_request_query_nth(call->r, "service", f->n))) {
+		f->services[f->n] = mem_strdup(name);
+		if (!f->services[f->n++]) {
+			follow_free(f);
+			return NULL;
+		}
+	}
+	return f;
+}
+
+void api_events_get(struct api_call *call)
+{
+	int64_t n = api_query_int(call, "n", EVENTS_KEPT, 0, EVENTS_KEPT), since;
+	const char *follow = http_request_query(call->r, "follow");
+	bool stay = follow && strcmp(follow, "0") != 0;
+	struct follow *f;
+
+	if (n < 0)
+		return;
+	since = api_query_int(call, "since", 0, 0, INT64_MAX);
+	if (since < 0)
+		return;
+	f = follow_new(call);
+	if (!f) {
+		api_reply_error(call->r, 503, "out_of_memory", "out of memory");
+		return;
+	}
+	http_stream_begin(call->r, 200, "application/jsonl");
+	if (stay) {
+		f->follower.on_event = on_event;
+		f->follower.user = f;
+		events_follow(call->c->events, &f->follower);
+		http_request_set_user(call->r, f, on_gone);
+	}
+	write_kept(f, (size_t)n, (uint64_t)since);
+	if (!stay) {
+		follow_free(f);
+		http_stream_end(call->r);
+	}
+}

@@ -1,0 +1,303 @@
+/*
+ * api_services: GET /v1/services (the contract of `aictl ps -o json`: keys are added, never
+ * renamed) and GET /v1/services/NAME.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdbool.h>
+#include <string.h>
+
+#include "daemon/controller/api.h"
+#include "daemon/controller/controller.h"
+#include "daemon/controller/events.h"
+#include "daemon/controller/replica.h"
+#include "daemon/controller/replica_probe.h"
+#include "daemon/controller/service.h"
+#include "lib/buf.h"
+#include "lib/http_server.h"
+#include "lib/jsonw.h"
+#include "lib/manifest.h"
+#include "lib/mem.h"
+#include "lib/parse.h"
+
+#define EVENTS_SHOWN 20
+
+static void write_id(struct jsonw *w, const struct replica *r)
+{
+	_cleanup_free_ char *id = mem_printf("%s/%u", r->service->name, r->index);
+
+	jsonw_string(w, "id", id);
+}
+
+static void write_signal(struct jsonw *w, int signal)
+{
+	_cleanup_free_ char *number = NULL;
+
+	if (signal == 0) {
+		jsonw_null(w, "signal");
+	} else if (parse_signal_name(signal)) {
+		jsonw_string(w, "signal", parse_signal_name(signal));
+	} else {
+		number = mem_printf("SIG%d", signal); /* real-time signals */
+		jsonw_string(w, "signal", number);
+	}
+}
+
+static void write_last_exit(struct jsonw *w, const struct replica_exit *x)
+{
+	if (!x->known) {
+		jsonw_null(w, "last_exit");
+		return;
+	}
+	jsonw_object_begin(w, "last_exit");
+	if (x->code >= 0)
+		jsonw_int(w, "code", x->code);
+	else
+		jsonw_null(w, "code");
+	write_signal(w, x->signal);
+	jsonw_string(w, "cause", x->cause);
+	jsonw_time(w, "at", x->at_wall_ms);
+	jsonw_object_end(w);
+}
+
+static void write_probes(struct jsonw *w, const struct replica *r)
+{
+	const struct service_spec *spec = r->service->spec;
+
+	jsonw_object_begin(w, "probes");
+	for (int k = 0; spec && k < PROBE_KIND_MAX_; k++) {
+		const struct replica_probe *p = &r->probes[k];
+
+		if (!spec->probes[k].enabled)
+			continue;
+		jsonw_object_begin(w, replica_probe_kind_name((enum probe_kind)k));
+		jsonw_bool(w, "enabled", true);
+		if (p->at_wall_ms)
+			jsonw_bool(w, "ok", p->ok);
+		else
+			jsonw_null(w, "ok");
+		jsonw_string(w, "message", p->message);
+		jsonw_time(w, "at", p->at_wall_ms);
+		jsonw_int(w, "failures", r->health.probes[k].failures);
+		jsonw_int(w, "failure_threshold", spec->probes[k].failure_threshold);
+		jsonw_object_end(w);
+	}
+	jsonw_object_end(w);
+}
+
+static void write_replica(struct jsonw *w, const struct replica *r, bool probes)
+{
+	jsonw_object_begin(w, NULL);
+	write_id(w, r);
+	jsonw_int(w, "index", r->index);
+	if (r->pid)
+		jsonw_int(w, "pid", r->pid);
+	else
+		jsonw_null(w, "pid");
+	jsonw_string(w, "incarnation", r->incarnation);
+	jsonw_string(w, "state", replica_sm_state_name(r->state));
+	jsonw_int(w, "revision", (int64_t)r->revision);
+	if (r->port)
+		jsonw_int(w, "port", r->port);
+	else
+		jsonw_null(w, "port");
+	jsonw_object_begin(w, "ports");
+	if (r->port)
+		jsonw_int(w, "http", r->port);
+	jsonw_object_end(w);
+	jsonw_int(w, "restarts", r->restarts);
+	jsonw_time(w, "started_at", r->pid ? r->started_wall_ms : 0);
+	jsonw_time(w, "since", r->since_wall_ms);
+	jsonw_string(w, "reason", r->reason);
+	jsonw_string(w, "message", r->message);
+	jsonw_bool(w, "slow_mode", r->policy.slow);
+	jsonw_time(w, "next_attempt_at", replica_next_attempt_wall_ms(r));
+	write_last_exit(w, &r->last_exit);
+	if (probes)
+		write_probes(w, r);
+	jsonw_object_end(w);
+}
+
+static void write_service(struct jsonw *w, const struct service *s, bool probes)
+{
+	jsonw_string(w, "name", s->name);
+	jsonw_string(w, "set", s->set);
+	jsonw_string(w, "state", service_state_name(service_state(s)));
+	jsonw_string(w, "runtime", "process");
+	jsonw_int(w, "revision", (int64_t)s->revision);
+	jsonw_int(w, "desired", service_desired(s));
+	jsonw_int(w, "ready", service_ready(s));
+	jsonw_string(w, "message", service_message(s));
+	jsonw_array_begin(w, "endpoints"); /* `port` is served when there is a gateway */
+	jsonw_array_end(w);
+	jsonw_array_begin(w, "replicas");
+	for (size_t i = 0; i < s->n_replicas; i++)
+		write_replica(w, s->replicas[i], probes);
+	jsonw_array_end(w);
+}
+
+static bool asked_for(struct http_request *r, const char *name)
+{
+	const char *q;
+
+	if (!http_request_query(r, "service"))
+		return true;
+	for (size_t i = 0; (q = http_request_query_nth(r, "service", i)); i++)
+		if (strcmp(q, name) == 0)
+			return true;
+	return false;
+}
+
+static bool ready_to_answer(struct api_call *call)
+{
+	if (call->c->begun)
+		return true;
+	api_reply_error(call->r, 503, "starting",
+			"the controller is starting: try again in a moment");
+	return false;
+}
+
+static bool names_exist(struct api_call *call)
+{
+	const char *q;
+
+	for (size_t i = 0; (q = http_request_query_nth(call->r, "service", i)); i++) {
+		if (controller_find(call->c, q))
+			continue;
+		api_reply_error(call->r, 404, "not_found", "no service \"%s\"", q);
+		return false;
+	}
+	return true;
+}
+
+void api_services_list(struct api_call *call)
+{
+	_cleanup_buf_ struct buf b = {0};
+	struct jsonw w = {.out = &b};
+
+	if (!ready_to_answer(call) || !names_exist(call))
+		return;
+	jsonw_object_begin(&w, NULL);
+	jsonw_string(&w, "api_version", "v1");
+	jsonw_array_begin(&w, "services");
+	for (size_t i = 0; i < call->c->n_services; i++) {
+		const struct service *s = call->c->services[i];
+
+		if (!asked_for(call->r, s->name))
+			continue;
+		jsonw_object_begin(&w, NULL);
+		write_service(&w, s, false);
+		jsonw_object_end(&w);
+	}
+	jsonw_array_end(&w);
+	jsonw_object_end(&w);
+	api_reply(call->r, 200, &b);
+}
+
+/* ---- describe ---- */
+
+static void write_environment(struct jsonw *w, char *const *environment, bool show)
+{
+	jsonw_object_begin(w, "environment");
+	for (size_t i = 0; environment[i]; i++) {
+		size_t n = strcspn(environment[i], "=");
+		_cleanup_free_ char *name = mem_strndup(environment[i], n);
+
+		/* values are for those who may change them: they often hold keys */
+		if (name)
+			jsonw_string(w, name,
+				     show ? environment[i] + n + (environment[i][n] == '=')
+					  : "***");
+	}
+	jsonw_object_end(w);
+}
+
+static void write_spec(struct jsonw *w, const struct service_spec *spec, bool show_values)
+{
+	static const char *const when[] = {"always", "on-failure", "never"};
+
+	jsonw_object_begin(w, "spec");
+	jsonw_string(w, "description", spec->description);
+	jsonw_array_begin(w, "command");
+	for (size_t i = 0; spec->command[i]; i++)
+		jsonw_string(w, NULL, spec->command[i]);
+	jsonw_array_end(w);
+	jsonw_string(w, "working_dir", spec->working_dir);
+	jsonw_string(w, "user", spec->user);
+	write_environment(w, spec->environment, show_values);
+	jsonw_int(w, "replicas", spec->replicas);
+	if (spec->port)
+		jsonw_int(w, "port", spec->port);
+	else
+		jsonw_null(w, "port");
+	jsonw_string(w, "restart_policy", when[spec->restart.policy]);
+	jsonw_string(w, "stop_signal", parse_signal_name((int)spec->stop_signal));
+	jsonw_int(w, "grace_period_ms", spec->grace_period_ms);
+	jsonw_int(w, "log_max_size", spec->log_max_size);
+	jsonw_int(w, "log_max_files", spec->log_max_files);
+	jsonw_object_end(w);
+}
+
+static void write_events(struct jsonw *w, const struct controller *c, const char *service)
+{
+	size_t n = events_count(c->events), shown = 0, from = n;
+
+	while (from > 0 && shown < EVENTS_SHOWN)
+		shown += strcmp(events_at(c->events, --from)->service, service) == 0;
+	jsonw_array_begin(w, "events");
+	for (; from < n; from++)
+		if (strcmp(events_at(c->events, from)->service, service) == 0)
+			events_write_json(events_at(c->events, from), w);
+	jsonw_array_end(w);
+}
+
+static void write_exits(struct jsonw *w, const struct service *s)
+{
+	jsonw_array_begin(w, "exits");
+	for (size_t i = 0; i < s->n_replicas; i++) {
+		const struct replica *r = s->replicas[i];
+
+		if (!r->last_exit.known)
+			continue;
+		jsonw_object_begin(w, NULL);
+		jsonw_int(w, "replica", r->index);
+		jsonw_string(w, "incarnation", r->last_exit.incarnation);
+		if (r->last_exit.code >= 0)
+			jsonw_int(w, "code", r->last_exit.code);
+		else
+			jsonw_null(w, "code");
+		write_signal(w, r->last_exit.signal);
+		jsonw_string(w, "cause", r->last_exit.cause);
+		jsonw_time(w, "started_at", r->last_exit.started_wall_ms);
+		jsonw_time(w, "at", r->last_exit.at_wall_ms);
+		jsonw_object_end(w);
+	}
+	jsonw_array_end(w);
+}
+
+void api_services_describe(struct api_call *call)
+{
+	_cleanup_buf_ struct buf b = {0};
+	struct jsonw w = {.out = &b};
+	const struct service *s;
+
+	if (!ready_to_answer(call))
+		return;
+	s = controller_find(call->c, call->name);
+	if (!s) {
+		api_reply_error(call->r, 404, "not_found", "no service \"%s\"", call->name);
+		return;
+	}
+	jsonw_object_begin(&w, NULL);
+	write_service(&w, s, true);
+	if (s->spec) {
+		write_spec(&w, s->spec, call->role >= API_ADMIN);
+		jsonw_string(&w, "file", s->spec->file);
+		jsonw_int(&w, "line", s->spec->line);
+	}
+	jsonw_time(&w, "updated_at", s->updated_wall_ms);
+	write_events(&w, call->c, s->name);
+	write_exits(&w, s);
+	jsonw_object_end(&w);
+	api_reply(call->r, 200, &b);
+}

@@ -1,0 +1,249 @@
+/* change: see change.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/controller/change.h"
+
+#include <string.h>
+
+#include "daemon/controller/controller.h"
+#include "daemon/controller/service.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/jsonw.h"
+#include "lib/mem.h"
+
+struct change_list {
+	struct change *first;
+	size_t n;
+};
+
+struct change_list *change_list_new(void)
+{
+	return mem_alloc(sizeof(struct change_list));
+}
+
+static void change_free(struct change *ch)
+{
+	for (size_t i = 0; i < ch->n_services; i++)
+		mem_free(ch->services[i].name);
+	mem_free(ch->services);
+	mem_strv_free(ch->not_in_manifest);
+	mem_free(ch->set);
+	err_free(ch->err);
+	mem_free(ch);
+}
+
+void change_list_free(struct change_list *l)
+{
+	while (l && l->first) {
+		struct change *ch = l->first;
+
+		l->first = ch->next;
+		change_free(ch);
+	}
+	mem_free(l);
+}
+
+struct change *change_find(struct controller *c, const char *id)
+{
+	for (struct change *ch = c->changes->first; ch; ch = ch->next)
+		if (strcmp(ch->id, id) == 0)
+			return ch;
+	return NULL;
+}
+
+/* Room for one more: the oldest finished one without a waiter goes. */
+static void trim(struct change_list *l)
+{
+	struct change **oldest = NULL;
+
+	if (l->n < CHANGES_KEPT)
+		return;
+	for (struct change **at = &l->first; *at; at = &(*at)->next)
+		if ((*at)->state != CHANGE_RUNNING && !(*at)->waiters)
+			oldest = at;
+	if (oldest) {
+		struct change *ch = *oldest;
+
+		*oldest = ch->next;
+		change_free(ch);
+		l->n--;
+	}
+}
+
+struct change *change_new(struct controller *c, const char *id, const char *kind)
+{
+	struct change_list *l = c->changes;
+	struct change *ch;
+
+	trim(l);
+	ch = l->n < 2 * CHANGES_KEPT ? mem_alloc(sizeof(*ch)) : NULL;
+	if (!ch)
+		return NULL;
+	memccpy(ch->id, id, '\0', sizeof(ch->id) - 1);
+	ch->kind = kind;
+	ch->at_wall_ms = clock_wall_ms();
+	ch->next = l->first;
+	l->first = ch;
+	l->n++;
+	return ch;
+}
+
+int change_add_service(struct change *ch, const char *name, const char *action, bool gone)
+{
+	struct change_service *s;
+
+	if (mem_grow(&ch->services, &ch->cap_services, ch->n_services + 1, sizeof(*ch->services)) <
+	    0)
+		return -ERR_NOMEM;
+	s = &ch->services[ch->n_services];
+	*s = (struct change_service){.name = mem_strdup(name), .action = action, .gone = gone};
+	if (!s->name)
+		return -ERR_NOMEM;
+	ch->n_services++;
+	return 0;
+}
+
+static void tell(struct change *ch)
+{
+	while (ch->waiters) {
+		struct change_waiter *w = ch->waiters;
+
+		ch->waiters = w->next;
+		w->next = NULL;
+		w->on_change(w);
+	}
+}
+
+void change_finish(struct controller *c, struct change *ch, struct err *err)
+{
+	(void)c;
+	if (ch->state != CHANGE_RUNNING) {
+		err_free(err);
+		return;
+	}
+	ch->state = err ? CHANGE_FAILED : CHANGE_DONE;
+	ch->err = err;
+	tell(ch);
+}
+
+/* 1 = reached, 0 = under way, -1 = cannot be reached any more. */
+static int progress(const struct service *s, const struct change_service *want)
+{
+	if (want->gone)
+		return !s || s->n_replicas == 0;
+	if (!s || s->deleted || s->stopped)
+		return 1; /* overtaken by a later change: not ours to wait for */
+	if (service_is_settled(s))
+		return 1;
+	return service_state(s) == SERVICE_FAILED ? -1 : 0;
+}
+
+static void review(struct controller *c, struct change *ch)
+{
+	bool all = true;
+
+	for (size_t i = 0; i < ch->n_services; i++) {
+		struct service *s = controller_find(c, ch->services[i].name);
+		int p = progress(s, &ch->services[i]);
+
+		if (p < 0) {
+			struct err *err = NULL;
+
+			err_set(&err, ERR_CONFLICT, "service \"%s\" failed: %s", s->name,
+				service_message(s));
+			change_finish(c, ch, err);
+			return;
+		}
+		all = all && p > 0;
+	}
+	if (all)
+		change_finish(c, ch, NULL);
+}
+
+static bool names(const struct change *ch, const char *service)
+{
+	for (size_t i = 0; i < ch->n_services; i++)
+		if (strcmp(ch->services[i].name, service) == 0)
+			return true;
+	return false;
+}
+
+void change_review(struct controller *c, const char *service)
+{
+	for (struct change *ch = c->changes->first; ch; ch = ch->next)
+		if (ch->state == CHANGE_RUNNING && ch->committed &&
+		    (!service || names(ch, service)))
+			review(c, ch);
+}
+
+void change_wait(struct change *ch, struct change_waiter *w)
+{
+	w->next = ch->waiters;
+	ch->waiters = w;
+}
+
+void change_unwait(struct change *ch, struct change_waiter *w)
+{
+	for (struct change_waiter **at = &ch->waiters; *at; at = &(*at)->next) {
+		if (*at == w) {
+			*at = w->next;
+			return;
+		}
+	}
+}
+
+static void write_error(struct jsonw *w, const struct err *e)
+{
+	if (!e) {
+		jsonw_null(w, "error");
+		return;
+	}
+	jsonw_object_begin(w, "error");
+	jsonw_string(w, "code", err_code_name(e->code));
+	jsonw_string(w, "message", e->msg);
+	jsonw_object_end(w);
+}
+
+void change_write_json(struct controller *c, const struct change *ch, struct jsonw *w)
+{
+	static const char *const states[] = {"running", "done", "failed"};
+
+	jsonw_object_begin(w, NULL);
+	jsonw_string(w, "id", ch->id);
+	jsonw_string(w, "kind", ch->kind);
+	jsonw_string(w, "state", states[ch->state]);
+	jsonw_string(w, "set", ch->set);
+	if (ch->revision)
+		jsonw_int(w, "revision", (int64_t)ch->revision);
+	else
+		jsonw_null(w, "revision");
+	jsonw_time(w, "at", ch->at_wall_ms);
+	write_error(w, ch->err);
+	jsonw_array_begin(w, "services");
+	for (size_t i = 0; i < ch->n_services; i++) {
+		const struct service *s = controller_find(c, ch->services[i].name);
+
+		jsonw_object_begin(w, NULL);
+		jsonw_string(w, "name", ch->services[i].name);
+		jsonw_string(w, "action", ch->services[i].action);
+		jsonw_string(w, "state", s ? service_state_name(service_state(s)) : "stopped");
+		jsonw_int(w, "ready", s ? service_ready(s) : 0);
+		jsonw_int(w, "desired", s ? service_desired(s) : 0);
+		jsonw_string(w, "message", s ? service_message(s) : "");
+		jsonw_object_end(w);
+	}
+	jsonw_array_end(w);
+	jsonw_array_begin(w, "not_in_manifest");
+	for (size_t i = 0; ch->not_in_manifest && ch->not_in_manifest[i]; i++)
+		jsonw_string(w, NULL, ch->not_in_manifest[i]);
+	jsonw_array_end(w);
+	jsonw_object_end(w);
+}
+
+bool change_valid_id(const char *id)
+{
+	size_t n = strlen(id);
+
+	return n >= 16 && n <= CHANGE_ID_MAX &&
+	       strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
+}

@@ -1,0 +1,181 @@
+/* events: see events.h. Out of memory loses the event, never the caller. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/controller/events.h"
+
+#include <string.h>
+
+#include "daemon/controller/store.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/jsonw.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+
+struct events {
+	struct event ring[EVENTS_KEPT];
+	size_t first, count;
+	uint64_t last_seq;
+	struct store *store;
+	struct event_follower *followers;
+	struct event_follower *walking; /* the next one to call, while events_add walks */
+};
+
+int events_new(struct events **ret, struct err **reterr)
+{
+	struct events *e = mem_alloc(sizeof(*e));
+
+	if (!e)
+		return err_nomem(reterr);
+	*ret = e;
+	return 0;
+}
+
+static void clear(struct event *ev)
+{
+	mem_free(ev->service);
+	mem_free(ev->reason);
+	mem_free(ev->message);
+	mem_free(ev->from);
+	mem_free(ev->to);
+	*ev = (struct event){0};
+}
+
+void events_free(struct events *e)
+{
+	if (!e)
+		return;
+	for (size_t i = 0; i < EVENTS_KEPT; i++)
+		clear(&e->ring[i]);
+	mem_free(e);
+}
+
+void events_set_store(struct events *e, struct store *s)
+{
+	e->store = s;
+}
+
+static const char *intern_type(const char *type)
+{
+	static const char *const types[] = {"state",  "exit",  "apply", "scale",
+					    "daemon", "probe", "user"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (strcmp(type, types[i]) == 0)
+			return types[i];
+	return "other";
+}
+
+/* A filled slot of the ring, or NULL when out of memory. */
+static struct event *push(struct events *e, const struct event_args *a, uint64_t seq,
+			  int64_t at_wall_ms)
+{
+	struct event ev = {.seq = seq, .at_wall_ms = at_wall_ms, .replica = a->replica};
+	struct event *slot;
+
+	ev.type = intern_type(a->type);
+	ev.service = mem_strdup(a->service ? a->service : "");
+	ev.reason = mem_strdup(a->reason ? a->reason : "");
+	ev.message = mem_strdup(a->message ? a->message : "");
+	ev.from = a->from ? mem_strdup(a->from) : NULL;
+	ev.to = a->to ? mem_strdup(a->to) : NULL;
+	if (!ev.service || !ev.reason || !ev.message) {
+		clear(&ev);
+		return NULL;
+	}
+	if (e->count == EVENTS_KEPT) {
+		slot = &e->ring[e->first];
+		e->first = (e->first + 1) % EVENTS_KEPT;
+	} else {
+		slot = &e->ring[(e->first + e->count++) % EVENTS_KEPT];
+	}
+	clear(slot);
+	*slot = ev;
+	return slot;
+}
+
+void events_restore(struct events *e, const struct store_event *list, size_t n, uint64_t last_seq)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct store_event *s = &list[i];
+		const struct event_args a = {s->service, s->replica, s->type, s->reason,
+					     s->message, s->from,    s->to};
+
+		push(e, &a, s->seq, s->at_wall_ms);
+	}
+	if (last_seq > e->last_seq)
+		e->last_seq = last_seq;
+}
+
+void events_add(struct events *e, const struct event_args *args)
+{
+	struct event *ev = push(e, args, ++e->last_seq, clock_wall_ms());
+
+	if (!ev) {
+		log_error("event lost: out of memory");
+		return;
+	}
+	if (e->store) {
+		const struct store_event s = {ev->seq,	   ev->at_wall_ms, ev->service,
+					      ev->replica, ev->type,	   ev->reason,
+					      ev->message, ev->from,	   ev->to};
+
+		if (store_add_event(e->store, &s) < 0)
+			log_debug("event %llu is not stored, ignoring",
+				  (unsigned long long)ev->seq);
+	}
+	for (struct event_follower *f = e->followers; f; f = e->walking) {
+		e->walking = f->next;
+		f->on_event(ev, f->user);
+	}
+	e->walking = NULL;
+}
+
+const struct event *events_at(const struct events *e, size_t i)
+{
+	return i < e->count ? &e->ring[(e->first + i) % EVENTS_KEPT] : NULL;
+}
+
+size_t events_count(const struct events *e)
+{
+	return e->count;
+}
+
+void events_write_json(const struct event *ev, struct jsonw *w)
+{
+	jsonw_object_begin(w, NULL);
+	jsonw_int(w, "seq", (int64_t)ev->seq);
+	jsonw_time(w, "at", ev->at_wall_ms);
+	jsonw_string(w, "service", ev->service);
+	if (ev->replica >= 0)
+		jsonw_int(w, "replica", ev->replica);
+	else
+		jsonw_null(w, "replica");
+	jsonw_string(w, "type", ev->type);
+	jsonw_string(w, "reason", ev->reason);
+	jsonw_string(w, "message", ev->message);
+	jsonw_string(w, "from", ev->from);
+	jsonw_string(w, "to", ev->to);
+	jsonw_object_end(w);
+}
+
+void events_follow(struct events *e, struct event_follower *f)
+{
+	f->prev = NULL;
+	f->next = e->followers;
+	if (f->next)
+		f->next->prev = f;
+	e->followers = f;
+}
+
+void events_unfollow(struct events *e, struct event_follower *f)
+{
+	if (e->walking == f)
+		e->walking = f->next;
+	if (f->next)
+		f->next->prev = f->prev;
+	if (f->prev)
+		f->prev->next = f->next;
+	else
+		e->followers = f->next;
+	f->next = f->prev = NULL;
+}

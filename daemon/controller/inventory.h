@@ -1,0 +1,22 @@
+/*
+ * inventory: what aictld's slots say at connect, kept until the store is read too; then replicas
+ * are rebuilt.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_CONTROLLER_INVENTORY_H
+#define AICTL_CONTROLLER_INVENTORY_H
+
+struct controller;
+struct inventory;
+struct wire_slot;
+
+struct inventory *inventory_new(void); /* NULL: out of memory */
+void inventory_free(struct inventory *v);
+/* Copies the slot (the newest word for the same slot counts); -ERR_NOMEM. */
+int inventory_add(struct inventory *v, const struct wire_slot *slot);
+/* Rebuilds the replicas of all slots. A slot whose service nobody knows becomes one without a spec:
+ * planned away. */
+void inventory_restore(struct inventory *v, struct controller *c);
+
+#endif

@@ -1,0 +1,205 @@
+/* launch: see launch.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/controller/launch.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "daemon/controller/controller.h"
+#include "daemon/controller/identity.h"
+#include "daemon/controller/replica.h"
+#include "daemon/controller/service.h"
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/manifest.h"
+#include "lib/mem.h"
+
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define UMASK 022
+
+/* A NULL-terminated list under construction. */
+struct strv {
+	char **v;
+	size_t n, cap;
+	bool failed;
+};
+
+static void strv_take(struct strv *s, char *item)
+{
+	if (!item || s->failed || mem_grow(&s->v, &s->cap, s->n + 2, sizeof(*s->v)) < 0) {
+		mem_free(item);
+		s->failed = true;
+		return;
+	}
+	s->v[s->n++] = item;
+	s->v[s->n] = NULL;
+}
+
+static void strv_done(struct strv *s)
+{
+	mem_strv_free(s->v);
+}
+
+static size_t name_len(const char *assignment)
+{
+	return strcspn(assignment, "=");
+}
+
+/* Sets NAME=value, replacing an earlier one. */
+static void env_take(struct strv *env, char *assignment)
+{
+	size_t len = assignment ? name_len(assignment) : 0;
+
+	for (size_t i = 0; assignment && i < env->n; i++) {
+		if (name_len(env->v[i]) == len && strncmp(env->v[i], assignment, len) == 0) {
+			mem_free(env->v[i]);
+			env->v[i] = assignment;
+			return;
+		}
+	}
+	strv_take(env, assignment);
+}
+
+/* Not for children: what speaks to our own manager or belongs to another run of ours. */
+static bool is_private(const char *assignment)
+{
+	static const char *const prefixes[] = {
+		"AICTL_",	  "NOTIFY_SOCKET=",  "WATCHDOG_USEC=",	"WATCHDOG_PID=",
+		"LISTEN_PID=",	  "LISTEN_FDS=",     "LISTEN_FDNAMES=", "FDSTORE=",
+		"INVOCATION_ID=", "JOURNAL_STREAM=", "MAINPID="};
+
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (strncmp(assignment, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	return false;
+}
+
+char **launch_base_env(char *const *environ_or_null)
+{
+	struct strv env = {0};
+
+	if (!environ_or_null)
+		strv_take(&env, mem_strdup("PATH=" DEFAULT_PATH));
+	for (size_t i = 0; environ_or_null && environ_or_null[i]; i++)
+		if (!is_private(environ_or_null[i]))
+			strv_take(&env, mem_strdup(environ_or_null[i]));
+	if (env.failed || !env.v) {
+		strv_done(&env);
+		return env.failed ? NULL : mem_array(1, sizeof(char *));
+	}
+	return env.v;
+}
+
+static const char *env_get(char *const *env, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; env && env[i]; i++)
+		if (name_len(env[i]) == len && strncmp(env[i], name, len) == 0)
+			return env[i][len] ? env[i] + len + 1 : "";
+	return NULL;
+}
+
+static int build_env(struct controller *c, const struct replica *r, const struct expand_vars *vars,
+		     struct strv *env, struct err **reterr)
+{
+	const struct service *s = r->service;
+	const struct identity *id = s->identity;
+
+	for (size_t i = 0; c->base_env[i]; i++)
+		strv_take(env, mem_strdup(c->base_env[i]));
+	if (!c->opts.inherit_env) {
+		env_take(env, mem_printf("HOME=%s", id->home));
+		env_take(env, mem_printf("USER=%s", id->name));
+		env_take(env, mem_printf("LOGNAME=%s", id->name));
+		env_take(env, mem_printf("SHELL=%s", id->shell));
+		env_take(env, mem_strdup("LANG=C.UTF-8"));
+	}
+	for (size_t i = 0; s->spec->environment[i]; i++) {
+		char *value = NULL;
+		int rc = manifest_expand(s->spec->environment[i], vars, &value, reterr);
+
+		if (rc < 0)
+			return rc;
+		env_take(env, value);
+	}
+	if (r->port)
+		env_take(env, mem_printf("PORT=%u", r->port));
+	env_take(env, mem_printf("AICTL_SERVICE=%s", s->name));
+	env_take(env, mem_printf("AICTL_REPLICA=%u", r->index));
+	env_take(env, mem_printf("AICTL_REVISION=%llu", (unsigned long long)s->revision));
+	env_take(env, mem_printf("AICTL_INCARNATION=%s", r->incarnation));
+	return env->failed ? err_nomem(reterr) : 0;
+}
+
+/* The candidates for execve, in execvp's order. */
+static int build_paths(const char *file, const char *path, struct strv *out, struct err **reterr)
+{
+	if (strchr(file, '/')) {
+		strv_take(out, mem_strdup(file));
+	} else {
+		for (const char *p = path ? path : DEFAULT_PATH;; p++) {
+			size_t n = strcspn(p, ":");
+
+			strv_take(out, n ? mem_printf("%.*s/%s", (int)n, p, file)
+					 : mem_printf("./%s", file));
+			p += n;
+			if (!*p)
+				break;
+		}
+	}
+	return out->failed ? err_nomem(reterr) : 0;
+}
+
+int launch_encode(struct controller *c, const struct replica *r, const struct buf *note,
+		  struct buf *out, struct err **reterr)
+{
+	const struct service *s = r->service;
+	const struct service_spec *spec = s->spec;
+	const struct expand_vars vars = {.service = s->name,
+					 .replica = r->index,
+					 .port = r->port,
+					 .revision = s->revision,
+					 .environ = c->base_env};
+	__attribute__((cleanup(strv_done))) struct strv argv = {0}, env = {0}, paths = {0};
+	struct wire_spawn m = {0};
+	int rc;
+
+	for (size_t i = 0; spec->command[i]; i++) {
+		char *arg = NULL;
+
+		rc = manifest_expand(spec->command[i], &vars, &arg, reterr);
+		if (rc < 0)
+			return err_wrap(reterr, "command");
+		strv_take(&argv, arg);
+	}
+	rc = build_env(c, r, &vars, &env, reterr);
+	if (rc < 0)
+		return rc;
+	if (argv.failed)
+		return err_nomem(reterr);
+	rc = build_paths(argv.v[0], env_get(env.v, "PATH"), &paths, reterr);
+	if (rc < 0)
+		return rc;
+	m.key.index = r->index;
+	memccpy(m.key.service, s->name, '\0', sizeof(m.key.service));
+	memcpy(m.key.incarnation, r->incarnation, sizeof(m.key.incarnation));
+	m.cwd = spec->working_dir;
+	m.paths = paths.v;
+	m.argv = argv.v;
+	m.envp = env.v;
+	m.set_user = c->root;
+	m.uid = s->identity->uid;
+	m.gid = s->identity->gid;
+	m.groups = s->identity->groups;
+	m.n_groups = s->identity->n_groups;
+	m.umask = UMASK;
+	m.stop_signal = (int32_t)spec->stop_signal;
+	m.grace_ms = spec->grace_period_ms;
+	m.log_max_size = (uint64_t)spec->log_max_size;
+	m.log_max_files = (uint32_t)spec->log_max_files;
+	m.note = (const uint8_t *)buf_cstr(note);
+	m.note_len = (uint32_t)note->len;
+	wire_encode_spawn(out, &m);
+	return out->failed ? err_nomem(reterr) : 0;
+}

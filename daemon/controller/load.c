@@ -1,0 +1,152 @@
+/* load: see load.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/controller/load.h"
+
+#include <cjson/cJSON.h>
+#include <string.h>
+#include <uv.h>
+
+#include "daemon/controller/controller.h"
+#include "daemon/controller/events.h"
+#include "daemon/controller/identity.h"
+#include "daemon/controller/service.h"
+#include "daemon/controller/sources.h"
+#include "daemon/controller/store.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/manifest.h"
+#include "lib/mem.h"
+
+struct loaded {
+	struct service *service; /* not yet in the controller */
+	const struct service_spec *spec;
+	struct spec_source *source;
+	struct identity *id;
+	struct err *err;
+};
+
+struct load {
+	uv_work_t work;
+	struct controller *c;
+	struct loaded *list;
+	size_t n;
+};
+
+static struct spec_source *parse(const char *json)
+{
+	_cleanup_free_ struct manifest_source *sources = NULL;
+	cJSON *array = cJSON_Parse(json);
+	struct manifest_errors errors = {0};
+	struct manifest *m = NULL;
+	struct spec_source *src = NULL;
+	char *copy = mem_strdup(json);
+	size_t n = 0;
+
+	if (copy && array && sources_from_json(array, &sources, &n, NULL) == 0 &&
+	    manifest_parse(sources, n, &m, &errors) == 0)
+		src = service_source_new(m, copy);
+	if (!src) {
+		if (errors.n)
+			log_error("store: %s:%u: %s",
+				  errors.errs[0]->file ? errors.errs[0]->file : "",
+				  errors.errs[0]->line, errors.errs[0]->msg);
+		manifest_free(m);
+		mem_free(copy);
+	}
+	manifest_errors_done(&errors);
+	cJSON_Delete(array);
+	return src;
+}
+
+static void read_service(struct load *l, const struct store_service *row, struct spec_source **last)
+{
+	struct loaded *at = &l->list[l->n];
+
+	if (!*last || strcmp((*last)->json, row->sources) !=
+			      0) { /* services of one apply share their source */
+		service_source_unref(*last);
+		*last = parse(row->sources);
+	}
+	at->spec = *last ? manifest_find((*last)->manifest, row->name) : NULL;
+	at->service = at->spec ? service_new(l->c, row->name, row->set) : NULL;
+	if (!at->service) {
+		log_error("service=%s cannot be read from the store: it is left alone", row->name);
+		return;
+	}
+	at->source = service_source_ref(*last);
+	at->service->revision = row->revision;
+	at->service->stopped = row->stopped;
+	at->service->replicas_override = row->replicas_override;
+	l->n++;
+}
+
+static void look_up(uv_work_t *work)
+{
+	struct load *l = work->data;
+
+	for (size_t i = 0; i < l->n; i++) {
+		const char *user = l->list[i].spec->user;
+
+		if (l->c->root && !user)
+			user = l->c->opts.default_user;
+		if (l->c->root && !user)
+			err_set(&l->list[i].err, ERR_INVALID,
+				"it has no user and aictld no --default-user");
+		else
+			identity_lookup(user, &l->list[i].id, &l->list[i].err);
+	}
+}
+
+static void on_looked_up(uv_work_t *work, int status)
+{
+	struct load *l = work->data;
+	struct controller *c = l->c;
+
+	(void)status;
+	for (size_t i = 0; i < l->n; i++) {
+		struct loaded *at = &l->list[i];
+
+		if (at->err || controller_add_service(c, at->service) < 0) {
+			log_error("service=%s cannot be run: %s", at->service->name,
+				  err_msg(at->err));
+			service_free(at->service);
+		} else {
+			service_set_spec(at->service, at->source, at->spec, TAKE_PTR(at->id));
+		}
+		service_source_unref(at->source);
+		identity_free(at->id);
+		err_free(at->err);
+	}
+	mem_free(l->list);
+	mem_free(l);
+	c->loaded = true;
+	controller_begin(c);
+}
+
+int load_from_store(struct controller *c, const struct store_snapshot *snap)
+{
+	struct load *l = mem_alloc(sizeof(*l));
+	struct spec_source *last = NULL;
+
+	if (l)
+		l->list = mem_array(snap->n_services, sizeof(*l->list));
+	if (!l || !l->list) {
+		mem_free(l);
+		return -ERR_NOMEM;
+	}
+	l->c = c;
+	l->work.data = l;
+	for (size_t i = 0; i < snap->n_revisions; i++) {
+		struct set *set = controller_set(c, snap->revisions[i].set);
+
+		if (set && set->revision < snap->revisions[i].number)
+			set->revision = snap->revisions[i].number;
+	}
+	events_restore(c->events, snap->events, snap->n_events, snap->last_event_seq);
+	for (size_t i = 0; i < snap->n_services; i++)
+		read_service(l, &snap->services[i], &last);
+	service_source_unref(last);
+	if (uv_queue_work(c->loop, &l->work, look_up, on_looked_up) < 0)
+		return -ERR_BUSY;
+	return 0;
+}

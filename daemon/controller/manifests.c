@@ -1,0 +1,183 @@
+/* manifests: see manifests.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/controller/manifests.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "daemon/controller/apply.h"
+#include "daemon/controller/controller.h"
+#include "daemon/controller/events.h"
+#include "daemon/controller/sources.h"
+#include "lib/err.h"
+#include "lib/fs.h"
+#include "lib/log.h"
+#include "lib/manifest.h"
+#include "lib/mem.h"
+
+#define NAME_MAX_ 4096
+#define DEADLINE_MS 10000 /* for one file to arrive */
+
+struct reload {
+	uv_work_t work;
+	struct controller *c;
+	int fd;
+	struct manifest_source sources[SOURCES_MAX]; /* owned strings */
+	size_t n;
+	char *error; /* why nothing is applied; or NULL */
+};
+
+static void reload_free(struct reload *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		mem_free((void *)r->sources[i].path);
+		mem_free((void *)r->sources[i].text);
+	}
+	if (r->fd >= 0)
+		close(r->fd);
+	mem_free(r->error);
+	mem_free(r);
+}
+
+/* One packet: 1 = got a file or an error, 0 = EOF, -1 = broken. */
+static int receive(struct reload *r, char *name, int *file)
+{
+	char control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = {.iov_base = name, .iov_len = NAME_MAX_ - 2};
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control,
+			   .msg_controllen = sizeof(control)};
+	struct pollfd p = {.fd = r->fd, .events = POLLIN};
+	struct cmsghdr *c;
+	ssize_t n;
+
+	*file = -1;
+	if (poll(&p, 1, DEADLINE_MS) <= 0)
+		return -1;
+	do
+		n = recvmsg(r->fd, &m, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return (int)n;
+	name[n] = name[n + 1] = '\0';
+	c = CMSG_FIRSTHDR(&m);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(file, CMSG_DATA(c), sizeof(int));
+	return m.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? -1 : 1;
+}
+
+static void read_one(struct reload *r, const char *name, int file)
+{
+	const char *refused = name + strlen(name) + 1;
+	_cleanup_free_ char *path = fs_join(r->c->opts.manifests, name);
+	_cleanup_err_ struct err *err = NULL;
+	char *text = NULL;
+	size_t len = 0;
+
+	if (*refused || file < 0 || !path || r->n == SOURCES_MAX) {
+		r->error = mem_printf("%s: %s", name, *refused ? refused : "cannot be read");
+		return;
+	}
+	if (fs_read_fd(file, path, MANIFEST_BYTES_MAX, &text, &len, &err) < 0) {
+		r->error = mem_strdup(err_msg(err));
+		return;
+	}
+	r->sources[r->n++] = (struct manifest_source){TAKE_PTR(path), text, len};
+}
+
+static void work(uv_work_t *w)
+{
+	struct reload *r = w->data;
+	_cleanup_free_ char *name = mem_alloc(NAME_MAX_);
+	int got = name ? 1 : -1;
+
+	while (got > 0 && !r->error) {
+		_cleanup_close_ int file = -1;
+
+		got = receive(r, name, &file);
+		if (got > 0)
+			read_one(r, name, file);
+	}
+	if (got < 0 && !r->error)
+		r->error = mem_strdup("the files did not arrive");
+}
+
+static void say(struct controller *c, const char *reason, const char *message)
+{
+	const struct event_args a = {"", -1, "daemon", reason, message, NULL, NULL};
+
+	events_add(c->events, &a);
+}
+
+static void applied(void *user, struct change *ch, const struct manifest_errors *errors,
+		    const struct err *err)
+{
+	struct controller *c = user;
+
+	if (ch)
+		return; /* apply has published it */
+	for (size_t i = 0; errors && i < errors->n; i++)
+		log_error("manifests: %s:%u:%u: %s",
+			  errors->errs[i]->file ? errors->errs[i]->file : c->opts.manifests,
+			  errors->errs[i]->line, errors->errs[i]->column, errors->errs[i]->msg);
+	if (err)
+		log_error("manifests: %s", err_msg(err));
+	say(c, "reload_failed", errors && errors->n ? errors->errs[0]->msg : err_msg(err));
+}
+
+static void done(uv_work_t *w, int status)
+{
+	struct reload *r = w->data;
+	struct controller *c = r->c;
+	char id[WIRE_INCARNATION_SIZE];
+	const struct apply_args args = {.change_id = id,
+					.sources = r->sources,
+					.n = r->n,
+					.prune = true,
+					.uid = c->owner,
+					.done = applied,
+					.user = c};
+
+	(void)status;
+	controller_new_incarnation(c, id); /* as unique as a change's id must be */
+	if (r->error || !c->begun) {
+		log_error("manifests: nothing applied: %s", r->error ? r->error : "not ready");
+		say(c, "reload_failed", r->error ? r->error : "not ready");
+	} else if (r->n == 0) {
+		log_info("manifests: no file in %s", c->opts.manifests);
+	} else if (apply_submit(c, &args) < 0) {
+		say(c, "reload_failed", "busy");
+	}
+	reload_free(r);
+}
+
+void manifests_reload(struct controller *c, int fd)
+{
+	struct reload *r;
+
+	if (!c->begun) { /* at start: aictld sends it before the store is read */
+		if (c->pending_reload >= 0)
+			close(c->pending_reload);
+		c->pending_reload = fd;
+		return;
+	}
+	r = mem_alloc(sizeof(*r));
+	if (!r) {
+		close(fd);
+		return;
+	}
+	r->c = c;
+	r->fd = fd;
+	r->work.data = r;
+	if (!c->opts.manifests || uv_queue_work(c->loop, &r->work, work, done) < 0) {
+		log_error("manifests: cannot reload");
+		reload_free(r);
+	}
+}

@@ -1,0 +1,90 @@
+/* policy: see policy.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/controller/policy.h"
+
+#include <string.h>
+
+#include "lib/clock.h"
+#include "lib/manifest.h"
+
+void policy_reset(struct policy_state *st)
+{
+	*st = (struct policy_state){0};
+}
+
+static void forget_old(struct policy_state *st, int64_t now, int64_t window_ms)
+{
+	uint32_t gone = 0;
+
+	while (gone < st->n_recent && now - st->recent_mono_ms[gone] > window_ms)
+		gone++;
+	st->n_recent -= gone;
+	memmove(st->recent_mono_ms, st->recent_mono_ms + gone,
+		st->n_recent * sizeof(st->recent_mono_ms[0]));
+}
+
+static void remember(struct policy_state *st, int64_t now)
+{
+	if (st->n_recent == POLICY_BUDGET_MAX) {
+		memmove(st->recent_mono_ms, st->recent_mono_ms + 1,
+			(POLICY_BUDGET_MAX - 1) * sizeof(st->recent_mono_ms[0]));
+		st->n_recent--;
+	}
+	st->recent_mono_ms[st->n_recent++] = now;
+}
+
+static int64_t next_delay(const struct restart_spec *spec, const struct policy_state *st,
+			  double random)
+{
+	double d = (double)spec->backoff_initial_ms;
+
+	for (uint32_t i = 0; i < st->streak && d < (double)spec->backoff_max_ms; i++)
+		d *= spec->backoff_factor;
+	if (d > (double)spec->backoff_max_ms)
+		d = (double)spec->backoff_max_ms;
+	return (int64_t)(d * (1 + spec->backoff_jitter * random));
+}
+
+static bool wants_restart(const struct restart_spec *spec, bool success)
+{
+	return spec->policy == RESTART_ALWAYS || (spec->policy == RESTART_ON_FAILURE && !success);
+}
+
+struct policy_decision policy_after_end(const struct restart_spec *spec, struct policy_state *st,
+					const struct policy_end *end)
+{
+	struct policy_decision d = {.verdict = POLICY_RESTART};
+	int64_t reset_ms =
+		2 * st->delay_ms > POLICY_RESET_MIN_MS ? 2 * st->delay_ms : POLICY_RESET_MIN_MS;
+
+	if (!wants_restart(spec, end->success)) {
+		d.verdict = end->success ? POLICY_SUCCEEDED : POLICY_FAILED;
+		return d;
+	}
+	if (end->ready_ms >= reset_ms)
+		policy_reset(st);
+	forget_old(st, end->now_mono_ms, spec->budget_window_ms);
+	if (spec->budget_restarts == 0) {
+		st->slow = false;
+	} else if (st->slow || st->n_recent >= (uint32_t)spec->budget_restarts) {
+		if (spec->budget_then == BUDGET_FAIL) {
+			d.verdict = POLICY_FAILED;
+			d.budget_spent = true;
+			return d;
+		}
+		st->slow = true;
+	}
+	if (st->slow)
+		d.delay_ms = POLICY_SLOW_MS;
+	else if (end->ready_ms < reset_ms)
+		d.delay_ms = next_delay(spec, st, end->random);
+	if (spec->backoff_initial_ms == 0 && !st->slow)
+		d.delay_ms = 0;
+	if (st->streak < UINT32_MAX && end->ready_ms < reset_ms)
+		st->streak++;
+	st->delay_ms = d.delay_ms;
+	remember(st, end->now_mono_ms);
+	d.slow = st->slow;
+	d.next_at_mono_ms = clock_add(end->now_mono_ms, d.delay_ms);
+	return d;
+}

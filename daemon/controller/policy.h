@@ -1,0 +1,56 @@
+/*
+ * policy: the restart policy. Pure: time and randomness are arguments, the memory is struct
+ * policy_state (kept in the slot's note, so it survives the controller).
+ *
+ * Rules (research/supervisors.md 3.12): after an end that asks for a restart
+ *  - at once, when it had been ready for the reset time max(60 s, 2 x the last delay); this also
+ * empties the budget and ends slow mode; `backoff.initial: 0` means always at once;
+ *  - else after initial x factor^n, at most max, +- jitter;
+ *  - more than budget.restarts automatic restarts within budget.window: `then: slow` is one attempt
+ * every five minutes, `then: fail` is failed. A user's own restart never counts: call policy_reset.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_CONTROLLER_POLICY_H
+#define AICTL_CONTROLLER_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/controller/replica_sm.h"
+
+struct restart_spec;
+
+#define POLICY_BUDGET_MAX 100 /* largest budget.restarts: the schema's range */
+#define POLICY_SLOW_MS (5 * 60 * 1000)
+#define POLICY_RESET_MIN_MS (60 * 1000)
+
+struct policy_state {
+	uint32_t streak;   /* failures in a row since the last reset: the exponent */
+	int64_t delay_ms;  /* the last delay, for the reset time */
+	bool slow;	   /* in slow mode */
+	uint32_t n_recent; /* automatic restarts still remembered, oldest first */
+	int64_t recent_mono_ms[POLICY_BUDGET_MAX];
+};
+
+struct policy_end {
+	bool success;	  /* exit code 0, or it was ended by our stop for a probe: false */
+	int64_t ready_ms; /* how long it had been ready when it ended; 0 = never */
+	int64_t now_mono_ms;
+	double random; /* -1..1, for the jitter */
+};
+
+struct policy_decision {
+	enum policy_verdict verdict;
+	int64_t next_at_mono_ms; /* RESTART only */
+	int64_t delay_ms;
+	bool slow;	   /* slow mode is on */
+	bool budget_spent; /* why FAILED */
+};
+
+struct policy_decision policy_after_end(const struct restart_spec *spec, struct policy_state *st,
+					const struct policy_end *end);
+/* The user restarted it: everything is forgotten. */
+void policy_reset(struct policy_state *st);
+
+#endif

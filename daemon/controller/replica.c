@@ -1,0 +1,539 @@
+/*
+ * replica: see replica.h. post() is the single writer of `state`: it logs, publishes the event,
+ * marks the note and the service dirty. Events raised inside an action are queued, never recursive.
+ */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/controller/replica.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/controller/controller.h"
+#include "daemon/controller/events.h"
+#include "daemon/controller/launch.h"
+#include "daemon/controller/link.h"
+#include "daemon/controller/ports.h"
+#include "daemon/controller/replica_note.h"
+#include "daemon/controller/replica_probe.h"
+#include "daemon/controller/service.h"
+#include "daemon/controller/store.h"
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/parse.h"
+
+struct replica *replica_new(struct service *s, unsigned index)
+{
+	struct replica *r = mem_alloc(sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->service = s;
+	r->index = index;
+	r->reason = "not_started";
+	r->stop_cause = "unknown";
+	r->since_wall_ms = clock_wall_ms();
+	for (int k = 0; k < PROBE_KIND_MAX_; k++)
+		r->probes[k] = (struct replica_probe){.replica = r, .kind = (enum probe_kind)k};
+	uv_timer_init(s->controller->loop, &r->timer);
+	r->timer.data = r;
+	return r;
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	mem_free(h->data);
+}
+
+void replica_free(struct replica *r)
+{
+	replica_probe_end(r);
+	ports_release(r->service->controller->ports, r->port);
+	r->closing = true;
+	uv_close((uv_handle_t *)&r->timer, on_closed);
+}
+
+bool replica_is_current(const struct replica *r)
+{
+	return r->launch_hash == r->service->launch_hash;
+}
+
+int64_t replica_next_attempt_wall_ms(const struct replica *r)
+{
+	if (r->state != REPLICA_BACKOFF)
+		return 0;
+	return clock_wall_ms() + r->next_at_mono_ms - clock_mono_ms();
+}
+
+static struct wire_key key_of(const struct replica *r)
+{
+	struct wire_key key = {.index = r->index};
+
+	memccpy(key.service, r->service->name, '\0', sizeof(key.service));
+	memcpy(key.incarnation, r->incarnation, sizeof(key.incarnation));
+	return key;
+}
+
+static void set_message(struct replica *r, const char *reason, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+static void set_message(struct replica *r, const char *reason, const char *fmt, ...)
+{
+	va_list ap;
+
+	r->reason = reason;
+	va_start(ap, fmt);
+	vsnprintf(r->message, sizeof(r->message), fmt, ap);
+	va_end(ap);
+}
+
+static void publish(const struct replica *r, const char *type, const char *from, const char *to)
+{
+	const struct event_args a = {
+		r->service->name, (int32_t)r->index, type, r->reason, r->message, from, to};
+
+	events_add(r->service->controller->events, &a);
+}
+
+void replica_flush_note(struct replica *r)
+{
+	struct wire_key key = key_of(r);
+	_cleanup_buf_ struct buf note = {.limit = WIRE_NOTE_MAX}, packet = {0};
+
+	if (!r->note_dirty)
+		return;
+	r->note_dirty = false;
+	replica_note_encode(r, &note);
+	if (note.failed) {
+		log_warn("replica=%s/%u note does not fit, ignoring", key.service, key.index);
+		return;
+	}
+	wire_encode_note(&packet, &key, (const uint8_t *)buf_cstr(&note), (uint32_t)note.len);
+	link_send(r->service->controller->link, &packet);
+}
+
+static void post(struct replica *r, enum replica_event event);
+
+/* It never ran: as an end, by the policy. */
+static void spawn_failed(struct replica *r, const char *message)
+{
+	const struct policy_end end = {.now_mono_ms = clock_mono_ms(),
+				       .random = controller_random(r->service->controller)};
+
+	set_message(r, "spawn_failed", "cannot start: %s", message);
+	r->decision = policy_after_end(&r->service->spec->restart, &r->policy, &end);
+	r->last_exit = (struct replica_exit){
+		.known = true, .code = -1, .cause = "start", .at_wall_ms = clock_wall_ms()};
+	post(r, REPLICA_EV_SPAWN_FAILED);
+}
+
+static void spawn(struct replica *r)
+{
+	struct controller *c = r->service->controller;
+	_cleanup_buf_ struct buf note = {.limit = WIRE_NOTE_MAX}, packet = {0};
+	_cleanup_err_ struct err *err = NULL;
+
+	controller_new_incarnation(c, r->incarnation);
+	r->pid = 0;
+	r->launch_hash = r->service->launch_hash;
+	r->revision = r->service->revision;
+	r->restart_wanted = false;
+	r->ready_mono_ms = 0;
+	r->condemned_mono_ms = 0;
+	r->started_wall_ms = clock_wall_ms();
+	r->next_at_mono_ms = 0;
+	health_end(&r->health);
+	if (r->service->spec->port) {
+		r->port = ports_take(c->ports, r->service->name, r->index, r->port);
+		if (!r->port) {
+			spawn_failed(r, "no free port in the daemon's --port-range");
+			return;
+		}
+	} else {
+		ports_release(c->ports, r->port);
+		r->port = 0;
+	}
+	replica_note_encode(r, &note);
+	if (launch_encode(c, r, &note, &packet, &err) < 0) {
+		spawn_failed(r, err_msg(err));
+		return;
+	}
+	r->note_dirty = false;
+	link_send(c->link, &packet);
+}
+
+static void send_stop(struct replica *r)
+{
+	struct wire_stop stop = {.key = key_of(r), .grace_ms = -1};
+	_cleanup_buf_ struct buf packet = {0};
+
+	if (r->service->spec) {
+		stop.signal = (int32_t)r->service->spec->stop_signal;
+		stop.grace_ms = r->service->spec->grace_period_ms;
+	}
+	replica_probe_end(r);
+	wire_encode_stop(&packet, &stop);
+	link_send(r->service->controller->link, &packet);
+}
+
+/* What an action needs besides the table: how long it had been ready, when it is due again. */
+static void enter_state(struct replica *r)
+{
+	if (r->state == REPLICA_READY && r->ready_mono_ms == 0)
+		r->ready_mono_ms = clock_mono_ms();
+	if (r->state == REPLICA_BACKOFF) {
+		r->next_at_mono_ms = r->decision.next_at_mono_ms;
+		r->restarts += r->restarts < UINT32_MAX;
+	}
+	if (!replica_sm_is_live(r->state)) {
+		replica_probe_end(r);
+		r->pid = 0;
+	}
+}
+
+static void step(struct replica *r, enum replica_event event)
+{
+	const struct replica_sm_in in = {.verdict = r->decision.verdict, .intent = r->intent};
+	enum replica_state from = r->state;
+	struct replica_sm_out out = replica_sm_step(from, event, &in);
+
+	if (out.bug)
+		log_error("replica=%s/%u state=%s event=%s cannot happen", r->service->name,
+			  r->index, replica_sm_state_name(from), replica_sm_event_name(event));
+	if (!out.handled)
+		return;
+	r->state = out.to;
+	r->note_dirty = true;
+	if (out.to != from) {
+		r->since_wall_ms = clock_wall_ms();
+		enter_state(r);
+		log_info("replica=%s/%u from=%s event=%s to=%s reason=%s message=\"%s\"",
+			 r->service->name, r->index, replica_sm_state_name(from),
+			 replica_sm_event_name(event), replica_sm_state_name(out.to), r->reason,
+			 r->message);
+		publish(r, "state", replica_sm_state_name(from), replica_sm_state_name(out.to));
+	}
+	if (out.action == REPLICA_ACT_SPAWN)
+		spawn(r);
+	else if (out.action == REPLICA_ACT_STOP)
+		send_stop(r);
+	else if (out.action == REPLICA_ACT_PROBE)
+		replica_probe_begin(r);
+	controller_touch(r->service);
+}
+
+static void post(struct replica *r, enum replica_event event)
+{
+	assert(r->n_queued < sizeof(r->queue));
+	r->queue[r->n_queued++] = (uint8_t)event;
+	if (r->posting)
+		return;
+	r->posting = true;
+	while (r->n_queued > 0) {
+		event = (enum replica_event)r->queue[0];
+		memmove(r->queue, r->queue + 1, --r->n_queued);
+		step(r, event);
+	}
+	r->posting = false;
+}
+
+void replica_start(struct replica *r)
+{
+	if (r->restart_wanted ||
+	    !replica_is_current(r)) { /* the user's doing: nothing of the past counts */
+		policy_reset(&r->policy);
+		if (r->restart_wanted)
+			r->restarts = 0;
+	}
+	set_message(r, "spawning", "%s", r->last_exit.known ? "starting again" : "starting");
+	post(r, REPLICA_EV_START);
+}
+
+static const char *stop_cause(const char *reason)
+{
+	static const char *const causes[][2] = {{"manifest_changed", "update"},
+						{"scale_down", "scale"},
+						{"deleted", "delete"},
+						{"user_stop", "user"},
+						{"user_restart", "user"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(causes); i++)
+		if (strcmp(reason, causes[i][0]) == 0)
+			return causes[i][1];
+	return "unknown";
+}
+
+void replica_stop(struct replica *r, enum stop_intent intent, const char *reason)
+{
+	const struct service *s = r->service;
+
+	r->intent = intent;
+	r->stop_cause = stop_cause(reason);
+	if (strcmp(reason, "manifest_changed") == 0)
+		set_message(r, reason, "manifest changed: %s", s->changed_keys);
+	else if (strcmp(reason, "scale_down") == 0)
+		set_message(r, reason, "scaled to %u", service_desired(s));
+	else if (strcmp(reason, "deleted") == 0)
+		set_message(r, reason, "service deleted");
+	else
+		set_message(r, reason, "user: %s",
+			    strcmp(reason, "user_restart") == 0 ? "restart" : "stop");
+	post(r, REPLICA_EV_STOP);
+}
+
+/* Liveness or the start's stall: the stop heals it. The back-off counts from now, not from the end
+ * of the stop. */
+static void condemn(struct replica *r, const char *cause)
+{
+	struct policy_end end = {.now_mono_ms = clock_mono_ms(),
+				 .random = controller_random(r->service->controller)};
+
+	end.ready_ms = r->ready_mono_ms ? end.now_mono_ms - r->ready_mono_ms : 0;
+	r->condemned_mono_ms = end.now_mono_ms;
+	r->intent = STOP_HEAL;
+	r->stop_cause = cause;
+	r->decision = policy_after_end(&r->service->spec->restart, &r->policy, &end);
+	post(r, REPLICA_EV_CONDEMNED);
+}
+
+void replica_verdict(struct replica *r, enum health_verdict v, enum probe_kind kind)
+{
+	const struct probe_spec *spec = &r->service->spec->probes[kind];
+	const struct health_probe *h = &r->health.probes[kind];
+	const char *said = r->probes[kind].message, *name = replica_probe_kind_name(kind);
+
+	switch (v) {
+	case HEALTH_NONE:
+		break;
+	case HEALTH_READY:
+		if (r->service->spec->probes[PROBE_READINESS].enabled)
+			set_message(r, "probe_passed", "readiness probe passed");
+		else if (r->service->spec->probes[PROBE_STARTUP].enabled)
+			set_message(r, "probe_passed", "startup probe passed");
+		else
+			set_message(r, "started", "running");
+		post(r, REPLICA_EV_HEALTHY);
+		break;
+	case HEALTH_UNREADY:
+		set_message(r, "probe_failed", "%s probe failed %u/%lld: %s", name, h->failures,
+			    (long long)spec->failure_threshold, said);
+		post(r, REPLICA_EV_UNHEALTHY);
+		break;
+	case HEALTH_DEAD:
+		set_message(r, "probe_failed", "%s probe failed %u/%lld: %s", name, h->failures,
+			    (long long)spec->failure_threshold, said);
+		condemn(r, "probe");
+		break;
+	case HEALTH_STALLED:
+		set_message(r, "stalled", "not started within %llds: startup probe: %s",
+			    (long long)spec->stall_ms / 1000, said);
+		condemn(r, "stall");
+		break;
+	}
+}
+
+void replica_respec(struct replica *r)
+{
+	r->revision = r->service->revision;
+	r->note_dirty = true;
+	replica_probe_respec(r);
+}
+
+/* ---- what aictld says ---- */
+
+/* An exit record on its way to the store; aictld keeps it until then. */
+struct exit_ack {
+	struct controller *c;
+	struct wire_key key;
+	uint64_t seq;
+};
+
+static void on_stored(void *user, const struct err *err)
+{
+	struct exit_ack *ack = user;
+	_cleanup_buf_ struct buf packet = {0};
+
+	if (!err && !ack->c->ended) { /* else aictld keeps it and the next controller stores it */
+		wire_encode_ack(&packet, &ack->key, ack->seq);
+		link_send(ack->c->link, &packet);
+	}
+	mem_free(ack);
+}
+
+static void store_exit(struct replica *r, const struct wire_exit *x, const char *cause)
+{
+	struct controller *c = r->service->controller;
+	const struct store_exit e = {
+		r->service->name, r->index, x->incarnation,	x->seq,		 x->code, x->signal,
+		x->pid,		  cause,    x->started_wall_ms, x->ended_wall_ms};
+	struct exit_ack *ack = mem_alloc(sizeof(*ack));
+
+	if (!ack)
+		return;
+	ack->c = c;
+	ack->key = key_of(r);
+	ack->seq = x->seq;
+	if (store_add_exit(c->store, &e, on_stored, ack) < 0)
+		mem_free(ack);
+}
+
+static const char *exit_cause(const struct replica *r, const struct wire_exit *x)
+{
+	if (x->stage < WIRE_STAGE_EXEC || x->err)
+		return "start";
+	if (!x->status_known)
+		return "unknown";
+	if (x->by_stop)
+		return r->stop_cause;
+	return x->signal ? "signal" : "exit";
+}
+
+static void describe_exit(struct replica *r, const struct wire_exit *x)
+{
+	const char *name = parse_signal_name(x->signal);
+
+	if (x->stage < WIRE_STAGE_EXEC || x->err)
+		set_message(r, "spawn_failed", "cannot start: %s: %s",
+			    wire_stage_name((enum wire_stage)x->stage),
+			    x->err ? strerror(x->err) : "killed");
+	else if (!x->status_known)
+		set_message(r, "lost", "ended while nobody could read its status");
+	else if (x->signal && name)
+		set_message(r, "signaled", "signal %s%s", name + 3,
+			    x->core_dumped ? " (core dumped)" : "");
+	else if (x->signal)
+		set_message(r, "signaled", "signal %d", x->signal);
+	else
+		set_message(r, "exited", "exit code %d", x->code);
+}
+
+/* The current process ended by itself. */
+static void ended(struct replica *r, const struct wire_exit *x)
+{
+	struct policy_end end = {.success = x->status_known && x->code == 0 && !x->err,
+				 .now_mono_ms = clock_mono_ms(),
+				 .random = controller_random(r->service->controller)};
+	bool never_ran = x->stage < WIRE_STAGE_EXEC || x->err;
+
+	end.ready_ms = r->ready_mono_ms ? x->ended_mono_ms - r->ready_mono_ms : 0;
+	r->decision = policy_after_end(&r->service->spec->restart, &r->policy, &end);
+	describe_exit(r, x);
+	if (r->decision.budget_spent)
+		r->reason = "budget_spent";
+	else if (r->decision.slow)
+		r->reason = "slow_mode";
+	else if (r->decision.verdict == POLICY_RESTART && r->policy.streak > 1)
+		r->reason = "crash_loop";
+	post(r, never_ran ? REPLICA_EV_SPAWN_FAILED : REPLICA_EV_EXITED);
+}
+
+static void on_exit_record(struct replica *r, const struct wire_exit *x)
+{
+	const char *cause = exit_cause(r, x);
+	bool fresh = x->seq > r->exit_seq;
+
+	store_exit(r, x, cause);
+	if (!fresh)
+		return;
+	r->exit_seq = x->seq;
+	r->note_dirty = true;
+	r->last_exit = (struct replica_exit){.known = true,
+					     .code = x->signal || !x->status_known ? -1 : x->code,
+					     .signal = x->signal,
+					     .cause = cause,
+					     .started_wall_ms = x->started_wall_ms,
+					     .at_wall_ms = x->ended_wall_ms};
+	memcpy(r->last_exit.incarnation, x->incarnation, sizeof(r->last_exit.incarnation));
+	if (strcmp(x->incarnation, r->incarnation) != 0)
+		return;
+	if (r->state == REPLICA_STOPPING || !r->service->spec) {
+		const char *reason = r->reason;
+		char message[REPLICA_MESSAGE_MAX];
+
+		memcpy(message, r->message, sizeof(message));
+		describe_exit(r,
+			      x); /* the exit's own event; the stop's reason stays the replica's */
+		publish(r, "exit", NULL, NULL);
+		set_message(r, reason, "%s", message);
+		post(r, REPLICA_EV_EXITED);
+		return;
+	}
+	if (replica_sm_is_live(r->state))
+		ended(r, x);
+}
+
+static void on_current(struct replica *r, const struct wire_slot *slot)
+{
+	switch ((enum wire_slot_state)slot->state) {
+	case WIRE_SLOT_RUNNING:
+		if (slot->stage != WIRE_STAGE_EXEC || r->pid == slot->pid)
+			break;
+		r->pid = slot->pid;
+		r->started_wall_ms = slot->started_wall_ms;
+		post(r, REPLICA_EV_SPAWNED);
+		break;
+	case WIRE_SLOT_STUCK:
+		set_message(r, "stuck", "SIGKILL does not end it (stuck in %s)",
+			    wire_stage_name((enum wire_stage)slot->stage));
+		post(r, REPLICA_EV_STUCK);
+		break;
+	case WIRE_SLOT_EMPTY:
+		if (slot->swept)
+			post(r, REPLICA_EV_CLEARED);
+		break;
+	case WIRE_SLOT_SPAWNING:
+	case WIRE_SLOT_STOPPING:
+	case WIRE_SLOT_STATE_MAX_:
+		break;
+	}
+}
+
+void replica_on_slot(struct replica *r, const struct wire_slot *slot)
+{
+	for (uint32_t i = 0; i < slot->n_exits; i++)
+		on_exit_record(r, &slot->exits[i]);
+	if (slot->stage == WIRE_STAGE_REFUSED && r->state == REPLICA_STARTING && r->pid == 0)
+		spawn_failed(r, strerror(slot->err));
+	else if (strcmp(slot->key.incarnation, r->incarnation) == 0)
+		on_current(r, slot);
+}
+
+/* The note's state, made to fit what the slot says now. */
+void replica_restore(struct replica *r, const struct wire_slot *slot)
+{
+	bool living = slot->state == WIRE_SLOT_RUNNING || slot->state == WIRE_SLOT_SPAWNING;
+
+	if (slot->note && replica_note_decode(r, slot->note, slot->note_len) < 0)
+		log_warn("replica=%s/%u its note cannot be read, ignoring", r->service->name,
+			 r->index);
+	memcpy(r->incarnation, slot->key.incarnation, sizeof(r->incarnation));
+	ports_adopt(r->service->controller->ports, r->port);
+	r->started_wall_ms = slot->started_wall_ms;
+	set_message(r, "adopted", "found running");
+	if (slot->state == WIRE_SLOT_STOPPING) {
+		r->state = REPLICA_STOPPING;
+	} else if (slot->state == WIRE_SLOT_STUCK) {
+		r->state = REPLICA_UNKNOWN;
+	} else if (living && r->state == REPLICA_STOPPING) {
+		send_stop(r); /* decided, but the STOP did not get out any more */
+	} else if (living && (r->state != REPLICA_READY && r->state != REPLICA_UNREADY)) {
+		r->state = REPLICA_STARTING;
+	}
+	if (slot->state == WIRE_SLOT_EMPTY && r->state == REPLICA_STOPPING && !slot->swept)
+		send_stop(r);
+	if (slot->state == WIRE_SLOT_EMPTY && slot->n_exits == 0 && replica_sm_is_live(r->state) &&
+	    r->state != REPLICA_STOPPING)
+		r->state = REPLICA_PENDING; /* it was decided to start it, but the SPAWN did not get
+					       out */
+	if (living && r->state != REPLICA_STARTING && r->service->spec) {
+		r->pid = slot->pid;
+		replica_probe_resume(r);
+	}
+	if (r->state == REPLICA_BACKOFF)
+		set_message(r, "crash_loop", "waits for its next attempt");
+	replica_on_slot(r, slot);
+	r->note_dirty = true;
+}

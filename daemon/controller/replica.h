@@ -1,0 +1,94 @@
+/*
+ * replica: one replica of a service: its state machine, health checks and restart policy, and what
+ * aictld said of its slot. replica.c is the only writer of `state`.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_CONTROLLER_REPLICA_H
+#define AICTL_CONTROLLER_REPLICA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "daemon/controller/health.h"
+#include "daemon/controller/policy.h"
+#include "daemon/controller/prober.h"
+#include "daemon/controller/replica_sm.h"
+#include "daemon/wire/wire.h"
+
+struct buf;
+struct service;
+
+#define REPLICA_MESSAGE_MAX 200
+
+struct replica_exit {
+	bool known; /* there was one */
+	int code;   /* -1 = by a signal or unknown */
+	int signal; /* 0 = none */
+	const char *
+		cause; /* static: "exit", "signal", "probe", "user", "update", "start", "unknown" */
+	int64_t started_wall_ms, at_wall_ms;
+	char incarnation[WIRE_INCARNATION_SIZE];
+};
+
+struct replica_probe {
+	struct replica *replica;
+	enum probe_kind kind;
+	struct probe_run *run; /* while it runs */
+	int64_t at_wall_ms;    /* of the last result; 0 = none yet */
+	bool ok;
+	char message[REPLICA_MESSAGE_MAX];
+};
+
+struct replica {
+	struct service *service;
+	unsigned index;
+	enum replica_state state;
+	char incarnation[WIRE_INCARNATION_SIZE]; /* of the current or last process; "" = never
+						    started */
+	int pid;				 /* 0 = none */
+	uint64_t revision;    /* of the set, when it was started (or changed live) */
+	uint64_t launch_hash; /* of what it was started with; differs from the service's = outdated
+			       */
+	unsigned port;	      /* 0 = none */
+	uint32_t restarts;    /* automatic ones, since the user last started it */
+	bool restart_wanted;  /* the user asked for a restart that has not begun */
+	enum stop_intent intent; /* of the stop under way */
+	const char *stop_cause; /* static: what the exit record will say: "user", "update", "probe",
+				   ... */
+	int64_t condemned_mono_ms;
+	const char *reason; /* static token */
+	char message[REPLICA_MESSAGE_MAX];
+	int64_t since_wall_ms;			/* of the state */
+	int64_t started_wall_ms, ready_mono_ms; /* ready_mono_ms: 0 = not ready since the start */
+	int64_t next_at_mono_ms;		/* BACKOFF */
+	uint64_t exit_seq; /* the last exit record of the slot that was handled */
+	struct replica_exit last_exit;
+	struct policy_state policy;
+	struct policy_decision decision; /* for the state machine's choices */
+	struct health health;
+	struct replica_probe probes[PROBE_KIND_MAX_];
+	uv_timer_t timer; /* the next probe */
+	bool note_dirty, posting, closing;
+	uint8_t queue[4], n_queued; /* events raised inside an action */
+};
+
+struct replica *replica_new(struct service *s, unsigned index);
+void replica_free(struct replica *r); /* memory goes when the loop has closed its timer */
+/* What plan decided; reason is static. */
+void replica_start(struct replica *r);
+void replica_stop(struct replica *r, enum stop_intent intent, const char *reason);
+/* aictld told of its slot. */
+void replica_on_slot(struct replica *r, const struct wire_slot *slot);
+/* From the inventory: the note first, then what the slot says now. */
+void replica_restore(struct replica *r, const struct wire_slot *slot);
+/* The service's spec changed without replacing: probes, policy, stop. */
+void replica_respec(struct replica *r);
+bool replica_is_current(const struct replica *r);
+/* Sends the note if it changed. */
+void replica_flush_note(struct replica *r);
+/* Wall time of the next attempt, 0 = none. */
+int64_t replica_next_attempt_wall_ms(const struct replica *r);
+
+#endif

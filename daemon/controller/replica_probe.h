@@ -1,0 +1,23 @@
+/*
+ * replica_probe: health checks of one replica: a timer for the next due probe, runs by the prober,
+ * verdicts to the state machine.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_CONTROLLER_REPLICA_PROBE_H
+#define AICTL_CONTROLLER_REPLICA_PROBE_H
+
+#include "daemon/controller/health.h"
+
+struct replica;
+
+void replica_probe_begin(struct replica *r);
+/* After a controller's restart, from what the note said. */
+void replica_probe_resume(struct replica *r);
+void replica_probe_respec(struct replica *r);
+void replica_probe_end(struct replica *r); /* cancels what runs */
+/* The verdict's event, with its sentence; in replica.c. */
+void replica_verdict(struct replica *r, enum health_verdict v, enum probe_kind kind);
+const char *replica_probe_kind_name(enum probe_kind kind);
+
+#endif

@@ -1,0 +1,322 @@
+/* service: see service.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/controller/service.h"
+
+#include <string.h>
+
+#include "daemon/controller/controller.h"
+#include "daemon/controller/identity.h"
+#include "daemon/controller/link.h"
+#include "daemon/controller/plan.h"
+#include "daemon/controller/replica.h"
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/manifest.h"
+#include "lib/mem.h"
+
+#define ACTIONS_MAX 64 /* per round of planning */
+#define ROUNDS_MAX 100
+
+static void on_timer(uv_timer_t *timer)
+{
+	controller_touch(timer->data);
+}
+
+struct service *service_new(struct controller *c, const char *name, const char *set)
+{
+	struct service *s = mem_alloc(sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->controller = c;
+	s->name = mem_strdup(name);
+	s->set = mem_strdup(set);
+	s->replicas_override = -1;
+	s->updated_wall_ms = clock_wall_ms();
+	if (!s->name || !s->set) {
+		mem_free(s->name);
+		mem_free(s->set);
+		mem_free(s);
+		return NULL;
+	}
+	uv_timer_init(c->loop, &s->timer);
+	s->timer.data = s;
+	return s;
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	mem_free(h->data);
+}
+
+void service_free(struct service *s)
+{
+	for (size_t i = 0; i < s->n_replicas; i++)
+		replica_free(s->replicas[i]);
+	s->n_replicas = 0;
+	mem_free(s->replicas);
+	service_source_unref(s->source);
+	identity_free(s->identity);
+	mem_free(s->name);
+	mem_free(s->set);
+	s->closing = true;
+	uv_close((uv_handle_t *)&s->timer, on_closed);
+}
+
+struct spec_source *service_source_new(struct manifest *m, char *json)
+{
+	struct spec_source *src = mem_alloc(sizeof(*src));
+
+	if (src)
+		*src = (struct spec_source){.refs = 1, .manifest = m, .json = json};
+	return src;
+}
+
+struct spec_source *service_source_ref(struct spec_source *src)
+{
+	src->refs++;
+	return src;
+}
+
+void service_source_unref(struct spec_source *src)
+{
+	if (!src || --src->refs > 0)
+		return;
+	manifest_free(src->manifest);
+	mem_free(src->json);
+	mem_free(src);
+}
+
+void service_set_spec(struct service *s, struct spec_source *src, const struct service_spec *spec,
+		      struct identity *id)
+{
+	struct spec_source *old = s->source;
+
+	identity_free(s->identity);
+	s->source = service_source_ref(src);
+	service_source_unref(old);
+	s->spec = spec;
+	s->identity = id;
+	s->launch_hash = service_spec_hash(spec);
+}
+
+unsigned service_desired(const struct service *s)
+{
+	if (s->stopped || s->deleted || !s->spec)
+		return 0;
+	return (unsigned)(s->replicas_override >= 0 ? s->replicas_override : s->spec->replicas);
+}
+
+unsigned service_ready(const struct service *s)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < s->n_replicas; i++)
+		n += s->replicas[i]->state == REPLICA_READY;
+	return n;
+}
+
+static unsigned count(const struct service *s, enum replica_state state)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < s->n_replicas; i++)
+		n += s->replicas[i]->state == state;
+	return n;
+}
+
+static bool is_outdated(const struct replica *r)
+{
+	return r->restart_wanted || !replica_is_current(r);
+}
+
+static bool any_outdated(const struct service *s)
+{
+	for (size_t i = 0; i < s->n_replicas; i++)
+		if (is_outdated(s->replicas[i]))
+			return true;
+	return false;
+}
+
+enum service_state service_state(const struct service *s)
+{
+	unsigned desired = service_desired(s), ready = service_ready(s);
+
+	if (desired == 0)
+		return s->n_replicas == 0 ? SERVICE_STOPPED : SERVICE_STOPPING;
+	if (any_outdated(s))
+		return SERVICE_UPDATING;
+	if (ready == desired && s->n_replicas == desired)
+		return SERVICE_READY;
+	if (count(s, REPLICA_SUCCEEDED) == desired)
+		return SERVICE_SUCCEEDED;
+	if (count(s, REPLICA_FAILED) == desired)
+		return SERVICE_FAILED;
+	if (count(s, REPLICA_UNKNOWN) == desired)
+		return SERVICE_UNKNOWN;
+	if (count(s, REPLICA_FAILED) || count(s, REPLICA_BACKOFF) || count(s, REPLICA_UNREADY) ||
+	    count(s, REPLICA_STOPPING) || count(s, REPLICA_UNKNOWN))
+		return SERVICE_DEGRADED;
+	return ready || count(s, REPLICA_STARTING) ? SERVICE_STARTING : SERVICE_PENDING;
+}
+
+const char *service_state_name(enum service_state s)
+{
+	static const char *const names[] = {"pending",	"waiting",   "starting", "ready",
+					    "degraded", "updating",  "stopping", "stopped",
+					    "failed",	"succeeded", "unknown"};
+
+	return (unsigned)s < SERVICE_STATE_MAX_ ? names[s] : "unknown";
+}
+
+/* The most telling replica's sentence: the first that is not ready. */
+const char *service_message(const struct service *s)
+{
+	if (s->stopped)
+		return "stopped by the user";
+	for (size_t i = 0; i < s->n_replicas; i++)
+		if (s->replicas[i]->state != REPLICA_READY)
+			return s->replicas[i]->message;
+	return "";
+}
+
+struct replica *service_replica(const struct service *s, unsigned index)
+{
+	for (size_t i = 0; i < s->n_replicas; i++) /* index == position in all but the odd case */
+		if (s->replicas[(i + index) % s->n_replicas]->index == index)
+			return s->replicas[(i + index) % s->n_replicas];
+	return NULL;
+}
+
+struct replica *service_add_replica(struct service *s, unsigned index)
+{
+	struct replica *r;
+	size_t at = s->n_replicas;
+
+	if (mem_grow(&s->replicas, &s->cap_replicas, s->n_replicas + 1, sizeof(*s->replicas)) < 0)
+		return NULL;
+	r = replica_new(s, index);
+	if (!r)
+		return NULL;
+	r->launch_hash = s->launch_hash;
+	while (at > 0 && s->replicas[at - 1]->index > index) {
+		s->replicas[at] = s->replicas[at - 1];
+		at--;
+	}
+	s->replicas[at] = r;
+	s->n_replicas++;
+	return r;
+}
+
+/* aictld may forget the slot as well. */
+static void remove_replica(struct service *s, unsigned index)
+{
+	struct wire_key key = {.index = index};
+	_cleanup_buf_ struct buf packet = {0};
+
+	for (size_t i = 0; i < s->n_replicas; i++) {
+		if (s->replicas[i]->index != index)
+			continue;
+		memccpy(key.service, s->name, '\0', sizeof(key.service));
+		memcpy(key.incarnation, s->replicas[i]->incarnation, sizeof(key.incarnation));
+		wire_encode_key(&packet, WIRE_RELEASE, &key);
+		link_send(s->controller->link, &packet);
+		replica_free(s->replicas[i]);
+		memmove(&s->replicas[i], &s->replicas[i + 1],
+			(s->n_replicas - i - 1) * sizeof(s->replicas[0]));
+		s->n_replicas--;
+		return;
+	}
+}
+
+static void perform(struct service *s, const struct plan_action *a)
+{
+	struct replica *r = service_replica(s, a->index);
+
+	switch (a->kind) {
+	case PLAN_START:
+		if (!r)
+			r = service_add_replica(s, a->index);
+		if (r)
+			replica_start(r);
+		else
+			log_error("service=%s replica %u is not started: out of memory", s->name,
+				  a->index);
+		break;
+	case PLAN_STOP:
+		if (r)
+			replica_stop(r, a->intent, a->reason);
+		break;
+	case PLAN_REMOVE:
+		remove_replica(s, a->index);
+		break;
+	}
+}
+
+static void arm(struct service *s, int64_t wake_mono_ms)
+{
+	int64_t now = clock_mono_ms();
+
+	if (wake_mono_ms == INT64_MAX) {
+		uv_timer_stop(&s->timer);
+		return;
+	}
+	uv_update_time(s->controller->loop);
+	uv_timer_start(&s->timer, on_timer, wake_mono_ms > now ? (uint64_t)(wake_mono_ms - now) : 0,
+		       0);
+}
+
+/* One round: what plan says now. Returns the number of actions performed. */
+static size_t plan_round(struct service *s, int64_t *wake_mono_ms)
+{
+	const struct plan_desired desired = {.replicas = service_desired(s),
+					     .stopped = s->stopped,
+					     .deleted = s->deleted || !s->spec,
+					     .frozen = controller_frozen(s->controller)};
+	_cleanup_free_ struct plan_replica *seen = mem_array(s->n_replicas, sizeof(*seen));
+	struct plan_action actions[ACTIONS_MAX];
+	struct plan_result result;
+
+	*wake_mono_ms = INT64_MAX;
+	if (!seen)
+		return 0;
+	for (size_t i = 0; i < s->n_replicas; i++) {
+		const struct replica *r = s->replicas[i];
+
+		seen[i] = (struct plan_replica){.index = r->index,
+						.state = r->state,
+						.current = replica_is_current(r),
+						.restart = r->restart_wanted,
+						.next_at_mono_ms = r->next_at_mono_ms};
+	}
+	result = plan_step(&desired, seen, s->n_replicas, clock_mono_ms(), actions, ACTIONS_MAX);
+	for (size_t i = 0; i < result.n_actions; i++)
+		perform(s, &actions[i]);
+	*wake_mono_ms = result.wake_mono_ms;
+	return result.n_actions;
+}
+
+bool service_settle(struct service *s)
+{
+	int64_t wake = INT64_MAX;
+
+	for (int i = 0; i < ROUNDS_MAX && plan_round(s, &wake) > 0; i++)
+		;
+	arm(s, wake);
+	for (size_t i = 0; i < s->n_replicas; i++)
+		replica_flush_note(s->replicas[i]);
+	return (s->deleted || !s->spec) && s->n_replicas == 0;
+}
+
+bool service_is_settled(const struct service *s)
+{
+	unsigned desired = service_desired(s), good = 0;
+
+	if (s->n_replicas != desired || any_outdated(s))
+		return false;
+	for (size_t i = 0; i < s->n_replicas; i++)
+		good += s->replicas[i]->state == REPLICA_READY ||
+			s->replicas[i]->state == REPLICA_SUCCEEDED;
+	return good == desired;
+}
