@@ -23,7 +23,7 @@ BANNED = {
     "sleep": "a timer with a deadline", "usleep": "a timer with a deadline", "alarm": "a timer",
     "gmtime": "clock_rfc3339 or gmtime_r", "localtime": "localtime_r", "ctime": "clock_rfc3339",
     "asctime": "clock_rfc3339", "exit": "return to main", "tmpnam": "memfd_create",
-    "tempnam": "memfd_create", "mktemp": "mkostemp", "strerror": "err_sys or %m",
+    "tempnam": "memfd_create", "mktemp": "mkostemp",
     "rand": "getrandom", "srand": "getrandom", "alloca": "mem_alloc",
     "malloc": "mem_alloc", "calloc": "mem_array", "realloc": "mem_realloc", "free": "mem_free",
     "strdup": "mem_strdup", "strndup": "mem_strndup", "asprintf": "mem_printf", "vasprintf": "mem_vprintf",
