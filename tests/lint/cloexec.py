@@ -23,6 +23,11 @@ SYSCALLS = {"SYS_open": "O_CLOEXEC", "SYS_openat": "O_CLOEXEC", "SYS_socket": "S
             "SYS_memfd_create": "MFD_CLOEXEC", "SYS_dup3": "O_CLOEXEC"}
 
 
+def defines(text):
+    """Flags that the file gives a name of its own: #define OPEN_DIR (O_RDONLY | O_CLOEXEC)."""
+    return dict(re.findall(r"^#define (\w+) +(\(.*\))$", text, re.M))
+
+
 def complaint(name, args):
     if name in ("fopen", "freopen"):
         return None if re.search(r'"[a-z+]*e[a-z+]*"', args) else 'mode without "e"'
@@ -43,11 +48,12 @@ def check(tree):
     for path in tree.files("lib/*.[ch]", "daemon/*.[ch]", "cli/*.[ch]", "plugins/*.[ch]"):
         text = lintlib.strip_c(tree.text(path), keep_strings=True)
         bare = lintlib.strip_c(tree.text(path))
+        names = defines(text)
         for m in CALL.finditer(bare):
             args = lintlib.call_arguments(text, m.end() - 1)
             if args.startswith("const char *") or args.startswith("int "):
                 continue  # a declaration
-            why = complaint(m.group(1), args)
+            why = complaint(m.group(1), re.sub(r"\w+", lambda w: names.get(w.group(0), w.group(0)), args))
             if why:
                 line = lintlib.line_of(bare, m.start())
                 found.append(lintlib.Finding(path, line, m.group(1), "%s(): %s" % (m.group(1), why)))
@@ -64,6 +70,7 @@ EXPECTED = [r":3: open\(\)", r":5: socket\(\)", r":6: fopen", r":7: accept", r":
 CLEAN = {
     "lib/b.c": '/* open(x) */\nint b(void)\n{\n\to->open(1);\n\tx_open(2);\n\treturn open("/x", O_RDONLY |\n\t\tO_CLOEXEC) +\n'
                '\t\tfileno(fopen("/x", "re")) + socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);\n}\n',
+    "lib/c.c": '#define DIR (O_RDONLY | O_CLOEXEC)\nint c(void)\n{\n\treturn openat(1, "x", DIR);\n}\n',
     "tests/unit/t.c": 'int t(void)\n{\n\treturn open("/x", O_RDONLY);\n}\n',
 }
 
