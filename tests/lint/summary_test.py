@@ -1,0 +1,67 @@
+#!/usr/bin/python3
+"""summary_test: scripts/summary.py counts what the suites report, and a suite that failed, did not
+run or ran nothing never counts as passed.
+
+SPDX-License-Identifier: MIT
+"""
+import os
+import subprocess
+import sys
+import tempfile
+
+import lintlib
+
+TRS = ":test-result: %s\n:global-test-result: %s\n"
+JUNIT = """<testsuites><testsuite><testcase classname="a" name="ok"/>
+<testcase classname="a" name="no"><failure message="assert 1 == 2"/></testcase>
+<testcase classname="a" name="later"><skipped message="needs root"/></testcase></testsuite></testsuites>"""
+EMPTY = "<testsuites><testsuite/></testsuites>"
+
+
+def add(folder, name, result, log):
+    for ending, text in ((".trs", TRS % (result, result)), (".log", log)):
+        with open(os.path.join(folder, name + ending), "w", encoding="utf-8") as f:
+            f.write(text)
+
+
+def summary(*suites):
+    run = subprocess.run([sys.executable, os.path.join(lintlib.TOP, "scripts/summary.py"), *suites],
+                         capture_output=True, text=True)
+    return run.returncode, run.stdout.splitlines()[-1], run.stdout
+
+
+def expect(what, got, want):
+    if got[:2] != want:
+        sys.exit("%s: got %s, want %s\n%s" % (what, got[:2], want, got[2]))
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="aictl-summary.") as folder:
+        build = os.path.join(folder, "build")
+        os.mkdir(build)
+        report, empty = os.path.join(folder, "e2e.xml"), os.path.join(folder, "empty.xml")
+        for path, text in ((report, JUNIT), (empty, EMPTY)):
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(text)
+        expect("an empty build directory", summary("u=" + build), (1, "0 passed, 1 failed, 0 skipped"))
+        add(build, "cmocka", "PASS", "[==========] Running 3 test(s).\n[  PASSED  ] 3 test(s).\n")
+        add(build, "script", "PASS", "fine\n")
+        expect("three and one", summary("u=" + build), (0, "4 passed, 0 failed, 0 skipped"))
+        add(build, "root", "SKIP", "SKIP: needs root\nSKIP root (exit status: 77)\n")
+        got = summary("u=" + build)
+        expect("a skip", got, (0, "4 passed, 0 failed, 1 skipped"))
+        if "root: needs root" not in got[2]:
+            sys.exit("the reason of a skip is not printed:\n" + got[2])
+        expect("no pytest report", summary("u=" + build, "e=" + folder + "/none.xml"), (1, "4 passed, 1 failed, 1 skipped"))
+        expect("no pytest test", summary("u=" + build, "e=" + empty), (1, "4 passed, 1 failed, 1 skipped"))
+        expect("did not run", summary("u=" + build, "e=-"), (1, "4 passed, 1 failed, 1 skipped"))
+        expect("pytest", summary("u=" + build, "e=" + report), (1, "5 passed, 1 failed, 2 skipped"))
+        add(build, "bad", "FAIL", "[  PASSED  ] 5 test(s).\n[  FAILED  ] 2 test(s), listed below:\n[  FAILED  ] a\n")
+        add(build, "crash", "FAIL", "Segmentation fault\n")
+        expect("failures", summary("u=" + build), (1, "9 passed, 3 failed, 1 skipped"))
+        expect("nothing at all", summary(), (1, "0 passed, 1 failed, 0 skipped"))
+    print("summary_test: fine")
+
+
+if __name__ == "__main__":
+    main()
