@@ -98,10 +98,13 @@ static int out_of_memory(struct manifest_errors *errors)
 int manifest_parse(const struct manifest_source *sources, size_t n, struct manifest **ret,
 		   struct manifest_errors *errors)
 {
+	static const struct manifest_place nowhere;
 	struct manifest_set set = {0};
 	struct manifest *m = mem_alloc(sizeof(*m));
 	int r = -ERR_NOMEM;
 
+	if (n == 0)
+		manifest_errors_add(errors, &nowhere, NULL, "there is no manifest");
 	if (m)
 		m->files_ = copy_paths(sources, n);
 	if (!m || !m->files_) {

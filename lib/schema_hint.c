@@ -184,6 +184,8 @@ static char *misplaced_hint(const struct schema_row *parent, const struct schema
 		return mem_printf("did you mean %s?", shown);
 	if (shown == row->path)
 		return mem_printf("\"%s\" belongs to the top of the file", shown);
+	if (strcmp(shown, schema_key(row)) == 0)
+		return mem_printf("\"%s\" belongs to a service", shown);
 	return mem_printf("\"%s\" belongs to a service, as %s", schema_key(row), shown);
 }
 

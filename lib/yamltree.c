@@ -184,6 +184,8 @@ static const struct {
 	 "close it with \"}\"", true},
 	{"found unknown escape character", "unknown escape after \"\\\"",
 	 "in double quotes a backslash is written twice; or use single quotes", false},
+	{"did not find expected node content", "expected a value here",
+	 "check the brackets and quotes above it", false},
 	{"did not find expected key", "expected a key here",
 	 "check the indentation and the quotes of the line and of those above it", false},
 	{"did not find expected '-' indicator",

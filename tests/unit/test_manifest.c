@@ -1,0 +1,326 @@
+/*
+ * manifest_parse: values and defaults of good manifests, sets of several files, the set's name, and
+ * running out of memory at every single allocation.
+ */
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/fs.h"
+#include "lib/manifest.h"
+#include "lib/mem.h"
+#include "tests/unit/manifest_case.h"
+
+static struct manifest *parse_seed(const char *name)
+{
+	const char *top = getenv("srcdir");
+	_cleanup_free_ char *path =
+		mem_printf("%s/tests/fuzz/seeds/manifest/good/%s.yaml", top ? top : ".", name);
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+
+	assert_int_equal(fs_read_file(path, MANIFEST_BYTES_MAX, &text, &len, NULL), 0);
+	return manifest_case_good(text);
+}
+
+static void assert_strv(char *const *v, const char *const *want)
+{
+	size_t i = 0;
+
+	for (; want[i]; i++) {
+		assert_non_null(v[i]);
+		assert_string_equal(v[i], want[i]);
+	}
+	assert_null(v[i]);
+}
+
+static void test_defaults(void **state)
+{
+	struct manifest *m = parse_seed("minimal");
+	const struct service_spec *s = manifest_find(m, "web");
+
+	(void)state;
+	assert_string_equal(m->name, "app");
+	assert_non_null(s);
+	assert_string_equal(s->description, "");
+	assert_strv(s->command, (const char *[]){"sleep", "inf", NULL});
+	assert_string_equal(s->working_dir, "/srv/app");
+	assert_null(s->user);
+	assert_true(s->environment == NULL || s->environment[0] == NULL);
+	assert_int_equal(s->replicas, 1);
+	assert_int_equal(s->port, 0);
+	assert_int_equal(s->restart.policy, RESTART_ALWAYS);
+	assert_int_equal(s->restart.backoff_initial_ms, 1000);
+	assert_true(s->restart.backoff_factor == 2);
+	assert_int_equal(s->restart.backoff_max_ms, 60000);
+	assert_true(s->restart.backoff_jitter == 0.2);
+	assert_int_equal(s->restart.budget_restarts, 10);
+	assert_int_equal(s->restart.budget_window_ms, 600000);
+	assert_int_equal(s->restart.budget_then, BUDGET_SLOW);
+	assert_int_equal(s->stop_signal, SIGTERM);
+	assert_int_equal(s->grace_period_ms, 30000);
+	assert_int_equal(s->log_max_size, 20 << 20);
+	assert_int_equal(s->log_max_files, 5);
+	assert_int_equal(s->line, 2);
+	assert_string_equal(s->file, MANIFEST_CASE_PATH);
+	for (int i = 0; i < PROBE_KIND_MAX_; i++)
+		assert_false(s->probes[i].enabled);
+	assert_null(manifest_find(m, "we"));
+	manifest_free(m);
+}
+
+static void test_probe_defaults(void **state)
+{
+	struct manifest *m = manifest_case_service("    port: 80\n"
+						   "    probes: { startup: { http: {} }, "
+						   "readiness: { http: {} }, "
+						   "liveness: { http: { path: /h } } }\n");
+	const struct probe_spec *p = m->services[0]->probes;
+
+	(void)state;
+	for (int i = 0; i < PROBE_KIND_MAX_; i++) {
+		assert_true(p[i].enabled);
+		assert_string_equal(p[i].host, "127.0.0.1");
+		assert_string_equal(p[i].path, i == PROBE_LIVENESS ? "/h" : "/");
+		assert_int_equal(p[i].port, 0);
+		assert_int_equal(p[i].initial_delay_ms, 0);
+		assert_int_equal(p[i].period_ms, i == PROBE_STARTUP ? 2000 : 10000);
+		assert_int_equal(p[i].timeout_ms, 2000);
+		assert_int_equal(p[i].success_threshold, 1);
+		assert_int_equal(p[i].failure_threshold, i == PROBE_STARTUP ? 1 : 3);
+	}
+	assert_int_equal(p[PROBE_STARTUP].stall_ms, 120000);
+	manifest_free(m);
+}
+
+static void test_all_values(void **state)
+{
+	struct manifest *m = parse_seed("full");
+	const struct service_spec *s = manifest_find(m, "sentiment");
+	const struct probe_spec *p = &s->probes[PROBE_READINESS];
+
+	(void)state;
+	assert_string_equal(m->name, "shop");
+	assert_string_equal(s->description, "Sentiment of a sentence: ${not replaced}");
+	assert_string_equal(s->command[6], "--port");
+	assert_string_equal(s->command[7], "${PORT}");
+	assert_string_equal(s->working_dir, "/srv/app/sentiment");
+	assert_string_equal(s->user, "ai");
+	assert_strv(s->environment,
+		    (const char *[]){"MODE=0755", "MODEL=models/v3.joblib", "OMP_NUM_THREADS=2",
+				     "RATE=1.10", "VERBOSE=yes",
+				     "WHO=${SERVICE}/${REPLICA}@${REVISION} $$5 $HOME ${env:HOME}",
+				     NULL});
+	assert_int_equal(s->replicas, 2);
+	assert_int_equal(s->port, 8000);
+	assert_string_equal(p->path, "/ready?deep=1");
+	assert_string_equal(p->host, "::1");
+	assert_int_equal(p->port, 9000);
+	assert_int_equal(p->initial_delay_ms, 1000);
+	assert_int_equal(p->period_ms, 5000);
+	assert_int_equal(p->timeout_ms, 1500);
+	assert_int_equal(p->success_threshold, 2);
+	assert_int_equal(p->failure_threshold, 4);
+	assert_int_equal(s->probes[PROBE_STARTUP].stall_ms, 600000);
+	assert_int_equal(s->restart.policy, RESTART_ON_FAILURE);
+	assert_int_equal(s->restart.backoff_initial_ms, 500);
+	assert_true(s->restart.backoff_factor == 1.5);
+	assert_int_equal(s->restart.backoff_max_ms, 90000);
+	assert_true(s->restart.backoff_jitter == 0);
+	assert_int_equal(s->restart.budget_restarts, 0);
+	assert_int_equal(s->restart.budget_window_ms, 3600000);
+	assert_int_equal(s->restart.budget_then, BUDGET_FAIL);
+	assert_int_equal(s->stop_signal, SIGINT);
+	assert_int_equal(s->grace_period_ms, 60000);
+	assert_int_equal(s->log_max_size, 1 << 20);
+	assert_int_equal(s->log_max_files, 9);
+	manifest_free(m);
+}
+
+static void test_styles(void **state)
+{
+	struct manifest *m = parse_seed("block-style");
+
+	(void)state;
+	assert_int_equal(m->n_services, 2);
+	assert_string_equal(m->services[0]->name, "api"); /* sorted */
+	assert_string_equal(m->services[1]->command[2], "echo one\nexec sleep inf\n");
+	assert_int_equal(m->services[1]->restart.policy, RESTART_NEVER);
+	assert_int_equal(m->services[1]->stop_signal, SIGINT);
+	assert_strv(m->services[0]->environment, (const char *[]){"A=", "B=single", NULL});
+	manifest_free(m);
+	m = parse_seed("aliases");
+	assert_strv(m->services[1]->command, (const char *[]){"server", "--name=${SERVICE}", NULL});
+	assert_strv(m->services[1]->environment,
+		    (const char *[]){"LEVEL=debug", "WORKERS=4", NULL});
+	assert_int_equal(m->services[1]->stop_signal, SIGHUP);
+	assert_int_equal(m->services[1]->grace_period_ms, 5000);
+	manifest_free(m);
+}
+
+/* Two files as one set; "" or the errors as golden text with their file. */
+static char *parse_two(const char *a, const char *b)
+{
+	struct manifest_source src[] = {{"/srv/a.yaml", a, strlen(a)},
+					{"/opt/b/b.yaml", b, strlen(b)}};
+	struct manifest_errors errors = {0};
+	struct manifest *m = NULL;
+	struct buf out = {0};
+
+	if (manifest_parse(src, 2, &m, &errors) == 0)
+		buf_printf(&out, "%s %zu %s %s", m->name, m->n_services,
+			   m->services[0]->working_dir, m->services[1]->file);
+	for (size_t i = 0; i < errors.n; i++)
+		buf_printf(&out, "%s:%u:%u: %s\n", errors.errs[i]->file, errors.errs[i]->line,
+			   errors.errs[i]->column, errors.errs[i]->msg);
+	manifest_free(m);
+	manifest_errors_done(&errors);
+	return buf_take(&out);
+}
+
+#define ONE(head, service) "version: 1\n" head "services:\n  " service "\n"
+
+static void test_two_files(void **state)
+{
+	static const struct {
+		const char *a, *b, *want;
+	} cases[] = {
+		{ONE("", "x: { command: [a] }"), ONE("", "y: { command: [b], working_dir: w }"),
+		 "srv 2 /srv /opt/b/b.yaml"},
+		{ONE("", "y: { command: [a], working_dir: /w }"),
+		 ONE("name: n\n", "z: { command: [b] }"), "n 2 /w /opt/b/b.yaml"},
+		{ONE("", "x: { command: [a] }"), ONE("", "x: { command: [b] }"),
+		 "/opt/b/b.yaml:3:3: services.x: defined twice, first at /srv/a.yaml:3:3\n"},
+		{ONE("", "x: { command: [a], port: 5 }"), ONE("", "y: { command: [b], port: 5 }"),
+		 "/opt/b/b.yaml:3:28: port: 5 is taken by service \"x\" at /srv/a.yaml:3:28\n"},
+		{ONE("name: m\n", "x: { command: [a] }"), ONE("name: n\n", "y: { command: [b] }"),
+		 "/opt/b/b.yaml:2:7: name: \"n\" is not the name that /srv/a.yaml:2 gives, \"m\"\n"},
+		{ONE("", "x: { command: a }"), "version: [\n",
+		 "/opt/b/b.yaml:2:1: expected a value here\n"
+		 "/srv/a.yaml:3:17: command: expected a list of texts, this is text\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *got = parse_two(cases[i].a, cases[i].b);
+
+		assert_string_equal(got, cases[i].want);
+	}
+}
+
+static void test_set_names(void **state)
+{
+	static const char text[] = ONE("", "x: { command: [a] }");
+	static const struct {
+		const char *path, *want;
+	} cases[] = {
+		{"/srv/My App/aictl.yaml", "my-app"},
+		{"/aictl.yaml", "default"},
+		{"/srv/__/aictl.yaml", "default"},
+		{"/srv/_x_/aictl.yaml", "x"},
+		{"/srv/a..b/aictl.yaml", "a-b"},
+		{"/0123456789012345678901234567890123456789012345678901234567890123456789/x",
+		 "012345678901234567890123456789012345678901234567890123456789012"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct manifest_source src = {cases[i].path, text, strlen(text)};
+		struct manifest_errors errors = {0};
+		struct manifest *m = NULL;
+
+		assert_int_equal(manifest_parse(&src, 1, &m, &errors), 0);
+		assert_string_equal(m->name, cases[i].want);
+		manifest_free(m);
+	}
+}
+
+static void test_too_large(void **state)
+{
+	size_t len = MANIFEST_BYTES_MAX + 1;
+	char *text = malloc(len);
+	char *got;
+
+	(void)state;
+	memset(text, '#', len);
+	got = manifest_case_errors(text, len);
+	assert_string_equal(got, "1:1: the file is larger than 1 MiB\n");
+	mem_free(got);
+	free(text);
+}
+
+/* No source at all is a set without services. */
+static void test_no_source(void **state)
+{
+	struct manifest_errors errors = {0};
+	struct manifest *m = NULL;
+
+	(void)state;
+	assert_int_equal(manifest_parse(NULL, 0, &m, &errors), -ERR_INVALID);
+	assert_int_equal(errors.n, 1);
+	manifest_errors_done(&errors);
+}
+
+#define OUT_OF_MEMORY_TEXT                                                                         \
+	"version: 1\nname: shop\nservices:\n  a: &a\n    command: [x, \"${SERVICE}\"]\n"           \
+	"    environment: { A: x, B: \"${env:C}\" }\n    port: 80\n    user: ai\n"                 \
+	"    probes: { liveness: { http: { path: /h } } }\n"                                       \
+	"  b: { <<: *a, port: 81, %s }\n"
+
+/* Every allocation of a parse fails once: an error, never a crash or a leak. */
+static void fail_each(const char *extra, int good)
+{
+	_cleanup_free_ char *text = mem_printf(OUT_OF_MEMORY_TEXT, extra);
+	size_t len = strlen(text);
+	unsigned long n = 1;
+	int r;
+
+	do {
+		struct manifest_errors errors = {0};
+		struct manifest *m = NULL;
+
+		mem_fail_after(n);
+		r = manifest_case_parse(text, len, &m, &errors);
+		mem_fail_after(0);
+		if (r == 0)
+			manifest_free(m);
+		else
+			assert_null(m);
+		if (r == -ERR_NOMEM) {
+			assert_int_equal(errors.n, 1);
+			assert_int_equal(errors.errs[0]->code, ERR_NOMEM);
+		}
+		assert_true(r == good || r == -ERR_NOMEM);
+		manifest_errors_done(&errors);
+		n++;
+	} while (n < 400);
+	assert_int_equal(r, good);
+}
+
+static void test_out_of_memory(void **state)
+{
+	(void)state;
+	fail_each("replicas: 2", 0);
+	fail_each("replica: 2, port: x, environment: [a], user: \"${PROT}\", restart: nevver",
+		  -ERR_INVALID);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),      cmocka_unit_test(test_probe_defaults),
+		cmocka_unit_test(test_all_values),    cmocka_unit_test(test_styles),
+		cmocka_unit_test(test_two_files),     cmocka_unit_test(test_set_names),
+		cmocka_unit_test(test_too_large),     cmocka_unit_test(test_no_source),
+		cmocka_unit_test(test_out_of_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,177 @@
+/*
+ * service_spec_diff: every key of the table changes the class that the contract says, is named as
+ * the manifest names it, and nothing else is named. A key without a case here fails the last test.
+ */
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "lib/buf.h"
+#include "lib/manifest.h"
+#include "lib/mem.h"
+#include "lib/schema.h"
+#include "tests/unit/manifest_case.h"
+
+static const struct {
+	const char *a, *b; /* lines of a service that has a command and port 1000 */
+	enum change_class change;
+	const char *keys;
+} cases[] = {
+	{"", "", CHANGE_NONE, ""},
+	{"", "    description: \"\"\n", CHANGE_NONE, ""},
+	{"", "    replicas: 1\n", CHANGE_NONE, ""},
+	{"", "    working_dir: /srv/app\n", CHANGE_NONE, ""},
+	{"", "    environment: {}\n", CHANGE_NONE, ""},
+	{"", "    restart: always\n", CHANGE_NONE, ""},
+	{"    restart: never\n", "    restart: { policy: \"no\" }\n", CHANGE_NONE, ""},
+	{"    stop: { signal: INT }\n", "    stop: { signal: 2 }\n", CHANGE_NONE, ""},
+	{"    stop: { grace_period: 90s }\n", "    stop: { grace_period: 1m30s }\n", CHANGE_NONE,
+	 ""},
+	{"    environment: { A: x, B: y }\n", "    environment: { B: y, A: \"x\" }\n", CHANGE_NONE,
+	 ""},
+	{"", "    description: x\n", CHANGE_LIVE, "description"},
+	{"", "    working_dir: sub\n", CHANGE_REPLACE, "working_dir"},
+	{"", "    user: bob\n", CHANGE_REPLACE, "user"},
+	{"    user: ann\n", "    user: bob\n", CHANGE_REPLACE, "user"},
+	{"", "    replicas: 2\n", CHANGE_LIVE, "replicas"},
+	{"    environment: { A: x, C: z }\n", "    environment: { A: y, B: x, C: z }\n",
+	 CHANGE_REPLACE, "environment.A, environment.B"},
+	{"    environment: { AB: x }\n", "    environment: { A: x }\n", CHANGE_REPLACE,
+	 "environment.A, environment.AB"},
+	{"    environment: { A: x }\n", "", CHANGE_REPLACE, "environment.A"},
+	{"", "    restart: on-failure\n", CHANGE_LIVE, "restart.policy"},
+	{"", "    restart: { backoff: { initial: 2s } }\n", CHANGE_LIVE, "restart.backoff.initial"},
+	{"", "    restart: { backoff: { factor: 1.5 } }\n", CHANGE_LIVE, "restart.backoff.factor"},
+	{"", "    restart: { backoff: { max: 61s } }\n", CHANGE_LIVE, "restart.backoff.max"},
+	{"", "    restart: { backoff: { jitter: 0 } }\n", CHANGE_LIVE, "restart.backoff.jitter"},
+	{"", "    restart: { budget: { restarts: 11 } }\n", CHANGE_LIVE, "restart.budget.restarts"},
+	{"", "    restart: { budget: { window: 1h } }\n", CHANGE_LIVE, "restart.budget.window"},
+	{"", "    restart: { budget: { then: fail } }\n", CHANGE_LIVE, "restart.budget.then"},
+	{"", "    stop: { signal: INT }\n", CHANGE_LIVE, "stop.signal"},
+	{"", "    stop: { grace_period: 31s }\n", CHANGE_LIVE, "stop.grace_period"},
+	{"", "    logs: { max_size: 1MiB }\n", CHANGE_LIVE, "logs.max_size"},
+	{"", "    logs: { max_files: 6 }\n", CHANGE_LIVE, "logs.max_files"},
+	{"", "    user: bob\n    replicas: 3\n    logs: { max_files: 6 }\n", CHANGE_REPLACE,
+	 "user, replicas, logs.max_files"},
+};
+
+/* Keys of a probe, each differing from the default. */
+static const struct {
+	const char *key, *value;
+	const char *only; /* the probe that has it; NULL = all; "!x" = all but x */
+} probe_keys[] = {
+	{"http.path", "http: { path: /x }", NULL},
+	{"http.host", "http: { host: \"::1\" }", NULL},
+	{"http.port", "http: { port: 99 }", NULL},
+	{"initial_delay", "http: {}, initial_delay: 3s", NULL},
+	{"period", "http: {}, period: 3s", NULL},
+	{"timeout", "http: {}, timeout: 3s", NULL},
+	{"success_threshold", "http: {}, success_threshold: 2", "readiness"},
+	{"failure_threshold", "http: {}, failure_threshold: 2", "!startup"},
+	{"stall", "http: {}, stall: 3s", "startup"},
+};
+
+static struct buf covered; /* every name reported so far, " name," each */
+
+static struct manifest *parse(const char *keys)
+{
+	bool own_command = strstr(keys, "command:") != NULL, own_port = strstr(keys, " port: 2");
+	_cleanup_free_ char *text = mem_printf("version: 1\nservices:\n  web:\n%s%s%s",
+					       own_command ? "" : "    command: [server]\n",
+					       own_port ? "" : "    port: 1000\n", keys);
+
+	return manifest_case_good(text);
+}
+
+static void check(const char *a, const char *b, enum change_class change, const char *keys)
+{
+	struct manifest *x = parse(a), *y = parse(b);
+	_cleanup_buf_ struct buf there = {0}, back = {0};
+
+	assert_int_equal(service_spec_diff(x->services[0], y->services[0], &there), change);
+	assert_string_equal(buf_cstr(&there), keys);
+	assert_int_equal(service_spec_diff(y->services[0], x->services[0], &back), change);
+	assert_string_equal(buf_cstr(&back), keys);
+	assert_int_equal(service_spec_diff(x->services[0], y->services[0], NULL), change);
+	buf_printf(&covered, " %s,", keys);
+	manifest_free(x);
+	manifest_free(y);
+}
+
+static void test_cases(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		check(cases[i].a, cases[i].b, cases[i].change, cases[i].keys);
+	check("", "    port: 2000\n", CHANGE_REPLACE, "port");
+	check("", "    command: [server, -v]\n", CHANGE_REPLACE, "command");
+	check("    command: [a, b]\n", "    command: [a]\n", CHANGE_REPLACE, "command");
+	check("    command: [a, b]\n", "    command: [a, c]\n", CHANGE_REPLACE, "command");
+}
+
+static void test_probes(void **state)
+{
+	static const char *const names[] = {"startup", "readiness", "liveness"};
+
+	(void)state;
+	for (size_t n = 0; n < ARRAY_SIZE(names); n++) {
+		_cleanup_free_ char *plain =
+			mem_printf("    probes: { %s: { http: {} } }\n", names[n]);
+		_cleanup_free_ char *whole = mem_printf("probes.%s", names[n]);
+
+		check("", plain, CHANGE_LIVE, whole);
+		for (size_t i = 0; i < ARRAY_SIZE(probe_keys); i++) {
+			const char *only = probe_keys[i].only;
+			_cleanup_free_ char *keys = mem_printf("    probes: { %s: { %s } }\n",
+							       names[n], probe_keys[i].value);
+			_cleanup_free_ char *name = mem_printf("%s.%s", whole, probe_keys[i].key);
+
+			if (only &&
+			    (only[0] == '!') == (strcmp(only + (only[0] == '!'), names[n]) == 0))
+				continue;
+			check(plain, keys, CHANGE_LIVE, name);
+		}
+	}
+}
+
+static void test_every_key_has_a_case(void **state)
+{
+	size_t n;
+	const struct schema_row *rows = schema_rows(&n);
+
+	(void)state;
+	for (size_t i = 0; i < n; i++) {
+		bool is_map = rows[i].type == SCHEMA_MAP;
+		_cleanup_free_ char *want =
+			mem_printf(" %s%s", schema_shown(&rows[i]), is_map ? "." : ",");
+
+		if (rows[i].offset == SCHEMA_NO_FIELD ||
+		    strncmp(rows[i].path, "services.*.", strlen("services.*.")) != 0 ||
+		    (rows[i].type == SCHEMA_INT && rows[i].min == rows[i].max))
+			continue;
+		if (!strstr(buf_cstr(&covered), want))
+			fail_msg("no case for %s", rows[i].path);
+	}
+}
+
+static int free_covered(void **state)
+{
+	(void)state;
+	buf_done(&covered);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_probes),
+		cmocka_unit_test(test_every_key_has_a_case),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, free_covered);
+}
