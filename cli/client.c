@@ -25,6 +25,7 @@
 
 struct client {
 	char *socket;
+	int64_t patience_ms;
 	struct http_client *http;
 };
 
@@ -34,6 +35,7 @@ struct client *client_new(const char *socket)
 	struct client *c = x_alloc(sizeof(*c));
 
 	c->socket = x_strdup(socket);
+	c->patience_ms = ANSWER_MS;
 	if (http_client_new(socket, &c->http, &e) < 0)
 		report_die(e);
 	return c;
@@ -64,6 +66,16 @@ void client_freep(struct client **c)
 const char *client_socket(const struct client *c)
 {
 	return c->socket;
+}
+
+void client_set_patience(struct client *c, int64_t ms)
+{
+	c->patience_ms = ms;
+}
+
+static int64_t retry_ms(const struct client *c)
+{
+	return c->patience_ms < RETRY_MS ? c->patience_ms : RETRY_MS;
 }
 
 void client_reply_done(struct reply *r)
@@ -106,22 +118,22 @@ static int no_answer(struct client *c, struct err **reterr)
 	return err_hint(reterr, "its own log says why (journalctl -u aictld, or aictld's stderr)");
 }
 
-int client_call(struct client *c, const char *method, const char *path, const char *body,
-		int64_t wait_ms, struct reply *ret, struct err **reterr)
+int client_call(struct client *c, const struct client_request *rq, struct reply *ret,
+		struct err **reterr)
 {
-	int64_t now = clock_mono_ms(), until = clock_add(now, RETRY_MS);
-	struct http_client_request rq = {
-		.method = method,
-		.target = path,
-		.body = body,
-		.body_len = body ? strlen(body) : 0,
-		.deadline_mono_ms = clock_add(now, wait_ms + ANSWER_MS),
+	int64_t now = clock_mono_ms(), until = clock_add(now, retry_ms(c));
+	struct http_client_request http = {
+		.method = rq->method,
+		.target = rq->path,
+		.body = rq->body,
+		.body_len = rq->body ? strlen(rq->body) : 0,
+		.deadline_mono_ms = clock_add(now, rq->wait_ms + c->patience_ms),
 		.repeatable = true,
 	};
 
 	for (;;) {
 		_cleanup_err_ struct err *e = NULL;
-		int r = call_once(c, &rq, ret, &e);
+		int r = call_once(c, &http, ret, &e);
 		bool again = r < 0 ? client_is_passing(e) : is_starting(ret);
 
 		if (!again || clock_mono_ms() >= until) {
@@ -137,12 +149,11 @@ int client_call(struct client *c, const char *method, const char *path, const ch
 	}
 }
 
-static void call(struct client *c, const char *method, const char *path, const char *body,
-		 int64_t wait_ms, struct reply *ret)
+static void call(struct client *c, const struct client_request *rq, struct reply *ret)
 {
 	_cleanup_err_ struct err *e = NULL;
 
-	if (client_call(c, method, path, body, wait_ms, ret, &e) < 0)
+	if (client_call(c, rq, ret, &e) < 0)
 		report_die(e);
 }
 
@@ -155,13 +166,13 @@ static void check(const struct reply *r)
 int client_send(struct client *c, const char *method, const char *path, const char *body,
 		struct reply *ret)
 {
-	call(c, method, path, body, 0, ret);
+	call(c, &(struct client_request){.method = method, .path = path, .body = body}, ret);
 	return ret->status;
 }
 
 void client_get_wait(struct client *c, const char *path, int64_t wait_ms, struct reply *ret)
 {
-	call(c, "GET", path, NULL, wait_ms, ret);
+	call(c, &(struct client_request){.method = "GET", .path = path, .wait_ms = wait_ms}, ret);
 	check(ret);
 }
 
@@ -172,7 +183,7 @@ void client_get(struct client *c, const char *path, struct reply *ret)
 
 void client_post(struct client *c, const char *path, const char *body, struct reply *ret)
 {
-	call(c, "POST", path, body, 0, ret);
+	call(c, &(struct client_request){.method = "POST", .path = path, .body = body}, ret);
 	check(ret);
 }
 
@@ -182,21 +193,21 @@ static int stream_refused(struct client *c, int status, struct err **reterr)
 	_cleanup_js_ cJSON *json = NULL;
 	const char *line = NULL;
 
-	if (http_client_line(c->http, clock_add(clock_mono_ms(), ANSWER_MS), &line, NULL) > 0)
+	if (http_client_line(c->http, clock_add(clock_mono_ms(), c->patience_ms), &line, NULL) > 0)
 		json = js_parse(line, strlen(line));
 	return report_manifest_to_err(js_get(json, "error"), status, reterr);
 }
 
 int client_stream_begin(struct client *c, const char *path, struct err **reterr)
 {
-	int64_t now = clock_mono_ms(), until = clock_add(now, RETRY_MS);
+	int64_t now = clock_mono_ms(), until = clock_add(now, retry_ms(c));
 	struct http_client_request rq = {.method = "GET", .target = path, .repeatable = true};
 	int status, r;
 
 	for (;;) {
 		_cleanup_err_ struct err *e = NULL;
 
-		rq.deadline_mono_ms = clock_add(clock_mono_ms(), ANSWER_MS);
+		rq.deadline_mono_ms = clock_add(clock_mono_ms(), c->patience_ms);
 		r = http_client_begin(c->http, &rq, &status, &e);
 		if (r == 0 && status == 200)
 			return 0;

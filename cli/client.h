@@ -38,12 +38,16 @@ void client_freep(struct client **c);
 #define _cleanup_client_ __attribute__((cleanup(client_freep)))
 const char *client_socket(const struct client *c);
 
-/*
- * One request; body NULL = none. wait_ms is how long the daemon itself may take (a /wait endpoint),
- * 0 for an ordinary one. 0 with any HTTP status, or a negative code.
- */
-int client_call(struct client *c, const char *method, const char *path, const char *body,
-		int64_t wait_ms, struct reply *ret, struct err **reterr);
+struct client_request {
+	const char *method, *path;
+	const char *body; /* NULL = none */
+	int64_t wait_ms;  /* how long the daemon itself may take (a /wait endpoint), else 0 */
+};
+/* 0 with any HTTP status, or a negative code. */
+int client_call(struct client *c, const struct client_request *rq, struct reply *ret,
+		struct err **reterr);
+/* How long an answer may take before the daemon counts as unreachable (default 30 s). */
+void client_set_patience(struct client *c, int64_t ms);
 /* The connection broke, but somebody still listens: a controller died in between. */
 bool client_is_passing(const struct err *e);
 void client_reply_done(struct reply *r);

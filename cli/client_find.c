@@ -106,7 +106,6 @@ static bool answers(struct search *s, struct candidate *c, bool any_owner)
 		s->denied = true;
 	c->failure = x_strdup(e->sys == ENOENT	       ? "not there"
 			      : e->sys == ECONNREFUSED ? "nobody listens"
-			      : e->sys		       ? strerror(e->sys)
 						       : err_msg(e));
 	return false;
 }

@@ -1,5 +1,9 @@
-/* cmd_apply: aictl apply. */
-/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_apply: aictl apply, the manifest is read and checked here, with the caller's rights, and sent
+ * as text. All errors are shown at once; nothing is sent when there are any.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "cli/args.h"
 #include "cli/change.h"
 #include "cli/cli.h"

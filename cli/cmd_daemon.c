@@ -1,5 +1,9 @@
-/* cmd_daemon: aictl daemon info|reload|stop. */
-/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_daemon: aictl daemon, looks at the daemon, makes it read its manifests again, or ends it.
+ * info works in safe mode too.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -87,8 +91,8 @@ static int reload(struct cli *cli, const struct args *args)
 
 static int stop(struct cli *cli, const struct args *args)
 {
-	_cleanup_client_ struct client *client = client_open(cli);
 	int64_t timeout_ms = args_duration(args, "timeout", CHANGE_TIMEOUT_MS);
+	_cleanup_client_ struct client *client = client_open(cli);
 
 	return halt_daemon(client, args_flag(args, "no-wait") ? 0 : timeout_ms);
 }

@@ -1,5 +1,9 @@
-/* cmd_delete: aictl delete. */
-/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_delete: aictl delete, stops services and removes them from the daemon. Operands are checked
+ * by the daemon before anything is done.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "cli/change.h"
 #include "cli/cli.h"
 #include "cli/cmd.h"

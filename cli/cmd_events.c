@@ -1,5 +1,9 @@
-/* cmd_events: aictl events. */
-/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_events: aictl events, prints events as they are stored, or follows them; a stream that breaks
+ * because the controller died is taken up again after the last event seen.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -74,7 +78,7 @@ static int print_stream(struct client *client, const char *path, struct printer 
 static char *first_path(const struct args *args, bool follow)
 {
 	_cleanup_free_ char *base = NULL;
-	long long n = args_number(args, "lines", 0, 100000, 100);
+	long long n = args_number(args, "lines", 0, 2000, 100);
 
 	base = x_printf("/v1/events?n=%lld%s", n, follow ? "&follow=1" : "");
 	return client_path_services(base, args->operands, args->n_operands);
@@ -92,9 +96,9 @@ static int run(struct cli *cli, const struct args *args)
 {
 	struct printer p = {.term = &cli->term,
 			    .json = strcmp(args_value(args, "output", "text"), "json") == 0};
-	_cleanup_client_ struct client *client = client_open(cli);
 	bool follow = args_flag(args, "follow");
 	_cleanup_free_ char *path = first_path(args, follow);
+	_cleanup_client_ struct client *client = client_open(cli);
 
 	intr_quiet();
 	for (;;) {
@@ -111,7 +115,7 @@ static int run(struct cli *cli, const struct args *args)
 
 static const struct option_spec options[] = {
 	{'f', "follow", NULL, "go on with what happens next", NULL},
-	{'n', "lines", "N", "start with the last N events (default 100)", NULL},
+	{'n', "lines", "N", "start with the last N events (default 100, at most 2000)", NULL},
 	{'o', "output", "FORMAT", "text, or json: an object a line (default text)", "text|json"},
 	{0},
 };

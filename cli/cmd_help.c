@@ -1,5 +1,8 @@
-/* cmd_help: aictl help. */
-/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_help: aictl help, prints the pages that --help prints, or the overview.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/cmd.h"

@@ -1,5 +1,9 @@
-/* cmd_ps: aictl ps, ls, status. */
-/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_ps: aictl ps, lists services by one of the writers (writer.h). `status` is the same with an
+ * exit code that says whether the named services are ready.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,9 @@
-/* cmd_restart: aictl restart. */
-/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_restart: aictl restart, restarts services, or single replicas given as SERVICE/N, and waits
+ * until they are ready again.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "cli/change.h"
 #include "cli/cli.h"
 #include "cli/cmd.h"

@@ -1,5 +1,9 @@
-/* cmd_scale: aictl scale. */
-/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_scale: aictl scale, sets numbers of replicas. What is not a number is refused here; what is
+ * no service is refused by the daemon.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include <string.h>
 
 #include "cli/args.h"

@@ -1,5 +1,9 @@
-/* cmd_start: aictl start. */
-/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_start: aictl start, starts stopped services and waits until they are ready. Operands are
+ * checked by the daemon before anything is done.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "cli/change.h"
 #include "cli/cli.h"
 #include "cli/cmd.h"

@@ -1,5 +1,9 @@
-/* cmd_stop: aictl stop. */
-/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_stop: aictl stop, stops services, which then stay stopped, and waits for their end. Operands
+ * are checked by the daemon before anything is done.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "cli/change.h"
 #include "cli/cli.h"
 #include "cli/cmd.h"

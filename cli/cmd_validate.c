@@ -1,5 +1,9 @@
-/* cmd_validate: aictl validate. No daemon is needed. */
-/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_validate: aictl validate, checks a manifest with the function that the daemon uses. No daemon
+ * is needed.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include <stdio.h>
 
 #include "cli/args.h"

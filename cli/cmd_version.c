@@ -1,5 +1,8 @@
-/* cmd_version: aictl version. The daemon's too, when one answers. */
-/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_version: aictl version, the version of this program, on one line.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include <stdio.h>
 
 #include "cli/cli.h"

@@ -1,5 +1,9 @@
-/* cmd_wait: aictl wait. */
-/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_wait: aictl wait, waits for a state of services, one after the other, until a common
+ * deadline.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -48,10 +52,10 @@ static int wait_one(struct client *client, const char *name, const char *what, i
 
 static int run(struct cli *cli, const struct args *args)
 {
-	_cleanup_client_ struct client *client = client_open(cli);
 	const char *what = args_value(args, "for", "ready");
 	int64_t deadline =
 		clock_add(clock_mono_ms(), args_duration(args, "timeout", CHANGE_TIMEOUT_MS));
+	_cleanup_client_ struct client *client = client_open(cli);
 	int code = CODE_OK;
 
 	intr_quiet();

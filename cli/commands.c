@@ -10,10 +10,11 @@
 #include "lib/mem.h"
 
 static const struct command *const table[] = {
-	&cmd_down_command,     &cmd_apply_command,   &cmd_validate_command, &cmd_ps_command,
-	&cmd_describe_command, &cmd_events_command,  &cmd_wait_command,	    &cmd_start_command,
-	&cmd_stop_command,     &cmd_restart_command, &cmd_scale_command,    &cmd_delete_command,
-	&cmd_daemon_command,   &cmd_version_command, &cmd_help_command,
+	&cmd_up_command,    &cmd_down_command,	   &cmd_apply_command,	&cmd_validate_command,
+	&cmd_ps_command,    &cmd_describe_command, &cmd_logs_command,	&cmd_events_command,
+	&cmd_wait_command,  &cmd_start_command,	   &cmd_stop_command,	&cmd_restart_command,
+	&cmd_scale_command, &cmd_delete_command,   &cmd_daemon_command, &cmd_version_command,
+	&cmd_help_command,
 };
 
 size_t commands_count(void)

@@ -76,9 +76,9 @@ static void load_dir(struct sources *s, const char *dir)
 		_cleanup_free_ char *path = x_check(fs_join(dir, list[i]->d_name));
 
 		load_file(s, path);
-		free(list[i]);
+		mem_free(list[i]);
 	}
-	free(list);
+	mem_free(list);
 }
 
 static bool is_dir(const char *path)

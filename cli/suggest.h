@@ -2,7 +2,7 @@
  * suggest: the known name nearest to a mistyped one, by edit distance (a swap of neighbours counts
  * as one edit). Nothing is suggested when more than a third of the letters would have to change.
  *
- *   struct suggest s = {.wanted = "strat"};
+ *   struct suggest s = {.wanted = "statr"};
  *   suggest_offer(&s, "start"); suggest_offer(&s, "stop");   // s.best is "start"
  *
  * SPDX-License-Identifier: MIT

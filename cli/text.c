@@ -33,7 +33,9 @@ char *text_exit(const cJSON *e)
 		return strcmp(cause, "exit") == 0 || !*cause
 			       ? x_printf("exit code %lld", (long long)code)
 			       : x_printf("exit code %lld (%s)", (long long)code, cause);
-	return *cause ? x_strdup(cause) : x_strdup("exit status unknown");
+	return !*cause || strcmp(cause, "unknown") == 0
+		       ? x_strdup("exit status unknown")
+		       : x_printf("exit status unknown (%s)", cause);
 }
 
 char *text_replica_message(const cJSON *replica, int64_t now_ms)

@@ -9,7 +9,7 @@
 
 static const struct writer *const writers[] = {
 	&writer_table_writer,
-	&writer_wide_writer,
+	&writer_table_wide,
 	&writer_json_writer,
 	&writer_name_writer,
 };

@@ -15,7 +15,7 @@ struct writer {
 	void (*services)(const struct cli *cli, const struct reply *reply);
 };
 
-extern const struct writer writer_table_writer, writer_wide_writer, writer_json_writer,
+extern const struct writer writer_table_writer, writer_table_wide, writer_json_writer,
 	writer_name_writer;
 
 #define WRITER_CHOICE "table|wide|json|name"

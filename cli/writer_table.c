@@ -123,4 +123,4 @@ static void wide_services(const struct cli *cli, const struct reply *reply)
 }
 
 const struct writer writer_table_writer = {"table", table_services};
-const struct writer writer_wide_writer = {"wide", wide_services};
+const struct writer writer_table_wide = {"wide", wide_services};

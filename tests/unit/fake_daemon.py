@@ -8,6 +8,7 @@ Usage: fake_daemon.py SOCKET   (prints "ready" when it listens)
 """
 import json
 import os
+import signal
 import socketserver
 import sys
 import threading
@@ -53,8 +54,8 @@ def world():
                     message="exit code 1 \u2014 the model file is not there \x1b[31m",
                     slow_mode=True, next_attempt_at=ago(-42), last_exit=exit1)]),
         "old": service("old", "stopped", []),
-        "slow": service("slow", "starting", [replica("slow", 0, "starting", message="waiting")]),
-        "broken": service("broken", "failed", [replica("broken", 0, "failed", pid=None)]),
+        "slow": service("slow", "starting", [replica("slow", 0, "starting", message="waiting")], set="other"),
+        "broken": service("broken", "failed", [replica("broken", 0, "failed", pid=None)], set="other"),
     }
 
 
@@ -250,6 +251,9 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: STATE.stopped.set())
+    if os.path.exists(sys.argv[1]):
+        os.unlink(sys.argv[1])
     with Server(sys.argv[1], Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         print("ready", flush=True)

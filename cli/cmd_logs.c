@@ -1,0 +1,200 @@
+/*
+ * cmd_logs: aictl logs. The files are read here when the daemon's log directory is open to us
+ * (root, the group aictl, a daemon of our own), so a busy or dead controller does not matter; else
+ * GET /v1/logs.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/cmd.h"
+#include "cli/intr.h"
+#include "cli/js.h"
+#include "cli/log_out.h"
+#include "cli/report.h"
+#include "cli/tail.h"
+#include "cli/x.h"
+#include "lib/err.h"
+#include "lib/logview.h"
+#include "lib/manifest.h"
+#include "lib/mem.h"
+#include "lib/parse.h"
+
+#define LINES_MAX 1000000
+
+struct request {
+	const struct args *args;
+	int64_t lines; /* -1 = all */
+	bool follow, raw;
+};
+
+/* SERVICE or SERVICE/N; *replica -1 = all. */
+static void parse_operand(const struct args *args, const char *operand, char *service, int *replica)
+{
+	_cleanup_err_ struct err *e = NULL;
+
+	if (parse_replica_id(operand, service, replica, &e) < 0)
+		report_usage(args->command, "%s: %s", operand, err_msg(e));
+}
+
+/* Unknown services end here with 4. */
+static void check_services(struct client *client, const struct args *args)
+{
+	for (size_t i = 0; i < args->n_operands; i++) {
+		char service[MANIFEST_NAME_MAX + 1];
+		const char *name = service;
+		_cleanup_reply_ struct reply r = {0};
+		_cleanup_free_ char *path = NULL;
+		int replica;
+
+		parse_operand(args, args->operands[i], service, &replica);
+		path = client_path_services("/v1/services", &name, 1);
+		client_get(client, path, &r);
+	}
+}
+
+static int add_files(struct tail *tail, const struct request *rq, const char *log_dir,
+		     const char *operand, struct err **reterr)
+{
+	char service[MANIFEST_NAME_MAX + 1];
+	int replica;
+
+	parse_operand(rq->args, operand, service, &replica);
+	return tail_add_files(tail,
+			      &(struct logview_opts){.log_dir = log_dir,
+						     .service = service,
+						     .index = replica,
+						     .tail = rq->lines,
+						     .follow = rq->follow,
+						     .raw = rq->raw},
+			      reterr);
+}
+
+static int add_stream(struct tail *tail, const struct request *rq, const char *socket,
+		      const char *operand, struct err **reterr)
+{
+	char service[MANIFEST_NAME_MAX + 1];
+	_cleanup_free_ char *path = NULL, *only = NULL;
+	int replica;
+
+	parse_operand(rq->args, operand, service, &replica);
+	only = replica < 0 ? x_strdup("") : x_printf("&replica=%d", replica);
+	path = x_printf("/v1/logs?service=%s%s&n=%lld%s", service, only,
+			rq->lines < 0 ? (long long)LINES_MAX : (long long)rq->lines,
+			rq->follow ? "&follow=1" : "");
+	return tail_add_stream(tail, socket, path, reterr);
+}
+
+/* Where the files may be read: there; else through the API. Returns whether it is the files. */
+static bool open_sources(struct client *client, const struct request *rq, struct tail *tail)
+{
+	_cleanup_reply_ struct reply r = {0};
+	const char *log_dir;
+	bool files;
+
+	client_get(client, "/v1/daemon", &r);
+	log_dir = js_str(r.json, "log_dir", "");
+	files = access(log_dir, R_OK | X_OK) == 0;
+	for (size_t i = 0; i < rq->args->n_operands; i++) {
+		_cleanup_err_ struct err *e = NULL;
+		const char *operand = rq->args->operands[i];
+
+		if ((files ? add_files(tail, rq, log_dir, operand, &e)
+			   : add_stream(tail, rq, client_socket(client), operand, &e)) < 0)
+			report_die(e);
+	}
+	return files;
+}
+
+static void wait_more(const struct tail *tail)
+{
+	struct pollfd p = {.fd = tail_fd(tail), .events = POLLIN};
+
+	fflush(stdout);
+	poll(&p, 1, TAIL_LOOK_MS);
+}
+
+static void print(struct tail *tail, struct log_out *out, const struct request *rq, bool files)
+{
+	struct tail_line line;
+
+	for (;;) {
+		while (tail_next(tail, &line))
+			log_out_line(out, &line);
+		if (tail_is_over(tail) || (files && !rq->follow))
+			return;
+		wait_more(tail);
+	}
+}
+
+static enum log_out_format format_of(const char *name)
+{
+	if (strcmp(name, "raw") == 0)
+		return LOG_OUT_RAW;
+	return strcmp(name, "json") == 0 ? LOG_OUT_JSON : LOG_OUT_TEXT;
+}
+
+static int64_t lines_of(const struct args *args)
+{
+	if (strcmp(args_value(args, "lines", "all"), "all") == 0)
+		return -1;
+	return args_number(args, "lines", 0, LINES_MAX, -1);
+}
+
+static int run(struct cli *cli, const struct args *args)
+{
+	enum log_out_format format = format_of(args_value(args, "output", "text"));
+	struct request rq = {.args = args,
+			     .lines = lines_of(args),
+			     .follow = args_flag(args, "follow"),
+			     .raw = format == LOG_OUT_RAW};
+	struct log_out out = {.format = format,
+			      .view = {.term = &cli->term, .prefix = !args_flag(args, "no-prefix")},
+			      .timestamps = args_flag(args, "timestamps")};
+	_cleanup_client_ struct client *client = client_open(cli);
+	struct tail *tail = tail_new();
+	bool files;
+
+	check_services(client, args);
+	files = open_sources(client, &rq, tail);
+	out.add_newline = !files;
+	intr_quiet();
+	print(tail, &out, &rq, files);
+	tail_free(tail);
+	view_done(&out.view);
+	return CODE_OK;
+}
+
+static const struct option_spec options[] = {
+	{'f', "follow", NULL, "go on with what is written next", NULL},
+	{'n', "lines", "N", "start with the last N lines of each service (default all)", NULL},
+	{'o', "output", "FORMAT", "text, raw (bytes as written) or json (default text)",
+	 "text|raw|json"},
+	{'t', "timestamps", NULL, "text: the time before each line", NULL},
+	{0, "no-prefix", NULL, "text: no replica name before each line", NULL},
+	{0},
+};
+
+const struct command cmd_logs_command = {
+	.name = "logs",
+	.group = GROUP_LOOK,
+	.synopsis = "[OPTIONS] SERVICE[/N]...",
+	.summary = "Show what services write",
+	.details =
+		"Both streams of all replicas, past and present, in order of time. Replicas that\n"
+		"come later are followed too. json has an object a line: service, replica,\n"
+		"incarnation, stream, at, line.",
+	.examples = "aictl logs -f sentiment\n"
+		    "aictl logs -n 50 sentiment/0 tokenizer\n"
+		    "aictl logs -o raw sentiment/0 > sentiment.log",
+	.options = options,
+	.args_min = 1,
+	.args_max = ARGS_MANY,
+	.run = run,
+};

@@ -1,0 +1,171 @@
+/*
+ * cmd_up: aictl up, a manifest run in the foreground by a daemon of its own. Everything ends with
+ * us: by Ctrl-C, a signal, a closed terminal, `aictl down` from elsewhere, or our death.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli/args.h"
+#include "cli/change.h"
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/cmd.h"
+#include "cli/js.h"
+#include "cli/report.h"
+#include "cli/report_manifest.h"
+#include "cli/sources.h"
+#include "cli/tail.h"
+#include "cli/text.h"
+#include "cli/up_daemon.h"
+#include "cli/up_loop.h"
+#include "cli/x.h"
+#include "lib/err.h"
+#include "lib/logview.h"
+#include "lib/manifest.h"
+#include "lib/mem.h"
+
+/* From now on: what a former `up` of this directory left is not shown. */
+static void follow_logs(struct up_loop *u, const char *service)
+{
+	_cleanup_err_ struct err *e = NULL;
+	const struct logview_opts opts = {.log_dir = u->daemon->paths.log_dir,
+					  .service = service,
+					  .index = -1,
+					  .tail = 0,
+					  .follow = true};
+
+	if (tail_add_files(u->tail, &opts, &e) < 0)
+		report_warning("no logs of %s here: %s", service, err_msg(e));
+}
+
+/* Column widths, and the logs to follow. */
+static void expect_replicas(struct up_loop *u)
+{
+	for (size_t i = 0; i < u->manifest->n_services; i++) {
+		const struct service_spec *s = u->manifest->services[i];
+
+		for (int64_t k = 0; k < s->replicas; k++) {
+			_cleanup_free_ char *object = x_printf("%s/%lld", s->name, (long long)k);
+
+			view_expect(&u->out.view, object);
+		}
+		follow_logs(u, s->name);
+	}
+}
+
+static int64_t count_replicas(const struct manifest *m)
+{
+	int64_t n = 0;
+
+	for (size_t i = 0; i < m->n_services; i++)
+		n += m->services[i]->replicas;
+	return n;
+}
+
+static void announce(const struct manifest *m)
+{
+	_cleanup_free_ char *services = text_count((int64_t)m->n_services, "service");
+	_cleanup_free_ char *replicas = text_count(count_replicas(m), "replica");
+
+	if (geteuid() == 0)
+		report_warning("running as root: services without `user:` run as root too");
+	printf("%s: starting %s, %s (Ctrl-C stops all)\n", m->name, services, replicas);
+	fflush(stdout);
+}
+
+/* Sends the manifest; what is refused stops the daemon again. */
+static int apply(struct up_loop *u)
+{
+	cJSON *body = change_new("apply");
+	_cleanup_reply_ struct reply reply = {0};
+	_cleanup_free_ char *text = NULL;
+
+	sources_to_json(u->sources, body);
+	text = x_check(cJSON_PrintUnformatted(body));
+	cJSON_Delete(body);
+	if (client_send(u->client, "POST", "/v1/changes", text, &reply) / 100 == 2) {
+		u->change_id = x_strdup(js_str(reply.json, "id", ""));
+		return CODE_OK;
+	}
+	return report_manifest_reply(u->sources, &reply);
+}
+
+static int run_daemon(struct up_loop *u)
+{
+	int code, applied;
+
+	up_loop_init(u);
+	code = up_daemon_start(u->daemon, u->signal_fd);
+	if (code != CODE_OK || u->daemon->pidfd < 0)
+		return code;
+	up_loop_open_events(u);
+	expect_replicas(u);
+	applied = apply(u);
+	if (applied != CODE_OK)
+		up_loop_stop(u);
+	code = up_loop_run(u);
+	return applied != CODE_OK ? applied : code;
+}
+
+static int refuse_second(const struct up_daemon *d)
+{
+	report_plain("`aictl up` runs in this directory already");
+	report_hint("look with: aictl ps; end it with: aictl down; its socket is %s", d->socket);
+	return CODE_CONFLICT;
+}
+
+static int run(struct cli *cli, const struct args *args)
+{
+	struct up_daemon daemon;
+	struct sources sources;
+	struct manifest *m;
+	struct up_loop u = {.cli = cli, .daemon = &daemon, .sources = &sources, .signal_fd = -1};
+	int code;
+
+	sources_load(cli, args, &sources);
+	u.manifest = m = sources_check(&sources);
+	up_daemon_init(&daemon, sources.dir);
+	if (up_daemon_is_running(&daemon))
+		return refuse_second(&daemon);
+	u.client = client_new(daemon.socket);
+	u.events = client_new(daemon.socket);
+	u.tail = tail_new();
+	u.out.view = (struct view){.term = &cli->term, .prefix = true};
+	announce(m);
+	code = run_daemon(&u);
+	tail_free(u.tail);
+	client_free(u.events);
+	client_free(u.client);
+	up_loop_done(&u);
+	up_daemon_done(&daemon);
+	manifest_free(m);
+	cli->dir = NULL;
+	sources_done(&sources);
+	return code;
+}
+
+static const struct option_spec options[] = {
+	{'f', "file", "FILE|DIR", "manifest; may be repeated", NULL},
+	{0},
+};
+
+const struct command cmd_up_command = {
+	.name = "up",
+	.group = GROUP_MANIFEST,
+	.synopsis = "[OPTIONS]",
+	.summary = "Run a manifest here, in the foreground, until Ctrl-C",
+	.details =
+		"Starts a daemon for this directory alone, applies the manifest to it and shows\n"
+		"each transition and each log line. Ctrl-C (or SIGTERM, or closing the\n"
+		"terminal) stops all services in their grace period, then the daemon; a second\n"
+		"Ctrl-C kills. Exit code 0 after a clean stop.\n\n"
+		"Services get the environment of this shell. Other commands given in the same\n"
+		"directory talk to this daemon. A second `up` here exits 8.",
+	.examples = "aictl up\n"
+		    "aictl up -f examples/sentiment",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,255 @@
+/* up_daemon: see up_daemon.h. posix_spawn, because nothing of ours forks. */
+/* SPDX-License-Identifier: MIT */
+#include "cli/up_daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/halt.h"
+#include "cli/report.h"
+#include "cli/x.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/fs.h"
+#include "lib/mem.h"
+#include "lib/sock.h"
+
+#define START_MS 15000
+#define STEP_MS 10
+#define LOG_LINES 15
+#define LIFE_FD 3 /* its number in aictld */
+
+void up_daemon_init(struct up_daemon *d, const char *dir)
+{
+	_cleanup_err_ struct err *e = NULL;
+
+	*d = (struct up_daemon){.pidfd = -1, .life_fd = -1};
+	if (paths_up(dir, &d->paths, &e) < 0)
+		report_die(e);
+	d->socket = x_printf("%s/aictl.sock", d->paths.runtime_dir);
+	d->log = x_printf("%s/aictld.log", d->paths.state_dir);
+}
+
+void up_daemon_done(struct up_daemon *d)
+{
+	mem_closep(&d->pidfd);
+	mem_closep(&d->life_fd);
+	mem_free(d->socket);
+	mem_free(d->log);
+	paths_done(&d->paths);
+}
+
+static bool connects(const struct up_daemon *d)
+{
+	_cleanup_close_ int fd = -1;
+
+	return sock_connect(d->socket, 1000, &fd, NULL) == 0;
+}
+
+bool up_daemon_is_running(const struct up_daemon *d)
+{
+	return connects(d);
+}
+
+/* Beside our own binary (a build tree), else where it is installed. */
+static char *find_program(void)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	_cleanup_free_ char *dir = NULL;
+	char *path;
+
+	if (n > 0) {
+		self[n] = '\0';
+		dir = x_check(fs_dirname(self));
+		path = x_printf("%s/aictld", dir);
+		if (access(path, X_OK) == 0)
+			return path;
+		mem_free(path);
+	}
+	return x_strdup(SBINDIR "/aictld");
+}
+
+/* The daemon of an `up` lives as long as the `up`: what a former one stored would only be started
+ * before the manifest is applied. Logs stay. */
+static int prepare_state(const struct up_daemon *d, struct err **reterr)
+{
+	static const char *const names[] = {"aictl.db", "aictl.db-wal", "aictl.db-shm"};
+	int r = fs_mkdir_p(d->paths.state_dir, 0700, reterr);
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(names); i++) {
+		_cleanup_free_ char *path = x_printf("%s/%s", d->paths.state_dir, names[i]);
+
+		if (unlink(path) < 0 && errno != ENOENT)
+			r = err_sys(reterr, errno, "cannot remove %s", path);
+	}
+	return r;
+}
+
+/* Own session, nothing blocked or ignored; 0, 1, 2 and the pipe. */
+static int spawn(struct up_daemon *d, const char *const argv[], int log_fd, int pipe_fd)
+{
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attr;
+	sigset_t none, all;
+	int r;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&files, log_fd, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&files, log_fd, STDERR_FILENO);
+	posix_spawn_file_actions_adddup2(&files, pipe_fd, LIFE_FD);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setsigdefault(&attr, &all);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+						POSIX_SPAWN_SETSID);
+	r = posix_spawn(&d->pid, argv[0], &files, &attr, (char *const *)(uintptr_t)argv, environ);
+	posix_spawn_file_actions_destroy(&files);
+	posix_spawnattr_destroy(&attr);
+	return r;
+}
+
+static const char *own_name(void)
+{
+	const struct passwd *pw = getpwuid(geteuid());
+
+	return pw ? pw->pw_name : "root";
+}
+
+static int spawn_daemon(struct up_daemon *d, struct err **reterr)
+{
+	_cleanup_free_ char *program = find_program();
+	_cleanup_close_ int log_fd = -1, read_fd = -1;
+	const char *user = geteuid() == 0 ? own_name() : NULL;
+	const char *argv[] = {program,
+			      "--runtime-dir",
+			      d->paths.runtime_dir,
+			      "--state-dir",
+			      d->paths.state_dir,
+			      "--log-dir",
+			      d->paths.log_dir,
+			      "--inherit-env",
+			      "--parent-fd",
+			      "3",
+			      user ? "--default-user" : NULL,
+			      user,
+			      NULL};
+	int fds[2], r;
+
+	log_fd = open(d->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
+		      0600);
+	if (log_fd < 0)
+		return err_sys(reterr, errno, "cannot write %s", d->log);
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return err_sys(reterr, errno, "cannot make a pipe");
+	read_fd = fds[0];
+	d->life_fd = fds[1];
+	r = spawn(d, argv, log_fd, read_fd);
+	if (r != 0)
+		return err_sys(reterr, r, "cannot run %s", program);
+	d->pidfd = halt_pidfd(d->pid);
+	return d->pidfd < 0 ? err_sys(reterr, errno, "cannot watch %s", program) : 0;
+}
+
+/* One look of STEP_MS: 0, or POLLIN in *ended or *told. */
+static void look(const struct up_daemon *d, int signal_fd, bool *ended, bool *told)
+{
+	struct pollfd p[] = {{.fd = d->pidfd, .events = POLLIN},
+			     {.fd = signal_fd, .events = POLLIN}};
+
+	*ended = *told = false;
+	if (poll(p, ARRAY_SIZE(p), STEP_MS) <= 0)
+		return;
+	*ended = p[0].revents != 0;
+	*told = p[1].revents != 0;
+}
+
+static int start_failed(struct up_daemon *d)
+{
+	report_plain("aictld did not start (exit code %d)", up_daemon_reap(d));
+	up_daemon_show_log(d);
+	return CODE_FAILED;
+}
+
+/* Ctrl-C before it was up: there is nothing to stop but aictld itself. */
+static int start_interrupted(struct up_daemon *d)
+{
+	up_daemon_stop(d);
+	up_daemon_reap(d);
+	return CODE_OK;
+}
+
+static int wait_socket(struct up_daemon *d, int signal_fd)
+{
+	int64_t deadline = clock_add(clock_mono_ms(), START_MS);
+	bool ended, told;
+
+	while (clock_mono_ms() < deadline) {
+		if (connects(d))
+			return CODE_OK;
+		look(d, signal_fd, &ended, &told);
+		if (ended)
+			return start_failed(d);
+		if (told)
+			return start_interrupted(d);
+	}
+	report_plain("aictld does not answer after %d s", START_MS / 1000);
+	up_daemon_show_log(d);
+	up_daemon_stop(d);
+	return CODE_FAILED;
+}
+
+int up_daemon_start(struct up_daemon *d, int signal_fd)
+{
+	_cleanup_err_ struct err *e = NULL;
+
+	if (prepare_state(d, &e) < 0 || spawn_daemon(d, &e) < 0)
+		return (int)report_err(e);
+	return wait_socket(d, signal_fd);
+}
+
+void up_daemon_stop(const struct up_daemon *d)
+{
+	if (d->pidfd >= 0)
+		kill(d->pid, SIGTERM); /* our child, not yet reaped: the pid is its own */
+}
+
+int up_daemon_reap(struct up_daemon *d)
+{
+	int status = 0;
+
+	while (waitpid(d->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	mem_closep(&d->pidfd);
+	d->pidfd = -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void up_daemon_show_log(const struct up_daemon *d)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len, lines = 0;
+	const char *p;
+
+	if (fs_read_file(d->log, 64 << 20, &text, &len, NULL) < 0 || len == 0)
+		return;
+	for (p = text + len - 1; p > text; p--) {
+		if (p[-1] == '\n' && ++lines == LOG_LINES)
+			break;
+	}
+	fprintf(stderr, "the end of %s:\n%s", d->log, p);
+}

@@ -1,0 +1,245 @@
+/* up_loop: see up_loop.h. */
+/* SPDX-License-Identifier: MIT */
+#include "cli/up_loop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/event.h"
+#include "cli/js.h"
+#include "cli/report.h"
+#include "cli/report_manifest.h"
+#include "cli/tail.h"
+#include "cli/term.h"
+#include "cli/text.h"
+#include "cli/up_daemon.h"
+#include "cli/x.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/manifest.h"
+#include "lib/mem.h"
+
+#define LOOK_MS 500
+#define PATIENCE_MS 2000
+
+void up_loop_init(struct up_loop *u)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	u->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	u->began_mono_ms = clock_mono_ms();
+}
+
+void up_loop_done(struct up_loop *u)
+{
+	for (size_t i = 0; i < u->n_starts; i++)
+		mem_free(u->starts[i].object);
+	mem_free(u->starts);
+	mem_free(u->change_id);
+	mem_closep(&u->signal_fd);
+	view_done(&u->out.view);
+}
+
+static char *seconds(int64_t ms)
+{
+	char human[32];
+
+	if (ms < 60000)
+		return x_printf("%lld.%llds", (long long)(ms / 1000), (long long)(ms / 100 % 10));
+	return x_strdup(clock_human(ms, human, sizeof(human)));
+}
+
+static struct up_start *start_of(struct up_loop *u, const char *object)
+{
+	for (size_t i = 0; i < u->n_starts; i++) {
+		if (strcmp(u->starts[i].object, object) == 0)
+			return &u->starts[i];
+	}
+	x_grow(&u->starts, &u->cap_starts, u->n_starts + 1, sizeof(*u->starts));
+	u->starts[u->n_starts] = (struct up_start){.object = x_strdup(object)};
+	return &u->starts[u->n_starts++];
+}
+
+/* What a transition is called here; NULL = not worth a line. */
+static char *transition(struct up_loop *u, const cJSON *event, const char *object)
+{
+	const char *to = js_str(event, "to", "");
+	struct up_start *start = start_of(u, object);
+
+	if (strcmp(to, "pending") == 0)
+		return NULL;
+	if (strcmp(to, "starting") == 0) {
+		start->at_mono_ms = clock_mono_ms();
+		return x_strdup("starting");
+	}
+	if (strcmp(to, "ready") == 0 && start->at_mono_ms) {
+		_cleanup_free_ char *took = seconds(clock_mono_ms() - start->at_mono_ms);
+
+		start->at_mono_ms = 0;
+		return x_printf("ready after %s", took);
+	}
+	return event_what(event);
+}
+
+static void on_event(struct up_loop *u, const char *line)
+{
+	_cleanup_js_ cJSON *event = js_parse(line, strlen(line));
+	_cleanup_free_ char *object = NULL, *text = NULL;
+
+	if (!event || js_int(event, "seq", 0) <= u->seq)
+		return;
+	u->seq = js_int(event, "seq", 0);
+	if (!js_str(event, "to", NULL) || js_int(event, "replica", -1) < 0)
+		return;
+	object = event_object(event);
+	text = transition(u, event, object);
+	if (text)
+		view_note(&u->out.view, object,
+			  term_state_color(&u->cli->term, js_str(event, "to", "")), text);
+}
+
+void up_loop_open_events(struct up_loop *u)
+{
+	_cleanup_free_ char *path =
+		u->seq ? x_printf("/v1/events?follow=1&since=%lld", (long long)u->seq)
+		       : x_strdup("/v1/events?follow=1&n=0");
+	_cleanup_err_ struct err *e = NULL;
+
+	u->streaming = client_stream_begin(u->events, path, &e) == 0;
+}
+
+static void read_events(struct up_loop *u)
+{
+	const char *line;
+
+	while (u->streaming) {
+		int r = client_stream_next(u->events, false, &line, NULL);
+
+		if (r == -ERR_TIMEOUT)
+			return;
+		if (r <= 0)
+			u->streaming = false; /* the controller died; the next look reconnects */
+		else
+			on_event(u, line);
+	}
+}
+
+/* The change that applied the manifest: is it over, and how did it end? */
+static void look_at_change(struct up_loop *u)
+{
+	_cleanup_free_ char *path = x_printf("/v1/changes/%s", u->change_id), *took = NULL;
+	_cleanup_reply_ struct reply r = {0};
+	_cleanup_err_ struct err *e = NULL;
+	const char *state;
+
+	if (client_call(u->client, &(struct client_request){.method = "GET", .path = path}, &r,
+			&e) < 0)
+		return;
+	state = js_str(r.json, "state", "");
+	if (strcmp(state, "running") == 0)
+		return;
+	read_events(u); /* what led there comes first */
+	took = seconds(clock_mono_ms() - u->began_mono_ms);
+	if (strcmp(state, "done") == 0)
+		printf("%s: all ready after %s\n", u->manifest->name, took);
+	else if (js_get(r.json, "error"))
+		report_manifest_json(u->sources, js_get(r.json, "error"));
+	mem_free(u->change_id);
+	u->change_id = NULL;
+}
+
+static void look(struct up_loop *u)
+{
+	if (u->stops || clock_mono_ms() < u->next_look_mono_ms)
+		return;
+	u->next_look_mono_ms = clock_add(clock_mono_ms(), LOOK_MS);
+	if (!u->streaming)
+		up_loop_open_events(u);
+	if (u->change_id)
+		look_at_change(u);
+}
+
+void up_loop_stop(struct up_loop *u)
+{
+	up_daemon_stop(u->daemon);
+	u->stops++;
+}
+
+static void print_logs(struct up_loop *u)
+{
+	struct tail_line line;
+
+	while (tail_next(u->tail, &line))
+		log_out_line(&u->out, &line);
+	fflush(stdout);
+}
+
+static void read_signal(struct up_loop *u)
+{
+	struct signalfd_siginfo info;
+
+	if (read(u->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	if (u->stops == 0)
+		printf("\n%s: stopping%s\n", u->manifest->name,
+		       info.ssi_signo == SIGINT ? " (Ctrl-C again kills)" : "");
+	else if (u->stops == 1)
+		printf("\n%s: killing\n", u->manifest->name);
+	up_loop_stop(u);
+}
+
+static int ended(struct up_loop *u)
+{
+	int code = up_daemon_reap(u->daemon);
+
+	read_events(u);
+	print_logs(u);
+	if (code == 0) {
+		printf("%s: stopped\n", u->manifest->name);
+		return CODE_OK;
+	}
+	if (code < 0)
+		report_plain("aictld was killed; its services may still run");
+	else
+		report_plain("aictld ended with exit code %d", code);
+	up_daemon_show_log(u->daemon);
+	return CODE_FAILED;
+}
+
+int up_loop_run(struct up_loop *u)
+{
+	client_set_patience(u->client, PATIENCE_MS);
+	client_set_patience(u->events, PATIENCE_MS);
+	for (;;) {
+		struct pollfd fds[] = {
+			{.fd = u->signal_fd, .events = POLLIN},
+			{.fd = u->daemon->pidfd, .events = POLLIN},
+			{.fd = tail_fd(u->tail), .events = POLLIN},
+			{.fd = client_stream_fd(u->events), .events = POLLIN},
+		};
+
+		read_events(u);
+		print_logs(u);
+		if (!u->streaming)
+			fds[3].fd = -1;
+		if (poll(fds, ARRAY_SIZE(fds), LOOK_MS) < 0 && errno != EINTR)
+			return CODE_FAILED;
+		if (fds[0].revents)
+			read_signal(u);
+		if (fds[1].revents)
+			return ended(u);
+		look(u);
+	}
+}

@@ -1,0 +1,356 @@
+#!/usr/bin/python3
+"""Screens and exit codes of aictl against a stand-in for the daemon's API (fake_daemon.py).
+
+Runs in the build directory. Every wait has a deadline; processes are ended by their pid.
+
+SPDX-License-Identifier: MIT
+"""
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+AICTL = os.path.join(os.getcwd(), "aictl")
+FAKE = os.path.join(HERE, "fake_daemon.py")
+DEADLINE = 20
+
+GOOD = "version: 1\nname: shop\nservices:\n  sentiment:\n    command: [sleep, '100']\n    replicas: 2\n"
+BAD = "version: 1\nservices:\n  sentiment:\n    comand: [sleep]\n    replicas: -1\n"
+
+
+def until(condition, what):
+    end = time.monotonic() + DEADLINE
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("timed out waiting for " + what)
+
+
+class Case(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="aictl-cli-")
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        self.env = {"PATH": os.environ["PATH"], "HOME": self.dir, "LC_ALL": "C.UTF-8", "TERM": "xterm", "TZ": "UTC",
+                    "XDG_RUNTIME_DIR": os.path.join(self.dir, "run"), "XDG_STATE_HOME": os.path.join(self.dir, "state"),
+                    **{k: v for k, v in os.environ.items() if k.startswith(("ASAN_", "UBSAN_", "LSAN_"))}}
+        os.mkdir(self.env["XDG_RUNTIME_DIR"])
+
+    def start_daemon(self):
+        self.socket = os.path.join(self.dir, "s")
+        self.daemon = subprocess.Popen([FAKE, self.socket], stdout=subprocess.PIPE)
+        self.addCleanup(self.end, self.daemon)
+        self.assertEqual(self.daemon.stdout.readline(), b"ready\n")
+        self.env["AICTL_SOCKET"] = self.socket
+
+    def end(self, process):
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream:
+                stream.close()
+
+    def write(self, name, text):
+        path = os.path.join(self.dir, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
+
+    def run_cli(self, *args, stdin="", program=AICTL, **env):
+        return subprocess.run([program, *args], input=stdin, capture_output=True, text=True, timeout=DEADLINE,
+                              env={**self.env, **env}, cwd=self.dir)
+
+    def check(self, code, *args, **more):
+        r = self.run_cli(*args, **more)
+        self.assertEqual(r.returncode, code, f"aictl {args}\n{r.stdout}\n{r.stderr}")
+        return r
+
+    def on_terminal(self, *args, columns=80, **env):
+        """Output of a run on a terminal of that width, with its escape sequences."""
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        p = subprocess.Popen([AICTL, *args], stdin=slave, stdout=slave, stderr=slave, env={**self.env, **env},
+                             cwd=self.dir)
+        os.close(slave)
+        out = b""
+        try:
+            while select.select([master], [], [], DEADLINE)[0]:
+                data = os.read(master, 65536)
+                if not data:
+                    break
+                out += data
+        except OSError:  # EIO: the other side is closed
+            pass
+        os.close(master)
+        p.wait(DEADLINE)
+        return out.decode().replace("\r\n", "\n")
+
+
+def bare(text):
+    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
+
+
+class Usage(Case):
+    def test_unknown_words(self):
+        self.assertIn('did you mean "start"?', self.check(2, "statr").stderr)
+        self.assertIn("did you mean --output?", self.check(2, "ps", "--ouptut", "json").stderr)
+        self.assertIn("expected table|wide|json|name", self.check(2, "ps", "-o", "xml").stderr)
+        self.assertIn("needs a value", self.check(2, "ps", "-o").stderr)
+        self.assertIn("takes no value", self.check(2, "apply", "--wait=1").stderr)
+        self.assertIn("unexpected argument", self.check(2, "apply", "x").stderr)
+        self.assertIn("expected", self.check(2, "stop").stderr)
+        self.assertIn("Usage", self.check(2).stderr)
+        self.check(2, "daemon", "inof")
+        self.check(2, "scale", "a=b")
+        self.check(2, "scale", "a")
+        self.check(2, "wait", "--timeout", "soon", "a")
+
+    def test_help_everywhere(self):
+        overview = self.check(0, "help").stdout
+        self.assertEqual(overview, self.check(0, "--help").stdout)
+        verbs = re.findall(r"^  ([a-z]+)  +[A-Z]", overview, re.M)
+        self.assertGreaterEqual(len(verbs), 17)
+        for verb in verbs:
+            page = self.check(0, verb, "--help").stdout
+            self.assertEqual(page, self.check(0, "help", verb).stdout)
+            self.assertIn("Examples:", page)
+            self.assertLessEqual(max(map(len, page.splitlines())), 90, verb)
+            self.assertTrue(page.isascii())
+        self.assertRegex(self.check(0, "--version").stdout, r"^aictl \d")
+
+    def test_no_daemon(self):
+        r = self.check(6, "ps")
+        self.assertIn("no daemon answers", r.stderr)
+        self.assertIn("aictl up of this directory", r.stderr)
+        self.assertIn(os.path.join(self.dir, "run", "aictl") if os.geteuid() else "/run/aictl/aictl.sock", r.stderr)
+        self.assertIn("hint: ", r.stderr)
+        self.assertIn("/nope", self.check(6, "--socket", "/nope", "ps").stderr)
+        self.assertIn("AICTL_SOCKET", self.check(6, "ps", AICTL_SOCKET="/nope").stderr)
+
+    def test_manifest_errors(self):
+        self.write("bad.yaml", BAD)
+        r = self.check(9, "validate", "-f", "bad.yaml")
+        self.assertIn("bad.yaml:4:5: error: comand: unknown key\n    4 |     comand: [sleep]\n      |     ^\n", r.stderr)
+        self.assertIn('did you mean "command"?', r.stderr)
+        self.assertIn("bad.yaml:5:15: error: replicas", r.stderr)
+        self.assertIn("<stdin>:4:5", self.check(9, "apply", "-f", "-", stdin=BAD).stderr)
+        self.check(2, "validate", "-f", "none.yaml")
+        self.assertIn("no aictl.yaml", self.check(2, "apply").stderr)
+        self.write("aictl.yml", GOOD)
+        self.assertEqual(self.check(0, "validate").stdout, "shop: 1 service, valid\n")
+        self.write("d/b.yaml", GOOD)
+        self.assertEqual(self.check(0, "validate", "-f", "d").stdout, "shop: 1 service, valid\n")
+
+
+class Screens(Case):
+    def setUp(self):
+        super().setUp()
+        self.start_daemon()
+
+    def test_ps(self):
+        out = self.check(0, "ps", "sentiment", "old").stdout
+        self.assertEqual(out, "NAME         STATE    PID   PORT   RESTARTS  AGE   MESSAGE\n"
+                              "sentiment/0  ready    4711  20001  0         1h2m  readiness probe passed\n"
+                              "sentiment/1  ready    4712  20002  1         1h2m  readiness probe passed\n"
+                              "old          stopped  -     -      -         -\n")
+        self.assertEqual(self.check(0, "ls", "-o", "name").stdout, "sentiment\nchat\nold\nslow\nbroken\n")
+        self.assertIn("exit code 1, ", self.check(0, "ps", "-o", "wide", "chat").stdout)
+        doc = json.loads(self.check(0, "ps", "-o", "json", "sentiment").stdout)
+        self.assertEqual(doc["services"][0]["replicas"][1]["id"], "sentiment/1")
+
+    def test_codes(self):
+        self.check(0, "status")
+        self.check(0, "status", "sentiment")
+        self.check(3, "status", "chat")
+        self.check(0, "ps", "chat")
+        r = self.check(4, "ps", "sentimen")
+        self.assertEqual(r.stderr, 'error: no service "sentimen"\nhint: did you mean sentiment?\n')
+        self.check(4, "describe", "nope")
+        self.check(4, "stop", "nope")
+        self.check(7, "stop", "denied")
+        self.check(0, "wait", "sentiment")
+        self.check(5, "wait", "--timeout", "250ms", "slow")
+        self.check(1, "wait", "broken")
+        self.check(5, "start", "--timeout", "250ms", "slow")
+        self.check(1, "restart", "broken")
+        self.check(0, "start", "--no-wait", "slow")
+
+    def test_changes(self):
+        self.assertEqual(self.check(0, "stop", "sentiment").stdout, "sentiment  stopped\n")
+        self.assertEqual(self.check(0, "scale", "sentiment=4").stdout, "sentiment  scaled  ready  4/4 ready\n")
+        self.write("aictl.yaml", GOOD)
+        r = self.check(0, "apply", "--wait")
+        self.assertEqual(r.stdout, "sentiment/0 ready: as asked\nsentiment  created  ready  2/2 ready\n")
+        self.assertIn("old is in set shop but no longer in the manifest", r.stderr)
+        self.assertIn("aictl delete old", r.stderr)
+        self.assertIn("accepted", self.check(0, "apply").stdout)
+        self.write("slow.yaml", GOOD.replace("sentiment", "slow"))
+        r = self.check(5, "apply", "-f", "slow.yaml", "--timeout", "300ms")
+        self.assertIn("timed out after 300ms", r.stderr)
+        self.write("refuse.yaml", GOOD.replace("sentiment", "refuse"))
+        r = self.check(9, "apply", "-f", "refuse.yaml")
+        self.assertIn("refuse.yaml:3:5: error: user: no such user nobody2\n    3 | services:\n", r.stderr)
+
+    def test_describe(self):
+        out = self.check(0, "describe", "sentiment").stdout
+        for text in ("  State       ready, 2 of 2 ready\n", "  Manifest    /srv/shop/aictl.yaml:12\n",
+                     "app:app 'a b'\n", "    startup    passed, ", "    liveness   failed 2 times, ", ": HTTP 500\n",
+                     "signal SIGKILL (oom)", "sentiment/0  ready: readiness probe passed\n"):
+            self.assertIn(text, out)
+        self.assertIn("next attempt in ", self.check(0, "describe", "chat").stdout)
+
+    def test_events(self):
+        self.assertEqual(self.check(0, "events", "-n", "1", "sentiment").stdout,
+                         "2026-01-02 03:04:05  sentiment/0       ready: readiness probe passed\n")
+        lines = self.check(0, "events", "-o", "json").stdout.splitlines()
+        self.assertEqual([json.loads(x)["seq"] for x in lines], [1, 2])
+
+    def test_daemon(self):
+        self.assertIn("Uptime       1h2m\n", self.check(0, "daemon", "info").stdout)
+        self.assertEqual(json.loads(self.check(0, "daemon", "info", "-o", "json").stdout)["mode"], "normal")
+        self.check(0, "daemon", "reload")
+        self.check(0, "daemon", "stop")
+        self.assertEqual(self.daemon.wait(DEADLINE), 0)
+
+    def test_nothing_of_a_service_reaches_the_terminal_raw(self):
+        for verb in ("ps", "describe"):
+            self.assertNotIn("\x1b", self.check(0, verb, "chat").stdout)
+        self.assertNotIn("\x1b[31m;", self.on_terminal("ps", "chat"))
+        self.assertTrue(self.check(0, "ps", "chat", LC_ALL="C").stdout.isascii())
+
+    def test_terminal(self):
+        for columns in (40, 80, 200):
+            out = self.on_terminal("ps", columns=columns)
+            self.assertIn("\x1b[32mready\x1b[0m", out)
+            self.assertLessEqual(max(map(len, bare(out).splitlines())), columns)
+        self.assertNotIn("\x1b", self.on_terminal("ps", NO_COLOR="1"))
+        self.assertNotIn("\x1b", self.on_terminal("ps", TERM="dumb"))
+        live = self.on_terminal("start", "--timeout", "700ms", "slow")
+        self.assertIn("\x1b[1A", live)  # redrawn in place
+        self.assertNotIn("slow/0", live.rsplit("\x1b[J", 1)[1])  # and erased
+
+    def test_output_errors(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            r = subprocess.run([AICTL, "ps"], stdout=full, stderr=subprocess.PIPE, env=self.env, timeout=DEADLINE)
+        self.assertEqual(r.returncode, 1)
+        read, write = os.pipe()
+        os.close(read)
+        p = subprocess.Popen([AICTL, "ps"], stdout=write, stderr=subprocess.PIPE, env=self.env,
+                             restore_signals=True)
+        os.close(write)
+        self.assertEqual(p.communicate(timeout=DEADLINE)[1], b"")
+        self.assertEqual(p.returncode, -signal.SIGPIPE)
+
+    def test_interrupt(self):
+        p = subprocess.Popen([AICTL, "start", "slow"], stderr=subprocess.PIPE, env=self.env)
+        self.addCleanup(self.end, p)
+        with open(f"/proc/{p.pid}/status", encoding="ascii") as f:
+            status = f.name
+        until(lambda: self.catches(status, signal.SIGINT), "the command to wait")
+        p.send_signal(signal.SIGINT)
+        self.assertEqual(p.wait(DEADLINE), 130)
+        self.assertIn(b"the change goes on", p.stderr.read())
+
+    def catches(self, status, number):
+        with open(status, encoding="ascii") as f:
+            caught = int(re.search(r"SigCgt:\s*(\w+)", f.read()).group(1), 16)
+        return caught >> (number - 1) & 1
+
+
+class Up(Case):
+    """aictl beside an "aictld" that is the stand-in."""
+
+    def setUp(self):
+        super().setUp()
+        self.program = shutil.copy(AICTL, os.path.join(self.dir, "aictl"))
+        path = self.write("aictld", "#!/bin/sh\necho \"$@\" > \"$HOME/argv\"\n"
+                          "while [ $# -gt 0 ]; do [ \"$1\" = --runtime-dir ] && dir=$2; shift; done\n"
+                          f"[ -e \"$HOME/fail\" ] && {{ echo no luck; exit 3; }}\n"
+                          f"mkdir -p \"$dir\"; exec {FAKE} \"$dir/aictl.sock\"\n")
+        os.chmod(path, 0o755)
+        self.write("aictl.yaml", GOOD)
+        self.addCleanup(self.remove_dirs)
+
+    def remove_dirs(self):
+        """What `up` names after the directory's inode lies elsewhere when we are root."""
+        try:
+            with open(os.path.join(self.dir, "argv"), encoding="utf-8") as f:
+                words = f.read().split()
+        except FileNotFoundError:
+            return
+        for option in ("--runtime-dir", "--state-dir", "--log-dir"):
+            shutil.rmtree(words[words.index(option) + 1], ignore_errors=True)
+
+    def start(self):
+        p = subprocess.Popen([self.program, "up"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.env,
+                             cwd=self.dir, text=True)
+        self.addCleanup(self.end, p)
+        lines = []
+        while not lines or "starting 1 service" not in lines[-1]:
+            lines.append(p.stdout.readline())
+            self.assertTrue(lines[-1], lines)
+        until(lambda: self.run_cli("ps", program=self.program).returncode == 0, "the daemon of up")
+        return p
+
+    def test_interrupt(self):
+        p = self.start()
+        with open(os.path.join(self.dir, "argv"), encoding="utf-8") as f:
+            argv = f.read()
+        for word in ("--inherit-env", "--parent-fd 3", "--state-dir", "--log-dir"):
+            self.assertIn(word, argv)
+        self.assertEqual("--default-user root" in argv, os.geteuid() == 0)
+        second = self.run_cli("up", program=self.program)
+        self.assertEqual(second.returncode, 8, second.stderr)
+        p.send_signal(signal.SIGINT)
+        out, err = p.communicate(timeout=DEADLINE)
+        self.assertEqual(p.returncode, 0, out + err)
+        self.assertIn("shop: stopping (Ctrl-C again kills)", out)
+        self.assertIn("shop: stopped", out)
+
+    def test_down(self):
+        p = self.start()
+        down = self.run_cli("down", program=self.program)
+        self.assertEqual(down.returncode, 0, down.stderr)
+        out, err = p.communicate(timeout=DEADLINE)
+        self.assertEqual(p.returncode, 0, out + err)
+
+    def test_killed(self):
+        p = self.start()
+        p.kill()  # the daemon sees the end of its pipe; the stand-in does not look at it
+        p.wait(DEADLINE)
+        self.run_cli("down", program=self.program)
+
+    def test_daemon_that_fails(self):
+        self.write("fail", "")
+        r = self.run_cli("up", program=self.program)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("aictld did not start (exit code 3)", r.stderr)
+        self.assertIn("no luck", r.stderr)
+
+    def test_down_of_a_set(self):
+        self.start_daemon()
+        r = self.check(0, "down")
+        self.assertEqual(r.stdout, "sentiment  removed\nchat       removed\nold        removed\n")
+
+
+if __name__ == "__main__":
+    if not os.access(AICTL, os.X_OK):
+        print("no aictl in the current directory: run in the build directory")
+        sys.exit(77)
+    unittest.main()
