@@ -42,29 +42,30 @@ static int by_place(const struct err *a, const struct err *b)
 }
 
 /* Keeps the list sorted; when it is full the last one goes. Owns e. */
-static void insert(struct manifest_errors *l, struct err *e)
+static void insert(struct manifest_errors *l, const struct manifest_place *at, struct err *e)
 {
-	size_t at = l->n;
+	size_t i = l->n;
 
-	if (e->code == ERR_NOMEM) {
+	err_place(&e, at->file, at->line, at->column);
+	if (e->code == ERR_NOMEM || (at->file && !e->file)) {
 		l->nomem = true;
 		err_free(e);
 		return;
 	}
 	make_safe(e->msg);
 	make_safe(e->hint);
-	while (at > 0 && by_place(e, l->errs[at - 1]) < 0)
-		at--;
+	while (i > 0 && by_place(e, l->errs[i - 1]) < 0)
+		i--;
 	if (l->n == MANIFEST_ERRORS_MAX) {
 		l->more = true;
-		if (at == l->n) {
+		if (i == l->n) {
 			err_free(e);
 			return;
 		}
 		err_free(l->errs[--l->n]);
 	}
-	memmove(l->errs + at + 1, l->errs + at, (l->n - at) * sizeof(l->errs[0]));
-	l->errs[at] = e;
+	memmove(l->errs + i + 1, l->errs + i, (l->n - i) * sizeof(l->errs[0]));
+	l->errs[i] = e;
 	l->n++;
 }
 
@@ -79,10 +80,9 @@ void manifest_errors_vadd(struct manifest_errors *l, const struct manifest_place
 		return;
 	}
 	err_set(&e, ERR_INVALID, "%s", msg);
-	err_place(&e, at->file, at->line, at->column);
 	if (hint)
 		err_hint(&e, "%s", hint);
-	insert(l, e);
+	insert(l, at, e);
 }
 
 void manifest_errors_add(struct manifest_errors *l, const struct manifest_place *at,
@@ -100,8 +100,7 @@ void manifest_errors_take(struct manifest_errors *l, const struct manifest_place
 {
 	if (context)
 		err_wrap(e, "%s", context);
-	err_place(e, at->file, at->line, at->column);
-	insert(l, TAKE_PTR(*e));
+	insert(l, at, TAKE_PTR(*e));
 }
 
 void manifest_errors_done(struct manifest_errors *l)

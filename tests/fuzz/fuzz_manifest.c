@@ -1,0 +1,143 @@
+/*
+ * fuzz_manifest: any bytes as a manifest. It is accepted or refused, never both; errors are in
+ * order and inside the text; what is accepted equals itself, prints, and survives every later step
+ * (finding, expanding). One input in eight runs with one allocation that fails.
+ */
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/manifest.h"
+#include "lib/mem.h"
+#include "tests/fuzz/fuzz.h"
+
+const char fuzz_name[] = "manifest";
+
+const char *const fuzz_words[] = {"version: 1\n",
+				  "services:",
+				  "  web:\n",
+				  "command: [a]",
+				  "port: 80",
+				  "probes:",
+				  "readiness: ",
+				  "liveness: ",
+				  "startup: ",
+				  "http: {}",
+				  "restart: no",
+				  "backoff: ",
+				  "environment: ",
+				  "<<: *a",
+				  "&a ",
+				  "*a",
+				  "- ",
+				  "? ",
+				  ": ",
+				  "| \n",
+				  ">-\n",
+				  "---\n",
+				  "...\n",
+				  "%YAML 1.1\n",
+				  "!!str ",
+				  "\t",
+				  "\r\n",
+				  "\xe2\x80\xa8",
+				  "\xc2\x85",
+				  "\xef\xbb\xbf",
+				  "\xff",
+				  "\"",
+				  "'",
+				  "{",
+				  "}",
+				  "[",
+				  "]",
+				  "${PORT}",
+				  "${",
+				  "$$",
+				  "${env:X}",
+				  "~",
+				  "0x1",
+				  "-1",
+				  "99999999999999999999",
+				  "1e999",
+				  ".nan",
+				  "10s",
+				  "20MiB",
+				  "#",
+				  "\\x00",
+				  "\\ud800",
+				  "\n    ",
+				  "\n  ",
+				  "\n",
+				  NULL};
+
+static void require(int condition)
+{
+	if (!condition)
+		abort();
+}
+
+static void check_errors(const struct manifest_errors *errors, const char *text)
+{
+	_cleanup_buf_ struct buf out = {0};
+
+	for (size_t i = 0; i < errors->n; i++) {
+		const struct err *e = errors->errs[i];
+
+		require(e->line >= 1 && e->column >= 1 && e->msg[0] != '\0');
+		if (i > 0)
+			require(e->line > errors->errs[i - 1]->line ||
+				(e->line == errors->errs[i - 1]->line &&
+				 e->column >= errors->errs[i - 1]->column));
+		require(manifest_print_error(&out, e, text, i % 2) == 0);
+	}
+}
+
+static void check_service(const struct manifest *m, const struct service_spec *s)
+{
+	struct expand_vars vars = {.service = s->name, .port = (unsigned)s->port};
+	_cleanup_buf_ struct buf keys = {0};
+
+	require(manifest_find(m, s->name) == s);
+	require(s->command && s->command[0] && s->command[0][0] && s->working_dir[0] == '/');
+	require(service_spec_diff(s, s, &keys) == CHANGE_NONE && keys.len == 0);
+	require(s->replicas >= 0 && s->replicas <= MANIFEST_REPLICAS_MAX);
+	for (size_t i = 0; s->command[i]; i++) {
+		_cleanup_free_ char *out = NULL;
+
+		if (manifest_expand(s->command[i], &vars, &out, NULL) < 0)
+			require(strstr(s->command[i], "${env:") != NULL);
+	}
+}
+
+static int parse(const uint8_t *data, size_t size, struct manifest **m, struct manifest_errors *e)
+{
+	struct manifest_source src = {"/srv/app/aictl.yaml", (const char *)data, size};
+
+	return manifest_parse(&src, 1, m, e);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	_cleanup_free_ char *text = mem_strndup((const char *)data, size);
+	struct manifest_errors errors = {0};
+	struct manifest *m = NULL;
+	unsigned long sum = size;
+	int r;
+
+	for (size_t i = 0; i < size; i++)
+		sum = sum * 31 + data[i];
+	if (sum % 8 == 0)
+		mem_fail_after(1 + sum / 8 % 100);
+	r = parse(data, size, &m, &errors);
+	mem_fail_after(0);
+	require((r == 0) == (m != NULL) && (r == 0) == (errors.n == 0));
+	if (r == -ERR_INVALID)
+		check_errors(&errors, text);
+	for (size_t i = 0; m && i < m->n_services; i++)
+		check_service(m, m->services[i]);
+	manifest_free(m);
+	manifest_errors_done(&errors);
+	return 0;
+}
