@@ -199,11 +199,13 @@ static void describe_connect(CURL *easy, struct probe_result *r)
 	long e = 0;
 
 	curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &e);
+	errno = (int)e;
 	if (e == ECONNREFUSED)
 		snprintf(r->message, sizeof(r->message), "connection refused");
+	else if (e != 0)
+		snprintf(r->message, sizeof(r->message), "cannot connect: %m");
 	else
-		snprintf(r->message, sizeof(r->message), "cannot connect%s%s", e ? ": " : "",
-			 e ? strerror((int)e) : "");
+		snprintf(r->message, sizeof(r->message), "cannot connect");
 }
 
 /* The message of a run that failed. */

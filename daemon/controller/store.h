@@ -7,7 +7,12 @@
  * others are gathered for STORE_BATCH_MS, so that nothing is written between a replica's exit and
  * its restart. A hung disk stops only the callbacks; the queue is bounded: beyond STORE_QUEUE_MAX
  * unurgent tasks the oldest event records are dropped and counted (never revisions, services or
- * exits), urgent ones fail with ERR_BUSY.
+ * exits), urgent ones fail with ERR_BUSY; without an event to drop, so do other unurgent ones
+ * beyond twice that number.
+ *
+ * A damaged database is moved aside (PATH.corrupt-TIME, -wal and -shm with it) with a loud log, and
+ * a new one begun; the snapshot says so. One written by a newer version is left alone: an error.
+ * While the database cannot be opened the tasks fail, and each batch tries again.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -65,7 +70,7 @@ struct store_exit {
 };
 
 /* What is on disk; borrowed inside the load callback only. Newest revision per set; events oldest
- * first (at most 1,000). */
+ * first (the last 1,000). */
 struct store_snapshot {
 	const struct store_revision *revisions;
 	size_t n_revisions;
@@ -73,21 +78,24 @@ struct store_snapshot {
 	size_t n_services;
 	const struct store_event *events;
 	size_t n_events;
-	const struct store_exit *exits; /* the newest of each replica, any order */
+	const struct store_exit *exits; /* all kept, by service, index and time */
 	size_t n_exits;
 	uint64_t last_event_seq;
+	const char *moved_to; /* the damaged database that this new one replaces, or NULL */
 };
 
 /* err is NULL on success; borrowed. Called on the loop, in the order of the puts. */
 typedef void (*store_cb)(void *user, const struct err *err);
 typedef void (*store_load_cb)(void *user, const struct store_snapshot *snap, const struct err *err);
 
-/* Starts the thread; path is opened (created, migrated) by it, then loaded is called once. Deletes
- * nothing on error. */
+/* Starts the thread; path is opened (created, migrated) by it, then loaded is called once, unless
+ * the store is closed before. Deletes nothing on error. */
 int store_new(uv_loop_t *loop, const char *path, store_load_cb loaded, void *user,
 	      struct store **ret, struct err **reterr);
-/* Commits what is queued (at most wait_ms, then gives up), ends the thread, frees. Callbacks of
- * unfinished tasks get ERR_BUSY. */
+/* Commits what is queued (at most wait_ms, then gives up: the thread is left alone with its disk
+ * and cleans up if that ever answers), ends the thread. All callbacks come before this returns,
+ * those of unfinished tasks with ERR_BUSY. The memory is freed when the loop has closed the handle.
+ */
 void store_close(struct store *s, int64_t wait_ms);
 
 /* All copy their argument. cb may be NULL. urgent: commit at once. Return 0, -ERR_NOMEM or
@@ -100,7 +108,8 @@ int store_del_service(struct store *s, const char *name, bool urgent, store_cb c
 int store_add_event(struct store *s, const struct store_event *e);
 int store_add_exit(struct store *s, const struct store_exit *x, store_cb cb, void *user);
 /* Groups the puts between begin and end into one transaction: all or nothing; cb of the last put is
- * the verdict. */
+ * the verdict (each cb gets the same). If one of the puts returns an error, the whole group fails:
+ * the callbacks of the others get ERR_BUSY. */
 void store_begin(struct store *s);
 void store_end(struct store *s);
 /* Queue length and events dropped so far, for `daemon info`. */

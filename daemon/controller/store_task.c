@@ -1,0 +1,109 @@
+/* store_task: see store_task.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/controller/store_task.h"
+
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/mem.h"
+
+/* A task whose text holds copies of the n strings *at[i], which are made to point at them. */
+static struct store_task *task_new(enum store_task_kind kind, const char **const *at, size_t n)
+{
+	struct store_task *t;
+	size_t size = 0;
+	char *to;
+
+	for (size_t i = 0; i < n; i++)
+		size += *at[i] ? strlen(*at[i]) + 1 : 0;
+	t = mem_alloc(sizeof(*t) + size);
+	if (!t)
+		return NULL;
+	t->kind = kind;
+	to = t->text;
+	for (size_t i = 0; i < n; i++) {
+		size_t len = *at[i] ? strlen(*at[i]) + 1 : 0;
+
+		if (len) {
+			memcpy(to, *at[i], len);
+			*at[i] = to;
+		}
+		to += len;
+	}
+	return t;
+}
+
+struct store_task *store_task_revision(const struct store_revision *r)
+{
+	struct store_revision c = *r;
+	const char **const at[] = {&c.set, &c.sources};
+	struct store_task *t = task_new(STORE_TASK_REVISION, at, ARRAY_SIZE(at));
+
+	if (t)
+		t->u.revision = c;
+	return t;
+}
+
+struct store_task *store_task_service(const struct store_service *v)
+{
+	struct store_service c = *v;
+	const char **const at[] = {&c.name, &c.set, &c.sources};
+	struct store_task *t = task_new(STORE_TASK_SERVICE, at, ARRAY_SIZE(at));
+
+	if (t)
+		t->u.service = c;
+	return t;
+}
+
+struct store_task *store_task_del_service(const char *name)
+{
+	struct store_service c = {.name = name};
+	const char **const at[] = {&c.name};
+	struct store_task *t = task_new(STORE_TASK_DEL_SERVICE, at, ARRAY_SIZE(at));
+
+	if (t)
+		t->u.service = c;
+	return t;
+}
+
+struct store_task *store_task_event(const struct store_event *e)
+{
+	struct store_event c = *e;
+	const char **const at[] = {&c.service, &c.type, &c.reason, &c.message, &c.from, &c.to};
+	struct store_task *t = task_new(STORE_TASK_EVENT, at, ARRAY_SIZE(at));
+
+	if (t) {
+		t->u.event = c;
+		t->droppable = true;
+	}
+	return t;
+}
+
+struct store_task *store_task_exit(const struct store_exit *x)
+{
+	struct store_exit c = *x;
+	const char **const at[] = {&c.service, &c.incarnation, &c.cause};
+	struct store_task *t = task_new(STORE_TASK_EXIT, at, ARRAY_SIZE(at));
+
+	if (t)
+		t->u.exit = c;
+	return t;
+}
+
+void store_task_free(struct store_task *t)
+{
+	if (!t)
+		return;
+	err_free(t->err);
+	mem_free(t);
+}
+
+void store_task_free_all(struct store_task_list *list)
+{
+	struct store_task *t;
+
+	while ((t = TAILQ_FIRST(list))) {
+		TAILQ_REMOVE(list, t, link);
+		store_task_free(t);
+	}
+}
