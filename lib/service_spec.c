@@ -131,11 +131,13 @@ enum change_class service_spec_diff(const struct service_spec *a, const struct s
 	rows = schema_rows(&n);
 	for (size_t i = 0; i < n; i++) {
 		const struct schema_row *row = &rows[i];
-		const char *x = (const char *)a + row->offset, *y = (const char *)b + row->offset;
+		const char *x, *y;
 
 		if (row->offset == SCHEMA_NO_FIELD || row == service ||
 		    !schema_below(row, service) || (absent && schema_below(row, absent)))
 			continue;
+		x = (const char *)a + row->offset;
+		y = (const char *)b + row->offset;
 		diff_field(&d, row, x, y);
 		if (row->type == SCHEMA_OBJECT && !(*(const bool *)x && *(const bool *)y))
 			absent = row; /* what an absent object would hold does not matter */
@@ -181,8 +183,8 @@ uint64_t service_spec_hash(const struct service_spec *s)
 	for (size_t i = 0; i < n; i++) {
 		const struct schema_row *row = &rows[i];
 
-		if (row->offset == SCHEMA_NO_FIELD || row == service || row->change != CHANGE_REPLACE ||
-		    !schema_below(row, service))
+		if (row->offset == SCHEMA_NO_FIELD || row == service ||
+		    row->change != CHANGE_REPLACE || !schema_below(row, service))
 			continue;
 		h = mix_text(h, row->path); /* two keys with swapped values differ */
 		h = mix_field(h, row, (const char *)s + row->offset);

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
@@ -167,6 +168,7 @@ static void mutate(struct input *in, const struct input *other, size_t n_words, 
 /* Runs one input on memory of its exact size, so that a sanitizer sees reads behind it. */
 static void run(const struct input *in, int keep_fd)
 {
+	static const struct itimerval limit = {.it_value = {.tv_sec = SLOWEST_S}};
 	uint8_t *copy = malloc(in->len ? in->len : 1);
 
 	if (!copy ||
@@ -176,9 +178,9 @@ static void run(const struct input *in, int keep_fd)
 		exit(1);
 	}
 	memcpy(copy, in->data, in->len);
-	alarm(SLOWEST_S);
+	setitimer(ITIMER_REAL, &limit, NULL);
 	LLVMFuzzerTestOneInput(copy, in->len);
-	alarm(0);
+	setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
 	free(copy);
 }
 

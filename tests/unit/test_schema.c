@@ -172,7 +172,7 @@ static void test_hints(void **state)
 	size_t len = 0;
 
 	(void)state;
-	expect_hint(NULL, "servces", "did you mean \"services\"?");
+	expect_hint(NULL, "srevices", "did you mean \"services\"?");
 	expect_hint(NULL, "replicas", "\"replicas\" belongs to a service");
 	expect_hint(NULL, "signal", "\"signal\" belongs to a service, as stop.signal");
 	expect_hint(NULL, "zzz", "known keys are version, name, services");

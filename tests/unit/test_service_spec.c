@@ -1,6 +1,7 @@
 /*
- * service_spec_diff: every key of the table changes the class that the contract says, is named as
- * the manifest names it, and nothing else is named. A key without a case here fails the last test.
+ * service_spec_diff and _hash: every key of the table changes the class that the contract says, is
+ * named as the manifest names it, and nothing else is named. A key without a case here fails the
+ * last test.
  */
 /* SPDX-License-Identifier: MIT */
 #include <setjmp.h>
@@ -97,6 +98,8 @@ static void check(const char *a, const char *b, enum change_class change, const 
 	assert_int_equal(service_spec_diff(y->services[0], x->services[0], &back), change);
 	assert_string_equal(buf_cstr(&back), keys);
 	assert_int_equal(service_spec_diff(x->services[0], y->services[0], NULL), change);
+	assert_int_equal(service_spec_hash(x->services[0]) == service_spec_hash(y->services[0]),
+			 change != CHANGE_REPLACE);
 	buf_printf(&covered, " %s,", keys);
 	manifest_free(x);
 	manifest_free(y);
