@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/args.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 const struct option_spec args_global_options[] = {
 	{0, "socket", "PATH", "talk to the daemon behind this socket", NULL},
 	{'h', "help", NULL, "show this help", NULL},
+	{0, "version", NULL, "show the version", NULL},
 	{0},
 };
 
@@ -95,6 +97,10 @@ static void take(struct cursor *c, const struct option_spec *o, const char *valu
 		help_show(c->cli, c->command);
 		exit(CODE_OK);
 	}
+	if (strcmp(o->name, "version") == 0) {
+		printf("aictl %s\n", PKGVERSION);
+		exit(CODE_OK);
+	}
 	if (strcmp(o->name, "socket") == 0) {
 		if (!*value)
 			report_usage(c->command, "--socket: a path is missing");
@@ -157,8 +163,6 @@ int args_parse_global(struct cli *cli, int argc, char **argv)
 	struct cursor c = {.cli = cli, .argc = argc, .argv = argv, .i = 1};
 
 	for (; c.i < argc && is_option(argv[c.i]); c.i++) {
-		if (strcmp(argv[c.i], "--version") == 0 || strcmp(argv[c.i], "-V") == 0)
-			return -1;
 		if (argv[c.i][1] == '-')
 			parse_long(&c, argv[c.i]);
 		else

@@ -1,7 +1,7 @@
 /*
  * args: a command line against the option table of a command. Options and operands may be mixed,
  * "--" ends the options, "--name=value", "--name value", "-nVALUE", "-n VALUE" and joined short
- * flags work. The global options (--socket, -h, --help) are known to every command.
+ * flags work. The global options (--socket, --help, --version) are known to every command.
  *
  * A wrong option ends the program with exit code 2 and the nearest name.
  *
@@ -33,11 +33,10 @@ struct args {
 
 extern const struct option_spec args_global_options[];
 
-/* argv[0] is the verb. Exits on a usage error, and after --help. */
+/* argv[0] is the verb. Exits on a usage error, and after --help and --version. */
 void args_parse(struct cli *cli, const struct command *command, int argc, char **argv,
 		struct args *ret);
-/* Global options before the verb; returns the index of the verb, argc without one, -1 for
- * --version. */
+/* Global options before the verb; returns the index of the verb, or argc. */
 int args_parse_global(struct cli *cli, int argc, char **argv);
 void args_done(struct args *a);
 

@@ -132,7 +132,7 @@ const struct command cmd_daemon_command = {
 	.synopsis = "[OPTIONS] info|reload|stop",
 	.summary = "Look at the daemon, reload or stop it",
 	.details = "info    version, mode, processes, directories\n"
-		   "reload  apply its --manifests directory again; leave safe mode\n"
+		   "reload  apply its manifest directory again; leave safe mode\n"
 		   "stop    stop all services, then the daemon; waits for its end",
 	.examples = "aictl daemon info\n"
 		    "aictl daemon stop --timeout 1m",

@@ -76,38 +76,45 @@ static void announce(const struct manifest *m)
 	fflush(stdout);
 }
 
-/* Sends the manifest; what is refused stops the daemon again. */
+/* Sends the manifest. */
 static int apply(struct up_loop *u)
 {
 	cJSON *body = change_new("apply");
 	_cleanup_reply_ struct reply reply = {0};
 	_cleanup_free_ char *text = NULL;
+	_cleanup_err_ struct err *e = NULL;
+	struct client_request rq = {.method = "POST", .path = "/v1/changes"};
 
 	sources_to_json(u->sources, body);
-	text = x_check(cJSON_PrintUnformatted(body));
+	rq.body = text = x_check(cJSON_PrintUnformatted(body));
 	cJSON_Delete(body);
-	if (client_send(u->client, "POST", "/v1/changes", text, &reply) / 100 == 2) {
-		u->change_id = x_strdup(js_str(reply.json, "id", ""));
-		return CODE_OK;
-	}
-	return report_manifest_reply(u->sources, &reply);
+	if (client_call(u->client, &rq, &reply, &e) < 0)
+		return (int)report_err(e);
+	if (reply.status / 100 != 2)
+		return report_manifest_reply(u->sources, &reply);
+	u->change_id = x_strdup(js_str(reply.json, "id", ""));
+	return CODE_OK;
 }
 
+/* What does not begin is stopped again; its exit code is the one that counts. */
 static int run_daemon(struct up_loop *u)
 {
-	int code, applied;
+	int code, begun;
 
 	up_loop_init(u);
 	code = up_daemon_start(u->daemon, u->signal_fd);
 	if (code != CODE_OK || u->daemon->pidfd < 0)
 		return code;
-	up_loop_open_events(u);
-	expect_replicas(u);
-	applied = apply(u);
-	if (applied != CODE_OK)
+	begun = up_loop_wait_answer(u);
+	if (begun == CODE_OK) {
+		up_loop_open_events(u);
+		expect_replicas(u);
+		begun = apply(u);
+	}
+	if (begun > 0)
 		up_loop_stop(u);
 	code = up_loop_run(u);
-	return applied != CODE_OK ? applied : code;
+	return begun > 0 ? begun : code;
 }
 
 static int refuse_second(const struct up_daemon *d)

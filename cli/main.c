@@ -13,7 +13,6 @@
 
 #include "cli/args.h"
 #include "cli/cli.h"
-#include "cli/cmd.h"
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/report.h"
@@ -53,11 +52,9 @@ int main(int argc, char **argv)
 		help_overview(stderr);
 		return CODE_USAGE;
 	}
-	command = at < 0 ? &cmd_version_command : commands_find(argv[at]);
+	command = commands_find(argv[at]);
 	if (!command)
 		return unknown_verb(argv[at]);
-	if (at < 0) /* --version: what follows is ignored */
-		argc = 1, at = 0;
 	args_parse(&cli, command, argc - at, argv + at, &args);
 	code = command->run(&cli, &args);
 	args_done(&args);

@@ -28,6 +28,8 @@
 
 #define LOOK_MS 500
 #define PATIENCE_MS 2000
+#define ANSWER_MS 15000
+#define APPLY_MS 10000
 
 void up_loop_init(struct up_loop *u)
 {
@@ -118,6 +120,38 @@ void up_loop_open_events(struct up_loop *u)
 	_cleanup_err_ struct err *e = NULL;
 
 	u->streaming = client_stream_begin(u->events, path, &e) == 0;
+}
+
+/* A signal, or the end of aictld. */
+static bool is_disturbed(const struct up_loop *u)
+{
+	struct pollfd p[] = {{.fd = u->signal_fd, .events = POLLIN},
+			     {.fd = u->daemon->pidfd, .events = POLLIN}};
+
+	return poll(p, ARRAY_SIZE(p), 0) > 0;
+}
+
+int up_loop_wait_answer(struct up_loop *u)
+{
+	const struct client_request rq = {.method = "GET", .path = "/v1/version"};
+	int64_t deadline = clock_add(clock_mono_ms(), ANSWER_MS);
+
+	client_set_patience(u->client, LOOK_MS);
+	while (!is_disturbed(u)) {
+		_cleanup_reply_ struct reply r = {0};
+		_cleanup_err_ struct err *e = NULL;
+
+		if (client_call(u->client, &rq, &r, &e) == 0 && r.status == 200) {
+			client_set_patience(u->client, APPLY_MS);
+			return CODE_OK;
+		}
+		if (clock_mono_ms() < deadline)
+			continue;
+		report_plain("the controller does not answer");
+		up_daemon_show_log(u->daemon);
+		return CODE_FAILED;
+	}
+	return -1;
 }
 
 static void read_events(struct up_loop *u)

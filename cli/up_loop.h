@@ -51,6 +51,9 @@ struct up_loop {
 
 /* Blocks the signals and opens signal_fd; the rest is the caller's to fill. */
 void up_loop_init(struct up_loop *u);
+/* Until the controller answers: an exit code, or -1 when a signal came or aictld ended before that
+ * (up_loop_run then says so). */
+int up_loop_wait_answer(struct up_loop *u);
 /* Opens the event stream; before the manifest is applied, so that nothing is missed. */
 void up_loop_open_events(struct up_loop *u);
 /* Tells the daemon to stop, as a signal does. */

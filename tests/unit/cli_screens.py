@@ -132,7 +132,8 @@ class Usage(Case):
             self.assertIn("Examples:", page)
             self.assertLessEqual(max(map(len, page.splitlines())), 90, verb)
             self.assertTrue(page.isascii())
-        self.assertRegex(self.check(0, "--version").stdout, r"^aictl \d")
+        for words in (["--version"], ["version"], ["ps", "--version"]):
+            self.assertRegex(self.check(0, *words).stdout, r"^aictl \d")
 
     def test_no_daemon(self):
         r = self.check(6, "ps")

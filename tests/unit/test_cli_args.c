@@ -105,15 +105,6 @@ static void socket_is_global(void **state)
 	args_done(&a);
 }
 
-static void version_before_the_verb(void **state)
-{
-	struct cli cli = {0};
-	const char *argv[] = {"aictl", "--version", NULL};
-
-	(void)state;
-	assert_int_equal(args_parse_global(&cli, 2, (char **)(uintptr_t)argv), -1);
-}
-
 static void numbers_and_times(void **state)
 {
 	struct cli cli = {0};
@@ -169,7 +160,6 @@ int main(void)
 		cmocka_unit_test(joined_letters),
 		cmocka_unit_test(dashes),
 		cmocka_unit_test(socket_is_global),
-		cmocka_unit_test(version_before_the_verb),
 		cmocka_unit_test(numbers_and_times),
 		cmocka_unit_test(suggestions),
 		cmocka_unit_test(every_command_explains_itself),
