@@ -140,7 +140,7 @@ const char *http_parse_field(const struct http_parse *p, const char *name)
 
 /*
  * The lines of a complete head, before llhttp sees it: the version at the end of the first, no
- * folded line, no space before a colon. A line without a colon is left to llhttp.
+ * folded line, no space before a colon, a name before it. A line without a colon is left to llhttp.
  */
 static const char *check_lines(const char *head, size_t len)
 {
@@ -157,6 +157,8 @@ static const char *check_lines(const char *head, size_t len)
 			break;
 		if (*line == ' ' || *line == '\t')
 			return "folded header line";
+		if (*line == ':')
+			return "header field without a name";
 		colon = memchr(line, ':', (size_t)(eol - line));
 		if (colon && colon > line && (colon[-1] == ' ' || colon[-1] == '\t'))
 			return "space before a colon";

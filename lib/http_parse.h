@@ -1,8 +1,9 @@
 /*
  * http_parse: one HTTP/1.x request out of a byte stream, without any I/O: the server, the gateway
  * and the fuzzer feed it the same way. llhttp does the grammar and the framing; on top of it this
- * file refuses what llhttp 8.1 lets through: bare LF, NUL, obs-fold, a space before a colon, no or
- * several Host fields, transfer codings other than one plain "chunked", versions but 1.0 and 1.1.
+ * file refuses what llhttp 8.1 lets through: bare LF, NUL, obs-fold, an empty name, a space before
+ * a colon, no or several Host fields, transfer codings other than one plain "chunked", versions
+ * but 1.0 and 1.1.
  *
  * The head is gathered first (at most HTTP_HEAD_MAX bytes, fields at most HTTP_FIELDS_MAX) and
  * given to llhttp in one piece, so fields are plain pointers into it. The body is gathered up to

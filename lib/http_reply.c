@@ -9,11 +9,48 @@
 #include "lib/http_request.h"
 #include "lib/http_server.h"
 #include "lib/jsonw.h"
+#include "lib/mem.h"
+
+/* llhttp has NOT_FOUND. */
+static const char *reason(int status)
+{
+	static const struct {
+		int status;
+		const char *text;
+	} known[] = {
+		{200, "OK"},
+		{201, "Created"},
+		{202, "Accepted"},
+		{204, "No Content"},
+		{304, "Not Modified"},
+		{400, "Bad Request"},
+		{401, "Unauthorized"},
+		{403, "Forbidden"},
+		{404, "Not Found"},
+		{405, "Method Not Allowed"},
+		{408, "Request Timeout"},
+		{409, "Conflict"},
+		{413, "Content Too Large"},
+		{417, "Expectation Failed"},
+		{422, "Unprocessable Content"},
+		{429, "Too Many Requests"},
+		{431, "Request Header Fields Too Large"},
+		{500, "Internal Server Error"},
+		{502, "Bad Gateway"},
+		{503, "Service Unavailable"},
+		{504, "Gateway Timeout"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (known[i].status == status)
+			return known[i].text;
+	return ""; /* it may be empty */
+}
 
 void http_reply_head(struct buf *out, int status, const char *content_type, long long length,
 		     bool keep, bool chunked)
 {
-	buf_printf(out, "HTTP/1.1 %d %s\r\n", status, llhttp_status_name((llhttp_status_t)status));
+	buf_printf(out, "HTTP/1.1 %d %s\r\n", status, reason(status));
 	if (status != 204 && status != 304)
 		buf_printf(out, "Content-Type: %s\r\n",
 			   content_type ? content_type : "application/json");

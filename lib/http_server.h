@@ -6,8 +6,9 @@
  * `idle_ms` for a connection that has no request under way, `head_ms` for reading one head + body.
  * Strict: besides what llhttp refuses, space before a colon, obs-fold, several Host headers, NUL
  * and bare LF are 400. Pipelined requests are answered in order, one at a time. `Expect:
- * 100-continue` is honoured. A slow reader is bounded: a stream whose unsent bytes exceed
- * `stream_buffer_max` is cut.
+ * 100-continue` is honoured. A slow reader is bounded: a stream is cut when a
+ * write would leave more than `stream_buffer_max` bytes unsent (one write of any size may follow
+ * when all before it was taken).
  *
  * A handler gets a complete request and answers now or later, exactly once, with http_reply, or
  * with http_stream_begin / _write / _end (chunked). The request stays valid until the answer is

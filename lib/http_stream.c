@@ -1,7 +1,8 @@
 /*
  * http_stream: answers of unknown length: chunked for HTTP/1.1, closed at the end for HTTP/1.0.
- * Declared in http_server.h. A client that does not read costs at most stream_buffer_max bytes:
- * beyond it the connection is closed and on_gone follows from the loop.
+ * Declared in http_server.h. A client that does not read costs at most stream_buffer_max bytes, or
+ * one write of any size to an empty buffer: beyond it the connection is closed and on_gone follows
+ * from the loop.
  */
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
@@ -31,6 +32,7 @@ void http_stream_begin(struct http_request *r, int status, const char *content_t
 
 bool http_stream_write(struct http_request *r, const void *p, size_t n)
 {
+	size_t pending;
 	char size[24];
 	uv_buf_t bufs[3] = {
 		uv_buf_init(size, 0),
@@ -42,14 +44,13 @@ bool http_stream_write(struct http_request *r, const void *p, size_t n)
 		return false;
 	if (n == 0 || r->head_only)
 		return true;
-	bufs[0].len = (size_t)snprintf(size, sizeof(size), "%zx\r\n", n);
-	if (!http_conn_write(r->conn, r->chunked ? bufs : bufs + 1, r->chunked ? 3 : 1))
-		return false;
-	if (http_conn_pending(r->conn) > r->conn->env->opts->stream_buffer_max) {
+	pending = http_conn_pending(r->conn);
+	if (pending > 0 && pending + n > r->conn->env->opts->stream_buffer_max) {
 		http_conn_close(r->conn);
 		return false;
 	}
-	return true;
+	bufs[0].len = (size_t)snprintf(size, sizeof(size), "%zx\r\n", n);
+	return http_conn_write(r->conn, r->chunked ? bufs : bufs + 1, r->chunked ? 3 : 1);
 }
 
 size_t http_stream_pending(const struct http_request *r)

@@ -239,22 +239,29 @@ void http_fixture_init(struct http_fixture *f)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+void http_fixture_start_on(struct http_fixture *f, int listen_fd)
+{
+	assert_int_equal(uv_loop_init(&f->loop), 0);
+	uv_async_init(&f->loop, &f->stop, on_stop);
+	f->stop.data = f;
+	assert_int_equal(http_server_new(&f->loop, listen_fd, &f->opts, &f->server, NULL), 0);
+	assert_int_equal(uv_thread_create(&f->thread, run, f), 0);
+}
+
 void http_fixture_start(struct http_fixture *f)
 {
 	int fd;
 
 	assert_int_equal(sock_listen(f->path, 0600, (gid_t)-1, 512, &fd, NULL), 0);
-	assert_int_equal(uv_loop_init(&f->loop), 0);
-	uv_async_init(&f->loop, &f->stop, on_stop);
-	f->stop.data = f;
-	assert_int_equal(http_server_new(&f->loop, fd, &f->opts, &f->server, NULL), 0);
-	assert_int_equal(uv_thread_create(&f->thread, run, f), 0);
+	http_fixture_start_on(f, fd);
 }
 
 void http_fixture_stop(struct http_fixture *f)
 {
-	uv_async_send(&f->stop);
-	uv_thread_join(&f->thread);
+	if (!f->joined) {
+		uv_async_send(&f->stop);
+		uv_thread_join(&f->thread);
+	}
 	unlink(f->path);
 	rmdir(f->dir);
 	assert_int_equal(f->loop_close, 0);

@@ -8,6 +8,7 @@
 #define AICTL_TESTS_HTTP_FIXTURE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/queue.h>
 #include <uv.h>
@@ -24,11 +25,13 @@ struct http_fixture {
 	uv_thread_t thread;
 	struct http_server *server;
 	atomic_int requests, gone, open, drains, connections;
+	bool joined;	/* the test has stopped it already */
 	int loop_close; /* what uv_loop_close said at the end */
 };
 
 void http_fixture_init(struct http_fixture *f);
 void http_fixture_start(struct http_fixture *f);
+void http_fixture_start_on(struct http_fixture *f, int listen_fd);
 /* Also asserts that every handle was closed. */
 void http_fixture_stop(struct http_fixture *f);
 int http_fixture_connect(const struct http_fixture *f);
