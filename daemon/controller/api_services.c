@@ -199,7 +199,7 @@ void api_services_list(struct api_call *call)
 static void write_environment(struct jsonw *w, char *const *environment, bool show)
 {
 	jsonw_object_begin(w, "environment");
-	for (size_t i = 0; environment[i]; i++) {
+	for (size_t i = 0; environment && environment[i]; i++) {
 		size_t n = strcspn(environment[i], "=");
 		_cleanup_free_ char *name = mem_strndup(environment[i], n);
 

@@ -115,7 +115,7 @@ static int build_env(struct controller *c, const struct replica *r, const struct
 		env_take(env, mem_printf("SHELL=%s", id->shell));
 		env_take(env, mem_strdup("LANG=C.UTF-8"));
 	}
-	for (size_t i = 0; s->spec->environment[i]; i++) {
+	for (size_t i = 0; s->spec->environment && s->spec->environment[i]; i++) {
 		char *value = NULL;
 		int rc = manifest_expand(s->spec->environment[i], vars, &value, reterr);
 

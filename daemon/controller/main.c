@@ -93,11 +93,26 @@ static void on_slot(struct controller *c, const struct wire_packet *p)
 		replica_on_slot(r, &slot);
 }
 
+/* aictld stops everything by itself; here it is only said why, so that no exit looks like a crash.
+ */
+static void begin_shutdown(struct controller *c)
+{
+	c->shutting_down = true;
+	for (size_t i = 0; i < c->n_services; i++) {
+		struct service *s = c->services[i];
+
+		for (size_t k = 0; k < s->n_replicas; k++)
+			if (replica_sm_is_live(s->replicas[k]->state))
+				replica_stop(s->replicas[k], STOP_REMOVE, "shutting_down");
+	}
+}
+
 static void on_status(struct controller *c, const struct wire_packet *p)
 {
 	if (wire_decode_status(p->body, p->len, &c->status) < 0)
 		return;
-	c->shutting_down = c->shutting_down || c->status.mode == WIRE_MODE_SHUTDOWN;
+	if (c->status.mode == WIRE_MODE_SHUTDOWN && !c->shutting_down)
+		begin_shutdown(c);
 	for (size_t i = 0; i < c->n_services; i++)
 		controller_touch(c->services[i]);
 }

@@ -254,11 +254,10 @@ void replica_start(struct replica *r)
 
 static const char *stop_cause(const char *reason)
 {
-	static const char *const causes[][2] = {{"manifest_changed", "update"},
-						{"scale_down", "scale"},
-						{"deleted", "delete"},
-						{"user_stop", "user"},
-						{"user_restart", "user"}};
+	static const char *const causes[][2] = {
+		{"manifest_changed", "update"}, {"scale_down", "scale"},
+		{"deleted", "delete"},		{"user_stop", "user"},
+		{"user_restart", "user"},	{"shutting_down", "shutdown"}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(causes); i++)
 		if (strcmp(reason, causes[i][0]) == 0)
@@ -278,6 +277,8 @@ void replica_stop(struct replica *r, enum stop_intent intent, const char *reason
 		set_message(r, reason, "scaled to %u", service_desired(s));
 	else if (strcmp(reason, "deleted") == 0)
 		set_message(r, reason, "service deleted");
+	else if (strcmp(reason, "shutting_down") == 0)
+		set_message(r, reason, "the daemon is shutting down");
 	else
 		set_message(r, reason, "user: %s",
 			    strcmp(reason, "user_restart") == 0 ? "restart" : "stop");

@@ -15,8 +15,8 @@
 
 #define NOTE_VERSION 1
 
-static const char *const causes[] = {"user",  "update", "scale",  "delete",
-				     "probe", "stall",	"unknown"};
+static const char *const causes[] = {"user",	 "update", "scale", "delete",
+				     "shutdown", "probe",  "stall", "unknown"};
 
 static int cause_index(const char *cause)
 {
