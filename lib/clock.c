@@ -32,6 +32,8 @@ int64_t clock_add(int64_t a_ms, int64_t b_ms)
 {
 	int64_t sum;
 
+	if (a_ms == INT64_MAX || b_ms == INT64_MAX)
+		return INT64_MAX;
 	if (__builtin_add_overflow(a_ms, b_ms, &sum))
 		return b_ms > 0 ? INT64_MAX : INT64_MIN;
 	return sum;

@@ -17,7 +17,7 @@
 int64_t clock_mono_ms(void);
 int64_t clock_wall_ms(void);
 int64_t clock_mono_us(void);
-/* a + b without overflow; INT64_MAX stands for "never". */
+/* a + b without overflow; INT64_MAX stands for "never" and stays it. */
 int64_t clock_add(int64_t a_ms, int64_t b_ms);
 /* "2026-01-02T03:04:05Z" (milliseconds are cut) into buf[CLOCK_RFC3339_SIZE]; returns buf. */
 const char *clock_rfc3339(int64_t wall_ms, char *buf);

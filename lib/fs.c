@@ -61,8 +61,8 @@ int fs_write_all(int fd, const void *p, size_t n)
 
 		if (k < 0 && errno == EINTR)
 			continue;
-		if (k < 0)
-			return -errno;
+		if (k <= 0)
+			return k < 0 ? -errno : -EIO;
 		at += k;
 		n -= (size_t)k;
 	}
@@ -72,9 +72,12 @@ int fs_write_all(int fd, const void *p, size_t n)
 int fs_mkdir_p(const char *path, mode_t mode, struct err **reterr)
 {
 	_cleanup_free_ char *copy = mem_strdup(path);
+	struct stat st;
 
 	if (!copy)
 		return err_nomem(reterr);
+	if (!copy[0])
+		return err_set(reterr, ERR_INVALID, "the name of a directory is empty");
 	for (char *s = copy + 1; *s; s++) {
 		if (*s != '/')
 			continue;
@@ -85,6 +88,8 @@ int fs_mkdir_p(const char *path, mode_t mode, struct err **reterr)
 	}
 	if (mkdir(copy, mode) < 0 && errno != EEXIST)
 		return err_sys(reterr, errno, "cannot create directory %s", path);
+	if (stat(copy, &st) < 0 || !S_ISDIR(st.st_mode)) /* a file of that name is EEXIST too */
+		return err_sys(reterr, ENOTDIR, "cannot create directory %s", path);
 	return 0;
 }
 
@@ -105,7 +110,7 @@ char *fs_join(const char *base, const char *path)
 	if (path[0] != '/') {
 		buf_str(&b, base);
 		while (b.len > 1 && b.data[b.len - 1] == '/')
-			b.len--;
+			b.data[--b.len] = '\0';
 	}
 	while (*p) {
 		size_t n = strcspn(p, "/");

@@ -31,12 +31,20 @@ void *mem_alloc(size_t size)
 
 void *mem_array(size_t count, size_t size)
 {
-	return must_fail() ? NULL : calloc(count ? count : 1, size ? size : 1);
+	size_t bytes;
+
+	if (must_fail() || __builtin_mul_overflow(count, size, &bytes))
+		return NULL;
+	return calloc(1, bytes ? bytes : 1);
 }
 
 void *mem_realloc(void *p, size_t count, size_t size)
 {
-	return must_fail() ? NULL : reallocarray(p, count ? count : 1, size ? size : 1);
+	size_t bytes;
+
+	if (must_fail() || __builtin_mul_overflow(count, size, &bytes))
+		return NULL;
+	return realloc(p, bytes ? bytes : 1);
 }
 
 void mem_free(void *p)

@@ -3,6 +3,7 @@
 #include "lib/paths.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,9 +36,9 @@ static char *user_state(void)
 	return mem_printf("/tmp/aictl-%u/state", getuid());
 }
 
-static int complete(struct paths *p, struct paths *ret, struct err **reterr)
+static int complete(struct paths *p, bool with_manifests, struct paths *ret, struct err **reterr)
 {
-	if (!p->runtime_dir || !p->state_dir || !p->log_dir) {
+	if (!p->runtime_dir || !p->state_dir || !p->log_dir || (with_manifests && !p->manifests)) {
 		paths_done(p);
 		return err_nomem(reterr);
 	}
@@ -59,7 +60,7 @@ int paths_defaults(struct paths *ret, struct err **reterr)
 		p.state_dir = user_state();
 		p.log_dir = p.state_dir ? mem_printf("%s/log", p.state_dir) : NULL;
 	}
-	return complete(&p, ret, reterr);
+	return complete(&p, geteuid() == 0, ret, reterr);
 }
 
 int paths_up(const char *manifest_dir, struct paths *ret, struct err **reterr)
@@ -81,7 +82,7 @@ int paths_up(const char *manifest_dir, struct paths *ret, struct err **reterr)
 				       (unsigned long long)st.st_ino);
 	else
 		p.log_dir = p.state_dir ? mem_printf("%s/log", p.state_dir) : NULL;
-	return complete(&p, ret, reterr);
+	return complete(&p, false, ret, reterr);
 }
 
 void paths_done(struct paths *p)

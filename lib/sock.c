@@ -27,6 +27,8 @@ static int make_addr(const char *path, struct sockaddr_un *addr, int *dir_fd, st
 
 	*addr = (struct sockaddr_un){.sun_family = AF_UNIX};
 	*dir_fd = -1;
+	if (!path[0])
+		return err_set(reterr, ERR_INVALID, "the path of a socket is empty");
 	if (strlen(path) < sizeof(addr->sun_path)) {
 		memcpy(addr->sun_path, path, strlen(path) + 1);
 		return 0;
@@ -41,6 +43,20 @@ static int make_addr(const char *path, struct sockaddr_un *addr, int *dir_fd, st
 	if (*dir_fd < 0)
 		return err_sys(reterr, errno, "cannot open directory %s", dir);
 	snprintf(addr->sun_path, sizeof(addr->sun_path), "/proc/self/fd/%d%s", *dir_fd, base);
+	return 0;
+}
+
+/* Removes an old socket file at `at`; anything else there is not ours to remove. */
+static int remove_stale(const char *at, const char *path, struct err **reterr)
+{
+	struct stat st;
+
+	if (lstat(at, &st) < 0)
+		return errno == ENOENT ? 0 : err_sys(reterr, errno, "cannot look at %s", path);
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(reterr, ERR_CONFLICT, "%s is there and is not a socket", path);
+	if (unlink(at) < 0 && errno != ENOENT)
+		return err_sys(reterr, errno, "cannot replace %s", path);
 	return 0;
 }
 
@@ -59,8 +75,9 @@ int sock_listen(const char *path, mode_t mode, gid_t gid, int backlog, int *ret_
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_sys(reterr, errno, "cannot create a socket");
-	if (unlink(addr.sun_path) < 0 && errno != ENOENT)
-		return err_sys(reterr, errno, "cannot replace %s", path);
+	r = remove_stale(addr.sun_path, path, reterr);
+	if (r < 0)
+		return r;
 	old = umask(0777);
 	r = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
 	umask(old);
@@ -121,13 +138,22 @@ int sock_peer(int fd, struct sock_peer *ret)
 
 bool sock_peer_in_group(int fd, gid_t gid)
 {
-	gid_t groups[256];
-	socklen_t len = sizeof(groups);
+	gid_t some[64], *groups = some;
+	_cleanup_free_ gid_t *many = NULL;
+	socklen_t len = sizeof(some);
 	struct sock_peer p;
+	int r;
 
 	if (sock_peer(fd, &p) == 0 && p.gid == gid)
 		return true;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
+	r = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, some, &len);
+	if (r < 0 && errno == ERANGE) { /* len is now what it takes; they do not change any more */
+		groups = many = mem_array(1, len);
+		if (!many)
+			return false;
+		r = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, many, &len);
+	}
+	if (r < 0)
 		return false;
 	for (size_t i = 0; i < len / sizeof(groups[0]); i++)
 		if (groups[i] == gid)
