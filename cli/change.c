@@ -126,53 +126,88 @@ static void print_timeout(const cJSON *change, int64_t timeout_ms)
 	}
 }
 
-/* Waits until the change is over or the time is up; *change is the last that was seen. */
-static bool wait_over(struct client *client, struct progress *progress, int64_t timeout_ms,
-		      struct reply *change)
+struct waiting {
+	struct client *client;
+	struct progress progress;
+	const char *body; /* of the request */
+	char *id;
+	int64_t deadline_mono_ms;
+};
+
+static bool is_running(const struct reply *change)
 {
-	int64_t deadline = clock_add(clock_mono_ms(), timeout_ms), left, step;
-	_cleanup_free_ char *id = x_strdup(js_str(change->json, "id", ""));
+	return strcmp(js_str(change->json, "state", ""), "running") == 0;
+}
 
-	while (strcmp(js_str(change->json, "state", ""), "running") == 0) {
-		_cleanup_free_ char *path = NULL;
+/*
+ * One wait of at most step_ms. Changes live in the controller's memory: one that died took ours
+ * along, so it is asked for again, under the same id. False when that is refused.
+ */
+static bool wait_step(struct waiting *w, int64_t step_ms, struct reply *change)
+{
+	_cleanup_free_ char *path =
+		x_printf("/v1/changes/%s/wait?timeout_ms=%lld", w->id, (long long)step_ms);
+	_cleanup_err_ struct err *e = NULL;
 
-		left = deadline - clock_mono_ms();
+	client_reply_done(change);
+	if (client_call(w->client,
+			&(struct client_request){.method = "GET", .path = path, .wait_ms = step_ms},
+			change, &e) < 0)
+		report_die(e);
+	if (change->status != 404)
+		return change->status == 200;
+	client_reply_done(change);
+	return client_send(w->client, "POST", "/v1/changes", w->body, change) / 100 == 2;
+}
+
+/* Until the change is over (1), refused (-1) or the time is up (0); *change is the last seen. */
+static int wait_over(struct waiting *w, struct reply *change)
+{
+	while (is_running(change)) {
+		int64_t left = w->deadline_mono_ms - clock_mono_ms();
+		int64_t step = progress_step_ms(&w->progress);
+
 		if (left <= 0)
-			return false;
-		step = progress_step_ms(progress);
-		path = x_printf("/v1/changes/%s/wait?timeout_ms=%lld", id,
-				(long long)(left < step ? left : step));
-		client_reply_done(change);
-		client_get_wait(client, path, left < step ? left : step, change);
-		progress_update(progress, change->json);
+			return 0;
+		if (!wait_step(w, left < step ? left : step, change))
+			return -1;
+		progress_update(&w->progress, change->json);
 	}
-	return true;
+	return 1;
+}
+
+static int wait_and_print(const struct cli *cli, struct waiting *w, struct reply *change,
+			  const struct change_opts *o)
+{
+	int over;
+
+	w->id = x_strdup(js_str(change->json, "id", ""));
+	w->deadline_mono_ms = clock_add(clock_mono_ms(), o->timeout_ms);
+	intr_change();
+	over = wait_over(w, change);
+	progress_end(&w->progress, change->json);
+	mem_free(w->id);
+	if (over < 0)
+		return report_manifest_reply(o->sources, change);
+	if (over > 0)
+		return print_outcome(cli, change->json, o);
+	print_services(cli, change->json);
+	print_timeout(change->json, o->timeout_ms);
+	return CODE_TIMEOUT;
 }
 
 int change_run(struct cli *cli, struct client *client, cJSON *body, const struct change_opts *o)
 {
 	_cleanup_free_ char *text = x_check(cJSON_PrintUnformatted(body));
 	_cleanup_reply_ struct reply change = {0};
-	struct progress progress = {0};
-	bool over;
-	int code;
+	struct waiting w = {.client = client, .body = text};
 
 	cJSON_Delete(body);
 	if (o->wait)
-		progress_begin(&progress, cli, client, o->lines);
+		progress_begin(&w.progress, cli, client, o->lines);
 	if (client_send(client, "POST", "/v1/changes", text, &change) / 100 != 2)
 		return report_manifest_reply(o->sources, &change);
-	if (!o->wait)
-		return print_outcome(cli, change.json, o);
-	intr_change();
-	over = wait_over(client, &progress, o->timeout_ms, &change);
-	progress_end(&progress, change.json);
-	code = over ? print_outcome(cli, change.json, o) : CODE_TIMEOUT;
-	if (!over) {
-		print_services(cli, change.json);
-		print_timeout(change.json, o->timeout_ms);
-	}
-	return code;
+	return o->wait ? wait_and_print(cli, &w, &change, o) : print_outcome(cli, change.json, o);
 }
 
 int change_services(struct cli *cli, const struct args *args, const char *kind)

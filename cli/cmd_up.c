@@ -9,13 +9,10 @@
 #include <unistd.h>
 
 #include "cli/args.h"
-#include "cli/change.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/cmd.h"
-#include "cli/js.h"
 #include "cli/report.h"
-#include "cli/report_manifest.h"
 #include "cli/sources.h"
 #include "cli/tail.h"
 #include "cli/text.h"
@@ -76,26 +73,6 @@ static void announce(const struct manifest *m)
 	fflush(stdout);
 }
 
-/* Sends the manifest. */
-static int apply(struct up_loop *u)
-{
-	cJSON *body = change_new("apply");
-	_cleanup_reply_ struct reply reply = {0};
-	_cleanup_free_ char *text = NULL;
-	_cleanup_err_ struct err *e = NULL;
-	struct client_request rq = {.method = "POST", .path = "/v1/changes"};
-
-	sources_to_json(u->sources, body);
-	rq.body = text = x_check(cJSON_PrintUnformatted(body));
-	cJSON_Delete(body);
-	if (client_call(u->client, &rq, &reply, &e) < 0)
-		return (int)report_err(e);
-	if (reply.status / 100 != 2)
-		return report_manifest_reply(u->sources, &reply);
-	u->change_id = x_strdup(js_str(reply.json, "id", ""));
-	return CODE_OK;
-}
-
 /* What does not begin is stopped again; its exit code is the one that counts. */
 static int run_daemon(struct up_loop *u)
 {
@@ -103,13 +80,13 @@ static int run_daemon(struct up_loop *u)
 
 	up_loop_init(u);
 	code = up_daemon_start(u->daemon, u->signal_fd);
-	if (code != CODE_OK || u->daemon->pidfd < 0)
+	if (code != CODE_OK)
 		return code;
 	begun = up_loop_wait_answer(u);
 	if (begun == CODE_OK) {
 		up_loop_open_events(u);
 		expect_replicas(u);
-		begun = apply(u);
+		begun = up_loop_apply(u);
 	}
 	if (begun > 0)
 		up_loop_stop(u);
@@ -124,6 +101,23 @@ static int refuse_second(const struct up_daemon *d)
 	return CODE_CONFLICT;
 }
 
+static int run_loop(struct up_loop *u)
+{
+	int code;
+
+	u->client = client_new(u->daemon->socket);
+	u->events = client_new(u->daemon->socket);
+	u->tail = tail_new();
+	u->out.view = (struct view){.term = &u->cli->term, .prefix = true};
+	announce(u->manifest);
+	code = run_daemon(u);
+	tail_free(u->tail);
+	client_free(u->events);
+	client_free(u->client);
+	up_loop_done(u);
+	return code;
+}
+
 static int run(struct cli *cli, const struct args *args)
 {
 	struct up_daemon daemon;
@@ -135,18 +129,7 @@ static int run(struct cli *cli, const struct args *args)
 	sources_load(cli, args, &sources);
 	u.manifest = m = sources_check(&sources);
 	up_daemon_init(&daemon, sources.dir);
-	if (up_daemon_is_running(&daemon))
-		return refuse_second(&daemon);
-	u.client = client_new(daemon.socket);
-	u.events = client_new(daemon.socket);
-	u.tail = tail_new();
-	u.out.view = (struct view){.term = &cli->term, .prefix = true};
-	announce(m);
-	code = run_daemon(&u);
-	tail_free(u.tail);
-	client_free(u.events);
-	client_free(u.client);
-	up_loop_done(&u);
+	code = up_daemon_is_running(&daemon) ? refuse_second(&daemon) : run_loop(&u);
 	up_daemon_done(&daemon);
 	manifest_free(m);
 	cli->dir = NULL;

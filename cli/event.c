@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/event.h"
 
+#include <string.h>
 #include <time.h>
 
 #include "cli/js.h"
@@ -25,7 +26,8 @@ char *event_what(const cJSON *event)
 		message = js_str(event, "reason", "");
 	if (!to)
 		return x_strdup(message);
-	return *message ? x_printf("%s: %s", to, message) : x_strdup(to);
+	return *message && strcmp(message, to) != 0 ? x_printf("%s: %s", to, message)
+						    : x_strdup(to);
 }
 
 char *event_time(const cJSON *event)

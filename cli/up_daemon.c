@@ -185,14 +185,6 @@ static int start_failed(struct up_daemon *d)
 	return CODE_FAILED;
 }
 
-/* Ctrl-C before it was up: there is nothing to stop but aictld itself. */
-static int start_interrupted(struct up_daemon *d)
-{
-	up_daemon_stop(d);
-	up_daemon_reap(d);
-	return CODE_OK;
-}
-
 static int wait_socket(struct up_daemon *d, int signal_fd)
 {
 	int64_t deadline = clock_add(clock_mono_ms(), START_MS);
@@ -205,7 +197,7 @@ static int wait_socket(struct up_daemon *d, int signal_fd)
 		if (ended)
 			return start_failed(d);
 		if (told)
-			return start_interrupted(d);
+			return CODE_OK; /* the loop reads the signal and stops it */
 	}
 	report_plain("aictld does not answer after %d s", START_MS / 1000);
 	up_daemon_show_log(d);

@@ -30,7 +30,7 @@ void up_daemon_init(struct up_daemon *d, const char *dir);
 bool up_daemon_is_running(const struct up_daemon *d);
 /*
  * Starts it and waits until its socket takes connections. Prints what went wrong; exit code. Ends
- * early when signal_fd becomes readable: then it is stopped and pidfd is -1.
+ * early when signal_fd becomes readable; the loop deals with it.
  */
 int up_daemon_start(struct up_daemon *d, int signal_fd);
 /* SIGTERM: once stops everything in its time, twice kills at once. */

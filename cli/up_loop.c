@@ -10,12 +10,14 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "cli/change.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/event.h"
 #include "cli/js.h"
 #include "cli/report.h"
 #include "cli/report_manifest.h"
+#include "cli/sources.h"
 #include "cli/tail.h"
 #include "cli/term.h"
 #include "cli/text.h"
@@ -50,6 +52,7 @@ void up_loop_done(struct up_loop *u)
 		mem_free(u->starts[i].object);
 	mem_free(u->starts);
 	mem_free(u->change_id);
+	mem_free(u->change_body);
 	mem_closep(&u->signal_fd);
 	view_done(&u->out.view);
 }
@@ -74,6 +77,16 @@ static struct up_start *start_of(struct up_loop *u, const char *object)
 	return &u->starts[u->n_starts++];
 }
 
+/* Without a probe it is ready at once: no time worth telling. */
+static char *ready_after(struct up_start *start)
+{
+	int64_t took_ms = clock_mono_ms() - start->at_mono_ms;
+	_cleanup_free_ char *took = seconds(took_ms);
+
+	start->at_mono_ms = 0;
+	return took_ms < 100 ? x_strdup("ready") : x_printf("ready after %s", took);
+}
+
 /* What a transition is called here; NULL = not worth a line. */
 static char *transition(struct up_loop *u, const cJSON *event, const char *object)
 {
@@ -86,12 +99,8 @@ static char *transition(struct up_loop *u, const cJSON *event, const char *objec
 		start->at_mono_ms = clock_mono_ms();
 		return x_strdup("starting");
 	}
-	if (strcmp(to, "ready") == 0 && start->at_mono_ms) {
-		_cleanup_free_ char *took = seconds(clock_mono_ms() - start->at_mono_ms);
-
-		start->at_mono_ms = 0;
-		return x_printf("ready after %s", took);
-	}
+	if (strcmp(to, "ready") == 0 && start->at_mono_ms)
+		return ready_after(start);
 	return event_what(event);
 }
 
@@ -170,6 +179,35 @@ static void read_events(struct up_loop *u)
 	}
 }
 
+int up_loop_apply(struct up_loop *u)
+{
+	struct client_request rq = {.method = "POST", .path = "/v1/changes"};
+	_cleanup_reply_ struct reply reply = {0};
+	_cleanup_err_ struct err *e = NULL;
+	cJSON *body;
+
+	if (!u->change_body) {
+		body = change_new("apply");
+		sources_to_json(u->sources, body);
+		u->change_body = x_check(cJSON_PrintUnformatted(body));
+		cJSON_Delete(body);
+	}
+	rq.body = u->change_body;
+	if (client_call(u->client, &rq, &reply, &e) < 0)
+		return (int)report_err(e);
+	if (reply.status / 100 != 2)
+		return report_manifest_reply(u->sources, &reply);
+	mem_free(u->change_id);
+	u->change_id = x_strdup(js_str(reply.json, "id", ""));
+	return CODE_OK;
+}
+
+static void forget_change(struct up_loop *u)
+{
+	mem_free(u->change_id);
+	u->change_id = NULL;
+}
+
 /* The change that applied the manifest: is it over, and how did it end? */
 static void look_at_change(struct up_loop *u)
 {
@@ -181,8 +219,13 @@ static void look_at_change(struct up_loop *u)
 	if (client_call(u->client, &(struct client_request){.method = "GET", .path = path}, &r,
 			&e) < 0)
 		return;
+	if (r.status == 404) { /* the controller died and forgot it */
+		if (up_loop_apply(u) != CODE_OK)
+			forget_change(u);
+		return;
+	}
 	state = js_str(r.json, "state", "");
-	if (strcmp(state, "running") == 0)
+	if (r.status != 200 || strcmp(state, "running") == 0)
 		return;
 	read_events(u); /* what led there comes first */
 	took = seconds(clock_mono_ms() - u->began_mono_ms);
@@ -190,8 +233,7 @@ static void look_at_change(struct up_loop *u)
 		printf("%s: all ready after %s\n", u->manifest->name, took);
 	else if (js_get(r.json, "error"))
 		report_manifest_json(u->sources, js_get(r.json, "error"));
-	mem_free(u->change_id);
-	u->change_id = NULL;
+	forget_change(u);
 }
 
 static void look(struct up_loop *u)

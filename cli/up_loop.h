@@ -38,6 +38,7 @@ struct up_loop {
 	const struct manifest *manifest;
 	const struct sources *sources;
 	struct log_out out; /* its view has the transitions too */
+	char *change_body;  /* of the request that applied the manifest */
 	char *change_id;    /* until the change is over */
 	bool streaming;	    /* events has a stream under way */
 	int stops;	    /* how often we were told to stop */
@@ -56,6 +57,8 @@ void up_loop_init(struct up_loop *u);
 int up_loop_wait_answer(struct up_loop *u);
 /* Opens the event stream; before the manifest is applied, so that nothing is missed. */
 void up_loop_open_events(struct up_loop *u);
+/* Sends the manifest; prints what is refused; exit code. */
+int up_loop_apply(struct up_loop *u);
 /* Tells the daemon to stop, as a signal does. */
 void up_loop_stop(struct up_loop *u);
 /* Until aictld has ended; returns the exit code of `up`. */

@@ -251,13 +251,14 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: STATE.stopped.set())
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     if os.path.exists(sys.argv[1]):
         os.unlink(sys.argv[1])
     with Server(sys.argv[1], Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         print("ready", flush=True)
-        STATE.stopped.wait()
+        while not STATE.stopped.wait(0.1):  # the main thread runs signal handlers between waits
+            pass
         time.sleep(0.1)
 
 
