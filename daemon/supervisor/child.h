@@ -1,0 +1,54 @@
+/*
+ * child: one process started by aictld, from spawn to reaping: a service's main process, a helper,
+ * a sweep. It joins the spawn job, the pidfd and the two events that matter: "our memory is free"
+ * (the process has exec'd or died) and "it ended".
+ *
+ * A child's process group is killed before the child is reaped: until then its zombie pins the
+ * group's id, so the signal can hit nobody else. The end is seen through the pidfd, or, when
+ * SIGCHLD is faster, through child_collect, which also reaps what our children left behind (we are
+ * their subreaper) and never steals a status that has an owner.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_SUPERVISOR_CHILD_H
+#define AICTL_SUPERVISOR_CHILD_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/supervisor/spawn.h"
+#include "lib/loop.h"
+
+struct supervisor;
+
+struct child {
+	struct supervisor *sup;
+	void (*on_memory_free)(void *user); /* once per start, before on_exit; may be NULL */
+	void (*on_exit)(void *user, const siginfo_t *si); /* reaped; may start the next one */
+	void *user;
+	struct spawn_job job;
+	struct spawn_cell own_cell; /* for jobs that have no slot in the table */
+	int pid;		    /* 0 = none */
+	int pidfd;
+	struct loop_io pidfd_io, gone_io;
+	struct child *next_of_pid; /* hash chain */
+};
+
+#define CHILD_BUCKETS 1024
+
+/* Fill sup, callbacks and user before; the job too (job.cell may be NULL: own_cell). 0 or -errno.
+ */
+int child_start(struct child *c);
+bool child_is_alive(const struct child *c); /* started and not yet reaped */
+/* True from exec on; also when it was killed at that very moment. */
+bool child_has_execed(const struct child *c);
+void child_signal(struct child *c, int sig);
+/* The whole group once it exists, else the process alone. SIGCONT follows where it helps. */
+void child_signal_group(struct child *c, int sig);
+/* SIGCHLD: reaps orphans, and hands known children to their owners. */
+void child_collect(struct supervisor *sup);
+/* Is there any child process of ours that nobody here started? Reads one /proc file. */
+bool child_has_orphans(struct supervisor *sup);
+
+#endif

@@ -1,0 +1,309 @@
+/* control: see control.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/supervisor/control.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#include "daemon/supervisor/launch.h"
+#include "daemon/supervisor/manifests.h"
+#include "daemon/supervisor/shutdown.h"
+#include "daemon/supervisor/slot.h"
+#include "daemon/supervisor/supervisor.h"
+#include "daemon/wire/wire.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+/* ---- what is due ---- */
+
+void control_mark(struct supervisor *sup, struct slot *s)
+{
+	struct control *c = &sup->control;
+
+	if (s->dirty)
+		return;
+	s->dirty = true;
+	s->next_dirty = NULL;
+	s->prev_dirty = c->last;
+	if (c->last)
+		c->last->next_dirty = s;
+	else
+		c->first = s;
+	c->last = s;
+}
+
+void control_forget(struct supervisor *sup, struct slot *s)
+{
+	struct control *c = &sup->control;
+
+	if (!s->dirty)
+		return;
+	s->dirty = false;
+	if (s->prev_dirty)
+		s->prev_dirty->next_dirty = s->next_dirty;
+	else
+		c->first = s->next_dirty;
+	if (s->next_dirty)
+		s->next_dirty->prev_dirty = s->prev_dirty;
+	else
+		c->last = s->prev_dirty;
+}
+
+void control_connected(struct supervisor *sup)
+{
+	struct control *c = &sup->control;
+
+	c->hello_due = c->status_due = c->synced_due = true;
+	c->synced = false;
+	for (uint32_t i = 0; i < sup->n_slots; i++) {
+		if (!sup->slots[i])
+			continue;
+		sup->slots[i]->note_due = true;
+		sup->slots[i]->refused = 0;
+		control_mark(sup, sup->slots[i]);
+	}
+	manifests_connected(sup);
+}
+
+void control_set_mode(struct supervisor *sup, uint8_t mode)
+{
+	sup->mode = mode;
+	sup->control.status_due = true;
+	link_flush(&sup->controller.link);
+}
+
+/* ---- sending ---- */
+
+static bool send_hello(struct link *l)
+{
+	struct supervisor *sup = l->sup;
+	struct wire_hello m;
+
+	supervisor_fill_hello(sup, &m);
+	buf_clear(&l->out);
+	wire_encode_hello(&l->out, &m);
+	return link_send(l, &sup->api_fd, 1);
+}
+
+static bool send_status(struct link *l)
+{
+	struct supervisor *sup = l->sup;
+	struct wire_status m = {.mode = sup->mode,
+				.logger_pid = helper_pid(&sup->logger),
+				.controller_restarts = sup->controller.restarts,
+				.logger_restarts = sup->logger.restarts,
+				.slots = sup->n_used};
+
+	buf_clear(&l->out);
+	wire_encode_status(&l->out, &m);
+	return link_send(l, NULL, 0);
+}
+
+static bool send_slot(struct link *l, struct slot *s)
+{
+	struct wire_slot *m = &l->sup->slot_message;
+
+	*m = (struct wire_slot){0};
+	slot_fill(s, m);
+	buf_clear(&l->out);
+	wire_encode_slot(&l->out, m);
+	if (!link_send(l, NULL, 0))
+		return false;
+	s->note_due = false;
+	s->refused = 0;
+	return true;
+}
+
+static bool send_once(struct link *l, bool *due, bool (*send)(struct link *))
+{
+	if (*due && !send(l))
+		return false;
+	*due = false;
+	return true;
+}
+
+static bool send_synced(struct link *l)
+{
+	buf_clear(&l->out);
+	wire_encode_empty(&l->out, WIRE_SYNCED);
+	if (!link_send(l, NULL, 0))
+		return false;
+	l->sup->control.synced = true;
+	return true;
+}
+
+void control_flush(void *user)
+{
+	struct helper *h = user;
+	struct control *c = &h->sup->control;
+	struct link *l = &h->link;
+
+	if (!send_once(l, &c->hello_due, send_hello))
+		return;
+	while (c->first) {
+		struct slot *s = c->first;
+
+		if (!send_slot(l, s))
+			return;
+		control_forget(h->sup, s);
+	}
+	if (!send_once(l, &c->status_due, send_status) ||
+	    !send_once(l, &c->synced_due, send_synced))
+		return;
+	manifests_flush(h->sup);
+}
+
+void control_refuse(struct supervisor *sup, const struct wire_key *key, int err)
+{
+	struct link *l = &sup->controller.link;
+	struct wire_slot *m = &sup->slot_message;
+
+	*m = (struct wire_slot){.key = *key, .stage = WIRE_STAGE_REFUSED, .err = err};
+	m->swept = true;
+	buf_clear(&l->out);
+	wire_encode_slot(&l->out, m);
+	link_send(l, NULL, 0);
+}
+
+/* ---- receiving ---- */
+
+static int get_spawn(struct supervisor *sup, const struct wire_packet *p)
+{
+	struct wire_spawn m;
+	int r = wire_decode_spawn(p->body, p->len, &m);
+
+	if (r < 0)
+		return r;
+	launch_spawn(sup, &m);
+	return 0;
+}
+
+/* The slot of key when its present incarnation is meant, else NULL. */
+static struct slot *find_current(struct supervisor *sup, const struct wire_key *key)
+{
+	struct slot *s = slot_find(sup, key);
+	struct wire_key now;
+
+	if (!s)
+		return NULL;
+	supervisor_fill_key(&now, s, s->t->incarnation);
+	return wire_key_equal(&now, key) ? s : NULL;
+}
+
+static int get_stop(struct supervisor *sup, const struct wire_packet *p)
+{
+	struct wire_stop m;
+	struct slot *s;
+	int r = wire_decode_stop(p->body, p->len, &m);
+
+	if (r < 0 || m.signal < 0 || m.signal > 64)
+		return -ERR_INVALID;
+	s = find_current(sup, &m.key);
+	if (s)
+		slot_stop(s, m.signal, m.grace_ms);
+	return 0;
+}
+
+static int get_signal(struct supervisor *sup, const struct wire_packet *p)
+{
+	struct wire_key key;
+	struct slot *s;
+	int32_t n;
+	int r = wire_decode_signal(p->body, p->len, &key, &n);
+
+	if (r < 0 || n < 1 || n > 64)
+		return -ERR_INVALID;
+	s = find_current(sup, &key);
+	if (s)
+		slot_signal(s, n);
+	return 0;
+}
+
+static int get_note(struct supervisor *sup, const struct wire_packet *p)
+{
+	const uint8_t *note;
+	struct wire_key key;
+	struct slot *s;
+	uint32_t len;
+	int r = wire_decode_note(p->body, p->len, &key, &note, &len);
+
+	s = r < 0 ? NULL : slot_find(sup, &key);
+	if (s)
+		slot_note(s, note, len);
+	return r;
+}
+
+static int get_ack(struct supervisor *sup, const struct wire_packet *p)
+{
+	struct wire_key key;
+	struct slot *s;
+	uint64_t seq;
+	int r = wire_decode_ack(p->body, p->len, &key, &seq);
+
+	s = r < 0 ? NULL : slot_find(sup, &key);
+	if (s)
+		slot_ack(s, seq);
+	return r;
+}
+
+static int get_release(struct supervisor *sup, const struct wire_packet *p)
+{
+	struct wire_key key;
+	struct slot *s;
+	int r = wire_decode_key(p->body, p->len, &key);
+
+	s = r < 0 ? NULL : slot_find(sup, &key);
+	if (s)
+		slot_release(s);
+	return r;
+}
+
+static int get_control(struct supervisor *sup, const struct wire_packet *p)
+{
+	uint32_t what;
+	int r = wire_decode_u32(p->body, p->len, &what);
+
+	if (r < 0)
+		return r;
+	if (what == WIRE_CONTROL_STOP)
+		shutdown_begin(sup, false);
+	else if (what == WIRE_CONTROL_LEAVE_SAFE)
+		supervisor_leave_safe(sup);
+	else if (what == WIRE_CONTROL_RELOAD)
+		supervisor_reload(sup);
+	else
+		return -ERR_INVALID;
+	return 0;
+}
+
+static int dispatch(struct supervisor *sup, const struct wire_packet *p)
+{
+	switch ((int)p->type) {
+	case WIRE_SPAWN:
+		return get_spawn(sup, p);
+	case WIRE_STOP:
+		return get_stop(sup, p);
+	case WIRE_SIGNAL:
+		return get_signal(sup, p);
+	case WIRE_NOTE:
+		return get_note(sup, p);
+	case WIRE_ACK:
+		return get_ack(sup, p);
+	case WIRE_RELEASE:
+		return get_release(sup, p);
+	case WIRE_CONTROL:
+		return get_control(sup, p);
+	default:
+		return -ERR_INVALID;
+	}
+}
+
+void control_packet(void *user, struct wire_packet *p)
+{
+	struct helper *h = user;
+	int r = dispatch(h->sup, p);
+
+	if (r < 0)
+		log_warn("helper=%s sent a bad %s message, ignoring", h->name,
+			 wire_type_name(p->type));
+}

@@ -1,0 +1,202 @@
+/* dirs: see dirs.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/supervisor/dirs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/supervisor/options.h"
+#include "lib/err.h"
+#include "lib/fs.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+
+#define SPAWN_LOCK_TRIES 20
+#define SPAWN_LOCK_PAUSE_MS 100
+
+static int find_user(const char *name, struct helper_user *u, struct err **reterr)
+{
+	const struct passwd *pw = getpwnam(name);
+
+	if (!pw) {
+		err_set(reterr, ERR_NOTFOUND, "the system user %s does not exist", name);
+		err_hint(reterr,
+			 "run scripts/deps, or: groupadd --system aictl; "
+			 "useradd --system --no-create-home --home-dir /nonexistent "
+			 "--shell /usr/sbin/nologin --gid aictl %s",
+			 name);
+		return -ERR_NOTFOUND;
+	}
+	*u = (struct helper_user){.set = true, .uid = pw->pw_uid, .gid = pw->pw_gid};
+	return 0;
+}
+
+int dirs_find_users(struct dirs *d, struct err **reterr)
+{
+	const struct group *gr;
+	int r;
+
+	*d = (struct dirs){.group = (gid_t)-1, .sup_fd = -1, .lock_fd = -1};
+	if (geteuid() != 0)
+		return 0;
+	r = find_user("aictl", &d->controller, reterr);
+	if (r == 0)
+		r = find_user("aictl-log", &d->logger, reterr);
+	if (r < 0)
+		return r;
+	gr = getgrnam("aictl");
+	if (!gr) {
+		err_set(reterr, ERR_NOTFOUND, "the system group aictl does not exist");
+		err_hint(reterr, "run scripts/deps, or: groupadd --system aictl");
+		return -ERR_NOTFOUND;
+	}
+	d->group = gr->gr_gid;
+	d->controller.group = gr->gr_gid;
+	d->controller.n_groups = 1; /* the logger gets none: it may not use the API */
+	return 0;
+}
+
+struct want {
+	const char *path;
+	mode_t mode;
+	uid_t uid;
+	gid_t gid; /* -1 = as it is */
+};
+
+/* Owner and mode of an open directory; what is new, or still root's, becomes the owner's. */
+static int settle(int fd, const struct want *w, bool created, struct err **reterr)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(reterr, errno, "cannot look at %s", w->path);
+	if (st.st_uid != w->uid && st.st_uid != geteuid())
+		return err_set(reterr, ERR_PERM, "%s belongs to user %u, want %u", w->path,
+			       st.st_uid, w->uid);
+	if (!created && st.st_mode & 022)
+		return err_set(reterr, ERR_PERM, "%s may be written by others (mode %03o)", w->path,
+			       st.st_mode & 07777);
+	if ((st.st_uid != w->uid || (w->gid != (gid_t)-1 && st.st_gid != w->gid)) &&
+	    fchown(fd, w->uid, w->gid) < 0)
+		return err_sys(reterr, errno, "cannot change the owner of %s", w->path);
+	if ((created || st.st_uid != w->uid) && fchmod(fd, w->mode) < 0)
+		return err_sys(reterr, errno, "cannot set the mode of %s", w->path);
+	return 0;
+}
+
+/* *ret_fd may be NULL. A symlink as last part is refused. */
+static int make_dir(const struct want *w, int *ret_fd, struct err **reterr)
+{
+	_cleanup_free_ char *parent = fs_dirname(w->path);
+	_cleanup_close_ int fd = -1;
+	bool created;
+	int r;
+
+	if (!parent)
+		return err_nomem(reterr);
+	r = fs_mkdir_p(parent, 0755, reterr);
+	if (r < 0)
+		return r;
+	created = mkdir(w->path, 0700) == 0;
+	if (!created && errno != EEXIST)
+		return err_sys(reterr, errno, "cannot create %s", w->path);
+	fd = open(w->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(reterr, errno, "cannot open directory %s", w->path);
+	r = settle(fd, w, created, reterr);
+	if (r == 0 && ret_fd)
+		*ret_fd = TAKE_FD(fd);
+	return r;
+}
+
+static int take_lock(struct dirs *d, const char *runtime_dir, struct err **reterr)
+{
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	d->lock_fd = openat(d->sup_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (d->lock_fd < 0)
+		return err_sys(reterr, errno, "cannot open %s/sup/lock", runtime_dir);
+	if (fcntl(d->lock_fd, F_SETLK, &l) == 0)
+		return 0;
+	if (errno != EAGAIN && errno != EACCES)
+		return err_sys(reterr, errno, "cannot lock %s/sup/lock", runtime_dir);
+	l.l_type = F_WRLCK;
+	if (fcntl(d->lock_fd, F_GETLK, &l) < 0 || l.l_type == F_UNLCK)
+		l.l_pid = 0;
+	return err_set(reterr, ERR_CONFLICT, "aictld is already running on %s as pid %d",
+		       runtime_dir, (int)l.l_pid);
+}
+
+int dirs_prepare(struct dirs *d, const struct options *o, struct err **reterr)
+{
+	bool root = geteuid() == 0;
+	uid_t me = geteuid();
+	_cleanup_free_ char *sup = mem_printf("%s/sup", o->paths.runtime_dir);
+	const struct want runtime = {o->paths.runtime_dir, root ? 0755 : 0700, me, (gid_t)-1};
+	const struct want sup_dir = {sup, root ? 0711 : 0700, me, (gid_t)-1};
+	const struct want state = {o->paths.state_dir, 0700, root ? d->controller.uid : me,
+				   root ? d->controller.gid : (gid_t)-1};
+	const struct want logs = {o->paths.log_dir, root ? 02750 : 0700, root ? d->logger.uid : me,
+				  d->group};
+	int r;
+
+	if (!sup)
+		return err_nomem(reterr);
+	r = make_dir(&runtime, NULL, reterr);
+	if (r == 0)
+		r = make_dir(&sup_dir, &d->sup_fd, reterr);
+	if (r == 0)
+		r = take_lock(d, o->paths.runtime_dir, reterr);
+	if (r == 0)
+		r = make_dir(&state, NULL, reterr);
+	if (r == 0)
+		r = make_dir(&logs, NULL, reterr);
+	return r;
+}
+
+static int open_spawn_lock(struct dirs *d, struct err **reterr)
+{
+	int fd = openat(d->sup_fd, "spawn.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	return fd < 0 ? err_sys(reterr, errno, "cannot open the spawn lock") : fd;
+}
+
+int dirs_take_spawn_lock(struct dirs *d, int *ret_fd, struct err **reterr)
+{
+	int fd = open_spawn_lock(d, reterr);
+
+	for (int i = 0; fd >= 0 && i < SPAWN_LOCK_TRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+			*ret_fd = fd;
+			return 0;
+		}
+		poll(NULL, 0, SPAWN_LOCK_PAUSE_MS);
+	}
+	if (fd < 0)
+		return fd;
+	log_warn("a half-made child of a former aictld hangs, going on without it");
+	close(fd);
+	unlinkat(d->sup_fd, "spawn.lock", 0);
+	fd = open_spawn_lock(d, reterr);
+	if (fd < 0)
+		return fd;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		close(fd);
+		return err_sys(reterr, errno, "cannot take the spawn lock");
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+void dirs_done(struct dirs *d)
+{
+	mem_closep(&d->sup_fd);
+	mem_closep(&d->lock_fd);
+}

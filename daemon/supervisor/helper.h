@@ -1,0 +1,61 @@
+/*
+ * helper: the life cycle of aictl-controller and aictl-logger: start, hand over, notice the death,
+ * start again with back-off.
+ *
+ * The first restart comes at once, then INITIAL x 2 up to MAX, reset after 10 s of life. LIMIT
+ * deaths within a minute, each less than 10 s after its start, lead to safe mode (controller only).
+ * A dead helper's socket is read to its end before the next one starts: what it asked for is done.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_SUPERVISOR_HELPER_H
+#define AICTL_SUPERVISOR_HELPER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/supervisor/child.h"
+#include "daemon/supervisor/link.h"
+#include "daemon/supervisor/options.h"
+
+#define HELPER_STEADY_MS 10000 /* alive that long: healthy */
+#define HELPER_WINDOW_MS 60000
+
+struct helper_user {
+	bool set;
+	uint32_t uid, gid, group; /* group: one supplementary group */
+	uint32_t n_groups;
+};
+
+struct helper {
+	/* Filled by the owner. */
+	struct supervisor *sup;
+	const char *name; /* "aictl-logger" */
+	char **argv;	  /* owned */
+	int binary_fd;
+	int stderr_fd;
+	struct helper_user user;
+	void (*on_connect)(struct supervisor *sup);	 /* everything is due again; then a flush */
+	void (*on_early_deaths)(struct supervisor *sup); /* LIMIT reached; may be NULL */
+
+	struct link link; /* on_flush, on_packet filled by the owner */
+
+	/* Private. */
+	struct child child;
+	struct loop_timer timer; /* next start, or SIGKILL while quitting */
+	int64_t started_mono_ms, delay_ms;
+	int64_t early_deaths[OPTIONS_RESTART_LIMIT_MAX]; /* mono ms, newest first */
+	uint32_t n_early_deaths;
+	uint32_t restarts;
+	bool quitting;
+};
+
+void helper_init(struct helper *h);
+void helper_done(struct helper *h);
+void helper_start(struct helper *h);
+/* Ends it for good: EOF on its socket, SIGKILL after grace_ms. helper_is_gone tells when. */
+void helper_quit(struct helper *h, int64_t grace_ms);
+bool helper_is_gone(const struct helper *h);
+int helper_pid(const struct helper *h); /* 0 = not running */
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * helpers: which two helpers there are, where their programs lie, how they are called.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_SUPERVISOR_HELPERS_H
+#define AICTL_SUPERVISOR_HELPERS_H
+
+struct err;
+struct supervisor;
+
+/* Opens the programs (and our own), so that an upgrade on disk changes nothing for us. */
+int helpers_find(struct supervisor *sup, struct err **reterr);
+/* Command lines, users and callbacks. */
+int helpers_init(struct supervisor *sup, struct err **reterr);
+
+#endif

@@ -1,0 +1,212 @@
+/* launch: see launch.h. This is the restart path: no file-system call, no scan, one allocation or
+ * two. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/supervisor/launch.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "daemon/supervisor/slot.h"
+#include "daemon/supervisor/stream.h"
+#include "daemon/supervisor/supervisor.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+
+#define COOKIE "AICTL_INCARNATION="
+#define START_TIME_DELAY_MS 500
+
+struct launch {
+	struct wire_spawn m;
+	char cookie[sizeof(COOKIE) + WIRE_INCARNATION_SIZE];
+	char *envp[]; /* m.envp with our cookie in the place of any other */
+};
+
+void launch_free(struct slot *s)
+{
+	if (!s->launch)
+		return;
+	wire_spawn_free(&s->launch->m);
+	mem_free(s->launch);
+	s->launch = NULL;
+}
+
+/* Takes m over on success. */
+static struct launch *new_launch(struct wire_spawn *m)
+{
+	struct launch *l;
+	size_t n = 0, k = 0;
+
+	while (m->envp && m->envp[n])
+		n++;
+	l = mem_alloc(sizeof(*l) + (n + 2) * sizeof(char *));
+	if (!l)
+		return NULL;
+	memcpy(l->cookie, COOKIE, sizeof(COOKIE) - 1);
+	memcpy(l->cookie + sizeof(COOKIE) - 1, m->key.incarnation, WIRE_INCARNATION_SIZE);
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(m->envp[i], COOKIE, sizeof(COOKIE) - 1) != 0)
+			l->envp[k++] = m->envp[i];
+	l->envp[k] = l->cookie;
+	l->m = *m;
+	*m = (struct wire_spawn){0};
+	return l;
+}
+
+static bool is_valid(const struct wire_spawn *m)
+{
+	const char *hex = m->key.incarnation;
+
+	if (m->key.service[0] == '\0' || strspn(hex, "0123456789abcdef") != 32 || hex[32] != '\0')
+		return false;
+	if (!m->argv || !m->argv[0] || !m->paths || !m->paths[0] || !m->cwd)
+		return false;
+	return m->stop_signal >= 1 && m->stop_signal <= 64 && m->grace_ms >= 0 &&
+	       m->note_len <= WIRE_NOTE_MAX && m->umask <= 0777;
+}
+
+static void fill_table(struct slot *s, const struct wire_spawn *m)
+{
+	struct table_slot *t = s->t;
+
+	memset(t->incarnation, 0, sizeof(t->incarnation));
+	memcpy(t->incarnation, m->key.incarnation, WIRE_INCARNATION_SIZE);
+	t->cell = (struct spawn_cell){.stage = WIRE_STAGE_CLONE};
+	t->flags = 0;
+	t->stop_signal = m->stop_signal;
+	t->grace_ms = m->grace_ms;
+	t->uid = m->set_user ? m->uid : (uint32_t)-1;
+	t->log_max_size = m->log_max_size;
+	t->log_max_files = m->log_max_files;
+	t->start_ticks = 0;
+	t->started_wall_ms = clock_wall_ms();
+	t->started_mono_ms = clock_mono_ms();
+	slot_note(s, m->note, m->note_len);
+	t->state = WIRE_SLOT_SPAWNING;
+}
+
+static void fill_job(struct slot *s, const int write_ends[2])
+{
+	struct launch *l = s->launch;
+
+	s->child.job = (struct spawn_job){.cwd = l->m.cwd,
+					  .paths = l->m.paths,
+					  .exec_fd = -1,
+					  .argv = l->m.argv,
+					  .envp = l->envp,
+					  .uid = l->m.uid,
+					  .gid = l->m.gid,
+					  .groups = l->m.groups,
+					  .n_groups = l->m.n_groups,
+					  .set_user = l->m.set_user,
+					  .umask = l->m.umask,
+					  .n_fds = 3,
+					  .cell = &s->t->cell};
+	s->child.job.fds[0] = s->sup->spawner.null_fd;
+	s->child.job.fds[1] = write_ends[0];
+	s->child.job.fds[2] = write_ends[1];
+}
+
+/* 0 or -errno; the slot is SPAWNING in either case. */
+static int start(struct slot *s, struct wire_spawn *m)
+{
+	int write_ends[2], r;
+	struct stream *t;
+
+	fill_table(s, m);
+	r = stream_new(s, m, &t, write_ends);
+	if (r < 0)
+		return r;
+	s->t->intent = t->intent;
+	s->launch = new_launch(m);
+	if (s->launch) {
+		fill_job(s, write_ends);
+		r = child_start(&s->child);
+	} else {
+		r = -ENOMEM;
+	}
+	mem_closep(&write_ends[0]);
+	mem_closep(&write_ends[1]);
+	if (r == 0)
+		loop_timer_arm(&s->sup->loop, &s->timer, s->t->started_mono_ms + SLOT_SPAWN_MS);
+	return r;
+}
+
+/* errno of the refusal, 0 = go on, -1 = nothing to do: a repeated message. */
+static int must_refuse(const struct slot *s, const struct wire_spawn *m)
+{
+	bool same = strcmp(s->t->incarnation, m->key.incarnation) == 0;
+
+	if (slot_is_living(s))
+		return same ? -1 : EBUSY;
+	if (same)
+		return EEXIST;
+	if (s->launch) /* cannot be: empty means that the memory is free */
+		return EBUSY;
+	return s->n_streams >= SLOT_STREAMS_MAX ? EBUSY : 0;
+}
+
+static void spawn_in(struct slot *s, struct wire_spawn *m)
+{
+	int r = must_refuse(s, m);
+
+	if (r != 0) {
+		s->refused = r > 0 ? r : 0;
+		control_mark(s->sup, s);
+		return;
+	}
+	s->refused = 0;
+	r = start(s, m);
+	if (r == 0)
+		return;
+	s->t->cell.err = -r;
+	launch_free(s);
+	slot_ended(s, NULL);
+}
+
+void launch_spawn(struct supervisor *sup, struct wire_spawn *m)
+{
+	struct slot *s = slot_find(sup, &m->key);
+	int r = 0;
+
+	if (!is_valid(m)) {
+		log_error("replica=%.63s/%u invalid spawn message", m->key.service, m->key.index);
+		r = -EINVAL;
+	} else if (sup->mode == WIRE_MODE_SHUTDOWN) {
+		r = -ESHUTDOWN;
+	} else if (!s) {
+		r = slot_new(sup, &m->key, &s);
+	}
+	if (r == 0) {
+		spawn_in(s, m);
+	} else if (s) {
+		s->refused = -r;
+		control_mark(sup, s);
+	} else {
+		control_refuse(sup, &m->key, -r);
+	}
+	wire_spawn_free(m);
+}
+
+/* The child has exec'd, or died on the way: nothing of ours is read any more. */
+void launch_memory_free(void *user)
+{
+	struct slot *s = user;
+
+	launch_free(s);
+	if (s->t->cell.stage != WIRE_STAGE_EXEC || s->t->cell.err != 0 || s->t->flags & TABLE_LATE)
+		return; /* on_exit follows */
+	if (s->t->state == WIRE_SLOT_SPAWNING) {
+		s->t->state = WIRE_SLOT_RUNNING;
+		loop_timer_disarm(&s->sup->loop, &s->timer);
+	}
+	if (s->streams && !s->streams->submitted)
+		stream_submit(s->streams);
+	control_mark(s->sup, s);
+	link_flush(&s->sup->controller.link);
+	link_flush(&s->sup->logger.link);
+	if (!s->sup->start_times.armed)
+		loop_timer_arm(&s->sup->loop, &s->sup->start_times,
+			       clock_mono_ms() + START_TIME_DELAY_MS);
+}

@@ -1,0 +1,68 @@
+/*
+ * aictld: the supervisor. Parent of every service and of its two helpers; libc only; parses
+ * nothing, resolves nothing, and never blocks on disk, network or a child after its start.
+ *
+ * The program is also two of its own children: `aictld --sweep SIGNAL COOKIE...` (scan.h) and
+ * `aictld --open-manifests DIR` (opener.h).
+ *
+ * Exit codes: 0 all stopped, 1 failed or something could not be stopped, 2 usage or missing users.
+ */
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/supervisor/opener.h"
+#include "daemon/supervisor/options.h"
+#include "daemon/supervisor/scan.h"
+#include "daemon/supervisor/supervisor.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+static int report(struct err *e, int code)
+{
+	fprintf(stderr, "aictld: %s\n", err_msg(e));
+	if (e && e->hint)
+		fprintf(stderr, "hint: %s\n", e->hint);
+	return code;
+}
+
+static int run(const struct options *o)
+{
+	_cleanup_err_ struct err *e = NULL;
+	struct supervisor sup;
+	int r = supervisor_init(&sup, o, &e);
+
+	if (r < 0)
+		r = report(e, e && e->code == ERR_NOTFOUND && e->hint ? 2 : 1);
+	else
+		r = supervisor_run(&sup);
+	supervisor_done(&sup, r);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_err_ struct err *e = NULL;
+	struct options o;
+	int r;
+
+	log_open("aictld", STDERR_FILENO, LOG_LVL_INFO);
+	if (argc > 1 && strcmp(argv[1], "--sweep") == 0)
+		return scan_main(argc - 1, argv + 1);
+	if (argc == 3 && strcmp(argv[1], "--open-manifests") == 0)
+		return opener_main(argv[2]);
+	r = options_parse(&o, argc, argv, &e);
+	if (r < 0) {
+		r = report(e, 2);
+	} else if (o.help) {
+		fputs(options_help(), stdout);
+	} else if (o.version) {
+		puts("aictld " PKGVERSION);
+	} else {
+		log_set_level(o.log_level);
+		r = run(&o);
+	}
+	options_done(&o);
+	return r;
+}

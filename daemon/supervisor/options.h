@@ -1,0 +1,37 @@
+/*
+ * options: the command line of aictld, with the defaults of lib/paths.h filled in.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_SUPERVISOR_OPTIONS_H
+#define AICTL_SUPERVISOR_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/log.h"
+#include "lib/paths.h"
+
+struct options {
+	struct paths paths; /* absolute; manifests NULL = none */
+	char *default_user; /* or NULL */
+	char *port_range;   /* "20000-29999", checked */
+	char *helper_dir;   /* tests: look for helpers here only; NULL = beside us, LIBEXECDIR */
+	int64_t restart_initial_ms, restart_max_ms;
+	unsigned restart_limit; /* 0 = never safe mode */
+	enum log_level log_level;
+	bool inherit_env;
+	int parent_fd; /* -1 = none */
+	bool help, version;
+};
+
+#define OPTIONS_RESTART_LIMIT_MAX 64
+
+struct err;
+
+/* 0, or a negative code with a message that names the option. options_done in either case. */
+int options_parse(struct options *o, int argc, char **argv, struct err **reterr);
+void options_done(struct options *o);
+const char *options_help(void);
+
+#endif

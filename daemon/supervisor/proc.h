@@ -1,0 +1,19 @@
+/*
+ * proc: the few things aictld asks /proc about a process. Never on the restart path.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_SUPERVISOR_PROC_H
+#define AICTL_SUPERVISOR_PROC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Field 22 of /proc/PID/stat: clock ticks since boot; 0 = no such process. */
+uint64_t proc_start_ticks(int pid);
+/* Is pid still the process that started then? ticks 0 = not known: started_mono_ms decides. */
+bool proc_is(int pid, uint64_t ticks, int64_t started_mono_ms);
+/* SIGKILL to the process and the group it leads, if it is still that one. */
+void proc_kill(int pid, uint64_t ticks, int64_t started_mono_ms);
+
+#endif

@@ -1,0 +1,179 @@
+/* shutdown: see shutdown.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/supervisor/shutdown.h"
+
+#include <signal.h>
+
+#include "daemon/supervisor/control.h"
+#include "daemon/supervisor/slot.h"
+#include "daemon/supervisor/supervisor.h"
+#include "daemon/supervisor/sweep.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+
+#define AFTER_GRACE_MS 10000
+#define SETTLE_MS 8000
+#define HELPER_MS 5000
+
+static void arm(struct supervisor *sup)
+{
+	loop_timer_arm(&sup->loop, &sup->shutdown.timer, sup->shutdown.deadline_mono_ms);
+}
+
+static void enter(struct supervisor *sup, enum shutdown_phase phase, int64_t limit_ms)
+{
+	sup->shutdown.phase = phase;
+	sup->shutdown.deadline_mono_ms = clock_add(clock_mono_ms(), limit_ms);
+	arm(sup);
+}
+
+static bool any_living(const struct supervisor *sup)
+{
+	for (uint32_t i = 0; i < sup->n_slots; i++)
+		if (sup->slots[i] && slot_is_living(sup->slots[i]))
+			return true;
+	return false;
+}
+
+static bool any_unsettled(const struct supervisor *sup)
+{
+	for (uint32_t i = 0; i < sup->n_slots; i++) {
+		const struct slot *s = sup->slots[i];
+
+		if (s && !slot_is_living(s) &&
+		    (s->unswept > 0 || s->n_streams > 0 || s->t->n_exits > 0))
+			return true;
+	}
+	return false;
+}
+
+static void name_the_living(struct supervisor *sup)
+{
+	for (uint32_t i = 0; i < sup->n_slots; i++) {
+		const struct slot *s = sup->slots[i];
+
+		if (!s)
+			continue;
+		if (slot_is_living(s))
+			log_error("replica=%s/%u pid=%d could not be stopped, leaving it",
+				  s->t->service, s->t->index, s->t->cell.pid);
+		sup->shutdown.failed |= slot_is_living(s);
+	}
+}
+
+static void name_the_unsettled(struct supervisor *sup)
+{
+	for (uint32_t i = 0; i < sup->n_slots; i++) {
+		const struct slot *s = sup->slots[i];
+
+		if (!s || slot_is_living(s))
+			continue;
+		if (s->unswept > 0) {
+			log_error("replica=%s/%u may have left processes behind", s->t->service,
+				  s->t->index);
+			sup->shutdown.failed = true;
+		}
+		if (s->n_streams > 0 || s->t->n_exits > 0)
+			log_warn("replica=%s/%u unfinished: undrained=%u unacknowledged_exits=%u",
+				 s->t->service, s->t->index, s->n_streams, s->t->n_exits);
+	}
+}
+
+/* One step when the present phase is over; true: look again. */
+static bool step(struct supervisor *sup)
+{
+	struct shutdown *d = &sup->shutdown;
+	bool late = clock_mono_ms() >= d->deadline_mono_ms;
+
+	switch (d->phase) {
+	case SHUTDOWN_STOPPING:
+		if (any_living(sup) && !late)
+			return false;
+		name_the_living(sup);
+		enter(sup, SHUTDOWN_SETTLING, SETTLE_MS);
+		return true;
+	case SHUTDOWN_SETTLING:
+		if (any_unsettled(sup) && !late)
+			return false;
+		name_the_unsettled(sup);
+		enter(sup, SHUTDOWN_CONTROLLER, HELPER_MS + 2000);
+		helper_quit(&sup->controller, HELPER_MS);
+		return true;
+	case SHUTDOWN_CONTROLLER:
+		if (!helper_is_gone(&sup->controller) && !late)
+			return false;
+		enter(sup, SHUTDOWN_LOGGER, HELPER_MS + 2000);
+		helper_quit(&sup->logger, HELPER_MS);
+		return true;
+	case SHUTDOWN_LOGGER:
+		if (!helper_is_gone(&sup->logger) && !late)
+			return false;
+		d->phase = SHUTDOWN_DONE;
+		loop_stop(&sup->loop, d->failed ? 1 : 0);
+		return false;
+	case SHUTDOWN_NONE:
+	case SHUTDOWN_DONE:
+		break;
+	}
+	return false;
+}
+
+static void on_timer(void *user)
+{
+	struct supervisor *sup = user;
+
+	sup->shutdown.poked = false;
+	while (step(sup))
+		;
+	if (sup->shutdown.phase != SHUTDOWN_DONE)
+		arm(sup);
+}
+
+void shutdown_init(struct supervisor *sup)
+{
+	sup->shutdown.timer = (struct loop_timer){.fn = on_timer, .user = sup};
+}
+
+void shutdown_poke(struct supervisor *sup)
+{
+	if (sup->shutdown.phase == SHUTDOWN_NONE || sup->shutdown.poked)
+		return;
+	sup->shutdown.poked = true;
+	loop_timer_arm(&sup->loop, &sup->shutdown.timer, 0);
+}
+
+static void force(struct supervisor *sup)
+{
+	log_warn("asked again: killing what still runs");
+	sup->shutdown.forced = true;
+	for (uint32_t i = 0; i < sup->n_slots; i++)
+		if (sup->slots[i] && slot_is_living(sup->slots[i]))
+			slot_stop(sup->slots[i], 0, 0);
+	if (sup->shutdown.phase == SHUTDOWN_STOPPING)
+		enter(sup, SHUTDOWN_STOPPING, AFTER_GRACE_MS);
+}
+
+void shutdown_begin(struct supervisor *sup, bool by_signal)
+{
+	int64_t longest = 0;
+
+	if (sup->shutdown.phase != SHUTDOWN_NONE) {
+		if (by_signal)
+			force(sup);
+		return;
+	}
+	log_info("stopping everything, slots=%u", sup->n_used);
+	control_set_mode(sup, WIRE_MODE_SHUTDOWN);
+	for (uint32_t i = 0; i < sup->n_slots; i++) {
+		struct slot *s = sup->slots[i];
+
+		if (!s)
+			continue;
+		if (slot_is_living(s) && s->t->grace_ms > longest)
+			longest = s->t->grace_ms;
+		slot_stop(s, 0, -1);
+	}
+	link_flush(&sup->controller.link);
+	enter(sup, SHUTDOWN_STOPPING, clock_add(longest, AFTER_GRACE_MS));
+	shutdown_poke(sup);
+}

@@ -1,0 +1,422 @@
+/* slot: see slot.h. Stop, exit, bookkeeping; launch.c starts the process. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/supervisor/slot.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "daemon/supervisor/launch.h"
+#include "daemon/supervisor/proc.h"
+#include "daemon/supervisor/stream.h"
+#include "daemon/supervisor/supervisor.h"
+#include "daemon/supervisor/sweep.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+
+/* ---- finding, making, freeing ---- */
+
+static struct slot **bucket(struct supervisor *sup, const char *service, uint32_t index)
+{
+	uint32_t h = 2166136261u ^ index;
+
+	for (const char *p = service; *p; p++)
+		h = (h ^ (unsigned char)*p) * 16777619u;
+	return &sup->by_key[h % SLOT_BUCKETS];
+}
+
+struct slot *slot_find(struct supervisor *sup, const struct wire_key *key)
+{
+	struct slot *s = *bucket(sup, key->service, key->index);
+
+	while (s && (s->t->index != key->index || strcmp(s->t->service, key->service) != 0))
+		s = s->next_of_key;
+	return s;
+}
+
+static void on_timer(void *user);
+static void on_exit_(void *user, const siginfo_t *si);
+
+/* Makes the private half of the slot with this number; its key stands in the table already. */
+static struct slot *attach(struct supervisor *sup, uint32_t number)
+{
+	struct slot *s = mem_alloc(sizeof(*s)), **at;
+
+	if (!s || mem_grow(&sup->slots, &sup->slots_cap, number + 1, sizeof(*sup->slots)) < 0) {
+		mem_free(s);
+		return NULL;
+	}
+	while (sup->n_slots <= number)
+		sup->slots[sup->n_slots++] = NULL;
+	s->sup = sup;
+	s->number = number;
+	s->t = table_slot(&sup->table, number);
+	s->timer = (struct loop_timer){.fn = on_timer, .user = s};
+	s->child.sup = sup;
+	s->child.user = s;
+	s->child.on_exit = on_exit_;
+	s->child.on_memory_free = launch_memory_free;
+	sup->slots[number] = s;
+	sup->n_used++;
+	sup->control.status_due = true;
+	at = bucket(sup, s->t->service, s->t->index);
+	s->next_of_key = *at;
+	*at = s;
+	return s;
+}
+
+static void detach(struct slot *s)
+{
+	struct slot **at = bucket(s->sup, s->t->service, s->t->index);
+
+	while (*at && *at != s)
+		at = &(*at)->next_of_key;
+	if (*at)
+		*at = s->next_of_key;
+	control_forget(s->sup, s);
+	loop_timer_disarm(&s->sup->loop, &s->timer);
+	s->sup->slots[s->number] = NULL;
+	s->sup->n_used--;
+	s->sup->control.status_due = true;
+	launch_free(s);
+	mem_free(s);
+}
+
+int slot_new(struct supervisor *sup, const struct wire_key *key, struct slot **ret)
+{
+	struct table_slot *t;
+	uint32_t n = 0;
+	int r;
+
+	while (n < sup->n_slots && sup->slots[n])
+		n++;
+	if (n >= sup->table.n_slots) {
+		r = table_grow(&sup->table);
+		if (r < 0)
+			return r;
+	}
+	t = table_slot(&sup->table, n);
+	memset(t, 0, sizeof(*t));
+	memcpy(t->service, key->service, WIRE_SERVICE_SIZE);
+	t->index = key->index;
+	*ret = attach(sup, n);
+	if (!*ret)
+		return -ENOMEM;
+	t->used = 1;
+	return 0;
+}
+
+static void free_if_done(struct slot *s)
+{
+	struct supervisor *sup = s->sup;
+
+	if (!(s->t->flags & TABLE_RELEASED) || slot_is_living(s) || s->n_streams > 0 ||
+	    s->unswept > 0 || s->t->n_exits > 0)
+		return;
+	s->t->used = 0;
+	detach(s);
+	shutdown_poke(sup);
+}
+
+void slot_free_all(struct supervisor *sup)
+{
+	for (uint32_t i = 0; i < sup->n_slots; i++) {
+		if (!sup->slots[i])
+			continue;
+		while (sup->slots[i]->streams)
+			stream_free(sup->slots[i]->streams);
+		detach(sup->slots[i]);
+	}
+	mem_free(sup->slots);
+	sup->slots = NULL;
+	sup->n_slots = 0;
+}
+
+/* ---- what is left of a former aictld ---- */
+
+static void kill_former(struct table_slot *t)
+{
+	if (t->cell.pid <= 0)
+		return;
+	if (!proc_is(t->cell.pid, t->start_ticks, t->started_mono_ms))
+		return;
+	log_warn("replica=%s/%u pid=%d left over from a former aictld, killing it", t->service,
+		 t->index, t->cell.pid);
+	proc_kill(t->cell.pid, t->start_ticks, t->started_mono_ms);
+}
+
+static void load_slot(struct supervisor *sup, uint32_t number)
+{
+	struct table_slot *t = table_slot(&sup->table, number);
+	struct table_exit *x;
+	struct slot *s;
+
+	if (!table_slot_valid(t)) {
+		memset(t, 0, sizeof(*t));
+		return;
+	}
+	s = attach(sup, number);
+	if (!s)
+		return;
+	if (t->state != WIRE_SLOT_EMPTY) {
+		kill_former(t);
+		x = table_push_exit(t);
+		memcpy(x->incarnation, t->incarnation, sizeof(x->incarnation));
+		x->pid = t->cell.pid;
+		x->code = -1;
+		x->stage = t->cell.stage;
+		x->err = t->cell.err;
+		x->by_stop = (t->flags & TABLE_BY_STOP) != 0;
+		x->started_wall_ms = t->started_wall_ms;
+		x->started_mono_ms = t->started_mono_ms;
+		x->ended_wall_ms = clock_wall_ms();
+		x->ended_mono_ms = clock_mono_ms();
+		table_add_cookie(t, t->incarnation);
+	}
+	t->state = WIRE_SLOT_EMPTY;
+	t->cell.pid = 0;
+	t->flags &= ~(uint32_t)(TABLE_BY_STOP | TABLE_KILLED | TABLE_LATE);
+	for (uint32_t i = 0; i < t->n_cookies; i++)
+		sweep_add(s, t->cookies[i], SWEEP_FORMER);
+}
+
+void slot_load_table(struct supervisor *sup)
+{
+	for (uint32_t i = 0; sup->table.former && i < sup->table.n_slots; i++)
+		if (table_slot(&sup->table, i)->used)
+			load_slot(sup, i);
+}
+
+/* ---- stop ---- */
+
+bool slot_is_living(const struct slot *s)
+{
+	return s->t->state != WIRE_SLOT_EMPTY;
+}
+
+static void arm(struct slot *s, int64_t delay_ms)
+{
+	loop_timer_arm(&s->sup->loop, &s->timer, clock_add(clock_mono_ms(), delay_ms));
+}
+
+static void kill_now(struct slot *s)
+{
+	s->t->flags |= TABLE_KILLED;
+	child_signal_group(&s->child, SIGKILL);
+	arm(s, SLOT_STUCK_MS);
+}
+
+static void stuck(struct slot *s)
+{
+	s->t->state = WIRE_SLOT_STUCK;
+	log_error("replica=%s/%u pid=%d stuck: SIGKILL does not end it (stage %s)", s->t->service,
+		  s->t->index, s->t->cell.pid, wire_stage_name((enum wire_stage)s->t->cell.stage));
+	control_mark(s->sup, s);
+	link_flush(&s->sup->controller.link);
+}
+
+static void on_timer(void *user)
+{
+	struct slot *s = user;
+
+	if (s->t->state == WIRE_SLOT_SPAWNING && !(s->t->flags & TABLE_LATE)) {
+		s->t->flags |= TABLE_LATE;
+		child_signal(&s->child, SIGKILL);
+		arm(s, 2000);
+	} else if (s->t->state == WIRE_SLOT_STOPPING && !(s->t->flags & TABLE_KILLED)) {
+		kill_now(s);
+	} else if (s->t->state == WIRE_SLOT_SPAWNING || s->t->state == WIRE_SLOT_STOPPING) {
+		stuck(s);
+	}
+}
+
+void slot_stop(struct slot *s, int signal, int64_t grace_ms)
+{
+	int64_t kill_at;
+
+	control_mark(s->sup, s);
+	if (!slot_is_living(s)) {
+		sweep_urge(s);
+		return;
+	}
+	if (signal <= 0)
+		signal = s->t->stop_signal;
+	if (grace_ms < 0)
+		grace_ms = s->t->grace_ms;
+	kill_at = clock_add(clock_mono_ms(), grace_ms);
+	s->t->flags |= TABLE_BY_STOP;
+	if (s->t->state == WIRE_SLOT_STUCK || grace_ms == 0 || signal == SIGKILL) {
+		if (s->t->state != WIRE_SLOT_STUCK)
+			s->t->state = WIRE_SLOT_STOPPING;
+		kill_now(s);
+		return;
+	}
+	if (s->t->state == WIRE_SLOT_STOPPING) { /* again: only sooner, never later */
+		if (s->t->flags & TABLE_KILLED || kill_at >= s->t->kill_at_mono_ms)
+			return;
+	} else if (s->child.job.stack && s->timer.armed && s->timer.deadline_mono_ms < kill_at) {
+		kill_at = s->timer.deadline_mono_ms; /* not exec'd yet: the spawn deadline holds */
+	}
+	if (s->t->state != WIRE_SLOT_STOPPING)
+		child_signal_group(&s->child, signal);
+	s->t->state = WIRE_SLOT_STOPPING;
+	s->t->kill_at_mono_ms = kill_at;
+	loop_timer_arm(&s->sup->loop, &s->timer, kill_at);
+}
+
+void slot_signal(struct slot *s, int signal)
+{
+	if (child_has_execed(&s->child))
+		child_signal(&s->child, signal);
+}
+
+/* ---- exit ---- */
+
+static void record_exit(struct slot *s, const siginfo_t *si)
+{
+	struct table_slot *t = s->t;
+	struct table_exit *x = table_push_exit(t);
+	bool by_signal = si && (si->si_code == CLD_KILLED || si->si_code == CLD_DUMPED);
+
+	memcpy(x->incarnation, t->incarnation, sizeof(x->incarnation));
+	x->pid = t->cell.pid;
+	x->code = si && si->si_code == CLD_EXITED ? si->si_status : -1;
+	x->signal = by_signal ? si->si_status : 0;
+	x->core_dumped = si && si->si_code == CLD_DUMPED;
+	x->by_stop = (t->flags & TABLE_BY_STOP) != 0;
+	x->killed = (t->flags & TABLE_KILLED) != 0;
+	x->status_known = 1;
+	x->stage = t->cell.stage;
+	x->err = t->cell.err;
+	if (t->flags & TABLE_LATE && x->err == 0) /* also when it hung in execve itself */
+		x->err = t->cell.err = ETIMEDOUT;
+	x->started_wall_ms = t->started_wall_ms;
+	x->started_mono_ms = t->started_mono_ms;
+	x->ended_wall_ms = clock_wall_ms();
+	x->ended_mono_ms = clock_mono_ms();
+}
+
+void slot_ended(struct slot *s, const siginfo_t *si)
+{
+	bool by_stop = (s->t->flags & TABLE_BY_STOP) != 0;
+	struct stream *t = s->streams;
+
+	loop_timer_disarm(&s->sup->loop, &s->timer);
+	record_exit(s, si);
+	s->t->state = WIRE_SLOT_EMPTY;
+	s->t->cell.pid = 0;
+	s->t->start_ticks = 0;
+	s->t->flags &= ~(uint32_t)(TABLE_BY_STOP | TABLE_KILLED | TABLE_LATE);
+	if (si && s->t->cell.stage >= WIRE_STAGE_EXEC && s->t->cell.err == 0) {
+		table_add_cookie(s->t, s->t->incarnation);
+		sweep_add(s, s->t->incarnation, by_stop ? SWEEP_URGENT : SWEEP_LAZY);
+	}
+	control_mark(s->sup, s);
+	link_flush(&s->sup->controller.link);
+	if (t && strcmp(t->incarnation, s->t->incarnation) == 0) {
+		if (t->submitted)
+			stream_gone(t);
+		else
+			stream_free(t); /* it never ran, so it wrote nothing */
+		link_flush(&s->sup->logger.link);
+	}
+	shutdown_poke(s->sup);
+}
+
+static void on_exit_(void *user, const siginfo_t *si)
+{
+	slot_ended(user, si);
+}
+
+/* ---- what the controller and others say ---- */
+
+void slot_note(struct slot *s, const uint8_t *note, uint32_t len)
+{
+	if (len > WIRE_NOTE_MAX)
+		return;
+	if (len > 0)
+		memcpy(s->t->note, note, len);
+	s->t->note_len = len;
+}
+
+void slot_ack(struct slot *s, uint64_t seq)
+{
+	if (table_ack_exits(s->t, seq))
+		shutdown_poke(s->sup);
+	free_if_done(s);
+}
+
+void slot_release(struct slot *s)
+{
+	s->t->flags |= TABLE_RELEASED;
+	free_if_done(s);
+}
+
+void slot_swept(struct slot *s, const char *cookie)
+{
+	table_drop_cookie(s->t, cookie);
+	if (s->unswept > 0)
+		s->unswept--;
+	if (s->unswept > 0 || slot_is_living(s))
+		return;
+	control_mark(s->sup, s);
+	shutdown_poke(s->sup);
+	free_if_done(s);
+}
+
+void slot_drained(struct slot *s)
+{
+	shutdown_poke(s->sup);
+	free_if_done(s);
+}
+
+static void fill_exit(struct wire_exit *to, const struct table_exit *x)
+{
+	memcpy(to->incarnation, x->incarnation, WIRE_INCARNATION_SIZE);
+	to->seq = x->seq;
+	to->pid = x->pid;
+	to->code = x->code;
+	to->signal = x->signal;
+	to->core_dumped = x->core_dumped != 0;
+	to->by_stop = x->by_stop != 0;
+	to->killed = x->killed != 0;
+	to->status_known = x->status_known != 0;
+	to->stage = x->stage;
+	to->err = x->err;
+	to->started_wall_ms = x->started_wall_ms;
+	to->ended_wall_ms = x->ended_wall_ms;
+	to->started_mono_ms = x->started_mono_ms;
+	to->ended_mono_ms = x->ended_mono_ms;
+}
+
+void slot_fill(const struct slot *s, struct wire_slot *m)
+{
+	const struct table_slot *t = s->t;
+
+	supervisor_fill_key(&m->key, s, t->incarnation);
+	m->state = (uint8_t)t->state;
+	m->stage = s->refused ? WIRE_STAGE_REFUSED : (uint8_t)t->cell.stage;
+	m->err = s->refused ? s->refused : t->cell.err;
+	m->pid = t->state == WIRE_SLOT_EMPTY ? 0 : t->cell.pid;
+	m->swept = t->state == WIRE_SLOT_EMPTY && s->unswept == 0;
+	m->started_wall_ms = t->started_wall_ms;
+	m->started_mono_ms = t->started_mono_ms;
+	m->exits_lost = t->exits_lost;
+	m->n_exits = t->n_exits;
+	for (uint32_t i = 0; i < t->n_exits; i++)
+		fill_exit(&m->exits[i], &t->exits[i]);
+	m->note = s->note_due ? t->note : NULL;
+	m->note_len = s->note_due ? t->note_len : 0;
+}
+
+void slot_read_start_times(struct supervisor *sup)
+{
+	for (uint32_t i = 0; i < sup->n_slots; i++) {
+		struct slot *s = sup->slots[i];
+
+		if (s && s->t->start_ticks == 0 && child_has_execed(&s->child))
+			s->t->start_ticks = proc_start_ticks(s->t->cell.pid);
+	}
+}

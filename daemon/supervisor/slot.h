@@ -1,0 +1,78 @@
+/*
+ * slot: one place where a replica's process runs: (service, index). What must survive us stands in
+ * the table (struct table_slot), the rest here. A slot is in use from its first SPAWN until the
+ * controller has released it and nothing of it is left: process, left-overs, unacknowledged exits,
+ * undrained streams.
+ *
+ *   EMPTY --spawn--> SPAWNING --exec--> RUNNING --stop--> STOPPING --exit--> EMPTY
+ *   SPAWNING, STOPPING --cannot be killed--> STUCK --exit--> EMPTY
+ *
+ * Stop runs here and not in the controller, so that it survives the controller.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_SUPERVISOR_SLOT_H
+#define AICTL_SUPERVISOR_SLOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/supervisor/child.h"
+#include "daemon/supervisor/table.h"
+#include "daemon/wire/wire.h"
+
+#define SLOT_BUCKETS 1024
+#define SLOT_SPAWN_MS 10000 /* from clone3 to exec */
+#define SLOT_STUCK_MS 10000 /* from SIGKILL to "cannot be killed" */
+#define SLOT_STREAMS_MAX 32 /* undrained incarnations; then a spawn is refused */
+
+struct stream;
+struct launch;
+
+struct slot {
+	struct supervisor *sup;
+	uint32_t number;
+	struct table_slot *t;
+	struct slot *next_of_key; /* hash chain */
+
+	struct child child;
+	struct launch *launch;	 /* what the child reads until it has exec'd */
+	struct loop_timer timer; /* spawn deadline, grace period, or "is it stuck?" */
+
+	struct stream *streams; /* undrained, newest first */
+	uint32_t n_streams;
+	uint32_t unswept; /* incarnations that may have left processes behind */
+
+	/* Controller's queue. */
+	struct slot *next_dirty, *prev_dirty;
+	bool dirty, note_due;
+	int refused; /* errno of a refused spawn, told once */
+};
+
+/* Takes the slots of a former aictld's table over as empty ones, or clears them; kills what is
+ * left of their processes. */
+void slot_load_table(struct supervisor *sup);
+void slot_free_all(struct supervisor *sup); /* at the end; the table keeps what it holds */
+struct slot *slot_find(struct supervisor *sup, const struct wire_key *key);
+
+/* A slot for a key that has none yet. 0 or -errno. */
+int slot_new(struct supervisor *sup, const struct wire_key *key, struct slot **ret);
+/* Its process is reaped; si NULL: it was never cloned. */
+void slot_ended(struct slot *s, const siginfo_t *si);
+/* signal 0 and grace -1 = the slot's own. An empty slot is swept. */
+void slot_stop(struct slot *s, int signal, int64_t grace_ms);
+void slot_signal(struct slot *s, int signal); /* the main process only */
+void slot_note(struct slot *s, const uint8_t *note, uint32_t len);
+void slot_ack(struct slot *s, uint64_t seq);
+void slot_release(struct slot *s);
+
+/* Told by sweep and stream: one thing less is left. */
+void slot_swept(struct slot *s, const char *cookie);
+void slot_drained(struct slot *s);
+
+void slot_fill(const struct slot *s, struct wire_slot *m);
+bool slot_is_living(const struct slot *s);
+/* Reads the start times that are not known yet, off the restart path. */
+void slot_read_start_times(struct supervisor *sup);
+
+#endif

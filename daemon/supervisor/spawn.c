@@ -1,0 +1,365 @@
+/*
+ * spawn: see spawn.h.
+ *
+ * The lower half of this file runs in the child, beside the parent and in its memory: raw system
+ * calls only (errno and thread-local data are the parent's), no sanitizer, no stack protector, no
+ * return. The call of the child's function sits inside the asm: the child leaves the system call on
+ * an empty stack, so it may touch no local of the calling function. Not VFORK: a child stuck on a
+ * hung mount, or stopped by its own user, would hold the parent (DESIGN.md 2.2).
+ *
+ * Only spawn.c makes raw system calls (exceptions of the lints).
+ */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/supervisor/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/wire/wire.h"
+#include "lib/err.h"
+#include "lib/mem.h"
+
+#define RAW __attribute__((no_sanitize("address", "undefined", "thread"), no_stack_protector))
+#define STACK_SIZE (32 << 10)
+#define GUARD_SIZE (64 << 10) /* a multiple of every page size in use */
+
+struct spawn_stack {
+	struct spawn_stack *next;
+	char *memory; /* guard, then STACK_SIZE */
+};
+
+/* ---- the two architectures ---- */
+
+#if defined(__x86_64__)
+static inline RAW __attribute__((always_inline)) long sys5(long n, long a, long b, long c, long d,
+							   long e)
+{
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+
+	__asm__ volatile("syscall"
+			 : "+a"(n)
+			 : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+			 : "rcx", "r11", "memory");
+	return n;
+}
+
+static RAW __attribute__((noinline)) long
+clone3_call(struct clone_args *args, void (*fn)(struct spawn_job *), struct spawn_job *job)
+{
+	long r = SYS_clone3;
+	register void (*f)(struct spawn_job *) __asm__("r12") = fn;
+	register struct spawn_job *p __asm__("r13") = job;
+
+	__asm__ volatile("syscall\n\t"
+			 "test %%rax, %%rax\n\t"
+			 "jnz 1f\n\t"
+			 "xor %%ebp, %%ebp\n\t"
+			 "mov %%r13, %%rdi\n\t"
+			 "call *%%r12\n\t"
+			 "ud2\n"
+			 "1:"
+			 : "+a"(r)
+			 : "D"(args), "S"(sizeof(*args)), "r"(f), "r"(p)
+			 : "rcx", "r11", "memory", "cc");
+	return r;
+}
+#elif defined(__aarch64__)
+static inline RAW __attribute__((always_inline)) long sys5(long n, long a, long b, long c, long d,
+							   long e)
+{
+	register long x8 __asm__("x8") = n;
+	register long x0 __asm__("x0") = a;
+	register long x1 __asm__("x1") = b;
+	register long x2 __asm__("x2") = c;
+	register long x3 __asm__("x3") = d;
+	register long x4 __asm__("x4") = e;
+
+	__asm__ volatile("svc #0"
+			 : "+r"(x0)
+			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4)
+			 : "memory", "cc");
+	return x0;
+}
+
+static RAW __attribute__((noinline)) long
+clone3_call(struct clone_args *args, void (*fn)(struct spawn_job *), struct spawn_job *job)
+{
+	register long x8 __asm__("x8") = SYS_clone3;
+	register long x0 __asm__("x0") = (long)args;
+	register long x1 __asm__("x1") = sizeof(*args);
+	register void (*f)(struct spawn_job *) __asm__("x20") = fn;
+	register struct spawn_job *p __asm__("x21") = job;
+
+	__asm__ volatile("svc #0\n\t"
+			 "cbnz x0, 1f\n\t"
+			 "mov x29, xzr\n\t"
+			 "mov x0, x21\n\t"
+			 "blr x20\n\t"
+			 "brk #1\n"
+			 "1:"
+			 : "+r"(x0)
+			 : "r"(x8), "r"(x1), "r"(f), "r"(p)
+			 : "memory", "cc");
+	return x0;
+}
+#else
+#error "write sys5 and clone3_call for this architecture"
+#endif
+
+/* ---- the parent ---- */
+
+/* No descriptor of ours may lie where a child's own will be: the holes stay filled for ever. */
+static int fill_low_fds(int null_fd)
+{
+	for (;;) {
+		int fd = fcntl(null_fd, F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0)
+			return -errno;
+		if (fd >= SPAWN_LOW_FDS) {
+			close(fd);
+			return 0;
+		}
+	}
+}
+
+static int raise_nofile(struct spawn_rlimit *inherited)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+		return -errno;
+	*inherited = (struct spawn_rlimit){.soft = l.rlim_cur, .hard = l.rlim_max};
+	l.rlim_cur = l.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &l) < 0 ? -errno : 0;
+}
+
+int spawn_init(struct spawner *s, struct err **reterr)
+{
+	_cleanup_close_ int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int r;
+
+	*s = (struct spawner){.null_fd = -1, .lock_fd = -1, .root = geteuid() == 0};
+	if (fd < 0)
+		return err_sys(reterr, errno, "cannot open /dev/null");
+	r = raise_nofile(&s->nofile);
+	if (r < 0)
+		return err_sys(reterr, -r, "cannot raise the limit of open files");
+	r = fill_low_fds(fd);
+	if (r < 0)
+		return err_sys(reterr, -r, "cannot reserve low descriptors");
+	s->null_fd = fcntl(fd, F_DUPFD_CLOEXEC, SPAWN_LOW_FDS);
+	if (s->null_fd < 0)
+		return err_sys(reterr, errno, "cannot duplicate /dev/null");
+	if (fd < SPAWN_LOW_FDS) /* it fills its own hole */
+		(void)TAKE_FD(fd);
+	return 0;
+}
+
+void spawn_done(struct spawner *s)
+{
+	while (s->free) {
+		struct spawn_stack *k = s->free;
+
+		s->free = k->next;
+		munmap(k->memory, GUARD_SIZE + STACK_SIZE);
+		mem_free(k);
+	}
+	mem_closep(&s->null_fd);
+	mem_closep(&s->lock_fd);
+}
+
+static struct spawn_stack *take_stack(struct spawner *s)
+{
+	struct spawn_stack *k = s->free;
+
+	if (k) {
+		s->free = k->next;
+		return k;
+	}
+	k = mem_alloc(sizeof(*k));
+	if (!k)
+		return NULL;
+	k->memory = mmap(NULL, GUARD_SIZE + STACK_SIZE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (k->memory == MAP_FAILED) {
+		mem_free(k);
+		return NULL;
+	}
+	if (mprotect(k->memory, GUARD_SIZE, PROT_NONE) < 0) {
+		munmap(k->memory, GUARD_SIZE + STACK_SIZE);
+		mem_free(k);
+		return NULL;
+	}
+	return k;
+}
+
+static void give_stack(struct spawner *s, struct spawn_stack *k)
+{
+	k->next = s->free;
+	s->free = k;
+}
+
+bool spawn_supported(struct err **reterr)
+{
+	/* A size below the first version's is EINVAL where clone3 exists. */
+	if (syscall(SYS_clone3, NULL, 0) < 0 && errno == EINVAL)
+		return true;
+	err_sys(reterr, errno,
+		"clone3 is refused here (kernel before 5.5, or a container's seccomp filter)");
+	err_hint(reterr, "allow clone3 in the container's seccomp profile");
+	return false;
+}
+
+static RAW void child_main(struct spawn_job *j);
+
+int spawn_start(struct spawner *s, struct spawn_job *j, int *ret_pidfd)
+{
+	int pidfd = -1, error[2];
+	struct clone_args args;
+	long r;
+
+	if (pipe2(error, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	j->stack = take_stack(s);
+	if (!j->stack) {
+		close(error[0]);
+		close(error[1]);
+		return -ENOMEM;
+	}
+	j->gone_fd = error[0];
+	j->error_fd = error[1];
+	j->lock_fd = s->lock_fd;
+	j->nofile = s->nofile;
+	j->root = s->root;
+	*j->cell = (struct spawn_cell){.stage = WIRE_STAGE_CLONE};
+	memset(&args, 0, sizeof(args));
+	args.flags = CLONE_VM | CLONE_PIDFD | CLONE_PARENT_SETTID | CLONE_CLEAR_SIGHAND;
+	args.exit_signal = SIGCHLD;
+	args.pidfd = (uintptr_t)&pidfd;
+	args.parent_tid = (uintptr_t)&j->cell->pid;
+	args.stack = (uintptr_t)(j->stack->memory + GUARD_SIZE);
+	args.stack_size = STACK_SIZE;
+	r = clone3_call(&args, child_main, j);
+	/*
+	 * Before the next clone, or the next child keeps this pipe open. The job itself is not
+	 * touched any more: the child reads it until EOF.
+	 */
+	close(error[1]);
+	if (r < 0) {
+		spawn_finish(s, j);
+		return (int)r;
+	}
+	*ret_pidfd = pidfd;
+	return (int)r;
+}
+
+void spawn_finish(struct spawner *s, struct spawn_job *j)
+{
+	if (!j->stack)
+		return;
+	mem_closep(&j->gone_fd);
+	give_stack(s, j->stack);
+	j->stack = NULL;
+}
+
+/* ---- the child ---- */
+
+static inline RAW __attribute__((always_inline)) void set_stage(struct spawn_job *j, int stage)
+{
+	*(volatile int32_t *)&j->cell->stage = stage;
+}
+
+/* 0, 1, 2 (, 3), then the error pipe, the lock and the binary; all else is closed. */
+static inline RAW __attribute__((always_inline)) long set_fds(struct spawn_job *j)
+{
+	unsigned n = j->n_fds;
+	long r = 0;
+
+	for (unsigned i = 0; i < n && r >= 0; i++)
+		r = sys5(SYS_dup3, j->fds[i], i, 0, 0, 0);
+	if (r >= 0)
+		r = sys5(SYS_dup3, j->error_fd, n, O_CLOEXEC, 0, 0);
+	if (r >= 0)
+		r = sys5(SYS_dup3, j->lock_fd, n + 1, O_CLOEXEC, 0, 0);
+	if (r >= 0 && j->exec_fd >= 0)
+		r = sys5(SYS_dup3, j->exec_fd, n + 2, O_CLOEXEC, 0, 0);
+	if (r < 0)
+		return r;
+	/* Before what may hang: a stuck child must not hold our sockets and locks. */
+	return sys5(SYS_close_range, n + (j->exec_fd >= 0 ? 3 : 2), ~0U, 0, 0, 0);
+}
+
+static inline RAW __attribute__((always_inline)) long set_user(struct spawn_job *j)
+{
+	long r;
+
+	if (!j->set_user)
+		return 0;
+	if (!j->root)
+		return sys5(SYS_getuid, 0, 0, 0, 0, 0) == (long)j->uid ? 0 : -EPERM;
+	r = sys5(SYS_setgroups, j->n_groups, (long)j->groups, 0, 0, 0);
+	if (r >= 0)
+		r = sys5(SYS_setresgid, j->gid, j->gid, j->gid, 0, 0);
+	if (r >= 0)
+		r = sys5(SYS_setresuid, j->uid, j->uid, j->uid, 0, 0);
+	return r;
+}
+
+/* execvp's rules without its shell: the next candidate after "not there" and "not allowed". */
+static inline RAW __attribute__((always_inline)) long exec_any(struct spawn_job *j)
+{
+	long r = -ENOENT, denied = 0;
+
+	if (j->exec_fd >= 0)
+		return sys5(SYS_execveat, j->n_fds + 2, (long)"", (long)j->argv, (long)j->envp,
+			    AT_EMPTY_PATH);
+	for (char *const *p = j->paths; *p; p++) {
+		r = sys5(SYS_execve, (long)*p, (long)j->argv, (long)j->envp, 0, 0);
+		if (r == -EACCES)
+			denied = r;
+		else if (r != -ENOENT && r != -ENOTDIR)
+			return r;
+	}
+	return denied ? denied : r;
+}
+
+static RAW __attribute__((noinline)) void child_main(struct spawn_job *j)
+{
+	uint64_t none = 0;
+	long r;
+
+	sys5(SYS_setsid, 0, 0, 0, 0, 0);
+	set_stage(j, WIRE_STAGE_FDS); /* from here on the process group exists */
+	r = set_fds(j);
+	if (r >= 0) {
+		set_stage(j, WIRE_STAGE_LIMITS);
+		r = sys5(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&j->nofile, 0, 0);
+	}
+	if (r >= 0) {
+		sys5(SYS_umask, j->umask, 0, 0, 0, 0);
+		set_stage(j, WIRE_STAGE_USER);
+		r = set_user(j);
+	}
+	if (r >= 0) {
+		set_stage(j, WIRE_STAGE_CHDIR);
+		r = j->cwd ? sys5(SYS_chdir, (long)j->cwd, 0, 0, 0, 0) : 0;
+	}
+	if (r >= 0) {
+		sys5(SYS_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, sizeof(none), 0);
+		set_stage(j, WIRE_STAGE_EXEC);
+		r = exec_any(j);
+	}
+	*(volatile int32_t *)&j->cell->err = (int32_t)-r;
+	sys5(SYS_exit_group, 127, 0, 0, 0, 0);
+	__builtin_trap();
+}

@@ -1,0 +1,81 @@
+/*
+ * spawn: starts a child by clone3 without CLONE_VFORK, in our memory and on a stack of its own.
+ *
+ * The caller fills a struct spawn_job and calls spawn_start; it returns at once, however long the
+ * child hangs in chdir or execve. From then on the child reads the job's memory: nothing that it
+ * points to may change or be freed before spawn_finish, which is called when gone_fd reports EOF
+ * (the child has exec'd or died) or when the child has been reaped. EOF is no proof of an exec: the
+ * cell says how far it came (stage WIRE_STAGE_EXEC and err 0).
+ *
+ * All descriptors of ours lie above SPAWN_LOW_FDS (spawn_init fills the holes below with
+ * /dev/null), so that dup3 in the child never hits one that is still needed.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_SUPERVISOR_SPAWN_H
+#define AICTL_SUPERVISOR_SPAWN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct err;
+
+#define SPAWN_FDS_MAX 4
+#define SPAWN_LOW_FDS 16
+
+/* Lies in the shared table for a service, in private memory for a helper. */
+struct spawn_cell {
+	int32_t pid;	/* written by the kernel before the child's first instruction */
+	int32_t stage;	/* enum wire_stage, written by the child */
+	int32_t err;	/* errno of that stage, or 0 */
+	int32_t spare_; /* 0 */
+};
+
+struct spawn_rlimit {
+	uint64_t soft, hard;
+};
+
+struct spawn_job {
+	/* What the child shall be; filled by the caller. */
+	const char *cwd;		 /* NULL = ours */
+	char *const *paths;		 /* candidates, as execvp tries them; NULL with exec_fd */
+	int exec_fd;			 /* -1, or the binary itself */
+	char *const *argv, *const *envp; /* NULL-terminated */
+	uint32_t uid, gid;		 /* with set_user */
+	const uint32_t *groups;		 /* with set_user, supplementary */
+	uint32_t n_groups;
+	bool set_user;
+	uint32_t umask;
+	int fds[SPAWN_FDS_MAX]; /* become 0, 1, 2 (, 3); all >= SPAWN_LOW_FDS */
+	unsigned n_fds;
+	struct spawn_cell *cell;
+
+	/* Private, valid from spawn_start to spawn_finish. */
+	bool root; /* we may change the user */
+	struct spawn_rlimit nofile;
+	int error_fd, lock_fd;
+	int gone_fd; /* readable (EOF) when the child no longer uses our memory; the caller watches
+		      */
+	struct spawn_stack *stack;
+};
+
+struct spawner {
+	int null_fd;		    /* /dev/null, read and write */
+	int lock_fd;		    /* the flock'd spawn lock, shared with children until exec */
+	struct spawn_rlimit nofile; /* what we inherited, restored in children */
+	struct spawn_stack *free;   /* stacks not in use */
+	bool root;
+};
+
+/* Opens /dev/null, fills the low descriptors, raises soft NOFILE to hard. lock_fd is taken over. */
+int spawn_init(struct spawner *s, struct err **reterr);
+void spawn_done(struct spawner *s);
+/* True when clone3 works here; false sets *reterr (some containers answer ENOSYS). */
+bool spawn_supported(struct err **reterr);
+/* The pid and *ret_pidfd, or -errno: then nothing is left to finish. */
+int spawn_start(struct spawner *s, struct spawn_job *j, int *ret_pidfd);
+/* Idempotent. Closes gone_fd (remove it from the loop before) and gives the stack back. */
+void spawn_finish(struct spawner *s, struct spawn_job *j);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * stream: custody of the read ends of the services' stdout and stderr. Both stay open here until
+ * the logger says DRAINED, so a dying logger loses nothing: the next one gets them again. The write
+ * ends exist only in the service (a kept one would mean no end of file ever).
+ *
+ * Each undrained incarnation has its own word of the intent file.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_SUPERVISOR_STREAM_H
+#define AICTL_SUPERVISOR_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/wire/wire.h"
+
+struct slot;
+struct supervisor;
+
+struct stream {
+	struct slot *slot;
+	struct stream *next_of_slot;
+	char incarnation[WIRE_INCARNATION_SIZE];
+	int fds[2]; /* read ends of stdout and stderr */
+	uint32_t intent;
+	uint64_t max_size;
+	uint32_t max_files;
+	bool gone;		 /* the main process is gone */
+	bool submitted;		 /* the child has exec'd: the logger is to know */
+	bool send_due, gone_due; /* news for the logger */
+	struct stream *next_dirty, *prev_dirty;
+	bool dirty;
+};
+
+struct streams {
+	struct stream *first, *last; /* dirty, oldest first */
+	uint32_t *free_intents;	     /* stack of words given back */
+	size_t cap;
+	uint32_t n_free, n_used; /* n_used: words ever handed out */
+	bool hello_due;
+};
+
+void stream_done(struct supervisor *sup);
+/* New pipes for the slot's incarnation; the write ends are the caller's. 0 or -errno. */
+int stream_new(struct slot *s, const struct wire_spawn *m, struct stream **ret, int write_ends[2]);
+void stream_submit(struct stream *t);
+void stream_gone(struct stream *t);
+void stream_free(struct stream *t);
+
+void stream_connected(struct supervisor *sup);
+/* Link callbacks of the logger; user is the struct helper. */
+void stream_flush(void *user);
+void stream_packet(void *user, struct wire_packet *p);
+
+#endif

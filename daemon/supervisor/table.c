@@ -1,0 +1,283 @@
+/* table: see table.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/supervisor/table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/fs.h"
+#include "lib/mem.h"
+
+#define MAGIC "aictltb1"
+#define LAYOUT 1
+#define HEADER_SIZE 4096
+#define RESERVED (HEADER_SIZE + (size_t)TABLE_SLOTS_MAX * sizeof(struct table_slot))
+
+_Static_assert(sizeof(struct table_header) <= HEADER_SIZE, "header page");
+_Static_assert(sizeof(struct table_slot) % 8 == 0, "slots are aligned");
+_Static_assert(WIRE_INCARNATION_SIZE <= 40 && WIRE_SERVICE_SIZE <= 64, "keys fit");
+
+static size_t file_size(uint32_t n_slots)
+{
+	size_t page = 4096, n = HEADER_SIZE + (size_t)n_slots * sizeof(struct table_slot);
+
+	return (n + page - 1) / page * page;
+}
+
+/* Opens the directory for the table: sup/ itself, or one of our own in /dev/shm. */
+static int open_dir(struct table *t, const char *runtime_dir, int sup_fd, struct err **reterr)
+{
+	struct stat st;
+
+	if (fstat(sup_fd, &st) < 0)
+		return err_sys(reterr, errno, "cannot look at %s/sup", runtime_dir);
+	if (fs_is_tmpfs(sup_fd)) {
+		t->dir = mem_printf("%s/sup", runtime_dir);
+		t->dir_fd = fcntl(sup_fd, F_DUPFD_CLOEXEC, SPAWN_LOW_FDS);
+	} else {
+		t->dir = mem_printf("/dev/shm/aictl-%u-%llx-%llx", geteuid(),
+				    (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+		if (t->dir && mkdir(t->dir, 0700) < 0 && errno != EEXIST)
+			return err_sys(reterr, errno, "cannot create %s", t->dir);
+		t->dir_fd =
+			t->dir ? open(t->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+		t->own_dir = true;
+	}
+	if (!t->dir)
+		return err_nomem(reterr);
+	if (t->dir_fd < 0 || fstat(t->dir_fd, &st) < 0)
+		return err_sys(reterr, errno, "cannot open %s", t->dir);
+	if (!fs_is_tmpfs(t->dir_fd))
+		return err_set(reterr, ERR_INVALID, "%s is not on tmpfs: the table needs one",
+			       t->dir);
+	if (st.st_uid != geteuid() || st.st_mode & 022)
+		return err_set(reterr, ERR_PERM, "%s belongs to somebody else, or others may write",
+			       t->dir);
+	return 0;
+}
+
+static int open_file(int dir_fd, const char *name, struct err **reterr)
+{
+	int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	struct stat st;
+
+	if (fd < 0)
+		return err_sys(reterr, errno, "cannot open the file %s", name);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+	    st.st_nlink != 1) {
+		close(fd);
+		return err_set(reterr, ERR_PERM, "the file %s is not ours", name);
+	}
+	return fd;
+}
+
+static uint64_t pid_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) < 0 ? 0 : (uint64_t)st.st_ino;
+}
+
+/* Reads a former header without mapping it; its slot count, or 0 when it is not usable here. */
+static uint32_t former_slots(int fd, const char *boot_id)
+{
+	struct table_header h;
+	struct stat st;
+
+	if (pread(fd, &h, sizeof(h), 0) != sizeof(h) || fstat(fd, &st) < 0)
+		return 0;
+	if (memcmp(h.magic, MAGIC, sizeof(h.magic)) != 0 || h.version != LAYOUT ||
+	    h.header_size != HEADER_SIZE || h.slot_size != sizeof(struct table_slot))
+		return 0;
+	if (strncmp(h.boot_id, boot_id, sizeof(h.boot_id)) != 0 || h.pid_ns != pid_namespace())
+		return 0;
+	if (h.n_slots == 0 || h.n_slots > TABLE_SLOTS_MAX ||
+	    st.st_size < (off_t)file_size(h.n_slots))
+		return 0;
+	return h.n_slots;
+}
+
+static int map_to(struct table *t, uint32_t n_slots)
+{
+	size_t from = t->n_slots ? file_size(t->n_slots) : 0, to = file_size(n_slots);
+	int r = posix_fallocate(t->fd, 0, (off_t)to);
+
+	if (r != 0)
+		return -r;
+	if (mmap((char *)t->header + from, to - from, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_FIXED, t->fd, (off_t)from) == MAP_FAILED)
+		return -errno;
+	t->n_slots = n_slots;
+	return 0;
+}
+
+static void write_header(struct table *t, const char *boot_id)
+{
+	struct table_header *h = t->header;
+
+	memset(h->magic, 0, sizeof(h->magic));
+	h->version = LAYOUT;
+	h->header_size = HEADER_SIZE;
+	h->slot_size = sizeof(struct table_slot);
+	h->n_slots = t->n_slots;
+	snprintf(h->boot_id, sizeof(h->boot_id), "%s", boot_id);
+	h->pid_ns = pid_namespace();
+	h->created_wall_ms = clock_wall_ms();
+	h->aictld_pid = (int32_t)getpid();
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	memcpy(h->magic, MAGIC, sizeof(h->magic)); /* last: a half-written header is none */
+}
+
+int table_open(struct table *t, const char *runtime_dir, int sup_fd, const char *boot_id,
+	       struct err **reterr)
+{
+	uint32_t n;
+	int r;
+
+	*t = (struct table){.fd = -1, .intent_fd = -1, .dir_fd = -1};
+	r = open_dir(t, runtime_dir, sup_fd, reterr);
+	if (r < 0)
+		return r;
+	t->fd = open_file(t->dir_fd, "table", reterr);
+	if (t->fd < 0)
+		return t->fd;
+	t->intent_fd = open_file(t->dir_fd, "intent", reterr);
+	if (t->intent_fd < 0)
+		return t->intent_fd;
+	n = former_slots(t->fd, boot_id);
+	t->former = n > 0;
+	if (!t->former && (ftruncate(t->fd, 0) < 0 || ftruncate(t->intent_fd, 0) < 0))
+		return err_sys(reterr, errno, "cannot empty %s/table", t->dir);
+	t->header =
+		mmap(NULL, RESERVED, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (t->header == MAP_FAILED) {
+		t->header = NULL;
+		return err_sys(reterr, errno, "cannot reserve address space for the table");
+	}
+	r = map_to(t, t->former ? n : TABLE_STEP);
+	if (r == 0)
+		r = -posix_fallocate(t->intent_fd, 0, TABLE_INTENTS * (off_t)sizeof(uint64_t));
+	if (r < 0)
+		return err_sys(reterr, -r, "cannot allocate the table in %s", t->dir);
+	write_header(t, boot_id);
+	return 0;
+}
+
+struct table_slot *table_slot(const struct table *t, uint32_t number)
+{
+	return (struct table_slot *)(void *)((char *)t->header + HEADER_SIZE +
+					     (size_t)number * sizeof(struct table_slot));
+}
+
+int table_grow(struct table *t)
+{
+	int r;
+
+	if (t->n_slots > TABLE_SLOTS_MAX - TABLE_STEP)
+		return -ENOSPC;
+	r = map_to(t, t->n_slots + TABLE_STEP);
+	if (r == 0)
+		t->header->n_slots = t->n_slots;
+	return r;
+}
+
+static bool is_text(const char *s, size_t size)
+{
+	return memchr(s, '\0', size) != NULL;
+}
+
+bool table_slot_valid(const struct table_slot *s)
+{
+	if (s->used != 1 || s->service[0] == '\0' || !is_text(s->service, WIRE_SERVICE_SIZE) ||
+	    !is_text(s->incarnation, WIRE_INCARNATION_SIZE))
+		return false;
+	if (s->state >= WIRE_SLOT_STATE_MAX_ || s->cell.stage < 0 ||
+	    s->cell.stage >= WIRE_STAGE_MAX_ || s->cell.pid < 0 || s->cell.pid == 1)
+		return false;
+	if (s->n_exits > WIRE_EXITS_MAX || s->n_cookies > TABLE_COOKIES_MAX ||
+	    s->note_len > WIRE_NOTE_MAX || s->label_len > TABLE_LABEL_MAX)
+		return false;
+	for (uint32_t i = 0; i < s->n_exits; i++)
+		if (!is_text(s->exits[i].incarnation, WIRE_INCARNATION_SIZE))
+			return false;
+	for (uint32_t i = 0; i < s->n_cookies; i++)
+		if (strnlen(s->cookies[i], sizeof(s->cookies[i])) != WIRE_INCARNATION_SIZE - 1)
+			return false;
+	return true;
+}
+
+struct table_exit *table_push_exit(struct table_slot *s)
+{
+	struct table_exit *x;
+
+	if (s->n_exits == WIRE_EXITS_MAX) {
+		memmove(&s->exits[0], &s->exits[1], sizeof(s->exits[0]) * (WIRE_EXITS_MAX - 1));
+		s->n_exits--;
+		if (s->exits_lost != UINT32_MAX)
+			s->exits_lost++;
+	}
+	x = &s->exits[s->n_exits];
+	*x = (struct table_exit){.seq = ++s->exit_seq};
+	s->n_exits++;
+	return x;
+}
+
+bool table_ack_exits(struct table_slot *s, uint64_t seq)
+{
+	uint32_t n = 0;
+
+	while (n < s->n_exits && s->exits[n].seq <= seq)
+		n++;
+	if (n == 0)
+		return false;
+	memmove(&s->exits[0], &s->exits[n], sizeof(s->exits[0]) * (s->n_exits - n));
+	s->n_exits -= n;
+	s->exits_lost = 0;
+	return true;
+}
+
+void table_add_cookie(struct table_slot *s, const char *cookie)
+{
+	if (s->n_cookies == TABLE_COOKIES_MAX)
+		table_drop_cookie(s, s->cookies[0]);
+	memset(s->cookies[s->n_cookies], 0, sizeof(s->cookies[0]));
+	memcpy(s->cookies[s->n_cookies], cookie, strnlen(cookie, WIRE_INCARNATION_SIZE - 1));
+	s->n_cookies++;
+}
+
+void table_drop_cookie(struct table_slot *s, const char *cookie)
+{
+	for (uint32_t i = 0; i < s->n_cookies; i++) {
+		if (strncmp(s->cookies[i], cookie, sizeof(s->cookies[i])) != 0)
+			continue;
+		s->n_cookies--;
+		memmove(s->cookies[i], s->cookies[i + 1],
+			sizeof(s->cookies[0]) * (s->n_cookies - i));
+		return;
+	}
+}
+
+void table_close(struct table *t, bool remove)
+{
+	if (t->header)
+		munmap(t->header, RESERVED);
+	t->header = NULL;
+	if (remove && t->dir_fd >= 0) {
+		unlinkat(t->dir_fd, "table", 0);
+		unlinkat(t->dir_fd, "intent", 0);
+		if (t->own_dir)
+			unlinkat(AT_FDCWD, t->dir, AT_REMOVEDIR);
+	}
+	mem_closep(&t->fd);
+	mem_closep(&t->intent_fd);
+	mem_closep(&t->dir_fd);
+	mem_free(t->dir);
+	t->dir = NULL;
+}

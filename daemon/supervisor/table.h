@@ -1,0 +1,117 @@
+/*
+ * table: what aictld knows about its slots, in memory that survives its death.
+ *
+ * One MAP_SHARED file on tmpfs with fixed slots. The kernel writes a child's pid straight into its
+ * slot (CLONE_PARENT_SETTID) and the child its stage, so a slot never moves: the address space of
+ * TABLE_SLOTS_MAX slots is reserved once and the file grows into it by steps, always allocated and
+ * never sparse (a full tmpfs is an error of table_grow, not a SIGBUS).
+ *
+ * The layout is this build's: magic, version and sizes stand in the header. A former aictld's table
+ * is checked before anything in it is believed (table_slot_valid), and dropped when it is of
+ * another boot, pid namespace or layout.
+ *
+ * Beside it lies the intent file, TABLE_INTENTS words that belong to the logger.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_SUPERVISOR_TABLE_H
+#define AICTL_SUPERVISOR_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/supervisor/spawn.h"
+#include "daemon/wire/wire.h"
+
+#define TABLE_SLOTS_MAX 16384
+#define TABLE_STEP 64	    /* slots added at once */
+#define TABLE_INTENTS 32768 /* words of 8 bytes: one per undrained incarnation */
+#define TABLE_LABEL_MAX 128
+#define TABLE_COOKIES_MAX 8
+
+enum table_flags {
+	TABLE_BY_STOP = 1,  /* a STOP is out */
+	TABLE_KILLED = 2,   /* our SIGKILL after the grace period */
+	TABLE_LATE = 4,	    /* killed at the spawn deadline */
+	TABLE_RELEASED = 8, /* the controller does not want the slot any more */
+};
+
+struct table_exit {
+	char incarnation[40];
+	uint64_t seq;
+	int32_t pid, code, signal, stage, err;
+	uint32_t core_dumped, by_stop, killed, status_known, spare_;
+	int64_t started_wall_ms, ended_wall_ms, started_mono_ms, ended_mono_ms;
+};
+
+struct table_slot {
+	uint32_t used;		/* 0 = free, all else is garbage */
+	uint32_t index;		/* of the key */
+	char service[64];	/* of the key */
+	char incarnation[40];	/* of the key: current or last process */
+	struct spawn_cell cell; /* pid (0 = none), stage, errno */
+	uint32_t state;		/* enum wire_slot_state */
+	uint32_t flags;		/* enum table_flags */
+	int32_t stop_signal;
+	uint32_t uid; /* of the process; (uint32_t)-1 = ours */
+	int64_t grace_ms;
+	int64_t kill_at_mono_ms; /* while stopping: when SIGKILL is due */
+	uint64_t start_ticks;	 /* field 22 of /proc/PID/stat; 0 = not read yet */
+	int64_t started_wall_ms, started_mono_ms;
+	uint64_t log_max_size;
+	uint32_t log_max_files;
+	uint32_t intent;	      /* word of the intent file */
+	uint64_t exit_seq;	      /* of the last exit made */
+	uint32_t n_exits, exits_lost; /* unacknowledged, oldest first in exits[] */
+	uint32_t n_cookies;	      /* incarnations whose left-overs are not swept yet */
+	uint32_t note_len, label_len, spare_;
+	char cookies[TABLE_COOKIES_MAX][40]; /* oldest first; more are known in memory only */
+	struct table_exit exits[WIRE_EXITS_MAX];
+	uint8_t note[WIRE_NOTE_MAX];
+	char label[TABLE_LABEL_MAX];
+};
+
+struct table_header {
+	char magic[8];
+	uint32_t version, header_size, slot_size, n_slots;
+	char boot_id[40];
+	uint64_t pid_ns; /* inode of /proc/self/ns/pid */
+	int64_t created_wall_ms;
+	int32_t aictld_pid;
+	uint32_t spare_;
+};
+
+struct err;
+
+struct table {
+	int fd, intent_fd;
+	int dir_fd;		     /* of the directory that holds both, on tmpfs */
+	char *dir;		     /* its path, for messages and for removal when it is our own */
+	bool own_dir;		     /* /dev/shm/...: removed with the table */
+	struct table_header *header; /* start of the reserved address space */
+	uint32_t n_slots;	     /* trusted copy of header->n_slots */
+	bool former;		     /* a former aictld's table was taken over */
+};
+
+/*
+ * Opens or creates table and intent file for runtime_dir, whose sup/ is sup_fd. boot_id has 36
+ * characters. With t->former the slots hold what the former aictld left: check each.
+ */
+int table_open(struct table *t, const char *runtime_dir, int sup_fd, const char *boot_id,
+	       struct err **reterr);
+struct table_slot *table_slot(const struct table *t, uint32_t number);
+/* Adds TABLE_STEP slots. 0 or -errno (-ENOSPC: the tmpfs or the table is full). */
+int table_grow(struct table *t);
+/* False: the slot's content cannot be ours; clear it. */
+bool table_slot_valid(const struct table_slot *s);
+/* Adds an exit record to the ring (the oldest gives way and is counted). Returns the new record. */
+struct table_exit *table_push_exit(struct table_slot *s);
+/* Drops records up to and including seq. Returns true when something went. */
+bool table_ack_exits(struct table_slot *s, uint64_t seq);
+void table_add_cookie(struct table_slot *s, const char *cookie);
+void table_drop_cookie(struct table_slot *s, const char *cookie);
+/* Unmaps; with `remove` the files are gone too. */
+void table_close(struct table *t, bool remove);
+
+#endif

@@ -1,0 +1,513 @@
+/* aictld_rig: see aictld_rig.h. */
+/* SPDX-License-Identifier: MIT */
+#include "tests/unit/aictld_rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/mem.h"
+
+static void in_dir(const struct rig *r, const char *name, char *path, size_t n)
+{
+	snprintf(path, n, "%s/%s", r->dir, name);
+}
+
+static void link_helper(const struct rig *r, const char *name)
+{
+	char target[4096], path[256];
+	ssize_t n = readlink("/proc/self/exe", target, sizeof(target) - 1);
+	char *slash;
+
+	assert_true(n > 0);
+	target[n] = '\0';
+	slash = strrchr(target, '/');
+	snprintf(slash, sizeof(target) - (size_t)(slash - target), "/fake_helper");
+	snprintf(path, sizeof(path), "%s/helpers/%s", r->dir, name);
+	assert_int_equal(symlink(target, path), 0);
+}
+
+static void listen_for_helpers(struct rig *r)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/fake", r->dir);
+	r->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	assert_true(r->listen_fd >= 0);
+	assert_int_equal(bind(r->listen_fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(chmod(addr.sun_path, 0666), 0);
+	assert_int_equal(listen(r->listen_fd, 8), 0);
+	setenv("AICTL_FAKE_SOCKET", addr.sun_path, 1);
+}
+
+static void aictld_path(char *path, size_t n)
+{
+	const char *top = getenv("top_builddir");
+
+	snprintf(path, n, "%s/aictld", top ? top : ".");
+}
+
+void rig_run(struct rig *r, const char *const *extra)
+{
+	char program[4096], runtime[256], state[256], logs[256], helpers[256];
+	const char *argv[32] = {"aictld", "--runtime-dir",    runtime,	    "--state-dir",
+				state,	  "--log-dir",	      logs,	    "--helper-dir",
+				helpers,  "--helper-restart", "10ms,40ms,0"};
+	int n = 11, err[2];
+
+	aictld_path(program, sizeof(program));
+	in_dir(r, "run", runtime, sizeof(runtime));
+	in_dir(r, "state", state, sizeof(state));
+	in_dir(r, "log", logs, sizeof(logs));
+	in_dir(r, "helpers", helpers, sizeof(helpers));
+	while (extra && *extra)
+		argv[n++] = *extra++;
+	argv[n] = NULL;
+	if (r->stderr_fd > 0)
+		close(r->stderr_fd);
+	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
+	r->pid = fork();
+	assert_true(r->pid >= 0);
+	if (r->pid == 0) {
+		if (!getenv("RIG_VERBOSE"))
+			dup2(err[1], 2);
+		execv(program, (char **)(uintptr_t)argv);
+		_exit(127);
+	}
+	close(err[1]);
+	r->stderr_fd = err[0];
+}
+
+void rig_start(struct rig *r, const char *const *extra)
+{
+	char path[256];
+
+	*r = (struct rig){.listen_fd = -1, .logger_drains = true, .acks = true, .reload_fd = -1};
+	r->controller.conn = r->controller.wire = r->logger.conn = r->logger.wire = -1;
+	snprintf(r->dir, sizeof(r->dir), "/tmp/aictld-test.XXXXXX");
+	assert_non_null(mkdtemp(r->dir));
+	assert_int_equal(chmod(r->dir, 0755), 0);
+	in_dir(r, "helpers", path, sizeof(path));
+	assert_int_equal(mkdir(path, 0755), 0);
+	link_helper(r, "aictl-controller");
+	link_helper(r, "aictl-logger");
+	listen_for_helpers(r);
+	r->slots = mem_array(RIG_SLOTS_MAX, sizeof(*r->slots));
+	r->streams = mem_array(RIG_SLOTS_MAX, sizeof(*r->streams));
+	r->exits = mem_array(RIG_SLOTS_MAX, sizeof(*r->exits));
+	assert_true(r->slots && r->streams && r->exits);
+	rig_run(r, extra);
+	rig_wait_synced(r);
+}
+
+void rig_wait_synced(struct rig *r)
+{
+	unsigned before = r->n_synced;
+
+	RIG_UNTIL(r, r->n_synced > before && r->logger.pid != 0);
+}
+
+/* ---- helpers come and go ---- */
+
+static void drop_helper(struct rig_helper *h)
+{
+	mem_closep(&h->wire);
+	mem_closep(&h->conn);
+	h->pid = 0;
+}
+
+void rig_kill_helper(struct rig *r, struct rig_helper *h)
+{
+	(void)r;
+	kill(h->pid, SIGKILL);
+	drop_helper(h);
+}
+
+static void accept_helper(struct rig *r)
+{
+	char text[128] = "", control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = {.iov_base = text, .iov_len = sizeof(text) - 1};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
+	int conn = accept4(r->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	struct cmsghdr *c = NULL;
+	struct rig_helper *h;
+	char name[64];
+	int pid;
+
+	if (conn >= 0 && recvmsg(conn, &msg, MSG_CMSG_CLOEXEC) > 0)
+		c = CMSG_FIRSTHDR(&msg);
+	if (!c) {
+		close(conn);
+		return;
+	}
+	assert_int_equal(sscanf(text, "%63s %d", name, &pid), 2);
+	h = strcmp(name, "aictl-controller") == 0 ? &r->controller : &r->logger;
+	drop_helper(h);
+	h->conn = conn;
+	h->pid = pid;
+	h->n_seen++;
+	memcpy(&h->wire, CMSG_DATA(c), sizeof(int));
+}
+
+/* ---- messages ---- */
+
+static bool same_slot(const struct wire_key *a, const struct wire_key *b)
+{
+	return wire_key_same_slot(a, b);
+}
+
+struct rig_slot *rig_slot(struct rig *r, const struct wire_key *key)
+{
+	for (unsigned i = 0; i < r->n_slots; i++)
+		if (same_slot(&r->slots[i].m.key, key))
+			return &r->slots[i];
+	return NULL;
+}
+
+struct rig_stream *rig_stream(struct rig *r, const struct wire_key *key)
+{
+	for (unsigned i = 0; i < r->n_streams; i++)
+		if (wire_key_equal(&r->streams[i].m.key, key))
+			return &r->streams[i];
+	return NULL;
+}
+
+static void send_packet(int fd, struct buf *b)
+{
+	int r;
+
+	do {
+		struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+		r = wire_send(fd, b, NULL, 0);
+		if (r == -EAGAIN)
+			poll(&p, 1, 100);
+	} while (r == -EAGAIN);
+	buf_done(b);
+}
+
+void rig_ack(struct rig *r, const struct wire_key *key, uint64_t seq)
+{
+	struct buf b = {0};
+
+	wire_encode_ack(&b, key, seq);
+	send_packet(r->controller.wire, &b);
+}
+
+void rig_drained(struct rig *r, const struct wire_key *key)
+{
+	struct buf b = {0};
+	struct rig_stream *s = rig_stream(r, key);
+
+	if (s) {
+		mem_closep(&s->fds[0]);
+		mem_closep(&s->fds[1]);
+	}
+	wire_encode_key(&b, WIRE_DRAINED, key);
+	send_packet(r->logger.wire, &b);
+}
+
+static void got_slot(struct rig *r)
+{
+	struct wire_slot m;
+	struct rig_slot *s;
+
+	assert_int_equal(wire_decode_slot(r->packet.body, r->packet.len, &m), 0);
+	s = rig_slot(r, &m.key);
+	if (!s) {
+		assert_true(r->n_slots < RIG_SLOTS_MAX);
+		s = &r->slots[r->n_slots++];
+	}
+	s->m = m;
+	if (m.note) {
+		memcpy(s->note, m.note, m.note_len);
+		s->note[m.note_len] = '\0';
+	}
+	r->exits_lost += m.exits_lost;
+	for (unsigned i = 0; i < m.n_exits; i++) {
+		struct wire_key key = m.key;
+
+		memcpy(key.incarnation, m.exits[i].incarnation, sizeof(key.incarnation));
+		if (!rig_exit(r, &key) && r->n_exits < RIG_SLOTS_MAX)
+			r->exits[r->n_exits++] = m.exits[i];
+	}
+	if (r->acks && m.n_exits > 0)
+		rig_ack(r, &m.key, m.exits[m.n_exits - 1].seq);
+}
+
+static void got_stream(struct rig *r)
+{
+	struct wire_stream m;
+	struct rig_stream *s;
+
+	assert_int_equal(wire_decode_stream(r->packet.body, r->packet.len, &m), 0);
+	assert_int_equal(r->packet.n_fds, 2);
+	s = rig_stream(r, &m.key);
+	if (!s) {
+		assert_true(r->n_streams < RIG_SLOTS_MAX);
+		s = &r->streams[r->n_streams++];
+		*s = (struct rig_stream){.fds = {-1, -1}};
+	}
+	s->m = m;
+	s->gone = m.gone;
+	s->n_sent++;
+	for (int i = 0; i < 2; i++) {
+		mem_closep(&s->fds[i]);
+		s->fds[i] = TAKE_FD(r->packet.fds[i]);
+	}
+	if (m.gone && r->logger_drains)
+		rig_drained(r, &m.key);
+}
+
+static void got_gone(struct rig *r)
+{
+	struct rig_stream *s;
+	struct wire_key key;
+
+	assert_int_equal(wire_decode_key(r->packet.body, r->packet.len, &key), 0);
+	s = rig_stream(r, &key);
+	if (s)
+		s->gone = true;
+	if (r->logger_drains)
+		rig_drained(r, &key);
+}
+
+static void handle(struct rig *r, struct rig_helper *h)
+{
+	struct wire_packet *p = &r->packet;
+	struct buf b = {0};
+
+	switch ((int)p->type) {
+	case WIRE_HELLO:
+		assert_int_equal(wire_decode_hello(p->body, p->len, &r->hello), 0);
+		assert_int_equal(p->n_fds, h == &r->controller ? 1 : 2);
+		break;
+	case WIRE_SLOT:
+		got_slot(r);
+		break;
+	case WIRE_SYNCED:
+		r->n_synced++;
+		break;
+	case WIRE_STATUS:
+		assert_int_equal(wire_decode_status(p->body, p->len, &r->status), 0);
+		break;
+	case WIRE_STREAM:
+		got_stream(r);
+		break;
+	case WIRE_GONE:
+		got_gone(r);
+		break;
+	case WIRE_RELOAD:
+		r->n_reload++;
+		mem_closep(&r->reload_fd);
+		r->reload_fd = TAKE_FD(p->fds[0]);
+		break;
+	case WIRE_PING:
+		wire_encode_empty(&b, WIRE_PONG);
+		send_packet(h->wire, &b);
+		break;
+	default:
+		fail_msg("unexpected %s", wire_type_name(p->type));
+	}
+}
+
+static void read_helper(struct rig *r, struct rig_helper *h)
+{
+	for (;;) {
+		int n = wire_recv(h->wire, &r->packet);
+
+		if (n == -EAGAIN)
+			return;
+		if (n <= 0) {
+			drop_helper(h); /* aictld let it go */
+			return;
+		}
+		handle(r, h);
+		wire_packet_done(&r->packet);
+	}
+}
+
+void rig_pump(struct rig *r, int ms)
+{
+	struct pollfd p[3] = {{.fd = r->listen_fd, .events = POLLIN},
+			      {.fd = r->controller.wire, .events = POLLIN},
+			      {.fd = r->logger.wire, .events = POLLIN}};
+
+	if (poll(p, 3, ms) <= 0)
+		return;
+	if (p[1].revents)
+		read_helper(r, &r->controller);
+	if (p[2].revents)
+		read_helper(r, &r->logger);
+	if (p[0].revents)
+		accept_helper(r);
+}
+
+/* ---- the end ---- */
+
+int rig_wait_exit(struct rig *r)
+{
+	int64_t until = clock_mono_ms() + RIG_TIMEOUT_MS;
+	int status = -1;
+	pid_t got = 0;
+
+	while (got == 0) {
+		got = waitpid(r->pid, &status, WNOHANG);
+		if (got == 0 && clock_mono_ms() >= until) {
+			kill(r->pid, SIGKILL);
+			waitpid(r->pid, &status, 0);
+			fail_msg("aictld does not end");
+		}
+		rig_pump(r, 10);
+	}
+	r->pid = 0;
+	drop_helper(&r->controller);
+	drop_helper(&r->logger);
+	return status;
+}
+
+void rig_remove(struct rig *r)
+{
+	char command[128];
+
+	drop_helper(&r->controller);
+	drop_helper(&r->logger);
+	for (unsigned i = 0; i < r->n_streams; i++) {
+		mem_closep(&r->streams[i].fds[0]);
+		mem_closep(&r->streams[i].fds[1]);
+	}
+	mem_closep(&r->listen_fd);
+	mem_closep(&r->reload_fd);
+	close(r->stderr_fd);
+	mem_free(r->slots);
+	mem_free(r->streams);
+	mem_free(r->exits);
+	snprintf(command, sizeof(command), "rm -rf '%s'", r->dir);
+	assert_int_equal(system(command), 0);
+}
+
+int rig_stop(struct rig *r)
+{
+	kill(r->pid, SIGTERM);
+	return rig_wait_exit(r);
+}
+
+/* ---- asking for things ---- */
+
+struct wire_key rig_key(struct rig *r, const char *service, uint32_t index)
+{
+	struct wire_key k = {.index = index};
+	char hex[64];
+
+	snprintf(k.service, sizeof(k.service), "%s", service);
+	snprintf(hex, sizeof(hex), "%012llx%08x%012llx", (unsigned long long)clock_wall_ms(),
+		 ++r->incarnations, (unsigned long long)getpid());
+	memcpy(k.incarnation, hex, 32);
+	return k;
+}
+
+void rig_spawn(struct rig *r, const struct wire_spawn *m)
+{
+	struct buf b = {0};
+
+	wire_encode_spawn(&b, m);
+	send_packet(r->controller.wire, &b);
+}
+
+void rig_spawn_sh(struct rig *r, const struct wire_key *key, const char *script, int64_t grace_ms)
+{
+	const char *paths[] = {"/nonexistent/sh", "/bin/sh", NULL};
+	const char *argv[] = {"sh", "-c", script, NULL};
+	const char *envp[] = {"PATH=/usr/bin:/bin", NULL};
+	struct wire_spawn m = {.key = *key,
+			       .cwd = "/",
+			       .paths = (char *const *)(uintptr_t)paths,
+			       .argv = (char *const *)(uintptr_t)argv,
+			       .envp = (char *const *)(uintptr_t)envp,
+			       .umask = 022,
+			       .stop_signal = SIGTERM,
+			       .grace_ms = grace_ms,
+			       .log_max_size = 1 << 20,
+			       .log_max_files = 5,
+			       .note = (const uint8_t *)"first note",
+			       .note_len = 10};
+
+	rig_spawn(r, &m);
+}
+
+void rig_stop_key(struct rig *r, const struct wire_key *key, int signal, int64_t grace_ms)
+{
+	struct wire_stop m = {.key = *key, .signal = signal, .grace_ms = grace_ms};
+	struct buf b = {0};
+
+	wire_encode_stop(&b, &m);
+	send_packet(r->controller.wire, &b);
+}
+
+struct rig_slot *rig_wait_state(struct rig *r, const struct wire_key *key,
+				enum wire_slot_state state)
+{
+	struct rig_slot *s;
+
+	RIG_UNTIL(r,
+		  (s = rig_slot(r, key)) && s->m.state == state && wire_key_equal(&s->m.key, key));
+	return s;
+}
+
+struct rig_slot *rig_wait_swept(struct rig *r, const struct wire_key *key)
+{
+	struct rig_slot *s;
+
+	RIG_UNTIL(r, (s = rig_slot(r, key)) && s->m.state == WIRE_SLOT_EMPTY && s->m.swept);
+	return s;
+}
+
+const struct wire_exit *rig_exit(const struct rig *r, const struct wire_key *key)
+{
+	for (unsigned i = 0; i < r->n_exits; i++)
+		if (strcmp(r->exits[i].incarnation, key->incarnation) == 0)
+			return &r->exits[i];
+	return NULL;
+}
+
+const struct wire_exit *rig_wait_exit_of(struct rig *r, const struct wire_key *key)
+{
+	const struct wire_exit *x;
+
+	RIG_UNTIL(r, (x = rig_exit(r, key)) != NULL);
+	return x;
+}
+
+void rig_expect_output(struct rig *r, const struct wire_key *key, const char *what)
+{
+	char text[4096] = "";
+	size_t n = 0;
+	struct rig_stream *s;
+
+	RIG_UNTIL(r, (s = rig_stream(r, key)) != NULL);
+	RIG_UNTIL(r, ({
+			  ssize_t got = read(s->fds[0], text + n, sizeof(text) - 1 - n);
+
+			  n += got > 0 ? (size_t)got : 0;
+			  text[n] = '\0';
+			  strstr(text, what) != NULL;
+		  }));
+}

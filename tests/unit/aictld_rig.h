@@ -1,0 +1,104 @@
+/*
+ * aictld_rig: runs a real aictld in a directory of its own, with fake helpers, and plays controller
+ * and logger over the wire.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_TESTS_AICTLD_RIG_H
+#define AICTL_TESTS_AICTLD_RIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/wire/wire.h"
+
+#define RIG_TIMEOUT_MS 20000
+#define RIG_SLOTS_MAX 4096
+
+struct rig_helper {
+	pid_t pid;  /* 0 = not connected */
+	int conn;   /* closing it ends the helper */
+	int wire;   /* its end of aictld's socket */
+	int n_seen; /* connections so far */
+};
+
+struct rig_slot { /* the last SLOT message of a slot */
+	struct wire_slot m;
+	char note[WIRE_NOTE_MAX + 1];
+};
+
+struct rig_stream {
+	struct wire_stream m;
+	int fds[2];
+	bool gone;
+	int n_sent; /* STREAM messages for it */
+};
+
+struct rig {
+	char dir[64];
+	pid_t pid;
+	int listen_fd;
+	struct rig_helper controller, logger;
+	struct rig_slot *slots;
+	unsigned n_slots;
+	struct wire_exit *exits; /* all that were ever reported, one per incarnation */
+	unsigned n_exits, exits_lost;
+	struct rig_stream *streams;
+	unsigned n_streams;
+	struct wire_hello hello;
+	struct wire_status status;
+	unsigned n_synced, n_reload;
+	int reload_fd; /* of the last RELOAD, or -1 */
+	struct wire_packet packet;
+	int stderr_fd; /* read end */
+	unsigned incarnations;
+	bool logger_drains; /* answer GONE with DRAINED at once */
+	bool acks;	    /* acknowledge exits at once */
+};
+
+/* extra: further arguments, NULL-terminated, or NULL. Waits for both helpers and SYNCED. */
+void rig_start(struct rig *r, const char *const *extra);
+void rig_run(struct rig *r, const char *const *extra); /* in the same directory again; no wait */
+void rig_wait_synced(struct rig *r);
+/* SIGTERM; waits for the end; returns the wait status. Frees all but the directory. */
+int rig_stop(struct rig *r);
+int rig_wait_exit(struct rig *r);
+void rig_remove(struct rig *r);
+/* Handles what has come, waiting at most ms for the first thing. */
+void rig_pump(struct rig *r, int ms);
+void rig_kill_helper(struct rig *r, struct rig_helper *h);
+
+/* A key of a new incarnation. */
+struct wire_key rig_key(struct rig *r, const char *service, uint32_t index);
+/* sh -c SCRIPT. */
+void rig_spawn_sh(struct rig *r, const struct wire_key *key, const char *script, int64_t grace_ms);
+void rig_spawn(struct rig *r, const struct wire_spawn *m);
+void rig_stop_key(struct rig *r, const struct wire_key *key, int signal, int64_t grace_ms);
+struct rig_slot *rig_slot(struct rig *r, const struct wire_key *key); /* or NULL */
+struct rig_stream *rig_stream(struct rig *r, const struct wire_key *key);
+/* Pumps until the slot is in this state with this incarnation; fails the test on time-out. */
+struct rig_slot *rig_wait_state(struct rig *r, const struct wire_key *key,
+				enum wire_slot_state state);
+struct rig_slot *rig_wait_swept(struct rig *r, const struct wire_key *key);
+/* The exit of that incarnation, or NULL while none has been reported. */
+const struct wire_exit *rig_exit(const struct rig *r, const struct wire_key *key);
+/* Pumps until it has. */
+const struct wire_exit *rig_wait_exit_of(struct rig *r, const struct wire_key *key);
+/* Reads stdout of the stream until `what` has come; returns what was read (static length). */
+void rig_expect_output(struct rig *r, const struct wire_key *key, const char *what);
+void rig_ack(struct rig *r, const struct wire_key *key, uint64_t seq);
+void rig_drained(struct rig *r, const struct wire_key *key);
+
+/* Pumps until expr is true. */
+#define RIG_UNTIL(r, expr)                                                                         \
+	do {                                                                                       \
+		int64_t until_ = clock_mono_ms() + RIG_TIMEOUT_MS;                                 \
+		while (!(expr)) {                                                                  \
+			if (clock_mono_ms() >= until_)                                             \
+				fail_msg("timed out: %s", #expr);                                  \
+			rig_pump((r), 20);                                                         \
+		}                                                                                  \
+	} while (0)
+
+#endif

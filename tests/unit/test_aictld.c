@@ -1,0 +1,448 @@
+/* test_aictld: the real aictld, its helpers played by the test (aictld_rig.h). */
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "tests/unit/aictld_rig.h"
+
+/* A zombie is dead: nobody may reap it where pid 1 does not. */
+static bool is_alive(pid_t pid)
+{
+	char path[64], state = 'Z';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = 'Z';
+	fclose(f);
+	return state != 'Z' && state != 'X';
+}
+
+static void clean_stop(struct rig *r)
+{
+	int status = rig_stop(r);
+
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	rig_remove(r);
+}
+
+static void a_process_runs_writes_and_exits(void **state)
+{
+	const struct wire_exit *x;
+	struct wire_key k;
+	char want[64];
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, NULL);
+	assert_true(r.hello.first_start);
+	k = rig_key(&r, "web", 0);
+	rig_spawn_sh(&r, &k, "ls /proc/self/fd | tr '\\n' ' '; echo $AICTL_INCARNATION; exit 7",
+		     1000);
+	snprintf(want, sizeof(want), "0 1 2 3 %s", k.incarnation); /* 3 is ls's own */
+	rig_expect_output(&r, &k, want);
+	x = rig_wait_exit_of(&r, &k);
+	assert_int_equal(x->code, 7);
+	assert_int_equal(x->signal, 0);
+	assert_int_equal(x->stage, WIRE_STAGE_EXEC);
+	assert_true(x->status_known && !x->by_stop && !x->killed);
+	assert_true(x->pid > 1 && x->ended_wall_ms >= x->started_wall_ms);
+	rig_wait_swept(&r, &k);
+	assert_int_equal(r.status.slots, 1);
+	{
+		struct buf b = {0};
+
+		wire_encode_key(&b, WIRE_RELEASE, &k);
+		assert_int_equal(wire_send(r.controller.wire, &b, NULL, 0), 0);
+		buf_done(&b);
+	}
+	RIG_UNTIL(&r, (rig_kill_helper(&r, &r.logger), rig_pump(&r, 20), r.status.slots == 0));
+	clean_stop(&r);
+}
+
+static struct wire_spawn spec(const struct wire_key *k, const char *cwd, const char *const *paths)
+{
+	static const char *const argv[] = {"x", NULL};
+	static const char *const envp[] = {"PATH=/bin", NULL};
+
+	return (struct wire_spawn){.key = *k,
+				   .cwd = cwd,
+				   .paths = (char *const *)(uintptr_t)paths,
+				   .argv = (char *const *)(uintptr_t)argv,
+				   .envp = (char *const *)(uintptr_t)envp,
+				   .stop_signal = SIGTERM,
+				   .grace_ms = 1000};
+}
+
+static void expect_failure(struct rig *r, const struct wire_spawn *m, int stage, int err)
+{
+	const struct wire_exit *x;
+
+	rig_spawn(r, m);
+	x = rig_wait_exit_of(r, &m->key);
+	assert_int_equal(x->stage, stage);
+	assert_int_equal(x->err, err);
+	assert_null(rig_stream(r, &m->key));
+	rig_wait_state(r, &m->key, WIRE_SLOT_EMPTY);
+}
+
+static void failures_name_their_stage(void **state)
+{
+	static const char *const sh[] = {"/bin/sh", NULL};
+	static const char *const none[] = {"/nonexistent/a", "/dev/null/b", NULL};
+	static const char *const denied[] = {"/etc/passwd", "/nonexistent/a", NULL};
+	struct wire_spawn m;
+	struct wire_key k;
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, NULL);
+	k = rig_key(&r, "a", 0);
+	m = spec(&k, "/nonexistent", sh);
+	expect_failure(&r, &m, WIRE_STAGE_CHDIR, ENOENT);
+	k = rig_key(&r, "a", 0);
+	m = spec(&k, "/", none);
+	expect_failure(&r, &m, WIRE_STAGE_EXEC, ENOTDIR);
+	k = rig_key(&r, "a", 0);
+	m = spec(&k, "/", denied);
+	expect_failure(&r, &m, WIRE_STAGE_EXEC, EACCES);
+	if (geteuid() != 0) {
+		k = rig_key(&r, "a", 0);
+		m = spec(&k, "/", sh);
+		m.set_user = true;
+		m.uid = m.gid = 1;
+		expect_failure(&r, &m, WIRE_STAGE_USER, EPERM);
+	}
+	clean_stop(&r);
+}
+
+static void a_living_slot_refuses_a_second_process(void **state)
+{
+	struct wire_key k, other;
+	struct rig_slot *s;
+	struct rig r;
+	int pid;
+
+	(void)state;
+	rig_start(&r, NULL);
+	k = rig_key(&r, "a", 3);
+	rig_spawn_sh(&r, &k, "exec sleep 1000", 1000);
+	pid = rig_wait_state(&r, &k, WIRE_SLOT_RUNNING)->m.pid;
+	other = rig_key(&r, "a", 3);
+	rig_spawn_sh(&r, &other, "exec sleep 1000", 1000);
+	RIG_UNTIL(&r, (s = rig_slot(&r, &k))->m.stage == WIRE_STAGE_REFUSED);
+	assert_int_equal(s->m.err, EBUSY);
+	assert_int_equal(s->m.pid, pid);
+	rig_spawn_sh(&r, &k, "exec sleep 1000", 1000); /* the same again: nothing, told again */
+	RIG_UNTIL(&r, (s = rig_slot(&r, &k))->m.stage == WIRE_STAGE_EXEC);
+	assert_int_equal(s->m.pid, pid);
+	assert_true(is_alive(pid));
+	clean_stop(&r);
+	assert_false(is_alive(pid));
+}
+
+static void stop_asks_then_kills(void **state)
+{
+	struct wire_key polite, deaf, stopped;
+	const struct wire_exit *x;
+	struct rig r;
+	int64_t start;
+
+	(void)state;
+	rig_start(&r, NULL);
+	polite = rig_key(&r, "polite", 0);
+	deaf = rig_key(&r, "deaf", 0);
+	stopped = rig_key(&r, "stopped", 0);
+	rig_spawn_sh(&r, &polite, "trap 'exit 3' TERM; echo up; while :; do sleep 0.01; done",
+		     10000);
+	rig_spawn_sh(&r, &deaf, "trap '' TERM; echo up; while :; do sleep 1; done", 300);
+	rig_spawn_sh(&r, &stopped, "echo up; kill -STOP $$; sleep 1000", 10000);
+	rig_expect_output(&r, &polite, "up");
+	rig_expect_output(&r, &deaf, "up");
+	rig_expect_output(&r, &stopped, "up");
+	start = clock_mono_ms();
+	rig_stop_key(&r, &polite, 0, -1);
+	rig_stop_key(&r, &deaf, 0, -1);
+	rig_stop_key(&r, &stopped, 0, -1);
+	x = rig_wait_exit_of(&r, &polite);
+	assert_int_equal(x->code, 3);
+	assert_true(x->by_stop && !x->killed);
+	x = rig_wait_exit_of(&r, &deaf);
+	assert_int_equal(x->signal, SIGKILL);
+	assert_true(x->by_stop && x->killed);
+	assert_true(clock_mono_ms() - start >= 300);
+	x = rig_wait_exit_of(&r, &stopped);
+	assert_int_equal(x->signal, SIGTERM);
+	assert_true(x->by_stop && !x->killed);
+	rig_wait_swept(&r, &deaf);
+	clean_stop(&r);
+}
+
+static void left_overs_are_swept_each_services_own(void **state)
+{
+	struct wire_key a, b;
+	pid_t pid_a, pid_b;
+	struct rig r;
+	char path[256];
+	FILE *f;
+
+	(void)state;
+	rig_start(&r, NULL);
+	if (geteuid() == 0)
+		assert_int_equal(chmod(r.dir, 0777), 0);
+	a = rig_key(&r, "a", 0);
+	b = rig_key(&r, "b", 0);
+	for (int i = 0; i < 2; i++) {
+		char script[512];
+
+		/* Away from session, group and parent, deaf to TERM. */
+		snprintf(
+			script, sizeof(script),
+			"(setsid sh -c 'trap \"\" TERM; (exec sleep 1000) & echo $! > %s/pid.%d' &)"
+			"; sleep 1000",
+			r.dir, i);
+		rig_spawn_sh(&r, i ? &b : &a, script, 1000);
+	}
+	for (int i = 0; i < 2; i++) {
+		pid_t *pid = i ? &pid_b : &pid_a;
+
+		*pid = 0;
+		snprintf(path, sizeof(path), "%s/pid.%d", r.dir, i);
+		RIG_UNTIL(&r, ({
+			f = fopen(path, "re");
+			if (f) {
+				if (fscanf(f, "%d", pid) != 1)
+					*pid = 0;
+				fclose(f);
+			}
+			*pid != 0;
+		}));
+	}
+	rig_stop_key(&r, &a, 0, -1);
+	rig_wait_swept(&r, &a);
+	RIG_UNTIL(&r, !is_alive(pid_a));
+	assert_true(is_alive(pid_b));
+	kill(rig_slot(&r, &b)->m.pid, SIGKILL); /* a crash: swept a little later */
+	rig_wait_exit_of(&r, &b);
+	rig_wait_swept(&r, &b);
+	RIG_UNTIL(&r, !is_alive(pid_b));
+	clean_stop(&r);
+}
+
+static void a_dead_controller_loses_nothing(void **state)
+{
+	struct wire_key a, b;
+	const struct wire_exit *x;
+	struct buf note = {0};
+	struct rig r;
+	int pid;
+
+	(void)state;
+	rig_start(&r, NULL);
+	a = rig_key(&r, "a", 0);
+	b = rig_key(&r, "b", 0);
+	rig_spawn_sh(&r, &a, "exec sleep 1000", 1000);
+	rig_spawn_sh(&r, &b, "read x < /dev/null; sleep 0.3; exit 42", 1000);
+	pid = rig_wait_state(&r, &a, WIRE_SLOT_RUNNING)->m.pid;
+	rig_wait_state(&r, &b, WIRE_SLOT_RUNNING);
+	wire_encode_note(&note, &a, (const uint8_t *)"second", 6);
+	assert_int_equal(wire_send(r.controller.wire, &note, NULL, 0), 0);
+	buf_done(&note);
+	rig_kill_helper(&r, &r.controller);
+	rig_slot(&r, &a)->m.pid = 0;
+	rig_wait_synced(&r);
+	assert_int_equal(rig_slot(&r, &a)->m.pid, pid);
+	assert_string_equal(rig_slot(&r, &a)->note, "second");
+	assert_string_equal(rig_slot(&r, &b)->note, "first note");
+	x = rig_wait_exit_of(&r, &b);
+	assert_int_equal(x->code, 42);
+	RIG_UNTIL(&r, r.status.controller_restarts == 1);
+	clean_stop(&r);
+}
+
+static void a_dead_logger_gets_its_streams_again(void **state)
+{
+	struct rig_stream *s;
+	struct wire_key a, b;
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, NULL);
+	r.logger_drains = false;
+	a = rig_key(&r, "a", 0);
+	b = rig_key(&r, "b", 0);
+	rig_spawn_sh(&r, &a, "echo one; read x; sleep 1000", 1000);
+	rig_spawn_sh(&r, &b, "echo last words", 1000);
+	rig_wait_exit_of(&r, &b);
+	RIG_UNTIL(&r, (s = rig_stream(&r, &b)) && s->gone);
+	RIG_UNTIL(&r, (s = rig_stream(&r, &a)) != NULL);
+	rig_kill_helper(&r, &r.logger);
+	RIG_UNTIL(&r, rig_stream(&r, &a)->n_sent == 2 && rig_stream(&r, &b)->n_sent == 2);
+	assert_false(rig_stream(&r, &a)->gone);
+	assert_true(rig_stream(&r, &b)->gone);
+	assert_true(rig_stream(&r, &a)->m.intent_index != rig_stream(&r, &b)->m.intent_index);
+	rig_expect_output(&r, &a, "one");
+	rig_expect_output(&r, &b, "last words");
+	rig_drained(&r, &b);
+	r.logger_drains = true;
+	rig_kill_helper(&r, &r.logger);
+	RIG_UNTIL(&r, rig_stream(&r, &a)->n_sent == 3);
+	assert_int_equal(rig_stream(&r, &b)->n_sent, 2);
+	clean_stop(&r);
+}
+
+static void a_stopped_controller_holds_nothing(void **state)
+{
+	enum { N = 300 };
+	struct wire_key *k = calloc(N, sizeof(*k));
+	struct rig r;
+
+	(void)state;
+	assert_non_null(k);
+	rig_start(&r, NULL);
+	for (int i = 0; i < N; i++) {
+		k[i] = rig_key(&r, "many", (uint32_t)i);
+		rig_spawn_sh(&r, &k[i], "exec sleep 1000", 1000);
+	}
+	for (int i = 0; i < N; i++)
+		rig_wait_state(&r, &k[i], WIRE_SLOT_RUNNING);
+	for (int i = 0; i < N; i++) /* nobody reads meanwhile */
+		kill(rig_slot(&r, &k[i])->m.pid, SIGKILL);
+	for (int i = 0; i < N; i++) {
+		const struct wire_exit *x = rig_wait_exit_of(&r, &k[i]);
+
+		assert_int_equal(x->signal, SIGKILL);
+	}
+	for (int i = 0; i < N; i++)
+		rig_wait_swept(&r, &k[i]);
+	free(k);
+	clean_stop(&r);
+}
+
+static void a_killed_aictld_leaves_nothing_running(void **state)
+{
+	const struct wire_exit *x;
+	struct wire_key k;
+	struct rig r;
+	int pid;
+
+	(void)state;
+	rig_start(&r, NULL);
+	k = rig_key(&r, "a", 0);
+	rig_spawn_sh(&r, &k, "setsid sleep 1001 & sleep 1000", 1000);
+	pid = rig_wait_state(&r, &k, WIRE_SLOT_RUNNING)->m.pid;
+	kill(r.pid, SIGKILL);
+	rig_wait_exit(&r);
+	assert_true(is_alive(pid));
+	rig_slot(&r, &k)->note[0] = '\0';
+	rig_run(&r, NULL);
+	rig_wait_synced(&r);
+	assert_false(is_alive(pid));
+	assert_false(r.hello.first_start);
+	x = rig_wait_exit_of(&r, &k);
+	assert_false(x->status_known);
+	assert_int_equal(x->pid, pid);
+	assert_string_equal(rig_slot(&r, &k)->note, "first note");
+	assert_true(rig_slot(&r, &k)->m.swept);
+	clean_stop(&r);
+}
+
+static void early_deaths_lead_to_safe_mode(void **state)
+{
+	static const char *const args[] = {"--helper-restart", "10ms,20ms,3", NULL};
+	struct buf b = {0};
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, args);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(r.status.mode, WIRE_MODE_NORMAL);
+		rig_kill_helper(&r, &r.controller);
+		rig_wait_synced(&r);
+	}
+	assert_true(r.hello.safe_mode);
+	RIG_UNTIL(&r, r.status.mode == WIRE_MODE_SAFE);
+	wire_encode_u32(&b, WIRE_CONTROL, WIRE_CONTROL_LEAVE_SAFE);
+	assert_int_equal(wire_send(r.controller.wire, &b, NULL, 0), 0);
+	buf_done(&b);
+	RIG_UNTIL(&r, r.status.mode == WIRE_MODE_NORMAL);
+	clean_stop(&r);
+}
+
+static void a_second_instance_refuses(void **state)
+{
+	struct rig r;
+	pid_t first;
+	int status;
+
+	(void)state;
+	rig_start(&r, NULL);
+	first = r.pid;
+	rig_run(&r, NULL);
+	assert_int_equal(waitpid(r.pid, &status, 0), r.pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+	r.pid = first;
+	clean_stop(&r);
+}
+
+static void sigterm_stops_all_and_a_second_one_kills(void **state)
+{
+	struct wire_key k;
+	struct rig r;
+	int pid, status;
+
+	(void)state;
+	rig_start(&r, NULL);
+	k = rig_key(&r, "deaf", 0);
+	rig_spawn_sh(&r, &k, "trap '' TERM; echo up; while :; do sleep 1; done", 600000);
+	rig_expect_output(&r, &k, "up");
+	pid = rig_wait_state(&r, &k, WIRE_SLOT_RUNNING)->m.pid;
+	kill(r.pid, SIGTERM);
+	RIG_UNTIL(&r, r.status.mode == WIRE_MODE_SHUTDOWN);
+	rig_wait_state(&r, &k, WIRE_SLOT_STOPPING);
+	assert_true(is_alive(pid));
+	kill(r.pid, SIGTERM);
+	status = rig_wait_exit(&r);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_false(is_alive(pid));
+	rig_remove(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_process_runs_writes_and_exits),
+		cmocka_unit_test(failures_name_their_stage),
+		cmocka_unit_test(a_living_slot_refuses_a_second_process),
+		cmocka_unit_test(stop_asks_then_kills),
+		cmocka_unit_test(left_overs_are_swept_each_services_own),
+		cmocka_unit_test(a_dead_controller_loses_nothing),
+		cmocka_unit_test(a_dead_logger_gets_its_streams_again),
+		cmocka_unit_test(a_stopped_controller_holds_nothing),
+		cmocka_unit_test(a_killed_aictld_leaves_nothing_running),
+		cmocka_unit_test(early_deaths_lead_to_safe_mode),
+		cmocka_unit_test(a_second_instance_refuses),
+		cmocka_unit_test(sigterm_stops_all_and_a_second_one_kills),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
