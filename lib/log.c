@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/log.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,8 +15,11 @@ static struct {
 	const char *program;
 	int fd;
 	enum log_level level;
-	unsigned long lost; /* lines that did not fit since the last one that did */
-} sink = {"aictl", STDERR_FILENO, LOG_LVL_INFO, 0};
+	unsigned long lost; /* writes that did not fit since the last one that did */
+	size_t held_max;    /* 0 = lines go out at once */
+	size_t held_len;
+	char held[16384]; /* several lines, see log_hold */
+} sink = {"aictl", STDERR_FILENO, LOG_LVL_INFO, 0, 0, 0, ""};
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
@@ -44,6 +48,36 @@ int log_parse_level(const char *name)
 	return -1;
 }
 
+static void put(const char *text, size_t len)
+{
+	if (write(sink.fd, text, len) < 0)
+		sink.lost++;
+	else
+		sink.lost = 0;
+}
+
+void log_hold(void)
+{
+	sink.held_max = sizeof(sink.held);
+}
+
+void log_flush(void)
+{
+	size_t done = 0;
+
+	while (done < sink.held_len) { /* whole lines of at most PIPE_BUF: all of it or nothing */
+		size_t n = sink.held_len - done;
+
+		if (n > PIPE_BUF)
+			n = PIPE_BUF;
+		while (sink.held[done + n - 1] != '\n')
+			n--;
+		put(sink.held + done, n);
+		done += n;
+	}
+	sink.held_len = 0;
+}
+
 void log_write(enum log_level level, const char *fmt, ...)
 {
 	char line[2048], stamp[CLOCK_RFC3339_SIZE];
@@ -66,8 +100,12 @@ void log_write(enum log_level level, const char *fmt, ...)
 		if ((unsigned char)line[i] < ' ')
 			line[i] = ' ';
 	line[len++] = '\n';
-	if (write(sink.fd, line, len) < 0)
-		sink.lost++;
-	else
-		sink.lost = 0;
+	if (sink.held_max == 0) {
+		put(line, len);
+		return;
+	}
+	if (sink.held_len + len > sink.held_max)
+		log_flush();
+	memcpy(sink.held + sink.held_len, line, len);
+	sink.held_len += len;
 }

@@ -20,6 +20,13 @@ enum log_level log_level_get(void);
 int log_parse_level(const char *name);
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * From now on lines gather until log_flush (or 16 KiB): for a loop that has something more urgent
+ * to do first, and flushes before it waits.
+ */
+void log_hold(void);
+void log_flush(void);
+
 #define log_at_(lvl, ...)                                                                          \
 	do {                                                                                       \
 		if ((lvl) <= log_level_get())                                                      \

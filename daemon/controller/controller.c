@@ -73,6 +73,7 @@ static void on_settle(uv_prepare_t *prepare)
 			settled(c, name);
 		mem_free(name);
 	}
+	log_flush();
 }
 
 int controller_init(struct controller *c, uv_loop_t *loop, const struct controller_opts *opts,

@@ -306,6 +306,7 @@ int main(int argc, char **argv)
 	struct controller_opts opts = {.port_first = 20000, .port_last = 29999};
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
 	_cleanup_err_ struct err *err = NULL;
+	int r;
 
 	log_open("aictl-controller", STDERR_FILENO, LOG_LVL_INFO);
 	if (parse_options(argc, argv, &opts) < 0) {
@@ -314,9 +315,10 @@ int main(int argc, char **argv)
 	}
 	sigaction(SIGPIPE, &ignore, NULL);
 	umask(077);
-	if (run(&opts, &err) < 0) {
+	log_hold(); /* a restart goes out before the lines about it */
+	r = run(&opts, &err);
+	if (r < 0)
 		log_error("%s", err_msg(err));
-		return 1;
-	}
-	return 0;
+	log_flush();
+	return r < 0;
 }
