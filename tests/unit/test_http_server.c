@@ -511,11 +511,11 @@ static void test_time_outs(void **state)
 	say(body, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\nabc");
 	a = hear(idle, NULL);
 	assert_string_equal(a, "");
-	assert_in_range(clock_mono_ms() - t, 59, 119);
+	assert_in_range(clock_mono_ms() - t, 59, 3000);
 	mem_free(a);
 	a = hear(head, NULL);
 	assert_int_equal(status_of(a), 408);
-	assert_in_range(clock_mono_ms() - t, 119, 1000);
+	assert_in_range(clock_mono_ms() - t, 119, 3000);
 	mem_free(a);
 	a = hear(body, NULL);
 	assert_int_equal(status_of(a), 408);
@@ -636,7 +636,7 @@ static void test_no_descriptors(void **state)
 
 		assert_int_equal(poll(&p, 1, 300), 0);
 	}
-	assert_true(cpu_us() - cpu < 100000);
+	assert_true(cpu_us() - cpu < 150000);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &lim), 0);
 	a = hear(fd, "hello\n");
 	assert_int_equal(status_of(a), 200);
