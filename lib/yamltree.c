@@ -131,6 +131,28 @@ static bool is_printable(unsigned c)
 	       (c > 0xfeff && c < 0xfffe) || c >= 0x10000;
 }
 
+/* code: the code point, or the byte when it is not UTF-8. */
+static void add_bad_character(struct builder *b, const yaml_mark_t *mark, unsigned code, bool utf8)
+{
+	struct manifest_place at = place(b, mark);
+
+	if (!utf8)
+		manifest_errors_add(b->errors, &at, "save the file as UTF-8",
+				    "byte 0x%02x is not UTF-8", code);
+	else if (code == 0xfeff)
+		fail(b, mark, "save the file as UTF-8 without a byte-order mark",
+		     "a byte-order mark is not allowed");
+	else
+		manifest_errors_add(b->errors, &at, NULL, "control character U+%04X is not allowed",
+				    code);
+}
+
+/* A %TAG line at p: tags are refused anyway, and libyaml needs quadratic time for many of them. */
+static bool is_tag_directive(const struct builder *b, const char *p)
+{
+	return b->end - p >= 4 && memcmp(p, "%TAG", 4) == 0;
+}
+
 /* The first byte that no YAML text may hold. 0 or -ERR_INVALID. */
 static int check_text(struct builder *b)
 {
@@ -149,18 +171,11 @@ static int check_text(struct builder *b)
 		}
 		len = yamltree_utf8(p, b->end, &code);
 		if (len == 0 || !is_printable(code)) {
-			struct manifest_place at = place(b, &mark);
-
-			if (len > 0 && code == 0xfeff)
-				fail(b, &mark, "save the file as UTF-8 without a byte-order mark",
-				     "a byte-order mark is not allowed");
-			else if (len > 0)
-				manifest_errors_add(b->errors, &at, NULL,
-						    "control character U+%04X is not allowed",
-						    code);
-			else
-				manifest_errors_add(b->errors, &at, "save the file as UTF-8",
-						    "byte 0x%02x is not UTF-8", (unsigned char)*p);
+			add_bad_character(b, &mark, len ? code : (unsigned char)*p, len > 0);
+			return -ERR_INVALID;
+		}
+		if (mark.column == 0 && is_tag_directive(b, p)) {
+			fail(b, &mark, NULL, "tags (%TAG) are not supported");
 			return -ERR_INVALID;
 		}
 		mark.column++;

@@ -21,7 +21,8 @@
 
 static int make_dir(void **state)
 {
-	char *dir = strdup("/tmp/aictl-test-fs-XXXXXX");
+	const char *tmp = getenv("TMPDIR");
+	char *dir = mem_printf("%s/aictl-test-fs-XXXXXX", tmp ? tmp : "/tmp");
 
 	*state = dir;
 	return dir && mkdtemp(dir) ? 0 : -1;
@@ -37,7 +38,7 @@ static int remove_dir(void **state)
 		if (unlink(path) < 0)
 			rmdir(path);
 	}
-	free(*state);
+	mem_free(*state);
 	return 0;
 }
 

@@ -22,7 +22,8 @@
 
 static int make_dir(void **state)
 {
-	char *dir = strdup("/tmp/aictl-test-sock-XXXXXX");
+	const char *tmp = getenv("TMPDIR");
+	char *dir = mem_printf("%s/aictl-test-sock-XXXXXX", tmp ? tmp : "/tmp");
 
 	*state = dir;
 	return dir && mkdtemp(dir) ? 0 : -1;
@@ -34,7 +35,7 @@ static int remove_dir(void **state)
 
 	unlink(path);
 	rmdir(*state);
-	free(*state);
+	mem_free(*state);
 	return 0;
 }
 
