@@ -83,9 +83,15 @@ def sanitizer_env(base):
 
 
 def sanitizer_reports(base):
-    texts = [procfs.read(p) for p in glob.glob(os.path.join(base, "san", "*"))]
-    texts += [procfs.read(p) for p in glob.glob(os.path.join(base, "*.err"))]
-    return [t for t in texts if any(w in t for w in SANITIZER_WORDS)]
+    """What a sanitizer said: in its own files, or in a daemon's log where it had no other way."""
+    found = [procfs.read(p) for p in glob.glob(os.path.join(base, "san", "*"))]
+    for path in glob.glob(os.path.join(base, "*.err")):
+        lines = procfs.read(path).splitlines()
+        for n, line in enumerate(lines):
+            if any(word in line for word in SANITIZER_WORDS):
+                found.append("\n".join(lines[n:n + 30]))
+                break
+    return [text for text in found if text]
 
 
 def remove_base(base):
@@ -275,16 +281,24 @@ class Daemon:
 
     # observation
 
-    def ps(self):
-        """name -> service object."""
-        status, reply = self.api("GET", "/v1/services")
-        assert status == 200, reply
-        return {s["name"]: s for s in reply["services"]}
-
-    def describe(self, service):
-        status, reply = self.api("GET", f"/v1/services/{service}")
+    def get(self, path):
+        """A read that outlives a death of the controller, as the CLI's do."""
+        def answer():
+            try:
+                status, reply = self.api("GET", path)
+            except (ConnectionError, http.client.HTTPException):
+                return None
+            return None if status == 503 else (status, reply)
+        status, reply = wait_for(answer, what=f"an answer to {path}")
         assert status == 200, reply
         return reply
+
+    def ps(self):
+        """name -> service object."""
+        return {s["name"]: s for s in self.get("/v1/services")["services"]}
+
+    def describe(self, service):
+        return self.get(f"/v1/services/{service}")
 
     def replica(self, service, index=0):
         found = [r for r in self.ps()[service]["replicas"] if r["index"] == index]

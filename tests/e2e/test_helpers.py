@@ -140,11 +140,11 @@ def when(text):
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
-def in_backoff(daemon, exits):
-    """The crashing replica once it waits after so many exits."""
+def in_backoff(daemon, attempts):
+    """The crashing replica once it waits after so many attempts."""
     def waits():
         replica = daemon.replica("crash")
-        enough = len(daemon.describe("crash")["exits"]) == exits
+        enough = daemon.segments("crash") == b"attempt\n" * attempts
         return enough and replica["state"] == "backoff" and replica
     return wait_for(waits, what=daemon.ps)
 
@@ -153,7 +153,7 @@ def test_backoff_survives_the_controller(start):
     daemon = start("--helper-restart", CAMPAIGN)
     restart = {"backoff": {"initial": "1s", "factor": 3, "max": "60s", "jitter": 0},
                "budget": {"restarts": 0}}
-    daemon.apply({"crash": daemon.service("exit", "3", restart=restart)}, wait=False)
+    daemon.apply({"crash": daemon.shell("echo attempt; exit 3", restart=restart)}, wait=False)
     second = in_backoff(daemon, 2)
     wait_helper(daemon, "controller", kill_helper(daemon, "controller"))
     after = daemon.replica("crash")

@@ -63,12 +63,12 @@ def children_before_exec(daemon):
 
 
 def apply_pair(daemon, directory):
-    at_once = {"backoff": {"initial": 0}, "budget": {"restarts": 0}}
-    daemon.apply({"good": daemon.service("pause", restart=at_once)})
+    keys = {"restart": {"backoff": {"initial": 0}, "budget": {"restarts": 0}},
+            "stop": {"grace_period": "1s"}}
+    good = {"good": daemon.service("pause", **keys)}
+    daemon.apply(good)
     before = restart_seconds(daemon, "good")
-    daemon.apply({"good": daemon.service("pause", restart=at_once),
-                  "stuck": daemon.service("pause", working_dir=directory, restart=at_once,
-                                          stop={"grace_period": "1s"})},
+    daemon.apply({**good, "stuck": daemon.service("pause", working_dir=directory, **keys)},
                  wait=False)
     wait_for(lambda: children_before_exec(daemon), what="the child waits in chdir")
     return before
