@@ -99,7 +99,8 @@ void rig_start(struct rig *r, const char *const *extra)
 
 	*r = (struct rig){.listen_fd = -1, .logger_drains = true, .acks = true, .reload_fd = -1};
 	r->controller.conn = r->controller.wire = r->logger.conn = r->logger.wire = -1;
-	snprintf(r->dir, sizeof(r->dir), "/tmp/aictld-test.XXXXXX");
+	snprintf(r->dir, sizeof(r->dir), "%s/aictld-test.XXXXXX",
+		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	assert_non_null(mkdtemp(r->dir));
 	assert_int_equal(chmod(r->dir, 0755), 0);
 	in_dir(r, "helpers", path, sizeof(path));
@@ -133,7 +134,7 @@ static void drop_helper(struct rig_helper *h)
 
 void rig_kill_helper(struct rig *r, struct rig_helper *h)
 {
-	(void)r;
+	RIG_UNTIL(r, h->pid > 0);
 	kill(h->pid, SIGKILL);
 	drop_helper(h);
 }
