@@ -44,6 +44,7 @@ struct prober {
 	uv_timer_t timer; /* libcurl's */
 	uv_timer_t kick;  /* a place became free outside of the loop's callbacks */
 	CURLM *multi;
+	struct curl_slist *fields; /* of every request */
 	struct run_list waiting, running;
 	unsigned n_waiting, n_running;
 	LIST_HEAD(, watched) watched;
@@ -301,6 +302,7 @@ static CURL *new_easy(struct prober *p)
 	curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
 	curl_easy_setopt(e, CURLOPT_USERAGENT, "aictl-probe/" PKGVERSION);
+	curl_easy_setopt(e, CURLOPT_HTTPHEADER, p->fields);
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
 	return e;
 }
@@ -378,7 +380,10 @@ int prober_new(uv_loop_t *loop, struct prober **ret, struct err **reterr)
 		return err_nomem(reterr);
 	}
 	p->multi = curl_multi_init();
-	if (!p->multi) {
+	p->fields = curl_slist_append(NULL, "Connection: close");
+	if (!p->multi || !p->fields) {
+		curl_multi_cleanup(p->multi);
+		curl_slist_free_all(p->fields);
 		curl_global_cleanup();
 		mem_free(p);
 		return err_nomem(reterr);
@@ -409,6 +414,7 @@ void prober_close(struct prober *p)
 	while (p->n_spare > 0)
 		curl_easy_cleanup(p->spare[--p->n_spare]);
 	curl_multi_cleanup(p->multi);
+	curl_slist_free_all(p->fields);
 	while (!LIST_EMPTY(&p->watched))
 		unwatch(LIST_FIRST(&p->watched));
 	curl_global_cleanup();

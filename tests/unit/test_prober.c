@@ -16,12 +16,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "daemon/controller/prober.h"
 #include "lib/clock.h"
+#include "lib/err.h"
 #include "lib/mem.h"
 
 #define CONNS_MAX 8192
@@ -292,6 +294,7 @@ static void test_results(void **state)
 	}
 	assert_int_equal(prober_running(w->prober), 0);
 	assert_non_null(strstr(w->evil.last_head, "User-Agent: aictl-probe/" PKGVERSION "\r\n"));
+	assert_non_null(strstr(w->evil.last_head, "Connection: close\r\n"));
 }
 
 static void test_refused(void **state)
@@ -423,8 +426,29 @@ static void test_from_callback(void **state)
 	assert_int_equal(never.times, 0);
 }
 
+static void test_out_of_memory(void **state)
+{
+	struct world *w = *state;
+	struct one o = {.w = w};
+	struct probe_http rq = {
+		.host = "127.0.0.1", .port = w->evil.port, .path = "/ok", .timeout_ms = 200};
+
+	for (unsigned long n = 1; n <= 3; n++) {
+		int r;
+
+		mem_fail_after(n);
+		r = prober_http(w->prober, &rq, on_result, &o, NULL, NULL);
+		assert_int_equal(r, n < 3 ? -ERR_NOMEM : 0);
+		run_until(w, 1, n < 3 ? 20 : 5000);
+		mem_fail_after(0);
+	}
+	assert_int_equal(o.times, 1); /* its descriptor could not be watched */
+	assert_string_equal(o.r.message, "no answer within 200ms");
+}
+
 int main(void)
 {
+	struct rlimit lim;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_results, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
@@ -432,7 +456,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_queue, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_from_callback, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_out_of_memory, set_up, tear_down),
 	};
 
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &lim), 0);
+	lim.rlim_cur = lim.rlim_max; /* both ends of 512 connections are ours */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &lim), 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -578,13 +578,14 @@ static void test_no_directory(void **state)
 	rmdir(dir);
 }
 
-/* A VFS like the default one, but its writes to the log wait while `held`. */
+/* A VFS like the default one, but its writes to the log wait while `held`, or fail. */
 static struct {
 	sqlite3_vfs vfs, *base;
 	sqlite3_io_methods io;
 	const sqlite3_io_methods *base_io;
 	atomic_bool held;
 	atomic_int waiting;
+	atomic_int error; /* what a write returns, or 0 */
 } slow;
 
 static int slow_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
@@ -595,6 +596,8 @@ static int slow_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 			usleep(1000);
 		atomic_fetch_sub(&slow.waiting, 1);
 	}
+	if (atomic_load(&slow.error))
+		return atomic_load(&slow.error);
 	return slow.base_io->xWrite(f, p, n, at);
 }
 
@@ -685,6 +688,39 @@ static void test_hung_disk(void **state)
 	sqlite3_vfs_unregister(&slow.vfs);
 }
 
+/* A disk that is full, or fails: each verdict says so, and all is well when it works again. */
+static void test_failing_disk(void **state)
+{
+	static const int errors[] = {SQLITE_FULL, SQLITE_IOERR_WRITE};
+	struct world *w = *state;
+
+	slow_install();
+	world_load(w);
+	put_service(w, "a", 1, true);
+	assert_true(run_until(w, &w->done, 1, 5000));
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		atomic_store(&slow.error, errors[i]);
+		w->done = w->failed = 0;
+		store_begin(w->store);
+		put_service(w, "a", 2, true);
+		put_service(w, "b", 2, true);
+		store_end(w->store);
+		assert_true(run_until(w, &w->done, 2, 5000));
+		assert_int_equal(w->failed, 2);
+		atomic_store(&slow.error, 0);
+		put_service(w, "c", i, true);
+		assert_true(run_until(w, &w->done, 3, 5000));
+		assert_int_equal(w->failed, 2);
+	}
+	world_again(w);
+	assert_null(w->moved_to);
+	assert_int_equal(w->n_services, 2);
+	assert_string_equal(w->seen[0], "a shop 1 0 -1 [1]");
+	assert_string_equal(w->seen[1], "c shop 1 0 -1 [1]");
+	world_close(w);
+	sqlite3_vfs_unregister(&slow.vfs);
+}
+
 static void test_queue_limit(void **state)
 {
 	struct world *w = *state;
@@ -754,6 +790,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_newer_schema, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_directory, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hung_disk, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_failing_disk, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_queue_limit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_out_of_memory, set_up, tear_down),
 	};
