@@ -167,10 +167,12 @@ void child_collect(struct supervisor *sup)
 	kill(getpid(), SIGCHLD); /* more: in the next round */
 }
 
-bool child_has_orphans(struct supervisor *sup)
+/* Calls fn for each child that nobody here started; true when there was one, or none can tell. */
+static bool each_orphan(struct supervisor *sup, void (*fn)(int pid))
 {
 	_cleanup_close_ int fd = -1;
 	char path[64], part[4096];
+	bool found = false;
 	int pid = 0;
 	ssize_t n;
 
@@ -178,16 +180,41 @@ bool child_has_orphans(struct supervisor *sup)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return true; /* a kernel without it: somebody has to look closer */
-	while ((n = read(fd, part, sizeof(part))) > 0) {
+	while ((n = read(fd, part, sizeof(part))) > 0) { /* "PID PID PID " */
 		for (ssize_t i = 0; i < n; i++) {
 			if (part[i] >= '0' && part[i] <= '9') {
 				pid = pid * 10 + (part[i] - '0');
 				continue;
 			}
-			if (pid != 0 && !find(sup, pid))
-				return true;
+			if (pid != 0 && !find(sup, pid)) {
+				found = true;
+				fn(pid);
+			}
 			pid = 0;
 		}
 	}
-	return n < 0 || (pid != 0 && !find(sup, pid));
+	return found || n < 0;
+}
+
+static void leave_orphan(int pid)
+{
+	(void)pid;
+}
+
+static void kill_orphan(int pid)
+{
+	log_warn("pid=%d is an untracked left-over of a service, killing it", pid);
+	kill(pid, SIGKILL); /* our child, and only we reap it: the pid cannot be another's */
+}
+
+bool child_has_orphans(struct supervisor *sup)
+{
+	child_collect(sup);
+	return each_orphan(sup, leave_orphan);
+}
+
+bool child_kill_orphans(struct supervisor *sup)
+{
+	child_collect(sup);
+	return each_orphan(sup, kill_orphan);
 }

@@ -48,7 +48,10 @@ void child_signal(struct child *c, int sig);
 void child_signal_group(struct child *c, int sig);
 /* SIGCHLD: reaps orphans, and hands known children to their owners. */
 void child_collect(struct supervisor *sup);
-/* Is there any child process of ours that nobody here started? Reads one /proc file. */
+/* Is there any child process of ours that nobody here started? Reads one /proc file. May report
+ * exits of others on its way, as child_collect does. */
 bool child_has_orphans(struct supervisor *sup);
+/* Kills them; false when there were none. */
+bool child_kill_orphans(struct supervisor *sup);
 
 #endif

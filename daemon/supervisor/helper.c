@@ -17,14 +17,19 @@
 #include "lib/mem.h"
 #include "lib/sock.h"
 
+#define CLOSED_MS 1000 /* from the end of its socket to its own end */
+
 static void on_broken(void *user, const char *why)
 {
 	struct helper *h = user;
 
-	if (!child_is_alive(&h->child))
+	if (!child_is_alive(&h->child) || (h->quitting && !why))
 		return;
-	if (!h->quitting)
-		log_warn("helper=%s pid=%d %s, killing it", h->name, h->child.pid, why);
+	if (!why) { /* dying, or a program that closed it and lives on */
+		loop_timer_arm(&h->sup->loop, &h->timer, clock_mono_ms() + CLOSED_MS);
+		return;
+	}
+	log_warn("helper=%s pid=%d %s, killing it", h->name, h->child.pid, why);
 	child_signal(&h->child, SIGKILL);
 }
 
@@ -155,7 +160,7 @@ static void on_timer(void *user)
 {
 	struct helper *h = user;
 
-	if (!h->quitting) {
+	if (!child_is_alive(&h->child)) {
 		helper_start(h);
 		return;
 	}

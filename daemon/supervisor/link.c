@@ -51,7 +51,7 @@ static void on_io(void *user, uint32_t events)
 				break;
 		}
 		if (r == 0)
-			fail(l, "closed its socket");
+			fail(l, NULL);
 		else if (r < 0 && r != -EAGAIN)
 			fail(l, r == -EBADMSG ? "sent a malformed packet" : "socket error");
 	}

@@ -30,7 +30,8 @@ struct link {
 	struct supervisor *sup;
 	void (*on_flush)(void *user);
 	void (*on_packet)(void *user, struct wire_packet *p);
-	void (*on_broken)(void *user, const char *why); /* once; kill the peer, close later */
+	/* Once; close later. why NULL: the peer closed its end, it is about to die. */
+	void (*on_broken)(void *user, const char *why);
 	void *user;
 
 	struct buf out; /* the packet being sent */

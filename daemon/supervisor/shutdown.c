@@ -14,6 +14,7 @@
 #define AFTER_GRACE_MS 10000
 #define SETTLE_MS 8000
 #define HELPER_MS 5000
+#define ORPHAN_PAUSE_MS 50
 
 static void arm(struct supervisor *sup)
 {
@@ -79,6 +80,16 @@ static void name_the_unsettled(struct supervisor *sup)
 	}
 }
 
+/* Processes that lost their cookie (a cleared environment) belong to services all the same, when
+ * we had no children of another origin. True: look again when they have been reaped. */
+static bool kill_the_untracked(struct supervisor *sup)
+{
+	if (!sup->alone || !child_kill_orphans(sup))
+		return false;
+	loop_timer_arm(&sup->loop, &sup->shutdown.again, clock_mono_ms() + ORPHAN_PAUSE_MS);
+	return true;
+}
+
 /* One step when the present phase is over; true: look again. */
 static bool step(struct supervisor *sup)
 {
@@ -94,6 +105,8 @@ static bool step(struct supervisor *sup)
 		return true;
 	case SHUTDOWN_SETTLING:
 		if (any_unsettled(sup) && !late)
+			return false;
+		if (!late && kill_the_untracked(sup))
 			return false;
 		name_the_unsettled(sup);
 		enter(sup, SHUTDOWN_CONTROLLER, HELPER_MS + 2000);
@@ -129,8 +142,14 @@ static void on_timer(void *user)
 		arm(sup);
 }
 
+static void on_again(void *user)
+{
+	shutdown_poke(user);
+}
+
 void shutdown_init(struct supervisor *sup)
 {
+	sup->shutdown.again = (struct loop_timer){.fn = on_again, .user = sup};
 	sup->shutdown.timer = (struct loop_timer){.fn = on_timer, .user = sup};
 }
 

@@ -29,6 +29,7 @@ enum shutdown_phase {
 struct shutdown {
 	enum shutdown_phase phase;
 	struct loop_timer timer;
+	struct loop_timer again;  /* untracked processes were killed: look again */
 	int64_t deadline_mono_ms; /* of the phase */
 	bool forced, failed, poked;
 };

@@ -179,13 +179,18 @@ static int redirect_log(struct supervisor *sup, struct err **reterr)
 /* All signals SIG_DFL and blocked: CLEAR_SIGHAND leaves SIG_IGN alone, and so does exec. */
 static int set_up_signals(struct supervisor *sup, struct err **reterr)
 {
-	struct sigaction def = {.sa_handler = SIG_DFL};
+	const struct sigaction def = {.sa_handler = SIG_DFL};
+	struct sigaction old;
 	sigset_t all, mine;
 	int r;
 
 	for (int i = 1; i <= 64; i++)
-		sigaction(i, &def, NULL); /* KILL, STOP and libc's own refuse */
+		if (sigaction(i, NULL, &old) == 0 && old.sa_handler == SIG_IGN)
+			sigaction(i, &def, NULL);
 	sigfillset(&all);
+#ifdef AICTL_SANITIZED
+	sigdelset(&all, SIGSEGV); /* its handler reports */
+#endif
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	sigemptyset(&mine);
 	sigaddset(&mine, SIGCHLD);
