@@ -24,7 +24,7 @@ struct http_server {
 	struct http_watch_entry pause; /* no descriptor left: accepting goes on after LINGER_MS */
 	uv_poll_t poll;		       /* the listener; data: the server */
 	int listen_fd;
-	TAILQ_HEAD(, http_conn) conns;
+	TAILQ_HEAD(http_conn_list, http_conn) conns;
 	unsigned n_conns;
 	unsigned n_handles; /* poll and timer still open */
 	bool closing;

@@ -62,7 +62,7 @@ void http_stream_on_drain(struct http_request *r,
 			  void (*drained)(struct http_request *r, void *user))
 {
 	r->drained = drained;
-	if (drained && r->conn && http_conn_pending(r->conn) == 0)
+	if (drained && r->conn && !r->conn->closing && http_conn_pending(r->conn) == 0)
 		http_watch_kick(r->conn->env->watch, &r->conn->wait);
 }
 

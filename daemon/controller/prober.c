@@ -47,7 +47,7 @@ struct prober {
 	struct curl_slist *fields; /* of every request */
 	struct run_list waiting, running;
 	unsigned n_waiting, n_running;
-	LIST_HEAD(, watched) watched;
+	LIST_HEAD(watched_list, watched) watched;
 	CURL *spare[SPARE_MAX];
 	unsigned n_spare;
 	unsigned n_handles; /* of libuv, not closed yet */

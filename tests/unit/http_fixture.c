@@ -93,6 +93,12 @@ static void on_later(uv_timer_t *t)
 	wait_end(w);
 }
 
+static void on_tick_taken(struct http_request *r, void *user)
+{
+	(void)user;
+	assert_int_equal(http_stream_pending(r), 0);
+}
+
 static void on_stream_tick(uv_timer_t *t)
 {
 	struct fixture_wait *w = t->data;
@@ -101,6 +107,7 @@ static void on_stream_tick(uv_timer_t *t)
 
 	if (w->left-- > 0) {
 		(void)http_stream_write(w->r, line, (size_t)n);
+		http_stream_on_drain(w->r, on_tick_taken);
 		return;
 	}
 	http_stream_end(w->r);
@@ -130,6 +137,7 @@ static void flood(struct http_request *r)
 	http_stream_begin(r, 200, "application/octet-stream");
 	for (int i = 0; i < 100000 && http_stream_write(r, block, sizeof(block)); i++)
 		;
+	http_stream_on_drain(r, on_drained); /* in vain: it was cut */
 }
 
 static void echo(struct http_request *r)
