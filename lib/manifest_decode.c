@@ -185,8 +185,11 @@ static void decode_list(struct decoder *d, const struct schema_row *row, const s
 	for (size_t i = 0; v && i < node->n; i++) {
 		_cleanup_free_ char *item = mem_printf("%s[%zu]", shown, i);
 
-		if (!item ||
-		    !is_text(d, node->items[i].value, item, "write \"\" for an empty text"))
+		if (!item) {
+			d->errors->nomem = true;
+			break;
+		}
+		if (!is_text(d, node->items[i].value, item, "write \"\" for an empty text"))
 			continue;
 		v[n] = mem_strdup(node->items[i].value->text);
 		if (!v[n++])

@@ -274,8 +274,20 @@ static void test_no_source(void **state)
 	"    probes: { liveness: { http: { path: /h } } }\n"                                       \
 	"  b: { <<: *a, port: 81, %s }\n"
 
+/* Nothing may be lost on the way either. */
+static void assert_same(const struct manifest *m, const struct manifest *want)
+{
+	_cleanup_buf_ struct buf keys = {0};
+
+	assert_string_equal(m->name, want->name);
+	assert_int_equal(m->n_services, want->n_services);
+	for (size_t i = 0; i < m->n_services; i++)
+		assert_int_equal(service_spec_diff(m->services[i], want->services[i], &keys),
+				 CHANGE_NONE);
+}
+
 /* Every allocation of a parse fails once: an error, never a crash or a leak. */
-static void fail_each(const char *extra, int good)
+static void fail_each(const char *extra, int good, const struct manifest *want)
 {
 	_cleanup_free_ char *text = mem_printf(OUT_OF_MEMORY_TEXT, extra);
 	size_t len = strlen(text);
@@ -290,9 +302,10 @@ static void fail_each(const char *extra, int good)
 		r = manifest_case_parse(text, len, &m, &errors);
 		mem_fail_after(0);
 		if (r == 0)
-			manifest_free(m);
+			assert_same(m, want);
 		else
 			assert_null(m);
+		manifest_free(m);
 		if (r == -ERR_NOMEM) {
 			assert_int_equal(errors.n, 1);
 			assert_int_equal(errors.errs[0]->code, ERR_NOMEM);
@@ -306,10 +319,14 @@ static void fail_each(const char *extra, int good)
 
 static void test_out_of_memory(void **state)
 {
+	_cleanup_free_ char *text = mem_printf(OUT_OF_MEMORY_TEXT, "replicas: 2");
+	struct manifest *want = manifest_case_good(text);
+
 	(void)state;
-	fail_each("replicas: 2", 0);
+	fail_each("replicas: 2", 0, want);
+	manifest_free(want);
 	fail_each("replica: 2, port: x, environment: [a], user: \"${PROT}\", restart: nevver",
-		  -ERR_INVALID);
+		  -ERR_INVALID, NULL);
 }
 
 int main(void)

@@ -1,6 +1,7 @@
 /*
  * Golden files: every tests/fuzz/seeds/manifest/bad/NAME.yaml must be refused with exactly the
- * errors in NAME.expect (line, column, message, hint), every good/NAME.yaml must be accepted.
+ * errors in NAME.expect (line, column, message, hint), every good/NAME.yaml, and the
+ * manifest of every example, must be accepted.
  * UPDATE_EXPECT=1 writes the .expect files anew: read the diff.
  */
 /* SPDX-License-Identifier: MIT */
@@ -23,11 +24,11 @@
 
 #define BAD_MIN 40
 
-static char *seeds(const char *pattern)
+static char *in_source(const char *pattern)
 {
 	const char *top = getenv("srcdir");
 
-	return mem_printf("%s/tests/fuzz/seeds/manifest/%s", top ? top : ".", pattern);
+	return mem_printf("%s/%s", top ? top : ".", pattern);
 }
 
 static char *must_read(const char *path, size_t *len)
@@ -72,7 +73,7 @@ static bool check_bad(const char *path)
 
 static void test_bad(void **state)
 {
-	_cleanup_free_ char *pattern = seeds("bad/*.yaml");
+	_cleanup_free_ char *pattern = in_source("tests/fuzz/seeds/manifest/bad/*.yaml");
 	unsigned wrong = 0;
 	glob_t g;
 
@@ -85,13 +86,13 @@ static void test_bad(void **state)
 	assert_int_equal(wrong, 0);
 }
 
-static void test_good(void **state)
+static void check_good(const char *files, size_t min)
 {
-	_cleanup_free_ char *pattern = seeds("good/*.yaml");
+	_cleanup_free_ char *pattern = in_source(files);
 	glob_t g;
 
-	(void)state;
 	assert_int_equal(glob(pattern, 0, NULL, &g), 0);
+	assert_true(g.gl_pathc >= min);
 	for (size_t i = 0; i < g.gl_pathc; i++) {
 		size_t len;
 		_cleanup_free_ char *text = must_read(g.gl_pathv[i], &len);
@@ -101,6 +102,13 @@ static void test_good(void **state)
 			fail_msg("%s: %s", g.gl_pathv[i], got);
 	}
 	globfree(&g);
+}
+
+static void test_good(void **state)
+{
+	(void)state;
+	check_good("tests/fuzz/seeds/manifest/good/*.yaml", 5);
+	check_good("examples/*/aictl.yaml", 2);
 }
 
 int main(void)
