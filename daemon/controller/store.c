@@ -17,7 +17,9 @@
 #include "lib/mem.h"
 
 struct store {
-	uv_async_t async; /* data: the store */
+	uv_async_t async; /* data of both handles: the store */
+	uv_timer_t batch; /* runs while something unurgent is gathered */
+	unsigned handles; /* open ones */
 	struct store_thread *thread;
 	struct store_task_list group;	 /* between store_begin and store_end */
 	struct store_task_list verdicts; /* being delivered */
@@ -80,9 +82,37 @@ static void on_async(uv_async_t *a)
 	deliver(s);
 }
 
+static void on_batch(uv_timer_t *timer)
+{
+	struct store *s = timer->data;
+
+	store_thread_kick(s->thread);
+}
+
+/* The thread is told at once (urgent) or when others had time to come. */
+static void push(struct store *s, struct store_task_list *list, bool urgent)
+{
+	store_thread_push(s->thread, list);
+	if (urgent || uv_is_active((uv_handle_t *)&s->batch))
+		return;
+	uv_update_time(s->batch.loop);
+	uv_timer_start(&s->batch, on_batch, STORE_BATCH_MS, 0);
+}
+
 static void on_closed(uv_handle_t *h)
 {
-	mem_free(h->data);
+	struct store *s = h->data;
+
+	if (--s->handles == 0)
+		mem_free(s);
+}
+
+static void close_handles(struct store *s)
+{
+	s->closed = true;
+	s->handles = 2;
+	uv_close((uv_handle_t *)&s->async, on_closed);
+	uv_close((uv_handle_t *)&s->batch, on_closed);
 }
 
 int store_new(uv_loop_t *loop, const char *path, store_load_cb loaded, void *user,
@@ -97,16 +127,16 @@ int store_new(uv_loop_t *loop, const char *path, store_load_cb loaded, void *use
 	TAILQ_INIT(&s->verdicts);
 	s->loaded = loaded;
 	s->user = user;
-	s->async.data = s;
+	s->async.data = s->batch.data = s;
 	r = uv_async_init(loop, &s->async, on_async);
 	if (r < 0) {
 		mem_free(s);
 		return err_sys(reterr, -r, "cannot start the store");
 	}
+	uv_timer_init(loop, &s->batch);
 	r = store_thread_start(path, &s->async, &s->thread, reterr);
 	if (r < 0) {
-		s->closed = true;
-		uv_close((uv_handle_t *)&s->async, on_closed);
+		close_handles(s);
 		return r;
 	}
 	*ret = s;
@@ -137,7 +167,7 @@ void store_close(struct store *s, int64_t wait_ms)
 	TAILQ_FOREACH(t, &left, link)
 	say_busy(t, s);
 	store_task_free_all(&left);
-	uv_close((uv_handle_t *)&s->async, on_closed);
+	close_handles(s);
 }
 
 /* Queues a task, or keeps it for the end of its group. */
@@ -163,7 +193,7 @@ static int put(struct store *s, struct store_task *t, bool urgent, store_cb cb, 
 		return 0;
 	}
 	TAILQ_INSERT_TAIL(&one, t, link);
-	store_thread_push(s->thread, &one);
+	push(s, &one, urgent);
 	return 0;
 }
 
@@ -221,7 +251,7 @@ void store_end(struct store *s)
 	TAILQ_FOREACH(t, &s->group, link)
 	t->urgent = urgent;
 	if (!TAILQ_EMPTY(&s->group))
-		store_thread_push(s->thread, &s->group);
+		push(s, &s->group, urgent);
 }
 
 void store_stats(const struct store *s, size_t *ret_queued, uint64_t *ret_dropped)

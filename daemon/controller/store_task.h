@@ -28,7 +28,6 @@ struct store_task {
 	bool urgent;
 	bool more;	/* the next task of the list is of the same group */
 	bool droppable; /* an event outside of a group */
-	int64_t queued_mono_ms;
 	union {
 		struct store_revision revision;
 		struct store_service service; /* DEL_SERVICE: the name only */

@@ -25,6 +25,7 @@ struct store_thread {
 	char *moved_to;
 	struct err *load_err;
 	bool load_done; /* and not yet taken */
+	bool due;	/* the queue has waited long enough */
 	bool stop;	/* commit what is queued, then end */
 	bool exited;	/* the thread is done with everything but its reference */
 	bool given_up;	/* nobody waits for the thread any more */
@@ -85,23 +86,16 @@ static struct store_db *open_and_load(struct store_thread *t)
 /* Waits for a batch and moves it to busy; false: the end. */
 static bool next_batch(struct store_thread *t)
 {
-	struct store_task *first;
 	bool more;
 
 	uv_mutex_lock(&t->lock);
 	while (!t->stop) {
-		int64_t left;
-
-		first = TAILQ_FIRST(&t->queue);
-		if (!first) {
-			uv_cond_wait(&t->wake, &t->lock);
-			continue;
-		}
-		left = first->queued_mono_ms + STORE_BATCH_MS - clock_mono_ms();
-		if (t->n_urgent > 0 || left <= 0)
+		if (t->n_urgent > 0 || (t->due && !TAILQ_EMPTY(&t->queue)))
 			break;
-		uv_cond_timedwait(&t->wake, &t->lock, (uint64_t)left * 1000000);
+		t->due = false;
+		uv_cond_wait(&t->wake, &t->lock);
 	}
+	t->due = false;
 	more = !TAILQ_EMPTY(&t->queue) && !t->given_up;
 	if (more) {
 		TAILQ_CONCAT(&t->busy, &t->queue, link);
@@ -233,15 +227,11 @@ bool store_thread_has_room(struct store_thread *t, size_t n, bool urgent)
 
 void store_thread_push(struct store_thread *t, struct store_task_list *list)
 {
-	int64_t now = clock_mono_ms();
 	struct store_task *task;
-	bool was_empty;
 
 	uv_mutex_lock(&t->lock);
-	was_empty = TAILQ_EMPTY(&t->queue);
 	while ((task = TAILQ_FIRST(list))) {
 		TAILQ_REMOVE(list, task, link);
-		task->queued_mono_ms = now;
 		TAILQ_INSERT_TAIL(&t->queue, task, link);
 		if (task->droppable)
 			TAILQ_INSERT_TAIL(&t->events, task, events);
@@ -250,8 +240,16 @@ void store_thread_push(struct store_thread *t, struct store_task_list *list)
 		while (t->n_queued > STORE_QUEUE_MAX && !TAILQ_EMPTY(&t->events))
 			drop_event(t);
 	}
-	if (was_empty || t->n_urgent > 0)
+	if (t->n_urgent > 0)
 		uv_cond_signal(&t->wake);
+	uv_mutex_unlock(&t->lock);
+}
+
+void store_thread_kick(struct store_thread *t)
+{
+	uv_mutex_lock(&t->lock);
+	t->due = true;
+	uv_cond_signal(&t->wake);
 	uv_mutex_unlock(&t->lock);
 }
 

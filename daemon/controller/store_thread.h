@@ -4,9 +4,9 @@
  * the disk, store_thread_stop excepted, which waits as long as it is told.
  *
  * The thread opens the database, hands over what it read, then takes all that is queued as one
- * batch: at once when something in it is urgent or the end is near, else when its oldest task is
- * STORE_BATCH_MS old. With nothing queued it sleeps. `wake` (an async handle) tells the loop of
- * results; it is not touched after store_thread_end.
+ * batch: at once when something in it is urgent or the end is near, else when store_thread_kick
+ * says so. Else it sleeps: a replica's exit wakes nobody between it and the restart. `wake` (an
+ * async handle) tells the loop of results; it is not touched after store_thread_end.
  *
  * A thread that does not come back from the disk is given up: what it shares with the loop is
  * counted, and freed by whoever is last.
@@ -33,6 +33,8 @@ int store_thread_start(const char *path, uv_async_t *wake, struct store_thread *
 bool store_thread_has_room(struct store_thread *t, size_t n, bool urgent);
 /* Queues all of list, which is empty afterwards. Event records beyond the limit are dropped. */
 void store_thread_push(struct store_thread *t, struct store_task_list *list);
+/* Unurgent tasks have waited long enough: the thread takes them now. */
+void store_thread_kick(struct store_thread *t);
 /* Moves the finished tasks to the end of list. */
 void store_thread_take_done(struct store_thread *t, struct store_task_list *list);
 /* True once: the database was opened and read, or *ret_err (owned by the caller) says why not. */
