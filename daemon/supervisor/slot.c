@@ -118,6 +118,7 @@ static void free_if_done(struct slot *s)
 	s->t->used = 0;
 	detach(s);
 	shutdown_poke(sup);
+	link_flush(&sup->controller.link); /* the number of slots */
 }
 
 void slot_free_all(struct supervisor *sup)

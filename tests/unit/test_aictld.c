@@ -6,10 +6,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,7 +61,6 @@ static void a_process_runs_writes_and_exits(void **state)
 		     1000);
 	snprintf(want, sizeof(want), "0 1 2 3 %s", k.incarnation); /* 3 is ls's own */
 	rig_expect_output(&r, &k, want);
-	r.logger_drains = true;
 	x = rig_wait_exit_of(&r, &k);
 	assert_int_equal(x->code, 7);
 	assert_int_equal(x->signal, 0);
@@ -75,6 +76,9 @@ static void a_process_runs_writes_and_exits(void **state)
 		assert_int_equal(wire_send(r.controller.wire, &b, NULL, 0), 0);
 		buf_done(&b);
 	}
+	RIG_UNTIL(&r, rig_stream(&r, &k)->gone);
+	assert_int_equal(r.status.slots, 1); /* its output is not stored yet */
+	rig_drained(&r, &k);
 	RIG_UNTIL(&r, r.status.slots == 0);
 	clean_stop(&r);
 }
@@ -429,6 +433,149 @@ static void sigterm_stops_all_and_a_second_one_kills(void **state)
 	rig_remove(&r);
 }
 
+/* Everything the socket of a RELOAD holds, as "name|error|content;" per packet. */
+static void read_manifests(struct rig *r, char *text, size_t size)
+{
+	size_t n = 0;
+
+	text[0] = '\0';
+	for (;;) {
+		char data[512] = "", content[64] = "", control[CMSG_SPACE(sizeof(int))];
+		struct iovec iov = {.iov_base = data, .iov_len = sizeof(data) - 2};
+		struct msghdr m = {.msg_iov = &iov,
+				   .msg_iovlen = 1,
+				   .msg_control = control,
+				   .msg_controllen = sizeof(control)};
+		struct pollfd p = {.fd = r->reload_fd, .events = POLLIN};
+		struct cmsghdr *c;
+		int fd;
+
+		assert_int_equal(poll(&p, 1, RIG_TIMEOUT_MS), 1);
+		if (recvmsg(r->reload_fd, &m, MSG_CMSG_CLOEXEC) <= 0)
+			return;
+		c = CMSG_FIRSTHDR(&m);
+		if (c) {
+			memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+			assert_true(read(fd, content, sizeof(content) - 1) >= 0);
+			close(fd);
+		}
+		n += (size_t)snprintf(text + n, size - n, "%s|%s|%s;", data,
+				      data + strlen(data) + 1, content);
+		assert_true(n < size);
+	}
+}
+
+static void put_file(const char *dir, const char *name, mode_t mode)
+{
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	fputs(name, f);
+	fclose(f);
+	assert_int_equal(chmod(path, mode), 0);
+}
+
+static void manifests_are_opened_and_bad_ones_refused(void **state)
+{
+	char dir[64], link[96], text[2048];
+	const char *args[] = {"--manifests", dir, NULL};
+	struct rig r;
+
+	(void)state;
+	snprintf(dir, sizeof(dir), "%s/aictld-manifests.XXXXXX",
+		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	assert_non_null(mkdtemp(dir));
+	put_file(dir, "b.yml", 0600);
+	put_file(dir, "a.yaml", 0644);
+	put_file(dir, "c.yaml", 0666);
+	put_file(dir, "ignored.txt", 0644);
+	snprintf(link, sizeof(link), "%s/d.yaml", dir);
+	assert_int_equal(symlink("/etc/passwd", link), 0);
+	rig_start(&r, args);
+	RIG_UNTIL(&r, r.n_reload == 1);
+	read_manifests(&r, text, sizeof(text));
+	assert_string_equal(text, "a.yaml||a.yaml;b.yml||b.yml;"
+				  "c.yaml|may be written by others than its owner|;"
+				  "d.yaml|a symbolic link|;");
+	assert_int_equal(chmod(dir, 0777), 0);
+	kill(r.pid, SIGHUP);
+	RIG_UNTIL(&r, r.n_reload == 2);
+	read_manifests(&r, text, sizeof(text));
+	assert_non_null(strstr(text, "|may be written by others than its owner|;"));
+	rig_kill_helper(&r, &r.controller); /* it may not have applied them: told again */
+	RIG_UNTIL(&r, r.n_reload == 3);
+	clean_stop(&r);
+	for (int i = 0; i < 5; i++) {
+		static const char *const names[] = {"a.yaml", "b.yml", "c.yaml", "d.yaml",
+						    "ignored.txt"};
+
+		snprintf(link, sizeof(link), "%s/%s", dir, names[i]);
+		unlink(link);
+	}
+	assert_int_equal(rmdir(dir), 0);
+}
+
+/* Helpers and processes die at random; what remains must be told right in the end. */
+static void random_deaths_confuse_nobody(void **state)
+{
+	enum { N = 20 };
+	int64_t until = clock_mono_ms() + 4000;
+	struct wire_key k[N];
+	unsigned seed = 11;
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, NULL);
+	for (int i = 0; i < N; i++) {
+		k[i] = rig_key(&r, "soak", (uint32_t)i);
+		rig_spawn_sh(&r, &k[i], "echo up; exec sleep 1000", 1000);
+	}
+	while (clock_mono_ms() < until) {
+		int i = rand_r(&seed) % N;
+		struct rig_slot *s = rig_slot(&r, &k[i]);
+
+		switch (rand_r(&seed) % 8) {
+		case 0:
+			if (r.controller.pid)
+				rig_kill_helper(&r, &r.controller);
+			break;
+		case 1:
+			if (r.logger.pid)
+				rig_kill_helper(&r, &r.logger);
+			break;
+		case 2:
+			if (r.controller.pid)
+				rig_stop_key(&r, &k[i], 0, -1);
+			break;
+		case 3:
+			if (s && s->m.pid > 0 && wire_key_equal(&s->m.key, &k[i]))
+				kill(s->m.pid, SIGKILL);
+			break;
+		default:
+			if (r.controller.pid && s && s->m.state == WIRE_SLOT_EMPTY) {
+				k[i] = rig_key(&r, "soak", (uint32_t)i);
+				rig_spawn_sh(&r, &k[i], "echo up; exec sleep 1000", 1000);
+			}
+		}
+		rig_pump(&r, 5);
+	}
+	RIG_UNTIL(&r, r.controller.pid && r.logger.pid);
+	for (int i = 0; i < N; i++) {
+		struct rig_slot *s;
+
+		RIG_UNTIL(&r, (s = rig_slot(&r, &k[i])) != NULL);
+		rig_stop_key(&r, &s->m.key, 0, 0);
+		RIG_UNTIL(&r, s->m.state == WIRE_SLOT_EMPTY && s->m.swept);
+		if (rig_stream(&r, &s->m.key))
+			RIG_UNTIL(&r, rig_stream(&r, &s->m.key)->gone);
+	}
+	assert_int_equal(r.exits_lost, 0);
+	clean_stop(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -444,6 +591,8 @@ int main(void)
 		cmocka_unit_test(early_deaths_lead_to_safe_mode),
 		cmocka_unit_test(a_second_instance_refuses),
 		cmocka_unit_test(sigterm_stops_all_and_a_second_one_kills),
+		cmocka_unit_test(manifests_are_opened_and_bad_ones_refused),
+		cmocka_unit_test(random_deaths_confuse_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
