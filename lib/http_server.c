@@ -191,8 +191,8 @@ void http_server_close(struct http_server *s, void (*closed)(void *user), void *
 	s->closed_user = user;
 	http_watch_drop(&s->watch, &s->pause);
 	uv_close((uv_handle_t *)&s->poll, on_poll_closed);
-	TAILQ_FOREACH(c, &s->conns, all)
-	http_conn_close(c);
+	for (c = TAILQ_FIRST(&s->conns); c; c = TAILQ_NEXT(c, all))
+		http_conn_close(c);
 	http_watch_close(&s->watch, on_timer_closed);
 }
 

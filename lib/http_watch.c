@@ -45,8 +45,8 @@ static void run_kicks(struct http_watch *w)
 	struct http_watch_entry *e;
 	size_t n = 0;
 
-	TAILQ_FOREACH(e, &w->kicks, by_kick)
-	n++;
+	for (e = TAILQ_FIRST(&w->kicks); e; e = TAILQ_NEXT(e, by_kick))
+		n++;
 	while (n-- > 0 && (e = TAILQ_FIRST(&w->kicks))) {
 		unlink_kick(w, e);
 		w->kicked(e);
