@@ -140,7 +140,7 @@ static int open_segment(struct logtrack *t, int dir_fd, uint32_t seq, struct err
 	close_files(t);
 	t->seq = seq;
 	t->entry = t->end = t->begin_at = 0;
-	t->has_end = false;
+	t->has_end = t->damaged = false;
 	r = t->log_fd = open_file(t, dir_fd, seq, LOGIDX_LOG);
 	if (r >= 0)
 		r = t->idx_fd = open_file(t, dir_fd, seq, LOGIDX_IDX);
@@ -166,17 +166,21 @@ static size_t load_entries(struct logtrack *t, uint64_t first)
 	return t->n_entries;
 }
 
-static bool has_header(const struct logtrack *t)
+/* A header that is not there yet is no damage. */
+static bool has_header(struct logtrack *t)
 {
 	uint8_t raw[LOGIDX_HEADER_SIZE];
 	struct logidx_header h;
 
-	return pread(t->idx_fd, raw, sizeof(raw), 0) == (ssize_t)sizeof(raw) &&
-	       logidx_decode_header(raw, &h) == 0;
+	if (pread(t->idx_fd, raw, sizeof(raw), 0) != (ssize_t)sizeof(raw))
+		return false;
+	t->damaged |= logidx_decode_header(raw, &h) < 0;
+	return !t->damaged;
 }
 
 static bool get_entry(struct logtrack *t, uint64_t number, struct logidx_entry *e)
 {
+	t->n_entries = number == 0 ? 0 : t->n_entries; /* with the header */
 	if (t->idx_fd < 0 || (number == 0 && !has_header(t)))
 		return false;
 	if (number < t->entries_first || number >= t->entries_first + t->n_entries)
@@ -186,26 +190,64 @@ static bool get_entry(struct logtrack *t, uint64_t number, struct logidx_entry *
 				   e) == 0;
 }
 
+/* For bytes without an entry: they count as stdout. */
+static struct logidx_entry make_entry(uint64_t begin, uint64_t end, int64_t wall_ms)
+{
+	uint64_t n = end - begin;
+
+	return (struct logidx_entry){.offset = begin,
+				     .length = n > UINT32_MAX ? UINT32_MAX : (uint32_t)n,
+				     .stream = LOGIDX_STDOUT,
+				     .wall_ms = wall_ms};
+}
+
+/*
+ * *e is an end mark. False: a writer that came back has overwritten it in the meantime, *e is what
+ * it wrote. With entries behind it the index is damaged.
+ */
+static bool is_end(struct logtrack *t, struct logidx_entry *e)
+{
+	struct logidx_entry after;
+
+	t->n_entries = 0;
+	if (get_entry(t, t->entry + 1, &after) || t->n_entries > 0) {
+		t->n_entries = 0;
+		if (get_entry(t, t->entry, e) && e->stream != LOGIDX_END)
+			return false;
+		t->damaged = true;
+	}
+	t->n_entries = 0; /* look again next time */
+	return true;
+}
+
 /* Makes the next entry current. False: there is none, or none that makes sense. */
 static bool next_entry(struct logtrack *t)
 {
 	struct logidx_entry e;
+	struct stat st;
 
 	t->has_end = false;
-	if (!get_entry(t, t->entry, &e))
-		return false;
-	if (e.stream == LOGIDX_END) {
-		t->has_end = true;
-		t->n_entries = 0; /* it may be overwritten: look again next time */
+	if (t->damaged || !get_entry(t, t->entry, &e)) {
+		t->damaged |= t->n_entries > 0; /* it is there and makes no sense */
 		return false;
 	}
-	if (e.offset != t->end)
+	if (e.stream == LOGIDX_END && is_end(t, &e)) {
+		t->has_end = !t->damaged;
 		return false;
-	t->current = e;
-	t->at = e.offset + t->begin_at;
+	}
+	if (e.offset > t->end && fstat(t->log_fd, &st) == 0 &&
+	    e.offset <= (uint64_t)st.st_size) { /* an entry got lost */
+		t->current = make_entry(t->end, e.offset, e.wall_ms);
+	} else if (e.offset == t->end) {
+		t->current = e;
+		t->entry++;
+	} else {
+		t->damaged = true;
+		return false;
+	}
+	t->at = t->current.offset + t->begin_at;
 	t->begin_at = 0;
-	t->entry++;
-	t->end = e.offset + e.length;
+	t->end = t->current.offset + t->current.length;
 	return true;
 }
 
@@ -218,15 +260,9 @@ static bool adopt_tail(struct logtrack *t, bool complete)
 	if (fstat(t->log_fd, &st) < 0 || (uint64_t)st.st_size <= t->end)
 		return false;
 	mtime_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
-	if (!complete && clock_wall_ms() - mtime_ms < SETTLED_MS)
+	if (!complete && !t->damaged && clock_wall_ms() - mtime_ms < SETTLED_MS)
 		return false;
-	t->current =
-		(struct logidx_entry){.offset = t->end,
-				      .length = (uint64_t)st.st_size - t->end > UINT32_MAX
-							? UINT32_MAX
-							: (uint32_t)((uint64_t)st.st_size - t->end),
-				      .stream = LOGIDX_STDOUT,
-				      .wall_ms = mtime_ms};
+	t->current = make_entry(t->end, (uint64_t)st.st_size, mtime_ms);
 	t->at = t->end;
 	t->end += t->current.length;
 	return true;
@@ -374,6 +410,8 @@ static void index_end(struct logtrack *t, uint64_t *n, uint64_t *end)
 	while (*n > 0) {
 		if (get_entry(t, *n - 1, &e) && e.stream != LOGIDX_END) {
 			*end = e.offset + e.length;
+			if (fstat(t->log_fd, &st) == 0 && (uint64_t)st.st_size < *end)
+				*end = (uint64_t)st.st_size;
 			return;
 		}
 		(*n)--;
@@ -394,12 +432,13 @@ static bool get_entry_back(struct logtrack *t, uint64_t number, struct logidx_en
  */
 static uint64_t unfinished_in(struct logtrack *t, const struct logidx_entry *e)
 {
-	uint64_t end = e->offset + e->length;
+	uint64_t end = e->offset + e->length, stop = e->offset;
 
+	if (e->length > LOGVIEW_LINE_MAX) /* further back it is too long anyway */
+		stop = end - LOGVIEW_LINE_MAX - 1;
 	t->block_len = 0;
-	while (end > e->offset) {
-		size_t want = end - e->offset < LOGTRACK_BLOCK ? (size_t)(end - e->offset)
-							       : LOGTRACK_BLOCK;
+	while (end > stop) {
+		size_t want = end - stop < LOGTRACK_BLOCK ? (size_t)(end - stop) : LOGTRACK_BLOCK;
 		ssize_t n = pread(t->log_fd, t->block, want, (off_t)(end - want));
 		const uint8_t *p = n > 0 ? memrchr(t->block, '\n', (size_t)n) : NULL;
 
@@ -534,7 +573,7 @@ static int next_segment(struct logtrack *t, int dir_fd, bool last, struct err **
 	int r;
 
 	last = last || t->over;
-	if (t->log_fd >= 0 && (next > 0 || last) && adopt_tail(t, next > 0))
+	if (t->log_fd >= 0 && (next > 0 || last || t->damaged) && adopt_tail(t, next > 0))
 		return 1;
 	if (next > 0) {
 		if (next != t->read_seq + 1) { /* what is between was deleted */
@@ -622,10 +661,14 @@ static void make_pos(struct logtrack *t, uint64_t n, uint64_t end, uint64_t at,
 	struct logidx_entry e = {0}, before = {0};
 	uint64_t number = find_entry(t, n, at, &e);
 
-	*pos = (struct logtrack_pos){.seq = t->seq, .entry = number, .end = end};
+	*pos = (struct logtrack_pos){.seq = t->seq};
+	if (number == n && at < end) /* no sense in the index: the whole segment */
+		return;
+	pos->entry = number;
+	pos->end = end;
 	if (number < n) {
-		pos->end = e.offset;
-		pos->at = at - e.offset;
+		pos->end = e.offset < at ? e.offset : at; /* later: bytes without an entry */
+		pos->at = at - pos->end;
 	}
 	if (t->raw)
 		return;

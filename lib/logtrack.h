@@ -63,6 +63,7 @@ struct logtrack {
 	struct logtrack_part parts[2];
 	struct logtrack_part *used; /* emptied with the next step: the line points into it */
 	bool has_end;		    /* the end mark was the last thing read */
+	bool damaged;		    /* the index makes no sense from here on */
 	/* the line, when logtrack_next gave 1 */
 	const char *text;
 	size_t len;
