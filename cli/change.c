@@ -171,7 +171,8 @@ static int wait_over(struct waiting *w, struct reply *change)
 			return 0;
 		if (!wait_step(w, left < step ? left : step, change))
 			return -1;
-		progress_update(&w->progress, change->json);
+		if (is_running(change))
+			progress_update(&w->progress, change->json);
 	}
 	return 1;
 }

@@ -106,6 +106,7 @@ static bool answers(struct search *s, struct candidate *c, bool any_owner)
 		s->denied = true;
 	c->failure = x_strdup(e->sys == ENOENT	       ? "not there"
 			      : e->sys == ECONNREFUSED ? "nobody listens"
+			      : e->sys == EACCES       ? "not permitted"
 						       : err_msg(e));
 	return false;
 }

@@ -115,16 +115,47 @@ static void origin_fields(const struct page *p, const cJSON *s)
 			   x_printf("%s:%lld", file, (long long)js_int(s, "line", 1)));
 }
 
-static void spec_fields(const struct page *p, const cJSON *spec)
+static void environment_field(const struct page *p, const cJSON *spec)
 {
-	_cleanup_free_ char *port = text_number(spec, "port");
+	_cleanup_buf_ struct buf out = {0};
+	const cJSON *e;
+
+	cJSON_ArrayForEach(e, js_get(spec, "environment"))
+		buf_printf(&out, "%s%s=%s", out.len ? " " : "", e->string,
+			   cJSON_IsString(e) ? e->valuestring : "");
+	field(p, "Environment", "", buf_cstr(&out));
+}
+
+static void stop_field(const struct page *p, const cJSON *spec)
+{
+	int64_t grace_ms = js_int(spec, "grace_period_ms", -1);
+	char human[32];
+
+	if (grace_ms >= 0)
+		field_take(p, "Stop",
+			   x_printf("%s, then SIGKILL after %s", js_str(spec, "stop_signal", "?"),
+				    clock_human(grace_ms, human, sizeof(human))));
+}
+
+static void spec_fields(const struct page *p, const cJSON *service)
+{
+	const cJSON *spec = js_get(service, "spec");
+	long long port = js_int(spec, "port", 0);
+	bool served = cJSON_GetArraySize(js_get(service, "endpoints")) > 0;
 
 	field(p, "About", "", js_str(spec, "description", ""));
 	command_field(p, spec);
 	field(p, "Directory", "", js_str(spec, "working_dir", ""));
 	field(p, "User", "", js_str(spec, "user", ""));
-	field(p, "Port", "", strcmp(port, "-") == 0 ? "" : port);
-	field(p, "Restart", "", js_str(js_get(spec, "restart"), "policy", ""));
+	environment_field(p, spec);
+	if (port)
+		field_take(
+			p, "Port",
+			x_printf("%lld%s", port,
+				 served ? ""
+					: " (not served yet; replicas have ports of their own)"));
+	field(p, "Restart", "", js_str(spec, "restart_policy", ""));
+	stop_field(p, spec);
 }
 
 static void probe_line(const struct page *p, const char *kind, const cJSON *probe)
@@ -134,6 +165,7 @@ static void probe_line(const struct page *p, const char *kind, const cJSON *prob
 	bool ok = js_bool(probe, "ok"), ran = js_time(probe, "at") != 0;
 	const char *message = js_str(probe, "message", "");
 	long long failures = js_int(probe, "failures", 0);
+	long long limit = js_int(probe, "failure_threshold", 0);
 
 	if (!probe || !js_bool(probe, "enabled"))
 		return;
@@ -141,8 +173,8 @@ static void probe_line(const struct page *p, const char *kind, const cJSON *prob
 	buf_str(&out, term_paint(p->term, !ran ? TERM_DIM : ok ? TERM_GREEN : TERM_RED));
 	buf_str(&out, !ran ? "not run yet" : ok ? "passed" : "failed");
 	buf_str(&out, term_paint(p->term, TERM_RESET));
-	if (ran && !ok && failures > 1)
-		buf_printf(&out, " %lld times", failures);
+	if (ran && !ok && limit > 1)
+		buf_printf(&out, " %lld of %lld", failures, limit);
 	if (ran)
 		buf_printf(&out, ", %s ago", ago);
 	if (*message) {
@@ -261,7 +293,7 @@ static void page(const struct cli *cli, const cJSON *service)
 	state_field(&p, service);
 	field(&p, "Message", "", js_str(service, "message", ""));
 	origin_fields(&p, service);
-	spec_fields(&p, js_get(service, "spec"));
+	spec_fields(&p, service);
 	endpoints(&p, service);
 	if (cJSON_GetArraySize(replicas) > 0)
 		heading(&p, "Replicas");

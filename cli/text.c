@@ -46,8 +46,9 @@ char *text_replica_message(const cJSON *replica, int64_t now_ms)
 
 	if (!next)
 		return x_strdup(message);
-	clock_human(next > now_ms ? next - now_ms : 0, human, sizeof(human));
-	return x_printf("%s%snext attempt in %s%s", message, *message ? "; " : "", human,
+	clock_human(next - now_ms, human, sizeof(human));
+	return x_printf("%s%snext attempt %s%s%s", message, *message ? "; " : "",
+			next - now_ms >= 1000 ? "in " : "now", next - now_ms >= 1000 ? human : "",
 			js_bool(replica, "slow_mode") ? " (slow mode)" : "");
 }
 

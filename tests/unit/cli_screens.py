@@ -211,7 +211,8 @@ class Screens(Case):
     def test_describe(self):
         out = self.check(0, "describe", "sentiment").stdout
         for text in ("  State       ready, 2 of 2 ready\n", "  Manifest    /srv/shop/aictl.yaml:12\n",
-                     "app:app 'a b'\n", "    startup    passed, ", "    liveness   failed 2 times, ", ": HTTP 500\n",
+                     "app:app 'a b'\n", "    startup    passed, ", "    liveness   failed 2 of 3, ", ": HTTP 500\n", "  Environment MODEL=v3\n",
+                     "  Stop        SIGTERM, then SIGKILL after 30s\n",
                      "signal SIGKILL (oom)", "sentiment/0  ready: readiness probe passed\n"):
             self.assertIn(text, out)
         self.assertIn("next attempt in ", self.check(0, "describe", "chat").stdout)
@@ -221,6 +222,21 @@ class Screens(Case):
                          "2026-01-02 03:04:05  sentiment/0       ready: readiness probe passed\n")
         lines = self.check(0, "events", "-o", "json").stdout.splitlines()
         self.assertEqual([json.loads(x)["seq"] for x in lines], [1, 2])
+
+    def test_logs_by_the_api(self):
+        out = self.check(0, "logs", "sentiment").stdout
+        self.assertEqual(out, "sentiment/0 | line 0 of sentiment\nsentiment/1 | line 1 of sentiment\n"
+                              "sentiment/0 | line 2 of sentiment\nsentiment/1 | line 3 of sentiment\n")
+        self.assertEqual(self.check(0, "logs", "--no-prefix", "sentiment/1").stdout,
+                         "line 1 of sentiment\nline 3 of sentiment\n")
+        self.assertEqual(self.check(0, "logs", "-o", "raw", "sentiment/0").stdout,
+                         "line 0 of sentiment\nline 2 of sentiment\n")
+        self.assertIn("2026-01-02 03:04:05.123 line 1", self.check(0, "logs", "-t", "sentiment/1").stdout)
+        line = json.loads(self.check(0, "logs", "-o", "json", "sentiment").stdout.splitlines()[0])
+        self.assertEqual((line["replica"], line["stream"], line["at"]), (0, "stdout", "2026-01-02T03:04:05.123Z"))
+        self.check(4, "logs", "nope")
+        self.check(2, "logs", "sentiment/x")
+        self.check(2, "logs", "-n", "-1", "sentiment")
 
     def test_daemon(self):
         self.assertIn("Uptime       1h2m\n", self.check(0, "daemon", "info").stdout)
@@ -274,6 +290,60 @@ class Screens(Case):
         return caught >> (number - 1) & 1
 
 
+class LogFiles(Case):
+    """Segments as aictl-logger writes them, read by aictl itself."""
+
+    INCARNATION = "019b00000000" + "ab" * 10
+
+    def segment(self, service, index, chunks):
+        base = os.path.join(self.dir, "log", service, str(index), self.INCARNATION + "-000001")
+        os.makedirs(os.path.dirname(base))
+        data, entries = b"", b""
+        chunks = [(ms + int(self.INCARNATION[:12], 16), stream, text) for ms, stream, text in chunks]
+        for ms, stream, text in chunks:
+            entries += struct.pack("<QIIq", len(data), len(text), stream, ms)
+            data += text
+        entries += struct.pack("<QIIq", len(data), 0, 0, chunks[-1][0])
+        with open(base + ".log", "wb") as f:
+            f.write(data)
+        with open(base + ".idx", "wb") as f:
+            f.write(struct.pack("<8sII32sqII", b"AICTLIDX", 1, 24, self.INCARNATION.encode(), chunks[0][0], 1, 0)
+                    + entries)
+
+    def setUp(self):
+        super().setUp()
+        os.environ["FAKE_LOG_DIR"] = os.path.join(self.dir, "log")
+        self.addCleanup(os.environ.pop, "FAKE_LOG_DIR")
+        self.segment("sentiment", 0, [(1000, 1, b"one\ntw"), (1200, 1, b"o\n"), (5000, 2, b"late, no newline")])
+        self.segment("sentiment", 1, [(1100, 1, b"between\n")])
+        self.segment("chat", 0, [(1150, 1, b"other \xff service\n")])
+        self.start_daemon()
+
+    def test_merged(self):
+        self.assertEqual(self.check(0, "logs", "sentiment").stdout,
+                         "sentiment/0 | one\nsentiment/0 | two\nsentiment/1 | between\n"
+                         "sentiment/0 | late, no newline\n")
+        self.assertEqual(self.check(0, "logs", "-n", "1", "sentiment/0").stdout, "sentiment/0 | late, no newline\n")
+        r = subprocess.run([AICTL, "logs", "-o", "raw", "chat", "sentiment/1"], env=self.env, capture_output=True,
+                           timeout=DEADLINE)
+        self.assertEqual(r.stdout, b"between\nother \xff service\n")
+        stderr = json.loads(self.check(0, "logs", "-o", "json", "sentiment").stdout.splitlines()[-1])
+        self.assertEqual((stderr["stream"], stderr["line"]), ("stderr", "late, no newline"))
+
+    def test_follow(self):
+        p = subprocess.Popen([AICTL, "logs", "-f", "-n", "0", "chat"], env=self.env, stdout=subprocess.PIPE)
+        self.addCleanup(self.end, p)
+        until(lambda: "inotify" in "".join(os.readlink(f"/proc/{p.pid}/fd/{fd}") for fd in
+                                           os.listdir(f"/proc/{p.pid}/fd")), "the files to be watched")
+        now = int(time.time() * 1000)
+        self.INCARNATION = f"{now:012x}" + "cd" * 10
+        self.segment("chat", 1, [(0, 1, b"new\n")])
+        self.assertTrue(select.select([p.stdout], [], [], DEADLINE)[0], "no line came")
+        self.assertEqual(p.stdout.readline(), b"chat/1 | new\n")
+        p.send_signal(signal.SIGINT)
+        self.assertEqual(p.wait(DEADLINE), 130)
+
+
 class Up(Case):
     """aictl beside an "aictld" that is the stand-in."""
 
@@ -304,6 +374,7 @@ class Up(Case):
         self.addCleanup(self.end, p)
         lines = []
         while not lines or "starting 1 service" not in lines[-1]:
+            self.assertTrue(select.select([p.stdout], [], [], DEADLINE)[0], lines)
             lines.append(p.stdout.readline())
             self.assertTrue(lines[-1], lines)
         until(lambda: self.run_cli("ps", program=self.program).returncode == 0, "the daemon of up")

@@ -125,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
     def get_daemon(self, parts, query):
         self.reply(200, {"version": "9.9.9", "pid": os.getpid(), "controller_pid": 2, "logger_pid": 3,
                          "uptime_s": 3725, "mode": "normal", "runtime_dir": "/run/x", "state_dir": "/var/x",
-                         "log_dir": "/nonexistent", "manifests": None, "services": 5, "replicas": 5,
+                         "log_dir": os.environ.get("FAKE_LOG_DIR", "/nonexistent"), "manifests": None, "services": 5, "replicas": 5,
                          "controller_restarts": 1, "logger_restarts": 0,
                          "store": {"queued": 0, "dropped": 0, "ok": True}})
 
@@ -157,10 +157,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def describe(self, s):
         probes = {"startup": {"ok": True, "message": "", "at": ago(60), "failures": 0, "enabled": True},
-                  "liveness": {"ok": False, "message": "HTTP 500", "at": ago(1), "failures": 2, "enabled": True}}
+                  "liveness": {"ok": False, "message": "HTTP 500", "at": ago(1), "failures": 2, "enabled": True,
+                               "failure_threshold": 3}}
         full = dict(s, file="/srv/shop/aictl.yaml", line=12, updated_at=ago(600),
                     spec={"command": ["python3", "-m", "uvicorn", "app:app", "a b"], "working_dir": "/srv/shop",
-                          "user": "ai", "port": 8000, "restart": {"policy": "always"}},
+                          "user": "ai", "environment": {"MODEL": "v3"}, "port": 8000, "restart_policy": "always",
+                          "stop_signal": "SIGTERM", "grace_period_ms": 30000},
                     events=[e for e in STATE.events if e["service"] == s["name"]], exits=s.get("exits", []))
         full["replicas"] = [dict(r, probes=probes) for r in s["replicas"]]
         self.reply(200, full)
