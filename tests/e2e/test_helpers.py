@@ -86,6 +86,33 @@ def test_the_log_view_agrees_with_the_segments(start):
     assert times == sorted(times)
 
 
+def test_commands_outlive_the_controller(start):
+    """One that waits goes on, one that follows loses and doubles nothing."""
+    daemon = start("--helper-restart", CAMPAIGN)
+    daemon.apply({"count": daemon.service("lines", "2000")})
+    env = {**daemon.env, "AICTL_SOCKET": daemon.socket}
+    follow = procfs.popen(daemon.cli_argv("logs", "-f", "-n", "1", "-o", "raw", "count"),
+                          stdout=-1, text=True, env=env)
+    first = int(follow.stdout.readline().split()[1])
+    slow = {"version": 1, "name": "slow", "services": {
+        "slow": daemon.service("http", "2000", port=18133,
+                               probes={"readiness": READY["readiness"]})}}
+    apply = procfs.popen(daemon.cli_argv("apply", "-f", daemon.write(slow, "slow.yaml"), "--wait",
+                                         "--timeout", "30s"), stdout=-1, stderr=-2, text=True,
+                         env=env)
+    wait_for(lambda: "slow" in daemon.ps(), what=daemon.ps)
+    for which in ("controller", "logger", "controller"):
+        wait_helper(daemon, which, kill_helper(daemon, which))
+    out, _ = apply.communicate(timeout=40)
+    assert apply.returncode == 0, out
+    assert daemon.ps()["slow"]["state"] == "ready"
+    for expected in range(first + 1, first + 1000):
+        assert follow.stdout.readline() == f"line {expected:09d}\n"
+    follow.send_signal(signal.SIGINT)
+    follow.wait(10)
+    follow.stdout.close()
+
+
 def test_exit_while_the_controller_is_stopped_keeps_its_status(start):
     daemon = start("--helper-restart", CAMPAIGN)
     daemon.apply({"web": daemon.service("http", port=18131, probes=READY,

@@ -159,13 +159,18 @@ def popen(argv, **kwargs):
 
 
 def end_all():
-    """Ends every process below us by pid. Returns the command lines of those that were there."""
+    """Ends every process below us by pid. Returns pid -> command line of those that ran.
+
+    A process without a command line has lost its memory already: it is on its way out.
+    """
     found = {}
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         left = descendants(os.getpid())
         for pid in left:
-            found.setdefault(pid, read(f"/proc/{pid}/cmdline").replace("\0", " ").strip())
+            cmdline = read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
+            if cmdline:
+                found.setdefault(pid, cmdline)
             kill(pid)
         for process in POPEN:
             process.poll()
