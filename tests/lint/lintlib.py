@@ -24,6 +24,7 @@ sys.dont_write_bytecode = True
 LINT_DIR = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(LINT_DIR))
 EXCEPTIONS = os.path.join(LINT_DIR, "exceptions")
+GENERATED = {"configure", "configure~", "config.status", "config.log"}
 SKIP_DIRS = {".git", "autom4te.cache", "build-aux", "__pycache__", "node_modules"}
 
 
@@ -71,7 +72,7 @@ def walk_files(top):
     found = []
     for folder, dirs, names in os.walk(top):
         dirs[:] = [d for d in dirs if d not in SKIP_DIRS and not is_build_dir(os.path.join(folder, d))]
-        found += [os.path.relpath(os.path.join(folder, n), top) for n in names]
+        found += [os.path.relpath(os.path.join(folder, n), top) for n in names if n not in GENERATED]
     return sorted(found)
 
 
