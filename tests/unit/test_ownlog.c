@@ -162,7 +162,7 @@ static void an_output_that_takes_nothing(struct bench *b, int sink)
 			seen++;
 		report = strstr(got, "lost_lines=");
 		if (report)
-			lost = strtoul(report + strlen("lost_lines="), NULL, 10);
+			assert_int_equal(sscanf(report, "lost_lines=%zu", &lost), 1);
 		else if (k <= 0)
 			written +=
 				write(b->in[1], "more\n", 5) > 0; /* gives the report its chance */
