@@ -15,6 +15,7 @@ char *buf_reserve(struct buf *b, size_t n)
 		b->failed = true;
 		return NULL;
 	}
+	b->data[b->len] = '\0'; /* also when nothing is added in the end */
 	return b->data + b->len;
 }
 

@@ -192,6 +192,7 @@ static void on_committed(void *user, const struct err *err)
 
 				if (s) {
 					s->deleted = true;
+					s->left_alone = false;
 					controller_touch(s);
 				}
 			}
@@ -278,7 +279,12 @@ static int add_target(struct post *post, const char *id, int64_t replicas)
 	}
 	*t = (struct target){
 		.s = controller_find(call->c, name), .replica = index, .replicas = replicas};
-	if (!t->s || t->s->deleted || !t->s->spec) {
+	if (t->s && t->s->left_alone && post->op->perform != perform_delete) {
+		api_reply_error(call->r, 409, "conflict",
+				"the manifest of service \"%s\" is lost: apply it again", name);
+		return -1;
+	}
+	if (!t->s || t->s->deleted || (!t->s->spec && !t->s->left_alone)) {
 		api_reply_error(call->r, 404, "not_found", "no service \"%s\"", name);
 		return -1;
 	}
@@ -306,8 +312,7 @@ static int scale_targets(struct post *post, const cJSON *map)
 		return -1;
 	}
 	post->targets = mem_array((size_t)cJSON_GetArraySize(map), sizeof(*post->targets));
-	cJSON_ArrayForEach(item, map)
-	{
+	cJSON_ArrayForEach (item, map) {
 		if (!cJSON_IsNumber(item) || item->valuedouble != (double)item->valueint ||
 		    item->valueint < 0 || item->valueint > MANIFEST_REPLICAS_MAX) {
 			api_reply_error(post->call->r, 400, "invalid",
@@ -330,8 +335,7 @@ static int list_targets(struct post *post, const cJSON *list)
 		return -1;
 	}
 	post->targets = mem_array((size_t)cJSON_GetArraySize(list), sizeof(*post->targets));
-	cJSON_ArrayForEach(item, list)
-	{
+	cJSON_ArrayForEach (item, list) {
 		if (!cJSON_IsString(item)) {
 			api_reply_error(post->call->r, 400, "invalid",
 					"services: must be a list of names");

@@ -311,6 +311,11 @@ static void take_service(struct job *j, struct item *it)
 		s->replicas_override = -1;
 	}
 	service_set_spec(s, j->source, it->spec, TAKE_PTR(it->id));
+	if (s->left_alone) {
+		s->left_alone = false;
+		for (size_t i = 0; i < s->n_replicas; i++)
+			replica_take_over(s->replicas[i]);
+	}
 	if (strcmp(it->action, "live") == 0)
 		for (size_t i = 0; i < s->n_replicas; i++)
 			replica_respec(s->replicas[i]);

@@ -71,6 +71,7 @@ struct controller {
 	struct settle_follower *settle_followers;
 	int pending_reload; /* a RELOAD's socket that came before controller_begin, or -1 */
 	bool helloed, loaded, synced, begun, store_failed;
+	bool store_replaced; /* the store was damaged and a new one begun: it knows nothing */
 	bool shutting_down, ended;
 	struct wire_hello hello;
 	struct wire_status status;

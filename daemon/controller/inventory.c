@@ -3,18 +3,28 @@
 #include "daemon/controller/inventory.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "daemon/controller/controller.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/service.h"
+#include "daemon/controller/store.h"
 #include "daemon/wire/wire.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 
+struct past_exit {
+	char service[WIRE_SERVICE_SIZE];
+	uint32_t index;
+	struct replica_exit exit;
+};
+
 struct inventory {
 	struct wire_slot *slots; /* note is an own copy */
 	size_t n, cap;
+	struct past_exit *exits; /* the newest of each replica */
+	size_t n_exits, cap_exits;
 };
 
 struct inventory *inventory_new(void)
@@ -29,6 +39,7 @@ void inventory_free(struct inventory *v)
 	for (size_t i = 0; i < v->n; i++)
 		mem_free((void *)v->slots[i].note);
 	mem_free(v->slots);
+	mem_free(v->exits);
 	mem_free(v);
 }
 
@@ -68,7 +79,39 @@ int inventory_add(struct inventory *v, const struct wire_slot *slot)
 	return 0;
 }
 
-/* A service of which only processes are left. */
+static struct past_exit *find_exit(struct inventory *v, const char *service, uint32_t index)
+{
+	for (size_t i = v->n_exits; i-- > 0;) /* the store gives them sorted: mostly the last */
+		if (v->exits[i].index == index && strcmp(v->exits[i].service, service) == 0)
+			return &v->exits[i];
+	return NULL;
+}
+
+int inventory_add_exit(struct inventory *v, const struct store_exit *x)
+{
+	struct past_exit *at = find_exit(v, x->service, x->index);
+
+	if (at && at->exit.at_wall_ms > x->ended_wall_ms)
+		return 0;
+	if (!at) {
+		if (mem_grow(&v->exits, &v->cap_exits, v->n_exits + 1, sizeof(*v->exits)) < 0)
+			return -ERR_NOMEM;
+		at = &v->exits[v->n_exits++];
+	}
+	*at = (struct past_exit){.index = x->index,
+				 .exit = {.known = true,
+					  .code = x->signal ? -1 : x->code,
+					  .signal = x->signal,
+					  .cause = replica_intern_cause(x->cause),
+					  .started_wall_ms = x->started_wall_ms,
+					  .at_wall_ms = x->ended_wall_ms}};
+	memccpy(at->service, x->service, '\0', sizeof(at->service) - 1);
+	memccpy(at->exit.incarnation, x->incarnation, '\0', sizeof(at->exit.incarnation) - 1);
+	return 0;
+}
+
+/* A service of which only processes are left: to be ended, unless it is we who have forgotten it.
+ */
 static struct service *unknown_service(struct controller *c, const char *name)
 {
 	struct service *s = service_new(c, name, "");
@@ -77,7 +120,12 @@ static struct service *unknown_service(struct controller *c, const char *name)
 		service_free(s);
 		return NULL;
 	}
-	if (s) {
+	if (s && c->store_replaced) {
+		s->left_alone = true;
+		log_warn(
+			"service=%s has processes and its manifest is lost: left alone, apply it again",
+			name);
+	} else if (s) {
 		s->deleted = true;
 		log_warn("service=%s has processes but is not known: stopping them", name);
 	}
@@ -89,6 +137,7 @@ void inventory_restore(struct inventory *v, struct controller *c)
 	for (size_t i = 0; i < v->n; i++) {
 		const struct wire_slot *slot = &v->slots[i];
 		struct service *s = controller_find(c, slot->key.service);
+		struct past_exit *past;
 		struct replica *r;
 
 		if (!s)
@@ -101,6 +150,9 @@ void inventory_restore(struct inventory *v, struct controller *c)
 				  slot->key.service, slot->key.index);
 			continue;
 		}
+		past = find_exit(v, slot->key.service, slot->key.index);
+		if (past)
+			r->last_exit = past->exit;
 		replica_restore(r, slot);
 		controller_touch(s);
 	}

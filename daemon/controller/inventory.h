@@ -9,12 +9,16 @@
 
 struct controller;
 struct inventory;
+struct store_exit;
 struct wire_slot;
 
 struct inventory *inventory_new(void); /* NULL: out of memory */
 void inventory_free(struct inventory *v);
 /* Copies the slot (the newest word for the same slot counts); -ERR_NOMEM. */
 int inventory_add(struct inventory *v, const struct wire_slot *slot);
+/* The last exit of a replica as the store knows it (what aictld still holds is newer). -ERR_NOMEM.
+ */
+int inventory_add_exit(struct inventory *v, const struct store_exit *x);
 /* Rebuilds the replicas of all slots. A slot whose service nobody knows becomes one without a spec:
  * planned away. */
 void inventory_restore(struct inventory *v, struct controller *c);

@@ -9,6 +9,7 @@
 #include "daemon/controller/controller.h"
 #include "daemon/controller/events.h"
 #include "daemon/controller/identity.h"
+#include "daemon/controller/inventory.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/sources.h"
 #include "daemon/controller/store.h"
@@ -70,6 +71,7 @@ static void read_service(struct load *l, const struct store_service *row, struct
 	at->spec = *last ? manifest_find((*last)->manifest, row->name) : NULL;
 	at->service = at->spec ? service_new(l->c, row->name, row->set) : NULL;
 	if (!at->service) {
+		l->c->store_replaced = true; /* what runs of it is not an unknown service's */
 		log_error("service=%s cannot be read from the store: it is left alone", row->name);
 		return;
 	}
@@ -143,6 +145,9 @@ int load_from_store(struct controller *c, const struct store_snapshot *snap)
 			set->revision = snap->revisions[i].number;
 	}
 	events_restore(c->events, snap->events, snap->n_events, snap->last_event_seq);
+	for (size_t i = 0; c->inventory && i < snap->n_exits; i++)
+		if (inventory_add_exit(c->inventory, &snap->exits[i]) < 0)
+			break; /* out of memory: `ps` shows fewer last exits */
 	for (size_t i = 0; i < snap->n_services; i++)
 		read_service(l, &snap->services[i], &last);
 	service_source_unref(last);

@@ -47,6 +47,7 @@ static void on_loaded(void *user, const struct store_snapshot *snap, const struc
 		log_error("the store cannot be read: %s", err_msg(err));
 		return;
 	}
+	c->store_replaced = c->store_replaced || snap->moved_to;
 	events_set_store(c->events, c->store);
 }
 

@@ -252,6 +252,17 @@ void replica_start(struct replica *r)
 	post(r, REPLICA_EV_START);
 }
 
+const char *replica_intern_cause(const char *cause)
+{
+	static const char *const causes[] = {"exit",  "signal", "start",    "user",  "update",
+					     "scale", "delete", "shutdown", "probe", "stall"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(causes); i++)
+		if (strcmp(cause, causes[i]) == 0)
+			return causes[i];
+	return "unknown";
+}
+
 static const char *stop_cause(const char *reason)
 {
 	static const char *const causes[][2] = {
@@ -334,6 +345,12 @@ void replica_verdict(struct replica *r, enum health_verdict v, enum probe_kind k
 		condemn(r, "stall");
 		break;
 	}
+}
+
+void replica_take_over(struct replica *r)
+{
+	if (r->pid && r->state != REPLICA_STOPPING)
+		replica_probe_resume(r);
 }
 
 void replica_respec(struct replica *r)
@@ -529,9 +546,10 @@ void replica_restore(struct replica *r, const struct wire_slot *slot)
 	    r->state != REPLICA_STOPPING)
 		r->state = REPLICA_PENDING; /* it was decided to start it, but the SPAWN did not get
 					       out */
-	if (living && r->state != REPLICA_STARTING && r->service->spec) {
+	if (living && (r->state != REPLICA_STARTING || !r->service->spec)) {
 		r->pid = slot->pid;
-		replica_probe_resume(r);
+		if (r->service->spec)
+			replica_probe_resume(r);
 	}
 	if (r->state == REPLICA_BACKOFF)
 		set_message(r, "crash_loop", "waits for its next attempt");

@@ -83,11 +83,15 @@ void replica_stop(struct replica *r, enum stop_intent intent, const char *reason
 void replica_on_slot(struct replica *r, const struct wire_slot *slot);
 /* From the inventory: the note first, then what the slot says now. */
 void replica_restore(struct replica *r, const struct wire_slot *slot);
+/* Its service has a spec again (service.h, left_alone). */
+void replica_take_over(struct replica *r);
 /* The service's spec changed without replacing: probes, policy, stop. */
 void replica_respec(struct replica *r);
 bool replica_is_current(const struct replica *r);
 /* Sends the note if it changed. */
 void replica_flush_note(struct replica *r);
+/* The static text equal to cause, "unknown" for others. */
+const char *replica_intern_cause(const char *cause);
 /* Wall time of the next attempt, 0 = none. */
 int64_t replica_next_attempt_wall_ms(const struct replica *r);
 

@@ -143,6 +143,8 @@ enum service_state service_state(const struct service *s)
 {
 	unsigned desired = service_desired(s), ready = service_ready(s);
 
+	if (s->left_alone)
+		return SERVICE_UNKNOWN;
 	if (desired == 0)
 		return s->n_replicas == 0 ? SERVICE_STOPPED : SERVICE_STOPPING;
 	if (any_outdated(s))
@@ -173,6 +175,8 @@ const char *service_state_name(enum service_state s)
 /* The most telling replica's sentence: the first that is not ready. */
 const char *service_message(const struct service *s)
 {
+	if (s->left_alone)
+		return "its manifest is lost: left alone until it is applied again";
 	if (s->stopped)
 		return "stopped by the user";
 	for (size_t i = 0; i < s->n_replicas; i++)
@@ -273,7 +277,8 @@ static size_t plan_round(struct service *s, int64_t *wake_mono_ms)
 	const struct plan_desired desired = {.replicas = service_desired(s),
 					     .stopped = s->stopped,
 					     .deleted = s->deleted || !s->spec,
-					     .frozen = controller_frozen(s->controller)};
+					     .frozen = s->left_alone ||
+						       controller_frozen(s->controller)};
 	_cleanup_free_ struct plan_replica *seen = mem_array(s->n_replicas, sizeof(*seen));
 	struct plan_action actions[ACTIONS_MAX];
 	struct plan_result result;
@@ -306,7 +311,7 @@ bool service_settle(struct service *s)
 	arm(s, wake);
 	for (size_t i = 0; i < s->n_replicas; i++)
 		replica_flush_note(s->replicas[i]);
-	return (s->deleted || !s->spec) && s->n_replicas == 0;
+	return (s->deleted || (!s->spec && !s->left_alone)) && s->n_replicas == 0;
 }
 
 bool service_is_settled(const struct service *s)

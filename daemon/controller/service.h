@@ -50,6 +50,8 @@ struct service {
 	uint64_t launch_hash; /* of what a process of it is started with */
 	uint64_t revision;    /* of the set, when this service last changed */
 	bool stopped, deleted;
+	bool left_alone; /* its manifest is lost (damaged store): it runs on, nothing is planned
+			    until it is applied again */
 	int64_t replicas_override; /* -1 = the manifest's number */
 	int64_t updated_wall_ms;
 	char changed_keys[160];	   /* of the last update: "environment.MODEL" */

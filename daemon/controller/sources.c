@@ -26,8 +26,7 @@ int sources_from_json(const cJSON *array, struct manifest_source **ret, size_t *
 	list = mem_array((size_t)cJSON_GetArraySize(array), sizeof(*list));
 	if (!list)
 		return err_nomem(reterr);
-	cJSON_ArrayForEach(item, array)
-	{
+	cJSON_ArrayForEach (item, array) {
 		const cJSON *path = cJSON_GetObjectItemCaseSensitive(item, "path");
 		const cJSON *text = cJSON_GetObjectItemCaseSensitive(item, "text");
 

@@ -164,8 +164,8 @@ void store_close(struct store *s, int64_t wait_ms)
 	deliver(s);
 	store_thread_release(TAKE_PTR(s->thread), say_busy, s, &left);
 	TAILQ_CONCAT(&left, &s->group, link);
-	TAILQ_FOREACH(t, &left, link)
-	say_busy(t, s);
+	TAILQ_FOREACH (t, &left, link)
+		say_busy(t, s);
 	store_task_free_all(&left);
 	close_handles(s);
 }
@@ -241,15 +241,14 @@ void store_end(struct store *s)
 	assert(s->in_group);
 	s->in_group = false;
 	s->n_group = 0;
-	TAILQ_FOREACH(t, &s->group, link)
-	{
+	TAILQ_FOREACH (t, &s->group, link) {
 		urgent |= t->urgent;
 		t->more = TAILQ_NEXT(t, link) != NULL;
 		if (s->group_failed)
 			err_set(&t->err, ERR_BUSY, "too much is waiting for the state database");
 	}
-	TAILQ_FOREACH(t, &s->group, link)
-	t->urgent = urgent;
+	TAILQ_FOREACH (t, &s->group, link)
+		t->urgent = urgent;
 	if (!TAILQ_EMPTY(&s->group))
 		push(s, &s->group, urgent);
 }

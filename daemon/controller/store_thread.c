@@ -122,9 +122,9 @@ static void fail_all(struct store_task_list *tasks, const struct err *e)
 {
 	struct store_task *task;
 
-	TAILQ_FOREACH(task, tasks, link)
-	if (!task->err)
-		err_set(&task->err, e->code, "%s", e->msg);
+	TAILQ_FOREACH (task, tasks, link)
+		if (!task->err)
+			err_set(&task->err, e->code, "%s", e->msg);
 }
 
 /* busy is the thread's own between next_batch and finish_batch. */
@@ -320,8 +320,8 @@ void store_thread_release(struct store_thread *t,
 {
 	struct store_task *task;
 
-	TAILQ_FOREACH(task, &t->busy, link) /* a given-up thread waits before it touches them */
-	failed(task, user);
+	TAILQ_FOREACH (task, &t->busy, link) /* a given-up thread waits before it touches them */
+		failed(task, user);
 	uv_mutex_lock(&t->lock);
 	TAILQ_CONCAT(left, &t->queue, link);
 	TAILQ_INIT(&t->events);

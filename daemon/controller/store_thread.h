@@ -6,7 +6,7 @@
  * The thread opens the database, hands over what it read, then takes all that is queued as one
  * batch: at once when something in it is urgent or the end is near, else when store_thread_kick
  * says so. Else it sleeps: a replica's exit wakes nobody between it and the restart. `wake` (an
- * async handle) tells the loop of results; it is not touched after store_thread_end.
+ * async handle) tells the loop of results; it is not touched after store_thread_stop.
  *
  * A thread that does not come back from the disk is given up: what it shares with the loop is
  * counted, and freed by whoever is last.

@@ -38,9 +38,9 @@ static struct capture *find(struct capture_set *set, const struct wire_key *key)
 {
 	struct capture *c;
 
-	LIST_FOREACH(c, bucket_of(set, key->incarnation), bucket)
-	if (wire_key_equal(&c->key, key))
-		return c;
+	LIST_FOREACH (c, bucket_of(set, key->incarnation), bucket)
+		if (wire_key_equal(&c->key, key))
+			return c;
 	return NULL;
 }
 
@@ -50,9 +50,9 @@ static bool in_use(void *user, const char *incarnation, uint32_t seq)
 	struct capture_set *set = user;
 	struct capture *c;
 
-	LIST_FOREACH(c, bucket_of(set, incarnation), bucket)
-	if (!c->drained && strcmp(c->key.incarnation, incarnation) == 0)
-		return c->segment.seq == 0 || seq >= c->segment.seq;
+	LIST_FOREACH (c, bucket_of(set, incarnation), bucket)
+		if (!c->drained && strcmp(c->key.incarnation, incarnation) == 0)
+			return c->segment.seq == 0 || seq >= c->segment.seq;
 	return false;
 }
 
@@ -166,10 +166,10 @@ static bool evict(struct capture_set *set, const struct capture *except)
 {
 	struct capture *c, *oldest = NULL;
 
-	TAILQ_FOREACH(c, &set->living, all)
-	if (c != except && segment_is_open(&c->segment) && c->segment.pending.length == 0 &&
-	    (!oldest || c->used_mono_ms < oldest->used_mono_ms))
-		oldest = c;
+	TAILQ_FOREACH (c, &set->living, all)
+		if (c != except && segment_is_open(&c->segment) && c->segment.pending.length == 0 &&
+		    (!oldest || c->used_mono_ms < oldest->used_mono_ms))
+			oldest = c;
 	if (!oldest)
 		return false;
 	segment_close(&oldest->segment);
@@ -469,8 +469,7 @@ void capture_drain_all(struct capture_set *set, int64_t max_ms)
 	int64_t deadline = clock_mono_ms() + max_ms;
 	struct capture *c;
 
-	TAILQ_FOREACH(c, &set->living, all)
-	{
+	TAILQ_FOREACH (c, &set->living, all) {
 		drain_stream(&c->streams[0], deadline);
 		drain_stream(&c->streams[1], deadline);
 	}
