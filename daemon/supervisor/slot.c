@@ -321,7 +321,6 @@ void slot_ended(struct slot *s, const siginfo_t *si)
 			stream_gone(t);
 		else
 			stream_free(t); /* it never ran, so it wrote nothing */
-		link_flush(&s->sup->logger.link);
 	}
 	shutdown_poke(s->sup);
 }

@@ -9,8 +9,23 @@
 
 #include "daemon/supervisor/slot.h"
 #include "daemon/supervisor/supervisor.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+
+#define GONE_DELAY_MS 50
+
+static void on_timer(void *user)
+{
+	struct supervisor *sup = user;
+
+	link_flush(&sup->logger.link);
+}
+
+void stream_init(struct supervisor *sup)
+{
+	sup->streams.timer = (struct loop_timer){.fn = on_timer, .user = sup};
+}
 
 /* Makes sure that freeing the word cannot fail. */
 static int take_intent(struct streams *all, uint32_t *ret)
@@ -29,6 +44,7 @@ static int take_intent(struct streams *all, uint32_t *ret)
 
 void stream_done(struct supervisor *sup)
 {
+	loop_timer_disarm(&sup->loop, &sup->streams.timer);
 	mem_free(sup->streams.free_intents);
 	sup->streams.free_intents = NULL;
 }
@@ -122,9 +138,15 @@ void stream_submit(struct stream *t)
 	mark(t);
 }
 
+/* Not at once: the logger sees the end of file by itself, and mostly says DRAINED before this is
+ * due. On the restart path it would only take a processor from those who work there. */
 void stream_gone(struct stream *t)
 {
+	struct supervisor *sup = t->slot->sup;
+
 	t->gone = true;
+	if (!sup->streams.timer.armed)
+		loop_timer_arm(&sup->loop, &sup->streams.timer, clock_mono_ms() + GONE_DELAY_MS);
 	if (!t->send_due) { /* else the STREAM message will say it */
 		t->gone_due = true;
 		mark(t);

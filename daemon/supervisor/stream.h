@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "daemon/wire/wire.h"
+#include "lib/loop.h"
 
 struct slot;
 struct supervisor;
@@ -40,8 +41,10 @@ struct streams {
 	size_t cap;
 	uint32_t n_free, n_used; /* n_used: words ever handed out */
 	bool hello_due;
+	struct loop_timer timer; /* news of dead processes are told together */
 };
 
+void stream_init(struct supervisor *sup);
 void stream_done(struct supervisor *sup);
 /* New pipes for the slot's incarnation; the write ends are the caller's. 0 or -errno. */
 int stream_new(struct slot *s, const struct wire_spawn *m, struct stream **ret, int write_ends[2]);

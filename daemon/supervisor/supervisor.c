@@ -244,6 +244,7 @@ static void set_up_timers(struct supervisor *sup)
 	sup->safe_timer = (struct loop_timer){.fn = leave_safe, .user = sup};
 	sup->start_timer = (struct loop_timer){.fn = on_start_timer, .user = sup};
 	shutdown_init(sup);
+	stream_init(sup);
 	sweep_init(sup);
 	manifests_init(sup);
 }
@@ -258,6 +259,8 @@ static void clear(struct supervisor *sup, const struct options *opt)
 	sup->loop.epoll_fd = -1;
 	sup->controller.binary_fd = sup->logger.binary_fd = -1;
 	sup->controller.link.fd = sup->logger.link.fd = -1;
+	sup->controller.sup = sup->controller.link.sup = sup; /* supervisor_done needs them */
+	sup->logger.sup = sup->logger.link.sup = sup;
 	sup->manifests.peer_fd = sup->manifests.writer_fd = -1;
 }
 
