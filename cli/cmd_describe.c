@@ -28,17 +28,16 @@ struct page {
 	int64_t now_ms;
 };
 
-/* "  LABEL        text", cut at the terminal's width; nothing for an empty text. */
+/* "  LABEL        text"; nothing for an empty text. */
 static void field(const struct page *p, const char *label, const char *color, const char *text)
 {
 	_cleanup_buf_ struct buf out = {0};
-	unsigned columns = p->term->columns;
 
 	if (!*text)
 		return;
 	buf_printf(&out, "  %-11s ", label);
 	buf_str(&out, term_paint(p->term, color));
-	term_put(p->term, &out, text, columns > 24 ? columns - 14 : 0);
+	term_put(p->term, &out, text, 0);
 	buf_str(&out, *color ? term_paint(p->term, TERM_RESET) : "");
 	puts(buf_cstr(&out));
 }
@@ -91,8 +90,7 @@ static void command_field(const struct page *p, const cJSON *spec)
 	_cleanup_buf_ struct buf out = {0};
 	const cJSON *word;
 
-	cJSON_ArrayForEach(word, js_get(spec, "command"))
-	{
+	cJSON_ArrayForEach (word, js_get(spec, "command")) {
 		if (out.len)
 			buf_char(&out, ' ');
 		if (cJSON_IsString(word))
@@ -120,7 +118,7 @@ static void environment_field(const struct page *p, const cJSON *spec)
 	_cleanup_buf_ struct buf out = {0};
 	const cJSON *e;
 
-	cJSON_ArrayForEach(e, js_get(spec, "environment"))
+	cJSON_ArrayForEach (e, js_get(spec, "environment"))
 		buf_printf(&out, "%s%s=%s", out.len ? " " : "", e->string,
 			   cJSON_IsString(e) ? e->valuestring : "");
 	field(p, "Environment", "", buf_cstr(&out));
@@ -244,7 +242,8 @@ static void exits(const struct page *p, const cJSON *service)
 		return;
 	heading(p, "Last exits");
 	table_plain(&t, 4);
-	cJSON_ArrayForEach(e, list) exit_row(p, &t, service, e);
+	cJSON_ArrayForEach (e, list)
+		exit_row(p, &t, service, e);
 	table_print(&t);
 	table_done(&t);
 }
@@ -269,7 +268,8 @@ static void events(const struct page *p, const cJSON *service)
 		return;
 	heading(p, "Events");
 	table_plain(&t, 3);
-	cJSON_ArrayForEach(e, list) event_row(p, &t, e);
+	cJSON_ArrayForEach (e, list)
+		event_row(p, &t, e);
 	table_print(&t);
 	table_done(&t);
 }
@@ -278,16 +278,18 @@ static void endpoints(const struct page *p, const cJSON *service)
 {
 	const cJSON *e;
 
-	cJSON_ArrayForEach(e, js_get(service, "endpoints"))
+	cJSON_ArrayForEach (e, js_get(service, "endpoints"))
 		field_take(p, "Endpoint",
 			   x_printf("%s %s", js_str(e, "protocol", ""), js_str(e, "address", "")));
 }
 
 static void page(const struct cli *cli, const cJSON *service)
 {
-	const struct page p = {.term = &cli->term, .now_ms = clock_wall_ms()};
+	struct term term = cli->term;
+	const struct page p = {.term = &term, .now_ms = clock_wall_ms()};
 	const cJSON *replicas = js_get(service, "replicas"), *r;
 
+	term.columns = 0; /* a page to read: nothing is cut */
 	printf("%s%s%s\n", term_paint(p.term, TERM_BOLD), js_str(service, "name", "?"),
 	       term_paint(p.term, TERM_RESET));
 	state_field(&p, service);
@@ -297,7 +299,8 @@ static void page(const struct cli *cli, const cJSON *service)
 	endpoints(&p, service);
 	if (cJSON_GetArraySize(replicas) > 0)
 		heading(&p, "Replicas");
-	cJSON_ArrayForEach(r, replicas) replica(&p, r);
+	cJSON_ArrayForEach (r, replicas)
+		replica(&p, r);
 	exits(&p, service);
 	events(&p, service);
 }

@@ -208,6 +208,27 @@ static void forget_change(struct up_loop *u)
 	u->change_id = NULL;
 }
 
+/* Where each replica is to be reached: the services' own ports are not served yet. */
+static void show_ports(struct up_loop *u)
+{
+	const struct client_request rq = {.method = "GET", .path = "/v1/services"};
+	_cleanup_reply_ struct reply r = {0};
+	_cleanup_err_ struct err *e = NULL;
+	const cJSON *s, *k;
+
+	if (client_call(u->client, &rq, &r, &e) < 0)
+		return;
+	cJSON_ArrayForEach (s, js_get(r.json, "services")) {
+		cJSON_ArrayForEach (k, js_get(s, "replicas")) {
+			long long port = js_int(k, "port", 0);
+			_cleanup_free_ char *text = x_printf("on 127.0.0.1:%lld", port);
+
+			if (port)
+				view_note(&u->out.view, js_str(k, "id", "?"), "", text);
+		}
+	}
+}
+
 /* The change that applied the manifest: is it over, and how did it end? */
 static void look_at_change(struct up_loop *u)
 {
@@ -229,10 +250,12 @@ static void look_at_change(struct up_loop *u)
 		return;
 	read_events(u); /* what led there comes first */
 	took = seconds(clock_mono_ms() - u->began_mono_ms);
-	if (strcmp(state, "done") == 0)
+	if (strcmp(state, "done") == 0) {
 		printf("%s: all ready after %s\n", u->manifest->name, took);
-	else if (js_get(r.json, "error"))
+		show_ports(u);
+	} else if (js_get(r.json, "error")) {
 		report_manifest_json(u->sources, js_get(r.json, "error"));
+	}
 	forget_change(u);
 }
 
