@@ -243,8 +243,8 @@ int options_parse(struct options *o, int argc, char **argv, struct err **reterr)
 			      .parent_fd = -1};
 	opterr = 0;
 	for (;;) {
-		at = optind;
-		opt = getopt_long(argc, argv, ":", table, NULL);
+		at = optind ? optind : 1;
+		opt = getopt_long(argc, argv, "+:", table, NULL);
 		if (opt == -1)
 			break;
 		if (opt == ':')

@@ -85,8 +85,18 @@ static uint64_t pid_namespace(void)
 	return stat("/proc/self/ns/pid", &st) < 0 ? 0 : (uint64_t)st.st_ino;
 }
 
+/* 0 where the file system keeps no time of birth. */
+static uint64_t birth(int fd)
+{
+	struct statx sx;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &sx) < 0 || !(sx.stx_mask & STATX_BTIME))
+		return 0;
+	return (uint64_t)sx.stx_btime.tv_sec * 1000000000u + sx.stx_btime.tv_nsec;
+}
+
 /* Reads a former header without mapping it; its slot count, or 0 when it is not usable here. */
-static uint32_t former_slots(int fd, const char *boot_id)
+static uint32_t former_slots(int fd, const char *boot_id, uint64_t born)
 {
 	struct table_header h;
 	struct stat st;
@@ -96,7 +106,8 @@ static uint32_t former_slots(int fd, const char *boot_id)
 	if (memcmp(h.magic, MAGIC, sizeof(h.magic)) != 0 || h.version != LAYOUT ||
 	    h.header_size != HEADER_SIZE || h.slot_size != sizeof(struct table_slot))
 		return 0;
-	if (strncmp(h.boot_id, boot_id, sizeof(h.boot_id)) != 0 || h.pid_ns != pid_namespace())
+	if (strncmp(h.boot_id, boot_id, sizeof(h.boot_id)) != 0 || h.pid_ns != pid_namespace() ||
+	    h.born != born)
 		return 0;
 	if (h.n_slots == 0 || h.n_slots > TABLE_SLOTS_MAX ||
 	    st.st_size < (off_t)file_size(h.n_slots))
@@ -118,7 +129,7 @@ static int map_to(struct table *t, uint32_t n_slots)
 	return 0;
 }
 
-static void write_header(struct table *t, const char *boot_id)
+static void write_header(struct table *t, const char *boot_id, uint64_t born)
 {
 	struct table_header *h = t->header;
 
@@ -129,6 +140,7 @@ static void write_header(struct table *t, const char *boot_id)
 	h->n_slots = t->n_slots;
 	snprintf(h->boot_id, sizeof(h->boot_id), "%s", boot_id);
 	h->pid_ns = pid_namespace();
+	h->born = born;
 	h->created_wall_ms = clock_wall_ms();
 	h->aictld_pid = (int32_t)getpid();
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -151,7 +163,7 @@ int table_open(struct table *t, const char *runtime_dir, int sup_fd, const char 
 	t->intent_fd = open_file(t->dir_fd, "intent", reterr);
 	if (t->intent_fd < 0)
 		return t->intent_fd;
-	n = former_slots(t->fd, boot_id);
+	n = former_slots(t->fd, boot_id, birth(sup_fd));
 	t->former = n > 0;
 	if (!t->former && (ftruncate(t->fd, 0) < 0 || ftruncate(t->intent_fd, 0) < 0))
 		return err_sys(reterr, errno, "cannot empty %s/table", t->dir);
@@ -166,7 +178,7 @@ int table_open(struct table *t, const char *runtime_dir, int sup_fd, const char 
 		r = -posix_fallocate(t->intent_fd, 0, TABLE_INTENTS * (off_t)sizeof(uint64_t));
 	if (r < 0)
 		return err_sys(reterr, -r, "cannot allocate the table in %s", t->dir);
-	write_header(t, boot_id);
+	write_header(t, boot_id, birth(sup_fd));
 	return 0;
 }
 

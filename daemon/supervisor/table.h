@@ -77,6 +77,7 @@ struct table_header {
 	uint32_t version, header_size, slot_size, n_slots;
 	char boot_id[40];
 	uint64_t pid_ns; /* inode of /proc/self/ns/pid */
+	uint64_t born;	 /* of sup/, in ns: a new directory may get an old one's inode number */
 	int64_t created_wall_ms;
 	int32_t aictld_pid;
 	uint32_t spare_;
