@@ -73,7 +73,8 @@ static void print_services(const struct cli *cli, const cJSON *change)
 	const cJSON *s;
 
 	table_plain(&t, 4);
-	cJSON_ArrayForEach(s, js_get(change, "services")) print_service(cli, &t, s);
+	cJSON_ArrayForEach (s, js_get(change, "services"))
+		print_service(cli, &t, s);
 	table_print(&t);
 	table_done(&t);
 }
@@ -82,8 +83,7 @@ static void print_leftovers(const cJSON *change)
 {
 	const cJSON *name;
 
-	cJSON_ArrayForEach(name, js_get(change, "not_in_manifest"))
-	{
+	cJSON_ArrayForEach (name, js_get(change, "not_in_manifest")) {
 		if (!cJSON_IsString(name))
 			continue;
 		report_warning("%s is in set %s but no longer in the manifest; it is left as it is",
@@ -116,8 +116,7 @@ static void print_timeout(const cJSON *change, int64_t timeout_ms)
 
 	report_plain("timed out after %s; the change goes on, nothing is undone",
 		     clock_human(timeout_ms, human, sizeof(human)));
-	cJSON_ArrayForEach(s, js_get(change, "services"))
-	{
+	cJSON_ArrayForEach (s, js_get(change, "services")) {
 		if (js_int(s, "ready", 0) < js_int(s, "desired", 0))
 			report_hint("%s is %s (%lld/%lld ready), see: aictl describe %s",
 				    js_str(s, "name", "?"), js_str(s, "state", "?"),

@@ -28,8 +28,7 @@ static int names_of_set(struct client *client, const char *set, cJSON *names)
 	const cJSON *s;
 
 	client_get(client, "/v1/services", &r);
-	cJSON_ArrayForEach(s, js_get(r.json, "services"))
-	{
+	cJSON_ArrayForEach (s, js_get(r.json, "services")) {
 		if (strcmp(js_str(s, "set", ""), set) == 0)
 			cJSON_AddItemToArray(names,
 					     x_check(cJSON_CreateString(js_str(s, "name", ""))));

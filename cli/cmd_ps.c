@@ -22,8 +22,7 @@ static int status_code(const struct args *args, const struct reply *r)
 
 	if (strcmp(args->verb, "status") != 0 || args->n_operands == 0)
 		return CODE_OK;
-	cJSON_ArrayForEach(s, js_get(r->json, "services"))
-	{
+	cJSON_ArrayForEach (s, js_get(r->json, "services")) {
 		if (strcmp(js_str(s, "state", ""), "ready") != 0)
 			return CODE_NOT_READY;
 	}

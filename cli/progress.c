@@ -26,8 +26,7 @@ static bool is_in(const cJSON *change, const char *service)
 {
 	const cJSON *s;
 
-	cJSON_ArrayForEach(s, js_get(change, "services"))
-	{
+	cJSON_ArrayForEach (s, js_get(change, "services")) {
 		if (strcmp(js_str(s, "name", ""), service) == 0)
 			return true;
 	}
@@ -111,12 +110,10 @@ static void fill(struct table *t, const cJSON *services, const cJSON *change)
 	size_t rows = screen_rows() - 2;
 	const cJSON *s, *r;
 
-	cJSON_ArrayForEach(s, services)
-	{
+	cJSON_ArrayForEach (s, services) {
 		if (!is_in(change, js_str(s, "name", "")))
 			continue;
-		cJSON_ArrayForEach(r, js_get(s, "replicas"))
-		{
+		cJSON_ArrayForEach (r, js_get(s, "replicas")) {
 			if (t->n_rows < rows)
 				replica_row(t, r, now_ms);
 		}

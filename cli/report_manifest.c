@@ -109,6 +109,7 @@ int report_manifest_reply(const struct sources *sources, const struct reply *rep
 		code = report_manifest_json(sources, error);
 		return reply->status == 422 ? CODE_MANIFEST : code;
 	}
-	cJSON_ArrayForEach(e, errors) report_manifest_json(sources, e);
+	cJSON_ArrayForEach (e, errors)
+		report_manifest_json(sources, e);
 	return CODE_MANIFEST;
 }

@@ -12,7 +12,8 @@ static void services(const struct cli *cli, const struct reply *reply)
 	const cJSON *s;
 
 	(void)cli;
-	cJSON_ArrayForEach(s, js_get(reply->json, "services")) puts(js_str(s, "name", ""));
+	cJSON_ArrayForEach (s, js_get(reply->json, "services"))
+		puts(js_str(s, "name", ""));
 }
 
 const struct writer writer_name_writer = {"name", services};

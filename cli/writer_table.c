@@ -100,13 +100,13 @@ static void print(const struct cli *cli, const struct reply *reply, bool wide)
 		return;
 	}
 	header(&p);
-	cJSON_ArrayForEach(s, list)
-	{
+	cJSON_ArrayForEach (s, list) {
 		const cJSON *replicas = js_get(s, "replicas");
 
 		if (cJSON_GetArraySize(replicas) == 0)
 			service_row(&p, s);
-		cJSON_ArrayForEach(r, replicas) replica_row(&p, r);
+		cJSON_ArrayForEach (r, replicas)
+			replica_row(&p, r);
 	}
 	table_print(&p.table);
 	table_done(&p.table);
