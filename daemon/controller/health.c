@@ -39,15 +39,16 @@ enum health_verdict health_begin(struct health *h, const struct probe_spec *spec
 	return HEALTH_NONE;
 }
 
-void health_resume(struct health *h, const struct probe_spec *specs, bool started, bool ready,
-		   int64_t begun_mono_ms, int64_t now_ms, double spread)
+void health_resume(struct health *h, const struct probe_spec *specs, int64_t now_ms, double spread)
 {
+	struct health before = *h;
+
 	health_begin(h, specs, now_ms);
-	h->begun_mono_ms = begun_mono_ms;
-	if (started && !h->started)
+	h->begun_mono_ms = before.begun_mono_ms;
+	if (before.started && !h->started)
 		begin_steady(h, specs, now_ms);
 	if (h->started)
-		h->ready = ready || !specs[PROBE_READINESS].enabled;
+		h->ready = before.ready || !specs[PROBE_READINESS].enabled;
 	for (int k = 0; k < PROBE_KIND_MAX_; k++)
 		if (h->probes[k].next_at_ms != NEVER)
 			h->probes[k].next_at_ms =

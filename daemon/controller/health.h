@@ -39,10 +39,11 @@ struct health {
 
 /* The process runs. Without startup and readiness probes it is ready at once. */
 enum health_verdict health_begin(struct health *h, const struct probe_spec *specs, int64_t now_ms);
-/* After a controller's restart: takes up where the note says it was. spread: 0..1, so that not all
- * probe at once. */
-void health_resume(struct health *h, const struct probe_spec *specs, bool started, bool ready,
-		   int64_t begun_mono_ms, int64_t now_ms, double spread);
+/*
+ * After a controller's restart: takes up where h->started, ready and begun_mono_ms say it was (from
+ * the note). spread: 0..1, so that not all probe at once.
+ */
+void health_resume(struct health *h, const struct probe_spec *specs, int64_t now_ms, double spread);
 void health_end(struct health *h);
 /* The manifest's probes changed live: schedules are kept where the kind stays enabled. May make it
  * ready. */

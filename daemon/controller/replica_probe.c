@@ -94,8 +94,8 @@ void replica_probe_resume(struct replica *r)
 {
 	struct controller *c = r->service->controller;
 
-	health_resume(&r->health, r->service->spec->probes, r->health.started, r->health.ready,
-		      r->health.begun_mono_ms, clock_mono_ms(), controller_random_unit(c));
+	health_resume(&r->health, r->service->spec->probes, clock_mono_ms(),
+		      controller_random_unit(c));
 	arm(r);
 }
 

@@ -381,12 +381,11 @@ static void lose_memory(struct world *w)
 {
 	for (unsigned i = 0; i < REPLICAS_MAX; i++) {
 		struct rep *r = &w->reps[i];
-		struct health h = r->health;
 
-		if (!r->used || !h.active || !r->slot.alive)
+		if (!r->used || !r->health.active || !r->slot.alive)
 			continue;
-		health_resume(&r->health, w->spec.probes, h.started, h.ready, h.begun_mono_ms,
-			      w->now_ms, (double)between(w, 0, 100) / 100);
+		health_resume(&r->health, w->spec.probes, w->now_ms,
+			      (double)between(w, 0, 100) / 100);
 	}
 }
 

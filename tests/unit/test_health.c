@@ -160,10 +160,12 @@ static void test_resume(void **state)
 	(void)state;
 	for (int k = 0; k < PROBE_KIND_MAX_; k++)
 		spec(&s[k], 1000);
-	health_resume(&h, s, true, true, 5, 100000, 0.5);
+	h = (struct health){.started = true, .ready = true, .begun_mono_ms = 5};
+	health_resume(&h, s, 100000, 0.5);
 	assert_true(h.ready && h.started); /* no new start-up, no flapping */
 	assert_int_equal(health_next_ms(&h), 100500);
-	health_resume(&h, s, false, false, 95000, 100000, 0);
+	h = (struct health){.begun_mono_ms = 95000};
+	health_resume(&h, s, 100000, 0);
 	assert_int_equal(run(&h, s, 100000, PROBE_STARTUP, false), HEALTH_NONE);
 	/* the stall counts from the process' start, not from ours */
 	assert_int_equal(run(&h, s, 105000, PROBE_STARTUP, false), HEALTH_STALLED);
