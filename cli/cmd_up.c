@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli/args.h"
@@ -62,14 +63,19 @@ static int64_t count_replicas(const struct manifest *m)
 	return n;
 }
 
-static void announce(const struct manifest *m)
+static void announce(const struct up_loop *u)
 {
+	const struct manifest *m = u->manifest;
+	_cleanup_free_ char *cwd = x_check(getcwd(NULL, 0));
 	_cleanup_free_ char *services = text_count((int64_t)m->n_services, "service");
 	_cleanup_free_ char *replicas = text_count(count_replicas(m), "replica");
 
 	if (geteuid() == 0)
 		report_warning("running as root: services without `user:` run as root too");
 	printf("%s: starting %s, %s (Ctrl-C stops all)\n", m->name, services, replicas);
+	if (strcmp(cwd, u->sources->dir) != 0)
+		printf("%s: other commands find it in %s, or by --socket %s\n", m->name,
+		       u->sources->dir, u->daemon->socket);
 	fflush(stdout);
 }
 
@@ -109,7 +115,7 @@ static int run_loop(struct up_loop *u)
 	u->events = client_new(u->daemon->socket);
 	u->tail = tail_new();
 	u->out.view = (struct view){.term = &u->cli->term, .prefix = true};
-	announce(u->manifest);
+	announce(u);
 	code = run_daemon(u);
 	tail_free(u->tail);
 	client_free(u->events);
