@@ -107,18 +107,24 @@ int controller_init(struct controller *c, uv_loop_t *loop, const struct controll
 	return 0;
 }
 
-void controller_done(struct controller *c)
+void controller_close(struct controller *c)
 {
 	for (size_t i = 0; i < c->n_services; i++)
 		service_free(c->services[i]);
+	c->n_services = 0;
+	if (c->prober)
+		prober_close(c->prober);
+	c->prober = NULL;
+	if (c->settle.data)
+		uv_close((uv_handle_t *)&c->settle, NULL);
+}
+
+void controller_done(struct controller *c)
+{
 	mem_free(c->services);
 	for (size_t i = 0; i < c->n_sets; i++)
 		mem_free(c->sets[i].name);
 	mem_free(c->sets);
-	if (c->prober)
-		prober_close(c->prober);
-	if (c->settle.data)
-		uv_close((uv_handle_t *)&c->settle, NULL);
 	change_list_free(c->changes);
 	apply_queue_free(c->apply);
 	inventory_free(c->inventory);

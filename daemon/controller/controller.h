@@ -90,7 +90,9 @@ void controller_unfollow(struct controller *c, struct settle_follower *f);
 
 int controller_init(struct controller *c, uv_loop_t *loop, const struct controller_opts *opts,
 		    struct err **reterr);
-/* Frees everything; handles close on the loop's next turns. */
+/* Ends services and handles, which close on the loop's next turn; what requests under way refer to
+ * stays until controller_done. */
+void controller_close(struct controller *c);
 void controller_done(struct controller *c);
 /* The store and the inventory are both there: rebuild and begin to plan. */
 void controller_begin(struct controller *c);

@@ -215,8 +215,10 @@ static int run(const struct controller_opts *opts, struct err **reterr)
 		http_server_close(c->http, NULL, NULL);
 	if (c->link)
 		link_close(c->link);
+	controller_close(c);
+	uv_run(loop, UV_RUN_NOWAIT); /* close callbacks: requests under way let go */
 	controller_done(c);
-	uv_run(loop, UV_RUN_NOWAIT);	/* close callbacks */
+	uv_run(loop, UV_RUN_NOWAIT); /* and what those closed */
 	if (uv_loop_close(loop) == 0) { /* else a worker still runs: the process ends now */
 		mem_free(loop);
 		mem_free(c);
