@@ -61,6 +61,11 @@ void log_hold(void)
 	sink.held_max = sizeof(sink.held);
 }
 
+bool log_is_holding(void)
+{
+	return sink.held_len > 0;
+}
+
 void log_flush(void)
 {
 	size_t done = 0;

@@ -10,6 +10,8 @@
 #ifndef AICTL_LIB_LOG_H
 #define AICTL_LIB_LOG_H
 
+#include <stdbool.h>
+
 enum log_level { LOG_LVL_ERROR, LOG_LVL_WARN, LOG_LVL_INFO, LOG_LVL_DEBUG };
 
 /* program is borrowed for ever ("aictld"); fd stays the caller's. Level from --log-level. */
@@ -26,6 +28,7 @@ void log_write(enum log_level level, const char *fmt, ...) __attribute__((format
  */
 void log_hold(void);
 void log_flush(void);
+bool log_is_holding(void); /* are there lines that log_flush would write? */
 
 #define log_at_(lvl, ...)                                                                          \
 	do {                                                                                       \

@@ -10,6 +10,7 @@
 #include "daemon/controller/api.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/events.h"
+#include "daemon/controller/journal.h"
 #include "lib/buf.h"
 #include "lib/http_server.h"
 #include "lib/jsonw.h"
@@ -112,6 +113,7 @@ void api_events_get(struct api_call *call)
 	bool stay = follow && strcmp(follow, "0") != 0;
 	struct follow *f;
 
+	journal_flush(call->c->journal); /* what the caller has caused is in it */
 	if (n < 0)
 		return;
 	since = api_query_int(call, "since", 0, 0, INT64_MAX);

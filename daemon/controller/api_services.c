@@ -10,6 +10,8 @@
 #include "daemon/controller/api.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/events.h"
+#include "daemon/controller/journal.h"
+#include "daemon/controller/exits.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/replica_probe.h"
 #include "daemon/controller/service.h"
@@ -254,22 +256,20 @@ static void write_events(struct jsonw *w, const struct controller *c, const char
 static void write_exits(struct jsonw *w, const struct service *s)
 {
 	jsonw_array_begin(w, "exits");
-	for (size_t i = 0; i < s->n_replicas; i++) {
-		const struct replica *r = s->replicas[i];
+	for (size_t i = 0; i < s->exits->n; i++) {
+		const struct replica_exit *x = &s->exits->list[i].exit;
 
-		if (!r->last_exit.known)
-			continue;
 		jsonw_object_begin(w, NULL);
-		jsonw_int(w, "replica", r->index);
-		jsonw_string(w, "incarnation", r->last_exit.incarnation);
-		if (r->last_exit.code >= 0)
-			jsonw_int(w, "code", r->last_exit.code);
+		jsonw_int(w, "replica", s->exits->list[i].index);
+		jsonw_string(w, "incarnation", x->incarnation);
+		if (x->code >= 0)
+			jsonw_int(w, "code", x->code);
 		else
 			jsonw_null(w, "code");
-		write_signal(w, r->last_exit.signal);
-		jsonw_string(w, "cause", r->last_exit.cause);
-		jsonw_time(w, "started_at", r->last_exit.started_wall_ms);
-		jsonw_time(w, "at", r->last_exit.at_wall_ms);
+		write_signal(w, x->signal);
+		jsonw_string(w, "cause", x->cause);
+		jsonw_time(w, "started_at", x->started_wall_ms);
+		jsonw_time(w, "at", x->at_wall_ms);
 		jsonw_object_end(w);
 	}
 	jsonw_array_end(w);
@@ -281,6 +281,7 @@ void api_services_describe(struct api_call *call)
 	struct jsonw w = {.out = &b};
 	const struct service *s;
 
+	journal_flush(call->c->journal); /* what the caller has caused is in it */
 	if (!ready_to_answer(call))
 		return;
 	s = controller_find(call->c, call->name);

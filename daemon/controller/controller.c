@@ -11,6 +11,7 @@
 #include "daemon/controller/change.h"
 #include "daemon/controller/events.h"
 #include "daemon/controller/inventory.h"
+#include "daemon/controller/journal.h"
 #include "daemon/controller/launch.h"
 #include "daemon/controller/link.h"
 #include "daemon/controller/manifests.h"
@@ -22,6 +23,8 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+
+#define TELL_DELAY_MS 5 /* events and log lines: after the restart they are about */
 
 extern char **environ;
 
@@ -52,9 +55,8 @@ static void settled(struct controller *c, const char *service)
 	}
 }
 
-static void on_settle(uv_prepare_t *prepare)
+void controller_settle(struct controller *c)
 {
-	struct controller *c = prepare->data;
 	char *name;
 
 	while (c->dirty) {
@@ -73,7 +75,26 @@ static void on_settle(uv_prepare_t *prepare)
 			settled(c, name);
 		mem_free(name);
 	}
+}
+
+static void on_tell(uv_timer_t *timer)
+{
+	struct controller *c = timer->data;
+
+	journal_flush(c->journal);
 	log_flush();
+}
+
+static void on_settle(uv_prepare_t *prepare)
+{
+	struct controller *c = prepare->data;
+
+	controller_settle(c);
+	if ((log_is_holding() || journal_is_holding(c->journal)) &&
+	    !uv_is_active((uv_handle_t *)&c->tell)) {
+		uv_update_time(c->loop);
+		uv_timer_start(&c->tell, on_tell, TELL_DELAY_MS, 0);
+	}
 }
 
 int controller_init(struct controller *c, uv_loop_t *loop, const struct controller_opts *opts,
@@ -95,14 +116,19 @@ int controller_init(struct controller *c, uv_loop_t *loop, const struct controll
 	if (!c->base_env || !c->inventory || !c->changes || !c->apply)
 		return err_nomem(reterr);
 	r = events_new(&c->events, reterr);
+	if (r == 0) {
+		c->journal = journal_new(c->events);
+		r = c->journal ? 0 : err_nomem(reterr);
+	}
 	if (r == 0)
 		r = ports_new(opts->port_first, opts->port_last, &c->ports, reterr);
 	if (r == 0)
 		r = prober_new(loop, &c->prober, reterr);
 	if (r < 0)
 		return r;
+	uv_timer_init(loop, &c->tell);
 	uv_prepare_init(loop, &c->settle);
-	c->settle.data = c;
+	c->settle.data = c->tell.data = c;
 	uv_prepare_start(&c->settle, on_settle);
 	return 0;
 }
@@ -115,8 +141,10 @@ void controller_close(struct controller *c)
 	if (c->prober)
 		prober_close(c->prober);
 	c->prober = NULL;
-	if (c->settle.data)
+	if (c->settle.data) {
 		uv_close((uv_handle_t *)&c->settle, NULL);
+		uv_close((uv_handle_t *)&c->tell, NULL);
+	}
 }
 
 void controller_done(struct controller *c)
@@ -128,6 +156,9 @@ void controller_done(struct controller *c)
 	change_list_free(c->changes);
 	apply_queue_free(c->apply);
 	inventory_free(c->inventory);
+	if (c->journal)
+		journal_flush(c->journal);
+	journal_free(c->journal);
 	events_free(c->events);
 	ports_free(c->ports);
 	mem_strv_free(c->base_env);

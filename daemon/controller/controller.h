@@ -26,6 +26,7 @@ struct events;
 struct http_server;
 struct identity;
 struct inventory;
+struct journal;
 struct link;
 struct ports;
 struct prober;
@@ -49,12 +50,14 @@ struct controller {
 	struct controller_opts opts;
 	uv_loop_t *loop;
 	uv_prepare_t settle;
+	uv_timer_t tell; /* events and log lines go out, off the restart path */
 	uv_work_t load_identities;
 	struct link *link;
 	struct store *store;
 	struct prober *prober;
 	struct http_server *http;
 	struct events *events;
+	struct journal *journal;
 	struct ports *ports;
 	struct change_list *changes;
 	struct apply_queue *apply;
@@ -105,6 +108,8 @@ struct service *controller_find(const struct controller *c, const char *name);
 /* Takes ownership on success; -ERR_NOMEM. */
 int controller_add_service(struct controller *c, struct service *s);
 void controller_remove_service(struct controller *c, struct service *s); /* frees it */
+/* Plans what is dirty now; the loop does it before it waits, a caller in a hurry may. */
+void controller_settle(struct controller *c);
 /* To be planned before the loop waits again. */
 void controller_touch(struct service *s);
 /* The set's record, made when missing; NULL when out of memory. */

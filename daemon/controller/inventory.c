@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/controller/controller.h"
+#include "daemon/controller/exits.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/store.h"
@@ -98,15 +99,8 @@ int inventory_add_exit(struct inventory *v, const struct store_exit *x)
 			return -ERR_NOMEM;
 		at = &v->exits[v->n_exits++];
 	}
-	*at = (struct past_exit){.index = x->index,
-				 .exit = {.known = true,
-					  .code = x->signal ? -1 : x->code,
-					  .signal = x->signal,
-					  .cause = replica_intern_cause(x->cause),
-					  .started_wall_ms = x->started_wall_ms,
-					  .at_wall_ms = x->ended_wall_ms}};
+	*at = (struct past_exit){.index = x->index, .exit = exits_from_store(x)};
 	memccpy(at->service, x->service, '\0', sizeof(at->service) - 1);
-	memccpy(at->exit.incarnation, x->incarnation, '\0', sizeof(at->exit.incarnation) - 1);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "daemon/controller/controller.h"
+#include "daemon/controller/exits.h"
 #include "daemon/controller/events.h"
 #include "daemon/controller/identity.h"
 #include "daemon/controller/inventory.h"
@@ -59,7 +60,21 @@ static struct spec_source *parse(const char *json)
 	return src;
 }
 
-static void read_service(struct load *l, const struct store_service *row, struct spec_source **last)
+static void restore_exits(struct service *s, const struct store_snapshot *snap)
+{
+	for (size_t i = 0; i < snap->n_exits; i++) {
+		const struct store_exit *row = &snap->exits[i];
+		struct replica_exit x;
+
+		if (strcmp(row->service, s->name) != 0)
+			continue;
+		x = exits_from_store(row);
+		exits_add(s->exits, row->index, &x);
+	}
+}
+
+static void read_service(struct load *l, const struct store_snapshot *snap,
+			 const struct store_service *row, struct spec_source **last)
 {
 	struct loaded *at = &l->list[l->n];
 
@@ -79,6 +94,7 @@ static void read_service(struct load *l, const struct store_service *row, struct
 	at->service->revision = row->revision;
 	at->service->stopped = row->stopped;
 	at->service->replicas_override = row->replicas_override;
+	restore_exits(at->service, snap);
 	l->n++;
 }
 
@@ -149,7 +165,7 @@ int load_from_store(struct controller *c, const struct store_snapshot *snap)
 		if (inventory_add_exit(c->inventory, &snap->exits[i]) < 0)
 			break; /* out of memory: `ps` shows fewer last exits */
 	for (size_t i = 0; i < snap->n_services; i++)
-		read_service(l, &snap->services[i], &last);
+		read_service(l, snap, &snap->services[i], &last);
 	service_source_unref(last);
 	if (uv_queue_work(c->loop, &l->work, look_up, on_looked_up) < 0)
 		return -ERR_BUSY;

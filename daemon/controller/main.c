@@ -90,8 +90,10 @@ static void on_slot(struct controller *c, const struct wire_packet *p)
 	}
 	s = controller_find(c, slot.key.service);
 	r = s ? service_replica(s, slot.key.index) : NULL;
-	if (r)
-		replica_on_slot(r, &slot);
+	if (!r)
+		return;
+	replica_on_slot(r, &slot);
+	controller_settle(c); /* a restart does not wait for the other packets */
 }
 
 /* aictld stops everything by itself; here it is only said why, so that no exit looks like a crash.
@@ -218,7 +220,7 @@ static int run(const struct controller_opts *opts, struct err **reterr)
 	controller_close(c);
 	uv_run(loop, UV_RUN_NOWAIT); /* close callbacks: requests under way let go */
 	controller_done(c);
-	uv_run(loop, UV_RUN_NOWAIT); /* and what those closed */
+	uv_run(loop, UV_RUN_NOWAIT);	/* and what those closed */
 	if (uv_loop_close(loop) == 0) { /* else a worker still runs: the process ends now */
 		mem_free(loop);
 		mem_free(c);

@@ -11,7 +11,8 @@
 #include <string.h>
 
 #include "daemon/controller/controller.h"
-#include "daemon/controller/events.h"
+#include "daemon/controller/exits.h"
+#include "daemon/controller/journal.h"
 #include "daemon/controller/launch.h"
 #include "daemon/controller/link.h"
 #include "daemon/controller/ports.h"
@@ -90,12 +91,19 @@ static void set_message(struct replica *r, const char *reason, const char *fmt, 
 	va_end(ap);
 }
 
-static void publish(const struct replica *r, const char *type, const char *from, const char *to)
+static void publish(const struct replica *r, const char *type, const char *from, const char *cause,
+		    const char *to)
 {
-	const struct event_args a = {
-		r->service->name, (int32_t)r->index, type, r->reason, r->message, from, to};
+	struct journal_entry *e = journal_next(r->service->controller->journal);
 
-	events_add(r->service->controller->events, &a);
+	memccpy(e->service, r->service->name, '\0', sizeof(e->service) - 1);
+	e->replica = (int32_t)r->index;
+	e->type = type;
+	e->reason = r->reason;
+	e->from = from;
+	e->cause = cause;
+	e->to = to;
+	memccpy(e->message, r->message, '\0', sizeof(e->message) - 1);
 }
 
 void replica_flush_note(struct replica *r)
@@ -184,10 +192,8 @@ static void enter_state(struct replica *r)
 {
 	if (r->state == REPLICA_READY && r->ready_mono_ms == 0)
 		r->ready_mono_ms = clock_mono_ms();
-	if (r->state == REPLICA_BACKOFF) {
+	if (r->state == REPLICA_BACKOFF)
 		r->next_at_mono_ms = r->decision.next_at_mono_ms;
-		r->restarts += r->restarts < UINT32_MAX;
-	}
 	if (!replica_sm_is_live(r->state)) {
 		replica_probe_end(r);
 		r->pid = 0;
@@ -210,15 +216,14 @@ static void step(struct replica *r, enum replica_event event)
 	if (out.to != from) {
 		r->since_wall_ms = clock_wall_ms();
 		enter_state(r);
-		log_info("replica=%s/%u from=%s event=%s to=%s reason=%s message=\"%s\"",
-			 r->service->name, r->index, replica_sm_state_name(from),
-			 replica_sm_event_name(event), replica_sm_state_name(out.to), r->reason,
-			 r->message);
-		publish(r, "state", replica_sm_state_name(from), replica_sm_state_name(out.to));
+		publish(r, "state", replica_sm_state_name(from), replica_sm_event_name(event),
+			replica_sm_state_name(out.to));
 	}
-	if (out.action == REPLICA_ACT_SPAWN)
+	if (out.action == REPLICA_ACT_SPAWN) {
+		if (from == REPLICA_BACKOFF && !r->restart_wanted && r->restarts < UINT32_MAX)
+			r->restarts++;
 		spawn(r);
-	else if (out.action == REPLICA_ACT_STOP)
+	} else if (out.action == REPLICA_ACT_STOP)
 		send_stop(r);
 	else if (out.action == REPLICA_ACT_PROBE)
 		replica_probe_begin(r);
@@ -465,6 +470,7 @@ static void on_exit_record(struct replica *r, const struct wire_exit *x)
 					     .started_wall_ms = x->started_wall_ms,
 					     .at_wall_ms = x->ended_wall_ms};
 	memcpy(r->last_exit.incarnation, x->incarnation, sizeof(r->last_exit.incarnation));
+	exits_add(r->service->exits, r->index, &r->last_exit);
 	if (strcmp(x->incarnation, r->incarnation) != 0)
 		return;
 	if (r->state == REPLICA_STOPPING || !r->service->spec) {
@@ -474,7 +480,7 @@ static void on_exit_record(struct replica *r, const struct wire_exit *x)
 		memcpy(message, r->message, sizeof(message));
 		describe_exit(r,
 			      x); /* the exit's own event; the stop's reason stays the replica's */
-		publish(r, "exit", NULL, NULL);
+		publish(r, "exit", NULL, NULL, NULL);
 		set_message(r, reason, "%s", message);
 		post(r, REPLICA_EV_EXITED);
 		return;

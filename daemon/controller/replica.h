@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "daemon/controller/health.h"
+#include "daemon/controller/journal.h"
 #include "daemon/controller/policy.h"
 #include "daemon/controller/prober.h"
 #include "daemon/controller/replica_sm.h"
@@ -20,7 +21,7 @@
 struct buf;
 struct service;
 
-#define REPLICA_MESSAGE_MAX 200
+#define REPLICA_MESSAGE_MAX JOURNAL_MESSAGE_MAX
 
 struct replica_exit {
 	bool known; /* there was one */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/controller/controller.h"
+#include "daemon/controller/exits.h"
 #include "daemon/controller/identity.h"
 #include "daemon/controller/link.h"
 #include "daemon/controller/plan.h"
@@ -32,9 +33,11 @@ struct service *service_new(struct controller *c, const char *name, const char *
 	s->controller = c;
 	s->name = mem_strdup(name);
 	s->set = mem_strdup(set);
+	s->exits = mem_alloc(sizeof(*s->exits));
 	s->replicas_override = -1;
 	s->updated_wall_ms = clock_wall_ms();
-	if (!s->name || !s->set) {
+	if (!s->name || !s->set || !s->exits) {
+		mem_free(s->exits);
 		mem_free(s->name);
 		mem_free(s->set);
 		mem_free(s);
@@ -58,6 +61,7 @@ void service_free(struct service *s)
 	mem_free(s->replicas);
 	service_source_unref(s->source);
 	identity_free(s->identity);
+	mem_free(s->exits);
 	mem_free(s->name);
 	mem_free(s->set);
 	s->closing = true;

@@ -13,6 +13,7 @@
 #include <uv.h>
 
 struct controller;
+struct exits;
 struct identity;
 struct manifest;
 struct replica;
@@ -57,7 +58,8 @@ struct service {
 	char changed_keys[160];	   /* of the last update: "environment.MODEL" */
 	struct replica **replicas; /* sorted by index */
 	size_t n_replicas, cap_replicas;
-	uv_timer_t timer; /* plan's wake time */
+	struct exits *exits; /* the newest, also of replicas that are no more */
+	uv_timer_t timer;    /* plan's wake time */
 	struct service *next_dirty;
 	bool dirty, closing;
 };

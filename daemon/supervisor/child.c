@@ -69,11 +69,11 @@ static void reap(struct child *c)
 		return;
 	if (c->job.cell->stage >= WIRE_STAGE_FDS)
 		kill(-c->pid, SIGKILL); /* its zombie still pins the group's id */
-	if (waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG) < 0) {
-		log_error("pid=%d cannot be waited for: errno %d", c->pid, errno);
-		return;
-	}
 	free_memory(c);
+	if (c->on_death)
+		c->on_death(c->user, &si);
+	if (waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG) < 0)
+		log_error("pid=%d cannot be waited for: errno %d", c->pid, errno);
 	forget(c);
 	c->on_exit(c->user, &si);
 }

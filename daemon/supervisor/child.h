@@ -25,6 +25,8 @@ struct supervisor;
 struct child {
 	struct supervisor *sup;
 	void (*on_memory_free)(void *user); /* once per start, before on_exit; may be NULL */
+	/* Dead, its group killed, not yet reaped: for word that cannot wait. May be NULL. */
+	void (*on_death)(void *user, const siginfo_t *si);
 	void (*on_exit)(void *user, const siginfo_t *si); /* reaped; may start the next one */
 	void *user;
 	struct spawn_job job;

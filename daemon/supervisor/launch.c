@@ -162,7 +162,7 @@ static void spawn_in(struct slot *s, struct wire_spawn *m)
 		return;
 	s->t->cell.err = -r;
 	launch_free(s);
-	slot_ended(s, NULL);
+	slot_not_cloned(s);
 }
 
 void launch_spawn(struct supervisor *sup, struct wire_spawn *m)

@@ -37,6 +37,7 @@ struct slot *slot_find(struct supervisor *sup, const struct wire_key *key)
 }
 
 static void on_timer(void *user);
+static void on_death(void *user, const siginfo_t *si);
 static void on_exit_(void *user, const siginfo_t *si);
 
 /* Makes the private half of the slot with this number; its key stands in the table already. */
@@ -56,6 +57,7 @@ static struct slot *attach(struct supervisor *sup, uint32_t number)
 	s->timer = (struct loop_timer){.fn = on_timer, .user = s};
 	s->child.sup = sup;
 	s->child.user = s;
+	s->child.on_death = on_death;
 	s->child.on_exit = on_exit_;
 	s->child.on_memory_free = launch_memory_free;
 	sup->slots[number] = s;
@@ -299,10 +301,11 @@ static void record_exit(struct slot *s, const siginfo_t *si)
 	x->ended_mono_ms = clock_mono_ms();
 }
 
-void slot_ended(struct slot *s, const siginfo_t *si)
+/* The word to the controller goes out before anything that can wait, the reaping included. */
+static void on_death(void *user, const siginfo_t *si)
 {
+	struct slot *s = user;
 	bool by_stop = (s->t->flags & TABLE_BY_STOP) != 0;
-	struct stream *t = s->streams;
 
 	loop_timer_disarm(&s->sup->loop, &s->timer);
 	record_exit(s, si);
@@ -316,6 +319,14 @@ void slot_ended(struct slot *s, const siginfo_t *si)
 	}
 	control_mark(s->sup, s);
 	link_flush(&s->sup->controller.link);
+}
+
+static void on_exit_(void *user, const siginfo_t *si)
+{
+	struct slot *s = user;
+	struct stream *t = s->streams;
+
+	(void)si;
 	if (t && strcmp(t->incarnation, s->t->incarnation) == 0) {
 		if (t->submitted)
 			stream_gone(t);
@@ -325,9 +336,10 @@ void slot_ended(struct slot *s, const siginfo_t *si)
 	shutdown_poke(s->sup);
 }
 
-static void on_exit_(void *user, const siginfo_t *si)
+void slot_not_cloned(struct slot *s)
 {
-	slot_ended(user, si);
+	on_death(s, NULL);
+	on_exit_(s, NULL);
 }
 
 /* ---- what the controller and others say ---- */

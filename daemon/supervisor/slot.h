@@ -57,8 +57,8 @@ struct slot *slot_find(struct supervisor *sup, const struct wire_key *key);
 
 /* A slot for a key that has none yet. 0 or -errno. */
 int slot_new(struct supervisor *sup, const struct wire_key *key, struct slot **ret);
-/* Its process is reaped; si NULL: it was never cloned. */
-void slot_ended(struct slot *s, const siginfo_t *si);
+/* The start failed before there was a process; why stands in the table. */
+void slot_not_cloned(struct slot *s);
 /* signal 0 and grace -1 = the slot's own. An empty slot is swept. */
 void slot_stop(struct slot *s, int signal, int64_t grace_ms);
 void slot_signal(struct slot *s, int signal); /* the main process only */

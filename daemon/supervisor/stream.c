@@ -14,17 +14,13 @@
 #include "lib/mem.h"
 
 #define GONE_DELAY_MS 50
+#define REFILL_DELAY_MS 10
 
 static void on_timer(void *user)
 {
 	struct supervisor *sup = user;
 
 	link_flush(&sup->logger.link);
-}
-
-void stream_init(struct supervisor *sup)
-{
-	sup->streams.timer = (struct loop_timer){.fn = on_timer, .user = sup};
 }
 
 /* Makes sure that freeing the word cannot fail. */
@@ -42,27 +38,61 @@ static int take_intent(struct streams *all, uint32_t *ret)
 	return 0;
 }
 
+/* A pipe whose read end never blocks us. */
+static int make_pipe(int p[2])
+{
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return -errno;
+	return fcntl(p[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static void on_refill(void *user)
+{
+	struct streams *all = &((struct supervisor *)user)->streams;
+
+	while (all->n_spares < STREAM_SPARES && make_pipe(all->spares[all->n_spares]) == 0)
+		all->n_spares++;
+}
+
+void stream_init(struct supervisor *sup)
+{
+	sup->streams.timer = (struct loop_timer){.fn = on_timer, .user = sup};
+	sup->streams.refill = (struct loop_timer){.fn = on_refill, .user = sup};
+}
+
 void stream_done(struct supervisor *sup)
 {
 	loop_timer_disarm(&sup->loop, &sup->streams.timer);
+	loop_timer_disarm(&sup->loop, &sup->streams.refill);
+	while (sup->streams.n_spares > 0) {
+		int *p = sup->streams.spares[--sup->streams.n_spares];
+
+		mem_closep(&p[0]);
+		mem_closep(&p[1]);
+	}
 	mem_free(sup->streams.free_intents);
 	sup->streams.free_intents = NULL;
 }
 
-/* One pipe whose read end never blocks us and whose write end the service's user may open. */
-static int make_pipe(const struct wire_spawn *m, bool root, int *read_end, int *write_end)
+/* A spare one, or a new one; the service's user may open its write end. */
+static int take_pipe(struct supervisor *sup, const struct wire_spawn *m, int *read_end,
+		     int *write_end)
 {
-	int p[2];
+	struct streams *all = &sup->streams;
+	int p[2] = {-1, -1}, r = 0;
 
-	if (pipe2(p, O_CLOEXEC) < 0)
-		return -errno;
+	if (all->n_spares > 0)
+		memcpy(p, all->spares[--all->n_spares], sizeof(p));
+	else
+		r = make_pipe(p);
 	*read_end = p[0];
 	*write_end = p[1];
-	if (fcntl(p[0], F_SETFL, O_NONBLOCK) < 0)
-		return -errno;
-	if (m->set_user && root && fchown(p[1], m->uid, m->gid) < 0)
-		return -errno;
-	return 0;
+	if (r == 0 && m->set_user && sup->spawner.root && m->uid != 0 &&
+	    fchown(p[1], m->uid, m->gid) < 0)
+		r = -errno;
+	if (!all->refill.armed)
+		loop_timer_arm(&sup->loop, &all->refill, clock_mono_ms() + REFILL_DELAY_MS);
+	return r;
 }
 
 int stream_new(struct slot *s, const struct wire_spawn *m, struct stream **ret, int write_ends[2])
@@ -88,7 +118,7 @@ int stream_new(struct slot *s, const struct wire_spawn *m, struct stream **ret, 
 	s->streams = t;
 	s->n_streams++;
 	for (int i = 0; i < 2 && r == 0; i++)
-		r = make_pipe(m, s->sup->spawner.root, &t->fds[i], &write_ends[i]);
+		r = take_pipe(s->sup, m, &t->fds[i], &write_ends[i]);
 	if (r < 0) {
 		stream_free(t);
 		mem_closep(&write_ends[0]);

@@ -35,7 +35,12 @@ struct stream {
 	bool dirty;
 };
 
+#define STREAM_SPARES 8
+
 struct streams {
+	int spares[STREAM_SPARES][2]; /* pipes made before they are needed: read end, write end */
+	unsigned n_spares;
+	struct loop_timer refill;
 	struct stream *first, *last; /* dirty, oldest first */
 	uint32_t *free_intents;	     /* stack of words given back */
 	size_t cap;
