@@ -178,8 +178,11 @@ static int scan_replica(struct logview *v, const char *name, uint32_t index, str
 	watch(v, fd);
 	r = logidx_scan(fd, false, &segments, &n, reterr);
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		struct logtrack *t = track_of(v, index, segments[i].incarnation);
+		struct logtrack *t;
 
+		if (!segments[i].has_log) /* the index is made first: it comes in a moment */
+			continue;
+		t = track_of(v, index, segments[i].incarnation);
 		if (!t || logtrack_learn(t, segments[i].seq) < 0)
 			return err_nomem(reterr);
 		t->seen = true;
