@@ -52,7 +52,7 @@ class Case(unittest.TestCase):
 
     def start_daemon(self):
         self.socket = os.path.join(self.dir, "s")
-        self.daemon = subprocess.Popen([FAKE, self.socket], stdout=subprocess.PIPE)
+        self.daemon = subprocess.Popen([FAKE, self.socket, "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.addCleanup(self.end, self.daemon)
         self.assertEqual(self.daemon.stdout.readline(), b"ready\n")
         self.env["AICTL_SOCKET"] = self.socket
@@ -61,7 +61,7 @@ class Case(unittest.TestCase):
         if process.poll() is None:
             process.kill()
         process.wait()
-        for stream in (process.stdout, process.stderr):
+        for stream in (process.stdin, process.stdout, process.stderr):
             if stream:
                 stream.close()
 
@@ -304,11 +304,12 @@ class LogFiles(Case):
             entries += struct.pack("<QIIq", len(data), len(text), stream, ms)
             data += text
         entries += struct.pack("<QIIq", len(data), 0, 0, chunks[-1][0])
-        with open(base + ".idx", "wb") as f:  # first, as the logger does
-            f.write(struct.pack("<8sII32sqII", b"AICTLIDX", 1, 24, self.INCARNATION.encode(), chunks[0][0], 1, 0)
-                    + entries)
-        with open(base + ".log", "wb") as f:
-            f.write(data)
+        # in the logger's order: index, log, bytes, entries
+        header = struct.pack("<8sII32sqII", b"AICTLIDX", 1, 24, self.INCARNATION.encode(), chunks[0][0], 1, 0)
+        with open(base + ".idx", "wb", buffering=0) as idx, open(base + ".log", "wb", buffering=0) as log:
+            idx.write(header)
+            log.write(data)
+            idx.write(entries)
 
     def setUp(self):
         super().setUp()
@@ -353,7 +354,7 @@ class Up(Case):
         path = self.write("aictld", "#!/bin/sh\necho \"$@\" > \"$HOME/argv\"\n"
                           "while [ $# -gt 0 ]; do [ \"$1\" = --runtime-dir ] && dir=$2; shift; done\n"
                           f"[ -e \"$HOME/fail\" ] && {{ echo no luck; exit 3; }}\n"
-                          f"mkdir -p \"$dir\"; exec {FAKE} \"$dir/aictl.sock\"\n")
+                          f"mkdir -p \"$dir\"; exec {FAKE} \"$dir/aictl.sock\" 3\n")
         os.chmod(path, 0o755)
         self.write("aictl.yaml", GOOD)
         self.addCleanup(self.remove_dirs)
@@ -404,9 +405,9 @@ class Up(Case):
 
     def test_killed(self):
         p = self.start()
-        p.kill()  # the daemon sees the end of its pipe; the stand-in does not look at it
+        p.kill()  # the daemon sees the end of its pipe
         p.wait(DEADLINE)
-        self.run_cli("down", program=self.program)
+        until(lambda: self.run_cli("ps", program=self.program).returncode == 6, "the daemon's end")
 
     def test_daemon_that_fails(self):
         self.write("fail", "")

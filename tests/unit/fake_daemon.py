@@ -4,7 +4,7 @@
 
 Speaks HTTP/1.1 over a Unix socket and answers from a small world in memory. Names steer it:
 a change that touches "slow" never ends, one that touches "broken" fails, "denied" is 403.
-Usage: fake_daemon.py SOCKET   (prints "ready" when it listens)
+Usage: fake_daemon.py SOCKET FD   (prints "ready" when it listens; ends at the end of file of FD)
 """
 import json
 import os
@@ -252,11 +252,18 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 
 
+def watch(fd):
+    while os.read(fd, 4096):
+        pass
+    os._exit(0)
+
+
 def main():
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     if os.path.exists(sys.argv[1]):
         os.unlink(sys.argv[1])
     with Server(sys.argv[1], Handler) as server:
+        threading.Thread(target=watch, args=(int(sys.argv[2]),), daemon=True).start()
         threading.Thread(target=server.serve_forever, daemon=True).start()
         print("ready", flush=True)
         while not STATE.stopped.wait(0.1):  # the main thread runs signal handlers between waits
