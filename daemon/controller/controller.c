@@ -156,8 +156,6 @@ void controller_done(struct controller *c)
 	change_list_free(c->changes);
 	apply_queue_free(c->apply);
 	inventory_free(c->inventory);
-	if (c->journal)
-		journal_flush(c->journal);
 	journal_free(c->journal);
 	events_free(c->events);
 	ports_free(c->ports);

@@ -19,6 +19,7 @@
 #include "daemon/controller/api.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/inventory.h"
+#include "daemon/controller/journal.h"
 #include "daemon/controller/link.h"
 #include "daemon/controller/load.h"
 #include "daemon/controller/events.h"
@@ -211,6 +212,8 @@ static int run(const struct controller_opts *opts, struct err **reterr)
 		r = open_store(c, reterr);
 	if (r == 0)
 		uv_run(loop, UV_RUN_DEFAULT);
+	if (c->journal)
+		journal_flush(c->journal); /* its events go to the store */
 	if (c->store)
 		store_close(c->store, STORE_CLOSE_MS);
 	if (c->http)
