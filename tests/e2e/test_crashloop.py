@@ -56,7 +56,7 @@ def test_next_attempt_is_shown(daemon):
     assert "exit code 3" in replica["message"] and not replica["slow_mode"]
     assert "30s" in daemon.ok("ps") or "in 2" in daemon.ok("ps")
     # a user's own restart neither waits nor counts
-    daemon.ok("restart", "crash")
+    daemon.ok("restart", "--no-wait", "crash")
     wait_for(lambda: attempts(daemon, "crash") == 2, what=daemon.ps)
 
 
