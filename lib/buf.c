@@ -48,13 +48,23 @@ void buf_char(struct buf *b, char c)
 
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
+	size_t room = b->cap > b->len ? b->cap - b->len : 0;
 	va_list again;
-	int n;
 	char *to;
+	int n;
 
+	if (b->failed)
+		return;
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
+	n = vsnprintf(room ? b->data + b->len : NULL, room, fmt,
+		      again); /* mostly it fits at once */
 	va_end(again);
+	if (n >= 0 && (size_t)n < room && (!b->limit || b->len + (size_t)n <= b->limit)) {
+		b->len += (size_t)n;
+		return;
+	}
+	if (room)
+		b->data[b->len] = '\0';
 	to = n < 0 ? NULL : buf_reserve(b, (size_t)n);
 	if (!to) {
 		b->failed = true;

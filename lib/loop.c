@@ -172,6 +172,21 @@ static void fire_timers(struct loop *l)
 	}
 }
 
+static void urgent_first(struct loop *l)
+{
+	int front = 0;
+
+	for (int i = 0; i < l->n_events; i++) {
+		const struct loop_io *io = l->events[i].data.ptr;
+		struct epoll_event e = l->events[i];
+
+		if (!io || !io->urgent)
+			continue;
+		l->events[i] = l->events[front];
+		l->events[front++] = e;
+	}
+}
+
 int loop_once(struct loop *l, int max_ms)
 {
 	int n = epoll_wait(l->epoll_fd, l->events, LOOP_BATCH, timeout_ms(l, max_ms));
@@ -179,6 +194,7 @@ int loop_once(struct loop *l, int max_ms)
 	if (n < 0 && errno != EINTR)
 		return -errno;
 	l->n_events = n < 0 ? 0 : n;
+	urgent_first(l);
 	for (l->at = 0; l->at < l->n_events && !l->stopped;) {
 		struct loop_io *io = l->events[l->at].data.ptr;
 		uint32_t events = l->events[l->at].events;

@@ -25,6 +25,7 @@
 struct loop_io {
 	void (*fn)(void *user, uint32_t events); /* EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR ... */
 	void *user;
+	bool urgent;	 /* called before others that are ready at the same time */
 	int fd;		 /* private, valid while active */
 	uint32_t events; /* private: what is waited for */
 	bool active;	 /* private: is it in the epoll set? read it with loop_is_added */

@@ -109,6 +109,7 @@ int controller_init(struct controller *c, uv_loop_t *loop, const struct controll
 	if (getrandom(&c->random, sizeof(c->random), 0) != sizeof(c->random))
 		c->random = (uint64_t)clock_mono_us();
 	c->random |= 1;
+	c->note.limit = WIRE_NOTE_MAX;
 	c->base_env = launch_base_env(opts->inherit_env ? environ : NULL);
 	c->inventory = inventory_new();
 	c->changes = change_list_new();
@@ -160,6 +161,8 @@ void controller_done(struct controller *c)
 	events_free(c->events);
 	ports_free(c->ports);
 	mem_strv_free(c->base_env);
+	buf_done(&c->packet);
+	buf_done(&c->note);
 }
 
 void controller_begin(struct controller *c)

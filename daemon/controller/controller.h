@@ -18,6 +18,7 @@
 #include <uv.h>
 
 #include "daemon/wire/wire.h"
+#include "lib/buf.h"
 
 struct apply_queue;
 struct change_list;
@@ -67,6 +68,7 @@ struct controller {
 	struct service *dirty; /* list: to be planned */
 	struct set *sets;
 	size_t n_sets, cap_sets;
+	struct buf packet, note; /* scratch of the restart path: no allocation there */
 	char **base_env; /* what a service's environment starts from; the identity's part comes per
 			    service */
 	bool root;	 /* aictld is root: services run under users */

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/controller/launch.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -17,27 +18,45 @@
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define UMASK 022
 
-/* A NULL-terminated list under construction. */
+/*
+ * A NULL-terminated list under construction. Items are borrowed where they can be (the
+ * specification, the base environment): this runs between a death and the restart. Those made here
+ * are owned and freed in the end.
+ */
 struct strv {
-	char **v;
-	size_t n, cap;
+	char **v, **owned;
+	size_t n, cap, n_owned, cap_owned;
 	bool failed;
 };
 
-static void strv_take(struct strv *s, char *item)
+static void strv_borrow(struct strv *s, const char *item)
 {
 	if (!item || s->failed || mem_grow(&s->v, &s->cap, s->n + 2, sizeof(*s->v)) < 0) {
-		mem_free(item);
 		s->failed = true;
 		return;
 	}
-	s->v[s->n++] = item;
+	s->v[s->n++] = (char *)item;
 	s->v[s->n] = NULL;
+}
+
+/* Notes item as ours; the same, or NULL (then failed is set). */
+static char *strv_own(struct strv *s, char *item)
+{
+	if (!item || mem_grow(&s->owned, &s->cap_owned, s->n_owned + 1, sizeof(*s->owned)) < 0) {
+		mem_free(item);
+		s->failed = true;
+		return NULL;
+	}
+	s->owned[s->n_owned++] = item;
+	return item;
 }
 
 static void strv_done(struct strv *s)
 {
-	mem_strv_free(s->v);
+	for (size_t i = 0; i < s->n_owned; i++)
+		mem_free(s->owned[i]);
+	mem_free(s->owned);
+	mem_free(s->v);
 }
 
 static size_t name_len(const char *assignment)
@@ -46,18 +65,45 @@ static size_t name_len(const char *assignment)
 }
 
 /* Sets NAME=value, replacing an earlier one. */
-static void env_take(struct strv *env, char *assignment)
+static void env_set(struct strv *env, const char *assignment)
 {
 	size_t len = assignment ? name_len(assignment) : 0;
 
 	for (size_t i = 0; assignment && i < env->n; i++) {
-		if (name_len(env->v[i]) == len && strncmp(env->v[i], assignment, len) == 0) {
-			mem_free(env->v[i]);
-			env->v[i] = assignment;
+		if (strncmp(env->v[i], assignment, len) == 0 && env->v[i][len] == '=') {
+			env->v[i] = (char *)assignment;
 			return;
 		}
 	}
-	strv_take(env, assignment);
+	strv_borrow(env, assignment);
+}
+
+static void env_printf(struct strv *env, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static void env_printf(struct strv *env, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	env_set(env, strv_own(env, mem_vprintf(fmt, ap)));
+	va_end(ap);
+}
+
+/* text itself where nothing is to be expanded. */
+static int expand(struct strv *owner, const char *text, const struct expand_vars *vars,
+		  const char **ret, struct err **reterr)
+{
+	char *value = NULL;
+	int r;
+
+	*ret = text;
+	if (!strchr(text, '$'))
+		return 0;
+	r = manifest_expand(text, vars, &value, reterr);
+	if (r < 0)
+		return r;
+	*ret = strv_own(owner, value);
+	return *ret ? 0 : err_nomem(reterr);
 }
 
 /* Not for children: what speaks to our own manager or belongs to another run of ours. */
@@ -76,18 +122,18 @@ static bool is_private(const char *assignment)
 
 char **launch_base_env(char *const *environ_or_null)
 {
+	static const char *const clean[] = {"PATH=" DEFAULT_PATH, "LANG=C.UTF-8", NULL};
 	struct strv env = {0};
+	char **copy;
 
 	if (!environ_or_null)
-		strv_take(&env, mem_strdup("PATH=" DEFAULT_PATH));
-	for (size_t i = 0; environ_or_null && environ_or_null[i]; i++)
-		if (!is_private(environ_or_null[i]))
-			strv_take(&env, mem_strdup(environ_or_null[i]));
-	if (env.failed || !env.v) {
-		strv_done(&env);
-		return env.failed ? NULL : mem_array(1, sizeof(char *));
-	}
-	return env.v;
+		return mem_strv_dup(clean);
+	for (size_t i = 0; environ_or_null[i]; i++)
+		if (!is_private(environ_or_null[i]) && strchr(environ_or_null[i], '='))
+			strv_borrow(&env, environ_or_null[i]);
+	copy = env.failed ? NULL : mem_strv_dup((const char *const *)env.v);
+	strv_done(&env);
+	return copy;
 }
 
 static const char *env_get(char *const *env, const char *name)
@@ -105,30 +151,29 @@ static int build_env(struct controller *c, const struct replica *r, const struct
 {
 	const struct service *s = r->service;
 	const struct identity *id = s->identity;
+	const char *value;
 
 	for (size_t i = 0; c->base_env[i]; i++)
-		strv_take(env, mem_strdup(c->base_env[i]));
+		strv_borrow(env, c->base_env[i]);
 	if (!c->opts.inherit_env) {
-		env_take(env, mem_printf("HOME=%s", id->home));
-		env_take(env, mem_printf("USER=%s", id->name));
-		env_take(env, mem_printf("LOGNAME=%s", id->name));
-		env_take(env, mem_printf("SHELL=%s", id->shell));
-		env_take(env, mem_strdup("LANG=C.UTF-8"));
+		env_printf(env, "HOME=%s", id->home);
+		env_printf(env, "USER=%s", id->name);
+		env_printf(env, "LOGNAME=%s", id->name);
+		env_printf(env, "SHELL=%s", id->shell);
 	}
 	for (size_t i = 0; s->spec->environment && s->spec->environment[i]; i++) {
-		char *value = NULL;
-		int rc = manifest_expand(s->spec->environment[i], vars, &value, reterr);
+		int rc = expand(env, s->spec->environment[i], vars, &value, reterr);
 
 		if (rc < 0)
 			return rc;
-		env_take(env, value);
+		env_set(env, value);
 	}
 	if (r->port)
-		env_take(env, mem_printf("PORT=%u", r->port));
-	env_take(env, mem_printf("AICTL_SERVICE=%s", s->name));
-	env_take(env, mem_printf("AICTL_REPLICA=%u", r->index));
-	env_take(env, mem_printf("AICTL_REVISION=%llu", (unsigned long long)s->revision));
-	env_take(env, mem_printf("AICTL_INCARNATION=%s", r->incarnation));
+		env_printf(env, "PORT=%u", r->port);
+	env_printf(env, "AICTL_SERVICE=%s", s->name);
+	env_printf(env, "AICTL_REPLICA=%u", r->index);
+	env_printf(env, "AICTL_REVISION=%llu", (unsigned long long)s->revision);
+	env_printf(env, "AICTL_INCARNATION=%s", r->incarnation);
 	return env->failed ? err_nomem(reterr) : 0;
 }
 
@@ -136,13 +181,13 @@ static int build_env(struct controller *c, const struct replica *r, const struct
 static int build_paths(const char *file, const char *path, struct strv *out, struct err **reterr)
 {
 	if (strchr(file, '/')) {
-		strv_take(out, mem_strdup(file));
+		strv_borrow(out, file);
 	} else {
 		for (const char *p = path ? path : DEFAULT_PATH;; p++) {
 			size_t n = strcspn(p, ":");
 
-			strv_take(out, n ? mem_printf("%.*s/%s", (int)n, p, file)
-					 : mem_printf("./%s", file));
+			strv_borrow(out, strv_own(out, n ? mem_printf("%.*s/%s", (int)n, p, file)
+							 : mem_printf("./%s", file)));
 			p += n;
 			if (!*p)
 				break;
@@ -166,12 +211,12 @@ int launch_encode(struct controller *c, const struct replica *r, const struct bu
 	int rc;
 
 	for (size_t i = 0; spec->command[i]; i++) {
-		char *arg = NULL;
+		const char *arg;
 
-		rc = manifest_expand(spec->command[i], &vars, &arg, reterr);
+		rc = expand(&argv, spec->command[i], &vars, &arg, reterr);
 		if (rc < 0)
 			return err_wrap(reterr, "command");
-		strv_take(&argv, arg);
+		strv_borrow(&argv, arg);
 	}
 	rc = build_env(c, r, &vars, &env, reterr);
 	if (rc < 0)

@@ -91,10 +91,8 @@ static void on_slot(struct controller *c, const struct wire_packet *p)
 	}
 	s = controller_find(c, slot.key.service);
 	r = s ? service_replica(s, slot.key.index) : NULL;
-	if (!r)
-		return;
-	replica_on_slot(r, &slot);
-	controller_settle(c); /* a restart does not wait for the other packets */
+	if (r)
+		replica_on_slot(r, &slot);
 }
 
 /* aictld stops everything by itself; here it is only said why, so that no exit looks like a crash.

@@ -66,6 +66,7 @@ struct policy_decision policy_after_end(const struct restart_spec *spec, struct 
 	forget_old(st, end->now_mono_ms, spec->budget_window_ms);
 	if (spec->budget_restarts == 0) {
 		st->slow = false;
+		st->n_recent = 0; /* nobody asks: the note stays short */
 	} else if (st->slow || st->n_recent >= (uint32_t)spec->budget_restarts) {
 		if (spec->budget_then == BUDGET_FAIL) {
 			d.verdict = POLICY_FAILED;
@@ -83,7 +84,8 @@ struct policy_decision policy_after_end(const struct restart_spec *spec, struct 
 	if (st->streak < UINT32_MAX && end->ready_ms < reset_ms)
 		st->streak++;
 	st->delay_ms = d.delay_ms;
-	remember(st, end->now_mono_ms);
+	if (spec->budget_restarts > 0)
+		remember(st, end->now_mono_ms);
 	d.slow = st->slow;
 	d.next_at_mono_ms = clock_add(end->now_mono_ms, d.delay_ms);
 	return d;

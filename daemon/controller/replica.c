@@ -108,19 +108,22 @@ static void publish(const struct replica *r, const char *type, const char *from,
 
 void replica_flush_note(struct replica *r)
 {
+	struct controller *c = r->service->controller;
 	struct wire_key key = key_of(r);
-	_cleanup_buf_ struct buf note = {.limit = WIRE_NOTE_MAX}, packet = {0};
 
 	if (!r->note_dirty)
 		return;
 	r->note_dirty = false;
-	replica_note_encode(r, &note);
-	if (note.failed) {
+	buf_clear(&c->note);
+	buf_clear(&c->packet);
+	replica_note_encode(r, &c->note);
+	if (c->note.failed) {
 		log_warn("replica=%s/%u note does not fit, ignoring", key.service, key.index);
 		return;
 	}
-	wire_encode_note(&packet, &key, (const uint8_t *)buf_cstr(&note), (uint32_t)note.len);
-	link_send(r->service->controller->link, &packet);
+	wire_encode_note(&c->packet, &key, (const uint8_t *)buf_cstr(&c->note),
+			 (uint32_t)c->note.len);
+	link_send(c->link, &c->packet);
 }
 
 static void post(struct replica *r, enum replica_event event);
@@ -141,7 +144,6 @@ static void spawn_failed(struct replica *r, const char *message)
 static void spawn(struct replica *r)
 {
 	struct controller *c = r->service->controller;
-	_cleanup_buf_ struct buf note = {.limit = WIRE_NOTE_MAX}, packet = {0};
 	_cleanup_err_ struct err *err = NULL;
 
 	controller_new_incarnation(c, r->incarnation);
@@ -164,13 +166,15 @@ static void spawn(struct replica *r)
 		ports_release(c->ports, r->port);
 		r->port = 0;
 	}
-	replica_note_encode(r, &note);
-	if (launch_encode(c, r, &note, &packet, &err) < 0) {
+	buf_clear(&c->note);
+	buf_clear(&c->packet);
+	replica_note_encode(r, &c->note);
+	if (launch_encode(c, r, &c->note, &c->packet, &err) < 0) {
 		spawn_failed(r, err_msg(err));
 		return;
 	}
 	r->note_dirty = false;
-	link_send(c->link, &packet);
+	link_send(c->link, &c->packet);
 }
 
 static void send_stop(struct replica *r)
@@ -386,18 +390,18 @@ static void on_stored(void *user, const struct err *err)
 	mem_free(ack);
 }
 
-static void store_exit(struct replica *r, const struct wire_exit *x, const char *cause)
+static void store_exit(struct controller *c, const struct wire_key *key, const struct wire_exit *x,
+		       const char *cause)
 {
-	struct controller *c = r->service->controller;
 	const struct store_exit e = {
-		r->service->name, r->index, x->incarnation,	x->seq,		 x->code, x->signal,
-		x->pid,		  cause,    x->started_wall_ms, x->ended_wall_ms};
+		key->service, key->index, x->incarnation,     x->seq,	       x->code, x->signal,
+		x->pid,	      cause,	  x->started_wall_ms, x->ended_wall_ms};
 	struct exit_ack *ack = mem_alloc(sizeof(*ack));
 
 	if (!ack)
 		return;
 	ack->c = c;
-	ack->key = key_of(r);
+	ack->key = *key;
 	ack->seq = x->seq;
 	if (store_add_exit(c->store, &e, on_stored, ack) < 0)
 		mem_free(ack);
@@ -453,14 +457,9 @@ static void ended(struct replica *r, const struct wire_exit *x)
 	post(r, never_ran ? REPLICA_EV_SPAWN_FAILED : REPLICA_EV_EXITED);
 }
 
-static void on_exit_record(struct replica *r, const struct wire_exit *x)
+/* New to us: the state machine hears of it. */
+static void on_exit_record(struct replica *r, const struct wire_exit *x, const char *cause)
 {
-	const char *cause = exit_cause(r, x);
-	bool fresh = x->seq > r->exit_seq;
-
-	store_exit(r, x, cause);
-	if (!fresh)
-		return;
 	r->exit_seq = x->seq;
 	r->note_dirty = true;
 	r->last_exit = (struct replica_exit){.known = true,
@@ -515,20 +514,41 @@ static void on_current(struct replica *r, const struct wire_slot *slot)
 	}
 }
 
-void replica_on_slot(struct replica *r, const struct wire_slot *slot)
+static void handle_slot(struct replica *r, const struct wire_slot *slot, const char **causes)
 {
-	for (uint32_t i = 0; i < slot->n_exits; i++)
-		on_exit_record(r, &slot->exits[i]);
+	for (uint32_t i = 0; i < slot->n_exits; i++) {
+		causes[i] = exit_cause(r, &slot->exits[i]);
+		if (slot->exits[i].seq > r->exit_seq)
+			on_exit_record(r, &slot->exits[i], causes[i]);
+	}
 	if (slot->stage == WIRE_STAGE_REFUSED && r->state == REPLICA_STARTING && r->pid == 0)
 		spawn_failed(r, strerror(slot->err));
 	else if (strcmp(slot->key.incarnation, r->incarnation) == 0)
 		on_current(r, slot);
 }
 
+static void store_exits(struct controller *c, const struct wire_slot *slot,
+			const char *const *causes)
+{
+	for (uint32_t i = 0; i < slot->n_exits; i++)
+		store_exit(c, &slot->key, &slot->exits[i], causes[i]);
+}
+
+void replica_on_slot(struct replica *r, const struct wire_slot *slot)
+{
+	struct controller *c = r->service->controller;
+	const char *causes[WIRE_EXITS_MAX];
+
+	handle_slot(r, slot, causes);
+	controller_settle(c); /* a restart waits for nothing else; r may be gone after it */
+	store_exits(c, slot, causes);
+}
+
 /* The note's state, made to fit what the slot says now. */
 void replica_restore(struct replica *r, const struct wire_slot *slot)
 {
 	bool living = slot->state == WIRE_SLOT_RUNNING || slot->state == WIRE_SLOT_SPAWNING;
+	const char *causes[WIRE_EXITS_MAX];
 
 	if (slot->note && replica_note_decode(r, slot->note, slot->note_len) < 0)
 		log_warn("replica=%s/%u its note cannot be read, ignoring", r->service->name,
@@ -559,6 +579,7 @@ void replica_restore(struct replica *r, const struct wire_slot *slot)
 	}
 	if (r->state == REPLICA_BACKOFF)
 		set_message(r, "crash_loop", "waits for its next attempt");
-	replica_on_slot(r, slot);
+	handle_slot(r, slot, causes);
+	store_exits(r->service->controller, slot, causes);
 	r->note_dirty = true;
 }

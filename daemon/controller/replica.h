@@ -80,7 +80,7 @@ void replica_free(struct replica *r); /* memory goes when the loop has closed it
 /* What plan decided; reason is static. */
 void replica_start(struct replica *r);
 void replica_stop(struct replica *r, enum stop_intent intent, const char *reason);
-/* aictld told of its slot. */
+/* aictld told of its slot. Plans at once; r may be gone afterwards. */
 void replica_on_slot(struct replica *r, const struct wire_slot *slot);
 /* From the inventory: the note first, then what the slot says now. */
 void replica_restore(struct replica *r, const struct wire_slot *slot);

@@ -125,6 +125,7 @@ int helpers_init(struct supervisor *sup, struct err **reterr)
 	l->link.on_flush = stream_flush;
 	l->link.on_packet = stream_packet;
 	helper_init(c);
+	c->link.io.urgent = true; /* a restart waits for its word */
 	helper_init(l);
 	return 0;
 }

@@ -99,7 +99,10 @@ static void fill_job(struct slot *s, const int write_ends[2])
 					  .gid = l->m.gid,
 					  .groups = l->m.groups,
 					  .n_groups = l->m.n_groups,
-					  .set_user = l->m.set_user,
+					  .set_user = l->m.set_user &&
+						      !spawn_is_own_user(&s->sup->spawner, l->m.uid,
+									 l->m.gid, l->m.groups,
+									 l->m.n_groups),
 					  .umask = l->m.umask,
 					  .n_fds = 3,
 					  .cell = &s->t->cell};

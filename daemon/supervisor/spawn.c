@@ -31,10 +31,13 @@
 #define STACK_SIZE (32 << 10)
 #define GUARD_SIZE (64 << 10) /* a multiple of every page size in use */
 
+/* At the top of the mapping it describes: a child that cannot be ended keeps both. */
 struct spawn_stack {
 	struct spawn_stack *next;
-	char *memory; /* guard, then STACK_SIZE */
+	char *memory; /* guard, then STACK_SIZE, of which HEAD_SIZE is this */
 };
+#define HEAD_SIZE 64
+_Static_assert(sizeof(struct spawn_stack) <= HEAD_SIZE, "the stack's top stays aligned");
 
 /* ---- the two architectures ---- */
 
@@ -149,6 +152,7 @@ int spawn_init(struct spawner *s, struct err **reterr)
 	int r;
 
 	*s = (struct spawner){.null_fd = -1, .lock_fd = -1, .root = geteuid() == 0};
+	s->n_groups = getgroups(SPAWN_GROUPS, s->groups);
 	if (fd < 0)
 		return err_sys(reterr, errno, "cannot open /dev/null");
 	r = raise_nofile(&s->nofile);
@@ -165,6 +169,18 @@ int spawn_init(struct spawner *s, struct err **reterr)
 	return 0;
 }
 
+bool spawn_is_own_user(const struct spawner *s, uint32_t uid, uint32_t gid, const uint32_t *groups,
+		       uint32_t n)
+{
+	if (!s->root || uid != 0 || gid != getegid() || s->n_groups < 0 ||
+	    n != (uint32_t)s->n_groups)
+		return false;
+	for (uint32_t i = 0; i < n; i++)
+		if (groups[i] != s->groups[i])
+			return false;
+	return true;
+}
+
 void spawn_done(struct spawner *s)
 {
 	while (s->free) {
@@ -172,7 +188,6 @@ void spawn_done(struct spawner *s)
 
 		s->free = k->next;
 		munmap(k->memory, GUARD_SIZE + STACK_SIZE);
-		mem_free(k);
 	}
 	mem_closep(&s->null_fd);
 	mem_closep(&s->lock_fd);
@@ -181,25 +196,22 @@ void spawn_done(struct spawner *s)
 static struct spawn_stack *take_stack(struct spawner *s)
 {
 	struct spawn_stack *k = s->free;
+	char *memory;
 
 	if (k) {
 		s->free = k->next;
 		return k;
 	}
-	k = mem_alloc(sizeof(*k));
-	if (!k)
+	memory = mmap(NULL, GUARD_SIZE + STACK_SIZE, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (memory == MAP_FAILED)
 		return NULL;
-	k->memory = mmap(NULL, GUARD_SIZE + STACK_SIZE, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-	if (k->memory == MAP_FAILED) {
-		mem_free(k);
-		return NULL;
-	}
-	if (mprotect(k->memory, GUARD_SIZE, PROT_NONE) < 0) {
-		munmap(k->memory, GUARD_SIZE + STACK_SIZE);
-		mem_free(k);
+	if (mprotect(memory, GUARD_SIZE, PROT_NONE) < 0) {
+		munmap(memory, GUARD_SIZE + STACK_SIZE);
 		return NULL;
 	}
+	k = (struct spawn_stack *)(memory + GUARD_SIZE + STACK_SIZE - HEAD_SIZE);
+	k->memory = memory;
 	return k;
 }
 
@@ -248,7 +260,7 @@ int spawn_start(struct spawner *s, struct spawn_job *j, int *ret_pidfd)
 	args.pidfd = (uintptr_t)&pidfd;
 	args.parent_tid = (uintptr_t)&j->cell->pid;
 	args.stack = (uintptr_t)(j->stack->memory + GUARD_SIZE);
-	args.stack_size = STACK_SIZE;
+	args.stack_size = STACK_SIZE - HEAD_SIZE;
 	r = clone3_call(&args, child_main, j);
 	/*
 	 * Before the next clone, or the next child keeps this pipe open. The job itself is not

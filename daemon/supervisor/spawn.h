@@ -60,12 +60,16 @@ struct spawn_job {
 	struct spawn_stack *stack;
 };
 
+#define SPAWN_GROUPS 32
+
 struct spawner {
 	int null_fd;		    /* /dev/null, read and write */
 	int lock_fd;		    /* the flock'd spawn lock, shared with children until exec */
 	struct spawn_rlimit nofile; /* what we inherited, restored in children */
 	struct spawn_stack *free;   /* stacks not in use */
 	bool root;
+	gid_t groups[SPAWN_GROUPS]; /* our own supplementary ones */
+	int n_groups;		    /* -1 = more than that */
 };
 
 /* Opens /dev/null, fills the low descriptors, raises soft NOFILE to hard. lock_fd is taken over. */
@@ -73,6 +77,10 @@ int spawn_init(struct spawner *s, struct err **reterr);
 void spawn_done(struct spawner *s);
 /* True when clone3 works here; false sets *reterr (some containers answer ENOSYS). */
 bool spawn_supported(struct err **reterr);
+/* Would the child's user be ours: same uid, gid and supplementary groups? Then set_user is not
+ * needed. */
+bool spawn_is_own_user(const struct spawner *s, uint32_t uid, uint32_t gid, const uint32_t *groups,
+		       uint32_t n);
 /* The pid and *ret_pidfd, or -errno: then nothing is left to finish. */
 int spawn_start(struct spawner *s, struct spawn_job *j, int *ret_pidfd);
 /* Idempotent. Closes gone_fd (remove it from the loop before) and gives the stack back. */

@@ -158,6 +158,10 @@ static void test_memory_is_bounded(void **state)
 	struct policy_state st = {0};
 
 	(void)state;
+	crash(&spec, &st, 0, 0);
+	assert_int_equal(st.n_recent, 0); /* no budget: nothing to remember */
+	spec.budget_restarts = POLICY_BUDGET_MAX;
+	spec.budget_window_ms = INT64_MAX;
 	for (int i = 0; i < 3 * POLICY_BUDGET_MAX; i++)
 		crash(&spec, &st, i, 0);
 	assert_int_equal(st.n_recent, POLICY_BUDGET_MAX);
