@@ -40,7 +40,7 @@ def test_up_without_a_terminal_and_down(up):
     assert len(pids) == 3
     assert procfs.environ(pids[0])["FROM_CALLER"] == "yes"
     text = procfs.read(up.out)
-    assert "idle" in text and "ready" in text and "\x1b" not in text  # plain lines
+    assert "demo: all ready" in text and "\x1b" not in text  # plain lines
     up.down(process)
 
 
@@ -68,7 +68,7 @@ def test_closed_terminal_stops_all(up):
                        preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0))
     os.close(slave)
     up.wait_ready(*SERVICES)
-    assert b"idle" in os.read(master, 1 << 16)  # the live progress
+    assert b"demo: " in os.read(master, 1 << 16)  # the live progress
     os.close(master)
     process.wait(30)
     all_gone()
