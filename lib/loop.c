@@ -59,6 +59,11 @@ void loop_del(struct loop *l, struct loop_io *io)
 			l->events[i].data.ptr = NULL;
 }
 
+int loop_round_size(const struct loop *l)
+{
+	return l->n_events;
+}
+
 bool loop_is_added(const struct loop_io *io)
 {
 	return io->active;

@@ -59,6 +59,8 @@ int loop_add(struct loop *l, struct loop_io *io, int fd, uint32_t events);
 int loop_mod(struct loop *l, struct loop_io *io, uint32_t events);
 /* Idempotent. */
 void loop_del(struct loop *l, struct loop_io *io);
+/* Inside a callback: how many descriptors were ready in this round. */
+int loop_round_size(const struct loop *l);
 bool loop_is_added(const struct loop_io *io);
 
 /* Arms or re-arms; a deadline in the past fires in the next round. INT64_MAX = never = disarm. */

@@ -319,6 +319,8 @@ static void take_service(struct job *j, struct item *it)
 	if (strcmp(it->action, "live") == 0)
 		for (size_t i = 0; i < s->n_replicas; i++)
 			replica_respec(s->replicas[i]);
+	for (size_t i = 0; i < s->n_replicas; i++)
+		replica_renew_standby(s->replicas[i]);
 	controller_touch(s);
 }
 

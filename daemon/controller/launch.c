@@ -196,8 +196,8 @@ static int build_paths(const char *file, const char *path, struct strv *out, str
 	return out->failed ? err_nomem(reterr) : 0;
 }
 
-int launch_encode(struct controller *c, const struct replica *r, const struct buf *note,
-		  struct buf *out, struct err **reterr)
+int launch_encode(struct controller *c, const struct replica *r, bool standby,
+		  const struct buf *note, struct buf *out, struct err **reterr)
 {
 	const struct service *s = r->service;
 	const struct service_spec *spec = s->spec;
@@ -226,6 +226,7 @@ int launch_encode(struct controller *c, const struct replica *r, const struct bu
 	rc = build_paths(argv.v[0], env_get(env.v, "PATH"), &paths, reterr);
 	if (rc < 0)
 		return rc;
+	m.standby = standby;
 	m.key.index = r->index;
 	memccpy(m.key.service, s->name, '\0', sizeof(m.key.service));
 	memcpy(m.key.incarnation, r->incarnation, sizeof(m.key.incarnation));

@@ -8,6 +8,7 @@
 #ifndef AICTL_CONTROLLER_LAUNCH_H
 #define AICTL_CONTROLLER_LAUNCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct buf;
@@ -15,9 +16,9 @@ struct controller;
 struct err;
 struct replica;
 
-/* Appends the packet for r (its incarnation and port are set) with note to out. */
-int launch_encode(struct controller *c, const struct replica *r, const struct buf *note,
-		  struct buf *out, struct err **reterr);
+/* standby: see wire.h. Appends the packet for r (its incarnation and port are set) with note to out. */
+int launch_encode(struct controller *c, const struct replica *r, bool standby,
+		  const struct buf *note, struct buf *out, struct err **reterr);
 /* What every service's environment starts from; NULL when out of memory. Caller frees with
  * mem_strv_free. */
 char **launch_base_env(char *const *environ_or_null);

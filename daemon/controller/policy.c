@@ -45,6 +45,21 @@ static int64_t next_delay(const struct restart_spec *spec, const struct policy_s
 	return (int64_t)(d * (1 + spec->backoff_jitter * random));
 }
 
+static int64_t reset_time(const struct policy_state *st)
+{
+	return 2 * st->delay_ms > POLICY_RESET_MIN_MS ? 2 * st->delay_ms : POLICY_RESET_MIN_MS;
+}
+
+int64_t policy_at_once_from(const struct restart_spec *spec, const struct policy_state *st,
+			    int64_t ready_mono_ms)
+{
+	if (spec->policy != RESTART_ALWAYS)
+		return INT64_MAX;
+	if (spec->backoff_initial_ms == 0 && spec->budget_restarts == 0)
+		return 0;
+	return ready_mono_ms ? clock_add(ready_mono_ms, reset_time(st)) : INT64_MAX;
+}
+
 static bool wants_restart(const struct restart_spec *spec, bool success)
 {
 	return spec->policy == RESTART_ALWAYS || (spec->policy == RESTART_ON_FAILURE && !success);
@@ -54,8 +69,7 @@ struct policy_decision policy_after_end(const struct restart_spec *spec, struct 
 					const struct policy_end *end)
 {
 	struct policy_decision d = {.verdict = POLICY_RESTART};
-	int64_t reset_ms =
-		2 * st->delay_ms > POLICY_RESET_MIN_MS ? 2 * st->delay_ms : POLICY_RESET_MIN_MS;
+	int64_t reset_ms = reset_time(st);
 
 	if (!wants_restart(spec, end->success)) {
 		d.verdict = end->success ? POLICY_SUCCEEDED : POLICY_FAILED;

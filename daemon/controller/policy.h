@@ -50,6 +50,12 @@ struct policy_decision {
 
 struct policy_decision policy_after_end(const struct restart_spec *spec, struct policy_state *st,
 					const struct policy_end *end);
+/*
+ * When an end, whatever it is, would be followed by a restart at once: the time since when (in the past or future),
+ * INT64_MAX = not known in advance. ready_mono_ms: since when it is ready, 0 = it is not.
+ */
+int64_t policy_at_once_from(const struct restart_spec *spec, const struct policy_state *st,
+			    int64_t ready_mono_ms);
 /* The user restarted it: everything is forgotten. */
 void policy_reset(struct policy_state *st);
 

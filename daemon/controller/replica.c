@@ -127,6 +127,7 @@ void replica_flush_note(struct replica *r)
 }
 
 static void post(struct replica *r, enum replica_event event);
+static void send_stop(struct replica *r);
 
 /* It never ran: as an end, by the policy. */
 static void spawn_failed(struct replica *r, const char *message)
@@ -141,21 +142,26 @@ static void spawn_failed(struct replica *r, const char *message)
 	post(r, REPLICA_EV_SPAWN_FAILED);
 }
 
-static void spawn(struct replica *r)
+/* What of the last process does not hold for the next one. */
+static void begin_incarnation(struct replica *r)
 {
-	struct controller *c = r->service->controller;
-	_cleanup_err_ struct err *err = NULL;
-
-	controller_new_incarnation(c, r->incarnation);
 	r->pid = 0;
-	r->launch_hash = r->service->launch_hash;
-	r->revision = r->service->revision;
 	r->restart_wanted = false;
 	r->ready_mono_ms = 0;
 	r->condemned_mono_ms = 0;
 	r->started_wall_ms = clock_wall_ms();
 	r->next_at_mono_ms = 0;
 	health_end(&r->health);
+}
+
+static void send_spawn(struct replica *r)
+{
+	struct controller *c = r->service->controller;
+	_cleanup_err_ struct err *err = NULL;
+
+	controller_new_incarnation(c, r->incarnation);
+	r->launch_hash = r->service->launch_hash;
+	r->revision = r->service->revision;
 	if (r->service->spec->port) {
 		r->port = ports_take(c->ports, r->service->name, r->index, r->port);
 		if (!r->port) {
@@ -169,12 +175,122 @@ static void spawn(struct replica *r)
 	buf_clear(&c->note);
 	buf_clear(&c->packet);
 	replica_note_encode(r, &c->note);
-	if (launch_encode(c, r, &c->note, &c->packet, &err) < 0) {
+	if (launch_encode(c, r, false, &c->note, &c->packet, &err) < 0) {
 		spawn_failed(r, err_msg(err));
 		return;
 	}
 	r->note_dirty = false;
 	link_send(c->link, &c->packet);
+}
+
+/* Starts the next process, or takes over what aictld has started already. */
+static void spawn(struct replica *r)
+{
+	begin_incarnation(r);
+	if (!r->standby_used) {
+		send_spawn(r);
+		return;
+	}
+	r->standby_used = false;
+	memcpy(r->incarnation, r->standby, sizeof(r->incarnation));
+	r->launch_hash = r->standby_hash;
+	r->revision = r->standby_revision;
+	r->standby[0] = '\0';
+}
+
+/* ---- standby ---- */
+
+int64_t replica_standby_due(const struct replica *r)
+{
+	const struct service *s = r->service;
+
+	if (r->standby[0] || r->pid == 0 || !s->spec || s->stopped || s->deleted || s->left_alone ||
+	    r->state == REPLICA_STOPPING || controller_frozen(s->controller))
+		return INT64_MAX;
+	return policy_at_once_from(&s->spec->restart, &r->policy, r->ready_mono_ms);
+}
+
+/* As the replica will be when aictld has used it: for the note of that incarnation. */
+static void encode_standby_note(const struct replica *r, struct buf *note)
+{
+	struct replica next = *r;
+
+	next.state = REPLICA_STARTING;
+	next.launch_hash = r->standby_hash;
+	next.revision = r->standby_revision;
+	next.restarts += next.restarts < UINT32_MAX;
+	next.ready_mono_ms = next.condemned_mono_ms = next.next_at_mono_ms = 0;
+	next.since_wall_ms = clock_wall_ms();
+	next.health = (struct health){0};
+	replica_note_encode(&next, note);
+}
+
+void replica_give_standby(struct replica *r)
+{
+	struct controller *c = r->service->controller;
+	char current[WIRE_INCARNATION_SIZE];
+	int rc;
+
+	if (replica_standby_due(r) > clock_mono_ms())
+		return;
+	controller_new_incarnation(c, r->standby);
+	r->standby_hash = r->service->launch_hash;
+	r->standby_revision = r->service->revision;
+	buf_clear(&c->note);
+	buf_clear(&c->packet);
+	encode_standby_note(r, &c->note);
+	memcpy(current, r->incarnation, sizeof(current)); /* the packet is made for the next one */
+	memcpy(r->incarnation, r->standby, sizeof(r->incarnation));
+	rc = launch_encode(c, r, true, &c->note, &c->packet, NULL);
+	memcpy(r->incarnation, current, sizeof(r->incarnation));
+	if (rc < 0 || c->note.failed)
+		r->standby[0] = '\0'; /* the ordinary way will say why */
+	else
+		link_send(c->link, &c->packet);
+}
+
+void replica_renew_standby(struct replica *r)
+{
+	struct controller *c = r->service->controller;
+	struct wire_key key = key_of(r);
+
+	if (!r->standby[0])
+		return;
+	r->standby[0] = '\0';
+	replica_give_standby(r);
+	if (r->standby[0])
+		return; /* it has replaced the old one */
+	buf_clear(&c->packet);
+	wire_encode_key(&c->packet, WIRE_STANDBY_OFF, &key);
+	link_send(c->link, &c->packet);
+}
+
+/* Our process has ended and the slot has the next one already: aictld has used the standby. */
+static bool standby_is_used(const struct replica *r, const struct wire_slot *slot)
+{
+	bool living = slot->state != WIRE_SLOT_EMPTY;
+
+	if (strcmp(slot->key.incarnation, r->incarnation) == 0)
+		return false;
+	return living || (r->standby[0] && strcmp(slot->key.incarnation, r->standby) == 0);
+}
+
+static void take_standby(struct replica *r, const char *incarnation)
+{
+	if (r->state == REPLICA_STOPPING) { /* our STOP named the old one: again */
+		memcpy(r->incarnation, incarnation, sizeof(r->incarnation));
+		send_stop(r);
+		return;
+	}
+	if (strcmp(r->standby, incarnation) != 0) { /* a former controller's */
+		memcpy(r->standby, incarnation, sizeof(r->standby));
+		r->standby_hash = r->launch_hash;
+		r->standby_revision = r->revision;
+	}
+	r->standby_used = true;
+	set_message(r, "spawning", "starting again");
+	post(r, REPLICA_EV_START);
+	r->standby_used = false;
 }
 
 static void send_stop(struct replica *r)
@@ -187,6 +303,7 @@ static void send_stop(struct replica *r)
 		stop.grace_ms = r->service->spec->grace_period_ms;
 	}
 	replica_probe_end(r);
+	r->standby[0] = '\0'; /* a STOP drops it */
 	wire_encode_stop(&packet, &stop);
 	link_send(r->service->controller->link, &packet);
 }
@@ -497,6 +614,7 @@ static void on_current(struct replica *r, const struct wire_slot *slot)
 		r->pid = slot->pid;
 		r->started_wall_ms = slot->started_wall_ms;
 		post(r, REPLICA_EV_SPAWNED);
+		replica_give_standby(r);
 		break;
 	case WIRE_SLOT_STUCK:
 		set_message(r, "stuck", "SIGKILL does not end it (stuck in %s)",
@@ -516,10 +634,18 @@ static void on_current(struct replica *r, const struct wire_slot *slot)
 
 static void handle_slot(struct replica *r, const struct wire_slot *slot, const char **causes)
 {
+	bool ours;
+
 	for (uint32_t i = 0; i < slot->n_exits; i++) {
 		causes[i] = exit_cause(r, &slot->exits[i]);
-		if (slot->exits[i].seq > r->exit_seq)
-			on_exit_record(r, &slot->exits[i], causes[i]);
+		if (slot->exits[i].seq <= r->exit_seq)
+			continue;
+		ours = strcmp(slot->exits[i].incarnation, r->incarnation) == 0;
+		on_exit_record(r, &slot->exits[i], causes[i]);
+		if (ours && standby_is_used(r, slot))
+			take_standby(r, slot->key.incarnation);
+		else if (ours)
+			r->standby[0] = '\0'; /* it came too late, and is dropped there */
 	}
 	if (slot->stage == WIRE_STAGE_REFUSED && r->state == REPLICA_STARTING && r->pid == 0)
 		spawn_failed(r, strerror(slot->err));

@@ -49,6 +49,10 @@ struct replica {
 	char incarnation[WIRE_INCARNATION_SIZE]; /* of the current or last process; "" = never
 						    started */
 	int pid;				 /* 0 = none */
+	/* What aictld starts at once when this process ends by itself (wire.h, SPAWN); "" = nothing. */
+	char standby[WIRE_INCARNATION_SIZE];
+	uint64_t standby_revision, standby_hash;
+	bool standby_used;    /* while its start is posted */
 	uint64_t revision;    /* of the set, when it was started (or changed live) */
 	uint64_t launch_hash; /* of what it was started with; differs from the service's = outdated
 			       */
@@ -70,7 +74,7 @@ struct replica {
 	struct policy_decision decision; /* for the state machine's choices */
 	struct health health;
 	struct replica_probe probes[PROBE_KIND_MAX_];
-	uv_timer_t timer; /* the next probe */
+	uv_timer_t timer; /* the next probe, or the standby's time */
 	bool note_dirty, posting, closing;
 	uint8_t queue[4], n_queued; /* events raised inside an action */
 };
@@ -89,6 +93,12 @@ void replica_take_over(struct replica *r);
 /* The service's spec changed without replacing: probes, policy, stop. */
 void replica_respec(struct replica *r);
 bool replica_is_current(const struct replica *r);
+/* When the standby is due to be given, INT64_MAX = not. */
+int64_t replica_standby_due(const struct replica *r);
+/* Gives it when it is due. */
+void replica_give_standby(struct replica *r);
+/* The spec it was made of has changed. */
+void replica_renew_standby(struct replica *r);
 /* Sends the note if it changed. */
 void replica_flush_note(struct replica *r);
 /* The static text equal to cause, "unknown" for others. */

@@ -64,6 +64,7 @@ static void on_timer(uv_timer_t *timer)
 
 	while ((kind = health_due(&r->health, clock_mono_ms())) >= 0)
 		run(r, (enum probe_kind)kind);
+	replica_give_standby(r);
 	arm(r);
 }
 
@@ -73,6 +74,8 @@ static void arm(struct replica *r)
 
 	if (r->closing)
 		return;
+	if (replica_standby_due(r) < next)
+		next = replica_standby_due(r);
 	if (next == INT64_MAX) {
 		uv_timer_stop(&r->timer);
 		return;

@@ -30,7 +30,8 @@ static struct child *find(struct supervisor *sup, int pid)
 	return c;
 }
 
-static void forget(struct child *c)
+/* No longer ours to watch; returns the pidfd, which is the caller's. */
+static int forget(struct child *c)
 {
 	struct child **at = bucket(c->sup, c->pid);
 
@@ -39,8 +40,8 @@ static void forget(struct child *c)
 	if (*at)
 		*at = c->next_of_pid;
 	loop_del(&c->sup->loop, &c->pidfd_io);
-	mem_closep(&c->pidfd);
 	c->pid = 0;
+	return TAKE_FD(c->pidfd);
 }
 
 static void free_memory(struct child *c)
@@ -59,9 +60,10 @@ static void on_gone(void *user, uint32_t events)
 	free_memory(user);
 }
 
-/* Reaps the child if it ended. */
+/* The child ended: tells its owner, who may start the next one, and reaps it. */
 static void reap(struct child *c)
 {
+	_cleanup_close_ int pidfd = -1;
 	siginfo_t si = {0};
 
 	if (waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG | WNOWAIT) < 0 ||
@@ -72,10 +74,10 @@ static void reap(struct child *c)
 	free_memory(c);
 	if (c->on_death)
 		c->on_death(c->user, &si);
-	if (waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG) < 0)
-		log_error("pid=%d cannot be waited for: errno %d", c->pid, errno);
-	forget(c);
-	c->on_exit(c->user, &si);
+	pidfd = forget(c);
+	c->on_exit(c->user, &si); /* c may run again, or be gone */
+	if (waitid((idtype_t)P_PIDFD, (id_t)pidfd, &si, WEXITED | WNOHANG) < 0)
+		log_error("pid=%d cannot be reaped: errno %d", si.si_pid, errno);
 }
 
 static void on_pidfd(void *user, uint32_t events)

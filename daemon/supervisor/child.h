@@ -27,7 +27,8 @@ struct child {
 	void (*on_memory_free)(void *user); /* once per start, before on_exit; may be NULL */
 	/* Dead, its group killed, not yet reaped: for word that cannot wait. May be NULL. */
 	void (*on_death)(void *user, const siginfo_t *si);
-	void (*on_exit)(void *user, const siginfo_t *si); /* reaped; may start the next one */
+	/* No longer watched, reaped right after; may start the next one. */
+	void (*on_exit)(void *user, const siginfo_t *si);
 	void *user;
 	struct spawn_job job;
 	struct spawn_cell own_cell; /* for jobs that have no slot in the table */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "daemon/supervisor/launch.h"
 #include "daemon/supervisor/manifests.h"
@@ -11,8 +12,34 @@
 #include "daemon/supervisor/slot.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/wire/wire.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
+
+#define LATER_MS 5
+
+static void on_later(void *user)
+{
+	struct supervisor *sup = user;
+
+	link_flush(&sup->controller.link);
+}
+
+void control_init(struct supervisor *sup)
+{
+	sup->control.later = (struct loop_timer){.fn = on_later, .user = sup};
+}
+
+void control_done(struct supervisor *sup)
+{
+	loop_timer_disarm(&sup->loop, &sup->control.later);
+}
+
+void control_flush_later(struct supervisor *sup)
+{
+	if (!sup->control.later.armed)
+		loop_timer_arm(&sup->loop, &sup->control.later, clock_mono_ms() + LATER_MS);
+}
 
 /* ---- what is due ---- */
 
@@ -153,12 +180,12 @@ void control_flush(void *user)
 	manifests_flush(h->sup);
 }
 
-void control_refuse(struct supervisor *sup, const struct wire_key *key, int err)
+void control_say_empty(struct supervisor *sup, const struct wire_key *key, uint8_t stage, int err)
 {
 	struct link *l = &sup->controller.link;
 	struct wire_slot *m = &sup->slot_message;
 
-	*m = (struct wire_slot){.key = *key, .stage = WIRE_STAGE_REFUSED, .err = err};
+	*m = (struct wire_slot){.key = *key, .stage = stage, .err = err};
 	m->swept = true;
 	buf_clear(&l->out);
 	wire_encode_slot(&l->out, m);
@@ -190,6 +217,23 @@ static struct slot *find_current(struct supervisor *sup, const struct wire_key *
 	return wire_key_equal(&now, key) ? s : NULL;
 }
 
+/*
+ * The slot in which key is to be stopped. Where nothing runs it is answered under the name that was asked for, also
+ * when that incarnation never came to be: whoever stops it waits for the word.
+ */
+static struct slot *find_to_stop(struct supervisor *sup, const struct wire_key *key)
+{
+	struct slot *s = slot_find(sup, key);
+
+	if (!s) {
+		control_say_empty(sup, key, WIRE_STAGE_NONE, 0);
+		return NULL;
+	}
+	if (!slot_is_living(s))
+		memcpy(s->t->incarnation, key->incarnation, sizeof(s->t->incarnation));
+	return find_current(sup, key);
+}
+
 static int get_stop(struct supervisor *sup, const struct wire_packet *p)
 {
 	struct wire_stop m;
@@ -198,10 +242,22 @@ static int get_stop(struct supervisor *sup, const struct wire_packet *p)
 
 	if (r < 0 || m.signal < 0 || m.signal > 64)
 		return -ERR_INVALID;
-	s = find_current(sup, &m.key);
+	s = find_to_stop(sup, &m.key);
 	if (s)
 		slot_stop(s, m.signal, m.grace_ms);
 	return 0;
+}
+
+static int get_standby_off(struct supervisor *sup, const struct wire_packet *p)
+{
+	struct wire_key key;
+	struct slot *s;
+	int r = wire_decode_key(p->body, p->len, &key);
+
+	s = r < 0 ? NULL : slot_find(sup, &key);
+	if (s)
+		launch_drop_standby(s);
+	return r;
 }
 
 static int get_signal(struct supervisor *sup, const struct wire_packet *p)
@@ -289,6 +345,8 @@ static int dispatch(struct supervisor *sup, const struct wire_packet *p)
 		return get_note(sup, p);
 	case WIRE_ACK:
 		return get_ack(sup, p);
+	case WIRE_STANDBY_OFF:
+		return get_standby_off(sup, p);
 	case WIRE_RELEASE:
 		return get_release(sup, p);
 	case WIRE_CONTROL:

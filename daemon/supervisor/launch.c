@@ -4,6 +4,7 @@
 #include "daemon/supervisor/launch.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@
 
 #define COOKIE "AICTL_INCARNATION="
 #define START_TIME_DELAY_MS 500
+#define QUIET_ROUND 4 /* descriptors ready at once */
 
 struct launch {
 	struct wire_spawn m;
@@ -150,6 +152,25 @@ static int must_refuse(const struct slot *s, const struct wire_spawn *m)
 	return s->n_streams >= SLOT_STREAMS_MAX ? EBUSY : 0;
 }
 
+static void begin(struct slot *s, struct wire_spawn *m)
+{
+	int r = start(s, m);
+
+	if (r == 0) {
+		/*
+		 * The child mostly shares our processor and waits until we are done here. With
+		 * little else to do it goes first: 50 us of a restart. Not in a burst: where others
+		 * want the processor too, each yield may cost us their time slice.
+		 */
+		if (loop_round_size(&s->sup->loop) <= QUIET_ROUND)
+			sched_yield();
+		return;
+	}
+	s->t->cell.err = -r;
+	launch_free(s);
+	slot_not_cloned(s);
+}
+
 static void spawn_in(struct slot *s, struct wire_spawn *m)
 {
 	int r = must_refuse(s, m);
@@ -160,12 +181,44 @@ static void spawn_in(struct slot *s, struct wire_spawn *m)
 		return;
 	}
 	s->refused = 0;
-	r = start(s, m);
-	if (r == 0)
+	begin(s, m);
+}
+
+/* ---- standby ---- */
+
+void launch_drop_standby(struct slot *s)
+{
+	if (!s->standby)
 		return;
-	s->t->cell.err = -r;
-	launch_free(s);
-	slot_not_cloned(s);
+	wire_spawn_free(&s->standby->m);
+	mem_free(s->standby);
+	s->standby = NULL;
+}
+
+bool launch_standby_applies(const struct slot *s)
+{
+	return s->standby && s->sup->mode == WIRE_MODE_NORMAL && s->n_streams < SLOT_STREAMS_MAX;
+}
+
+void launch_use_standby(struct slot *s)
+{
+	struct wire_spawn m = s->standby->m;
+
+	mem_free(s->standby);
+	s->standby = NULL;
+	begin(s, &m);
+	wire_spawn_free(&m);
+	control_mark(s->sup, s);
+}
+
+/* For a slot that lives and is not being stopped; else it came too late: the plan goes on without. */
+static void keep_standby(struct slot *s, struct wire_spawn *m)
+{
+	if (!s || (s->t->state != WIRE_SLOT_SPAWNING && s->t->state != WIRE_SLOT_RUNNING) ||
+	    strcmp(s->t->incarnation, m->key.incarnation) == 0)
+		return;
+	launch_drop_standby(s);
+	s->standby = new_launch(m);
 }
 
 void launch_spawn(struct supervisor *sup, struct wire_spawn *m)
@@ -178,16 +231,22 @@ void launch_spawn(struct supervisor *sup, struct wire_spawn *m)
 		r = -EINVAL;
 	} else if (sup->mode == WIRE_MODE_SHUTDOWN) {
 		r = -ESHUTDOWN;
-	} else if (!s) {
-		r = slot_new(sup, &m->key, &s);
 	}
+	if (m->standby) {
+		if (r == 0)
+			keep_standby(s, m);
+		wire_spawn_free(m);
+		return;
+	}
+	if (r == 0 && !s)
+		r = slot_new(sup, &m->key, &s);
 	if (r == 0) {
 		spawn_in(s, m);
 	} else if (s) {
 		s->refused = -r;
 		control_mark(sup, s);
 	} else {
-		control_refuse(sup, &m->key, -r);
+		control_say_empty(sup, &m->key, WIRE_STAGE_REFUSED, -r);
 	}
 	wire_spawn_free(m);
 }

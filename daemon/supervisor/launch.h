@@ -7,6 +7,8 @@
 #ifndef AICTL_SUPERVISOR_LAUNCH_H
 #define AICTL_SUPERVISOR_LAUNCH_H
 
+#include <stdbool.h>
+
 struct slot;
 struct supervisor;
 struct wire_spawn;
@@ -15,5 +17,9 @@ struct wire_spawn;
 void launch_spawn(struct supervisor *sup, struct wire_spawn *m);
 void launch_memory_free(void *user); /* callback of struct child; user is the slot */
 void launch_free(struct slot *s);
+/* The standby: what is started at once when the slot's process ends by itself (wire.h, SPAWN). */
+bool launch_standby_applies(const struct slot *s);
+void launch_use_standby(struct slot *s); /* the slot is empty; failures are reported with it */
+void launch_drop_standby(struct slot *s);
 
 #endif

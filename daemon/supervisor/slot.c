@@ -83,6 +83,7 @@ static void detach(struct slot *s)
 	s->sup->n_used--;
 	s->sup->control.status_due = true;
 	launch_free(s);
+	launch_drop_standby(s);
 	mem_free(s);
 }
 
@@ -240,6 +241,7 @@ void slot_stop(struct slot *s, int signal, int64_t grace_ms)
 	int64_t kill_at;
 
 	control_mark(s->sup, s);
+	launch_drop_standby(s);
 	if (!slot_is_living(s)) {
 		sweep_urge(s);
 		return;
@@ -306,6 +308,7 @@ static void on_death(void *user, const siginfo_t *si)
 {
 	struct slot *s = user;
 	bool by_stop = (s->t->flags & TABLE_BY_STOP) != 0;
+	bool ran = si && s->t->cell.stage >= WIRE_STAGE_EXEC && s->t->cell.err == 0;
 
 	loop_timer_disarm(&s->sup->loop, &s->timer);
 	record_exit(s, si);
@@ -313,26 +316,46 @@ static void on_death(void *user, const siginfo_t *si)
 	s->t->cell.pid = 0;
 	s->t->start_ticks = 0;
 	s->t->flags &= ~(uint32_t)(TABLE_BY_STOP | TABLE_KILLED | TABLE_LATE);
-	if (si && s->t->cell.stage >= WIRE_STAGE_EXEC && s->t->cell.err == 0) {
+	if (ran) {
 		table_add_cookie(s->t, s->t->incarnation);
 		sweep_add(s, s->t->incarnation, by_stop ? SWEEP_URGENT : SWEEP_LAZY);
 	}
 	control_mark(s->sup, s);
+	s->use_standby = ran && !by_stop && launch_standby_applies(s);
+	if (s->use_standby)
+		return; /* the word goes out together with the new start */
+	launch_drop_standby(s);
 	link_flush(&s->sup->controller.link);
+}
+
+/* The old incarnation's pipes: to be drained, or never written to. */
+static void end_stream(struct slot *s, const char *incarnation)
+{
+	struct stream *t = s->streams;
+
+	while (t && strcmp(t->incarnation, incarnation) != 0)
+		t = t->next_of_slot;
+	if (!t)
+		return;
+	if (t->submitted)
+		stream_gone(t);
+	else
+		stream_free(t); /* it never ran, so it wrote nothing */
 }
 
 static void on_exit_(void *user, const siginfo_t *si)
 {
+	char ended[WIRE_INCARNATION_SIZE];
 	struct slot *s = user;
-	struct stream *t = s->streams;
 
 	(void)si;
-	if (t && strcmp(t->incarnation, s->t->incarnation) == 0) {
-		if (t->submitted)
-			stream_gone(t);
-		else
-			stream_free(t); /* it never ran, so it wrote nothing */
+	memcpy(ended, s->t->incarnation, sizeof(ended));
+	if (s->use_standby) {
+		s->use_standby = false;
+		launch_use_standby(s);
+		control_flush_later(s->sup); /* mostly together with the exec */
 	}
+	end_stream(s, ended);
 	shutdown_poke(s->sup);
 }
 

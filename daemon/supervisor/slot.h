@@ -37,6 +37,8 @@ struct slot {
 
 	struct child child;
 	struct launch *launch;	 /* what the child reads until it has exec'd */
+	struct launch *standby;	 /* started at once when the process ends by itself, or NULL */
+	bool use_standby;	 /* between its death and the reaping */
 	struct loop_timer timer; /* spawn deadline, grace period, or "is it stuck?" */
 
 	struct stream *streams; /* undrained, newest first */

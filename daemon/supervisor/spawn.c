@@ -169,14 +169,24 @@ int spawn_init(struct spawner *s, struct err **reterr)
 	return 0;
 }
 
+static bool has_group(const gid_t *list, uint32_t n, gid_t gid)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (list[i] == gid)
+			return true;
+	return gid == getegid(); /* that one we have anyway */
+}
+
 bool spawn_is_own_user(const struct spawner *s, uint32_t uid, uint32_t gid, const uint32_t *groups,
 		       uint32_t n)
 {
-	if (!s->root || uid != 0 || gid != getegid() || s->n_groups < 0 ||
-	    n != (uint32_t)s->n_groups)
+	if (!s->root || uid != 0 || gid != getegid() || s->n_groups < 0)
 		return false;
 	for (uint32_t i = 0; i < n; i++)
-		if (groups[i] != s->groups[i])
+		if (!has_group(s->groups, (uint32_t)s->n_groups, groups[i]))
+			return false;
+	for (int i = 0; i < s->n_groups; i++)
+		if (!has_group(groups, n, s->groups[i]))
 			return false;
 	return true;
 }

@@ -35,7 +35,7 @@ struct stream {
 	bool dirty;
 };
 
-#define STREAM_SPARES 8
+#define STREAM_SPARES 4
 
 struct streams {
 	int spares[STREAM_SPARES][2]; /* pipes made before they are needed: read end, write end */

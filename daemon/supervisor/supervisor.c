@@ -245,6 +245,7 @@ static void set_up_timers(struct supervisor *sup)
 	sup->start_timer = (struct loop_timer){.fn = on_start_timer, .user = sup};
 	shutdown_init(sup);
 	stream_init(sup);
+	control_init(sup);
 	sweep_init(sup);
 	manifests_init(sup);
 }
@@ -362,6 +363,7 @@ void supervisor_done(struct supervisor *sup, int exit_code)
 	sweep_done(sup);
 	slot_free_all(sup);
 	stream_done(sup);
+	control_done(sup);
 	if (sup->api_fd >= 0) /* else somebody else's */
 		unlink(sup->api_path);
 	mem_closep(&sup->api_fd);

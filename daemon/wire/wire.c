@@ -48,6 +48,7 @@ static const char *const type_names[WIRE_TYPE_MAX_] = {
 	[WIRE_SIGNAL] = "SIGNAL",
 	[WIRE_NOTE] = "NOTE",
 	[WIRE_RELEASE] = "RELEASE",
+	[WIRE_STANDBY_OFF] = "STANDBY_OFF",
 	[WIRE_ACK] = "ACK",
 	[WIRE_CONTROL] = "CONTROL",
 	[WIRE_STREAM] = "STREAM",
@@ -188,6 +189,7 @@ void wire_encode_spawn(struct buf *b, const struct wire_spawn *m)
 	size_t at = field_begin(b, WIRE_SPAWN);
 
 	field_put_key(b, &m->key);
+	field_put_u8(b, m->standby);
 	field_put_u32(b, m->uid);
 	field_put_u32(b, m->gid);
 	field_put_u8(b, m->set_user);
@@ -254,6 +256,7 @@ static char *const *take_strv(struct field_reader *r, struct arena *a)
 static void get_spawn_head(struct field_reader *r, struct wire_spawn *m)
 {
 	field_get_key(r, &m->key);
+	m->standby = field_get_bool(r);
 	m->uid = field_get_u32(r);
 	m->gid = field_get_u32(r);
 	m->set_user = field_get_bool(r);

@@ -12,18 +12,30 @@
  * that died loses nothing.
  *
  * aictld -> controller
- *   HELLO      once per connection, first: build version, boot id, modes; fds: the API listening
- * socket SLOT       the state of one slot; sent when dirty until there is nothing new. Covers what
- * DESIGN.md calls INVENTORY item, SPAWNED, SPAWN_FAILED and EXIT SYNCED     after the last SLOT of
- * the inventory: the controller may plan now STATUS     mode (safe, shutdown) and what `daemon
- * info` shows of aictld and the logger; level, on change RELOAD     re-apply the manifest directory
- * (SIGHUP); fds: one SOCK_SEQPACKET socket from which the files come, a packet each: file name as
- * bytes + its descriptor; EOF ends it PING controller -> aictld SPAWN      refused (stage
- * WIRE_STAGE_REFUSED) while the slot lives STOP, SIGNAL, NOTE, RELEASE(slot no longer wanted),
- * ACK(exit records committed), CONTROL, PONG aictld -> logger HELLO      fds: intent table, own-log
- * pipe read end STREAM     fds: stdout and stderr read ends of one incarnation GONE       the main
- * process of that incarnation is gone: drain to EOF, or 2 s after empty PING logger -> aictld
- *   DRAINED    both ends of that incarnation are closed and stored; aictld drops its copies
+ *   HELLO        once per connection, first: build version, boot id, modes; fds: the API's listener
+ *   SLOT         the state of one slot; sent when dirty until there is nothing new. Covers what
+ *                DESIGN.md calls INVENTORY item, SPAWNED, SPAWN_FAILED and EXIT
+ *   SYNCED       after the last SLOT of the inventory: the controller may plan now
+ *   STATUS       mode (safe, shutdown) and what `daemon info` shows of aictld and the logger
+ *   RELOAD       re-apply the manifest directory; fds: one SOCK_SEQPACKET socket from which the
+ *                files come, a packet each: "name NUL error" + its descriptor; EOF ends it
+ *   PING
+ * controller -> aictld
+ *   SPAWN        refused (stage WIRE_STAGE_REFUSED) while the slot lives. With `standby` it is kept
+ *                for a slot that lives: when its process ends by itself, aictld starts this one at
+ *                once, and one SLOT tells of the end and of the new incarnation. Given only where
+ *                the restart policy says "at once" in advance. So a restart takes no detour, and
+ *                happens even while there is no controller
+ *   STANDBY_OFF  drops a standby, as do a STOP and another standby
+ *   STOP         of an incarnation; an empty slot is swept and reported under that name
+ *   SIGNAL, NOTE, RELEASE (slot no longer wanted), ACK (exit records committed), CONTROL, PONG
+ * aictld -> logger
+ *   HELLO        fds: intent table, own-log pipe read end
+ *   STREAM       fds: stdout and stderr read ends of one incarnation
+ *   GONE         its main process is gone: drain to EOF, or 2 s after empty
+ *   PING
+ * logger -> aictld
+ *   DRAINED      both ends of that incarnation are closed and stored; aictld drops its copies
  *   PONG
  *
  * SPDX-License-Identifier: MIT
@@ -61,6 +73,7 @@ enum wire_type {
 	WIRE_SIGNAL,
 	WIRE_NOTE,
 	WIRE_RELEASE,
+	WIRE_STANDBY_OFF,
 	WIRE_ACK,
 	WIRE_CONTROL,
 	WIRE_STREAM,
@@ -159,6 +172,7 @@ struct wire_status {
  */
 struct wire_spawn {
 	struct wire_key key;
+	bool standby;			 /* see SPAWN at the top */
 	const char *cwd;		 /* absolute */
 	char *const *paths;		 /* candidates for execve, tried in order as execvp does */
 	char *const *argv, *const *envp; /* NULL-terminated */
@@ -202,7 +216,7 @@ void wire_encode_signal(struct buf *b, const struct wire_key *key, int32_t signa
 void wire_encode_note(struct buf *b, const struct wire_key *key, const uint8_t *note, uint32_t len);
 void wire_encode_ack(struct buf *b, const struct wire_key *key, uint64_t seq);
 void wire_encode_key(struct buf *b, enum wire_type type,
-		     const struct wire_key *key); /* RELEASE, GONE, DRAINED */
+		     const struct wire_key *key); /* RELEASE, STANDBY_OFF, GONE, DRAINED */
 void wire_encode_stream(struct buf *b, const struct wire_stream *m);
 void wire_encode_status(struct buf *b, const struct wire_status *m);
 void wire_encode_u32(struct buf *b, enum wire_type type, uint32_t value); /* CONTROL */

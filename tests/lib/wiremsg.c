@@ -87,7 +87,8 @@ static void sample_hello(struct buf *b)
 static void sample_small(unsigned i, struct buf *b)
 {
 	static const enum wire_type empty[] = {WIRE_SYNCED, WIRE_RELOAD, WIRE_PING, WIRE_PONG};
-	static const enum wire_type keyed[] = {WIRE_RELEASE, WIRE_GONE, WIRE_DRAINED};
+	static const enum wire_type keyed[] = {WIRE_RELEASE, WIRE_STANDBY_OFF, WIRE_GONE,
+					       WIRE_DRAINED};
 
 	if (i < 4)
 		wire_encode_empty(b, empty[i]);
@@ -98,9 +99,10 @@ static void sample_small(unsigned i, struct buf *b)
 enum wire_type wiremsg_sample(unsigned i, struct buf *b)
 {
 	static const enum wire_type order[] = {
-		WIRE_HELLO, WIRE_SLOT,	  WIRE_SPAWN,	WIRE_STOP,   WIRE_SIGNAL, WIRE_NOTE,
-		WIRE_ACK,   WIRE_CONTROL, WIRE_STREAM,	WIRE_STATUS, WIRE_SYNCED, WIRE_RELOAD,
-		WIRE_PING,  WIRE_PONG,	  WIRE_RELEASE, WIRE_GONE,   WIRE_DRAINED};
+		WIRE_HELLO,	  WIRE_SLOT,   WIRE_SPAWN,   WIRE_STOP,	  WIRE_SIGNAL,
+		WIRE_NOTE,	  WIRE_ACK,    WIRE_CONTROL, WIRE_STREAM, WIRE_STATUS,
+		WIRE_SYNCED,	  WIRE_RELOAD, WIRE_PING,    WIRE_PONG,	  WIRE_RELEASE,
+		WIRE_STANDBY_OFF, WIRE_GONE,   WIRE_DRAINED};
 
 	switch (i) {
 	case 0:
@@ -236,6 +238,7 @@ int wiremsg_again(enum wire_type type, const uint8_t *body, size_t len, struct b
 	case WIRE_NOTE:
 	case WIRE_ACK:
 	case WIRE_RELEASE:
+	case WIRE_STANDBY_OFF:
 	case WIRE_GONE:
 	case WIRE_DRAINED:
 		return again_keyed(type, body, len, out);

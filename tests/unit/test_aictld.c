@@ -576,6 +576,96 @@ static void random_deaths_confuse_nobody(void **state)
 	clean_stop(&r);
 }
 
+/* "sleep" for a slot that lives already, to be started when its process ends by itself. */
+static void give_standby(struct rig *r, const struct wire_key *k)
+{
+	static const char *const sh[] = {"/bin/sh", NULL};
+	static const char *const argv[] = {"sh", "-c", "exec sleep 1000", NULL};
+	struct wire_spawn m = spec(k, "/", sh);
+
+	m.argv = (char *const *)(uintptr_t)argv;
+	m.standby = true;
+	m.note = (const uint8_t *)"standby";
+	m.note_len = 7;
+	rig_spawn(r, &m);
+}
+
+static void a_standby_starts_when_the_process_ends(void **state)
+{
+	struct wire_key k, next;
+	const struct rig_slot *s;
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, NULL);
+	k = rig_key(&r, "web", 0);
+	rig_spawn_sh(&r, &k, "exec sleep 1000", 1000);
+	s = rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	next = rig_key(&r, "web", 0);
+	give_standby(&r, &next);
+	rig_kill_helper(&r, &r.controller); /* nobody is there to decide */
+	kill(s->m.pid, SIGKILL);
+	s = rig_wait_state(&r, &next, WIRE_SLOT_RUNNING);
+	assert_int_equal(rig_wait_exit_of(&r, &k)->signal, SIGKILL);
+	assert_string_equal(s->note, "standby");
+	kill(s->m.pid, SIGKILL); /* one order, one start */
+	rig_wait_state(&r, &next, WIRE_SLOT_EMPTY);
+	clean_stop(&r);
+}
+
+static void a_stop_or_a_word_drops_the_standby(void **state)
+{
+	struct buf b = {0};
+	struct wire_key k, next;
+	const struct rig_slot *s;
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, NULL);
+	k = rig_key(&r, "web", 0);
+	rig_spawn_sh(&r, &k, "exec sleep 1000", 1000);
+	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	next = rig_key(&r, "web", 0);
+	give_standby(&r, &next);
+	rig_stop_key(&r, &k, SIGTERM, 1000);
+	rig_wait_swept(&r, &k); /* under its own name: nothing came after it */
+	k = rig_key(&r, "web", 0);
+	rig_spawn_sh(&r, &k, "exec sleep 1000", 1000);
+	s = rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	next = rig_key(&r, "web", 0);
+	give_standby(&r, &next);
+	wire_encode_key(&b, WIRE_STANDBY_OFF, &k);
+	assert_int_equal(wire_send(r.controller.wire, &b, NULL, 0), 0);
+	buf_done(&b);
+	/* an answer to a later message proves that the earlier one was read */
+	next = rig_key(&r, "other", 0);
+	rig_spawn_sh(&r, &next, "exit 0", 1000);
+	rig_wait_exit_of(&r, &next);
+	kill(s->m.pid, SIGKILL);
+	rig_wait_swept(&r, &k);
+	clean_stop(&r);
+}
+
+/* Whoever stops what never came to be still waits for an answer. */
+static void a_stop_is_answered_under_the_name_it_was_asked(void **state)
+{
+	struct wire_key k, never;
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, NULL);
+	never = rig_key(&r, "ghost", 3);
+	rig_stop_key(&r, &never, SIGTERM, 1000);
+	rig_wait_swept(&r, &never);
+	k = rig_key(&r, "web", 0);
+	rig_spawn_sh(&r, &k, "exit 1", 1000);
+	rig_wait_state(&r, &k, WIRE_SLOT_EMPTY);
+	never = rig_key(&r, "web", 0);
+	rig_stop_key(&r, &never, SIGTERM, 1000);
+	rig_wait_swept(&r, &never);
+	clean_stop(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -592,6 +682,9 @@ int main(void)
 		cmocka_unit_test(a_second_instance_refuses),
 		cmocka_unit_test(sigterm_stops_all_and_a_second_one_kills),
 		cmocka_unit_test(manifests_are_opened_and_bad_ones_refused),
+		cmocka_unit_test(a_standby_starts_when_the_process_ends),
+		cmocka_unit_test(a_stop_or_a_word_drops_the_standby),
+		cmocka_unit_test(a_stop_is_answered_under_the_name_it_was_asked),
 		cmocka_unit_test(random_deaths_confuse_nobody),
 	};
 
