@@ -67,7 +67,8 @@ int64_t replica_next_attempt_wall_ms(const struct replica *r)
 {
 	if (r->state != REPLICA_BACKOFF)
 		return 0;
-	return clock_wall_ms() + r->next_at_mono_ms - clock_mono_ms();
+	/* shown in whole seconds: rather a bit late than "now" while it still waits */
+	return clock_wall_ms() + r->next_at_mono_ms - clock_mono_ms() + 999;
 }
 
 static struct wire_key key_of(const struct replica *r)

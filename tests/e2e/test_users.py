@@ -6,11 +6,12 @@ import grp
 import os
 import pwd
 import stat
+import subprocess
 
 import pytest
 
 import procfs
-from harness import wait_for
+from harness import program, wait_for
 
 READY = {"readiness": {"http": {"path": "/ready"}, "period": "200ms"}}
 
@@ -37,6 +38,23 @@ def test_root_splits_rights(daemon):
     assert owner_and_mode(directory) == ("aictl-log", "aictl", 0o2750)
     for name in os.listdir(directory):
         assert owner_and_mode(os.path.join(directory, name)) == ("aictl-log", "aictl", 0o640)
+
+
+@pytest.mark.needs_root
+def test_root_wants_its_system_users(base):
+    """In a mount namespace of its own whose /etc/passwd lacks them."""
+    passwd = os.path.join(base, "passwd")
+    with open("/etc/passwd", encoding="utf8") as file, open(passwd, "w", encoding="utf8") as out:
+        out.writelines(line for line in file if not line.startswith("aictl"))
+    os.chmod(passwd, 0o644)
+    script = 'mount --bind "$1" /etc/passwd && exec "$2" --runtime-dir "$3" --state-dir "$3/s" --log-dir "$3/l"'
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", passwd, program("aictld"),
+                           os.path.join(base, "run")], capture_output=True, text=True, timeout=20,
+                          check=False)
+    assert done.returncode == 2
+    assert "user aictl does not exist" in done.stderr
+    assert "scripts/deps" in done.stderr and "useradd --system" in done.stderr
+    assert not os.path.exists(os.path.join(base, "run"))
 
 
 @pytest.mark.needs_root
