@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 
 #include "cli/client.h"
 #include "cli/js.h"
@@ -31,10 +32,22 @@ struct tail {
 	int epoll_fd;
 };
 
+/* Following costs two descriptors per living replica: hundreds of them pass the usual soft limit. */
+static void raise_nofile(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+		return;
+	l.rlim_cur = l.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &l);
+}
+
 struct tail *tail_new(void)
 {
 	struct tail *t = x_alloc(sizeof(*t));
 
+	raise_nofile();
 	t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	return t;
 }
