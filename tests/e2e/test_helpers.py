@@ -205,7 +205,8 @@ def test_budget_survives_the_controller(start):
     kill_helper(daemon, "controller")
     wait_for(lambda: daemon.mode() == "normal", what=daemon.mode)
     assert daemon.ps()["crash"]["state"] == "failed"
-    assert daemon.segments("crash") == b"attempt\n" * 5
+    wait_for(lambda: daemon.segments("crash") == b"attempt\n" * 5, 5,
+             lambda: daemon.segments("crash"))
     assert daemon.replica("crash")["restarts"] == 4
 
 
