@@ -312,8 +312,8 @@ class Daemon:
         return {r["index"]: r["pid"] for r in self.ps()[service]["replicas"]}
 
     def wait_state(self, service, state, timeout=DEFAULT_DEADLINE):
-        return wait_for(lambda: (s := self.ps()[service])["state"] == state and s, timeout,
-                        lambda: f"{service} {state}: {json.dumps(self.ps()[service], indent=1)}")
+        return wait_for(lambda: (s := self.ps().get(service)) and s["state"] == state and s,
+                        timeout, lambda: f"{service} {state}: {json.dumps(self.ps(), indent=1)}")
 
     def wait_new_pid(self, service, old, index=0, timeout=DEFAULT_DEADLINE):
         """The pid that follows `old`, once its process runs."""

@@ -12,6 +12,7 @@ import termios
 import pytest
 
 import procfs
+from harness import wait_for
 from up import Up, all_gone
 
 SERVICES = ("idle", "talk")
@@ -39,8 +40,8 @@ def test_up_without_a_terminal_and_down(up):
     pids = up.wait_ready(*SERVICES)
     assert len(pids) == 3
     assert procfs.environ(pids[0])["FROM_CALLER"] == "yes"
-    text = procfs.read(up.out)
-    assert "demo: all ready" in text and "\x1b" not in text  # plain lines
+    wait_for(lambda: "demo: all ready" in procfs.read(up.out), what=lambda: procfs.read(up.out))
+    assert "\x1b" not in procfs.read(up.out)  # plain lines
     up.down(process)
 
 
