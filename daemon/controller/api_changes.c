@@ -179,23 +179,32 @@ static const struct operation operations[] = {
 	{"delete", "removed", API_ADMIN, true, perform_delete},
 };
 
+static void begin_delete(struct controller *c, const struct change *ch)
+{
+	for (size_t i = 0; i < ch->n_services; i++) {
+		struct service *s = controller_find(c, ch->services[i].name);
+
+		if (!s)
+			continue;
+		s->deleted = true;
+		s->left_alone = false;
+		controller_touch(s);
+	}
+}
+
 static void on_committed(void *user, const struct err *err)
 {
 	struct pending *p = user;
 	struct change *ch = change_find(p->c, p->id);
+	struct err *copy = NULL;
 
-	if (ch && !ch->committed) {
+	if (ch && err) {
+		err_set(&copy, err->code, "%s", err->msg);
+		change_finish(p->c, ch, copy);
+	} else if (ch) {
 		ch->committed = true;
-		if (strcmp(ch->kind, "delete") == 0 && !err)
-			for (size_t i = 0; i < ch->n_services; i++) {
-				struct service *s = controller_find(p->c, ch->services[i].name);
-
-				if (s) {
-					s->deleted = true;
-					s->left_alone = false;
-					controller_touch(s);
-				}
-			}
+		if (strcmp(ch->kind, "delete") == 0)
+			begin_delete(p->c, ch);
 		change_review(p->c, NULL);
 	}
 	if (p->r && err)
@@ -234,14 +243,17 @@ static void run(struct post *post)
 {
 	struct controller *c = post->call->c;
 	struct change *ch = change_new(c, post->id, post->op->kind);
+	struct err *err = NULL;
 	struct pending *p;
+	bool named = ch != NULL;
 
-	for (size_t i = 0; ch && i < post->n; i++)
-		if (change_add_service(ch, post->targets[i].s->name, post->op->action,
-				       post->op->gone) < 0)
-			ch = NULL; /* stays in the list as a running one that names fewer: never
-				      done, trimmed later */
-	if (!ch) {
+	for (size_t i = 0; named && i < post->n; i++)
+		named = change_add_service(ch, post->targets[i].s->name, post->op->action,
+					   post->op->gone) == 0;
+	if (!named) {
+		err_nomem(&err);
+		if (ch)
+			change_finish(c, ch, err);
 		api_reply_error(post->call->r, 503, "out_of_memory", "out of memory");
 		return;
 	}
@@ -255,8 +267,6 @@ static void run(struct post *post)
 		}
 	}
 	if (put(c, post, on_committed, p) < 0) {
-		struct err *err = NULL;
-
 		err_set(&err, ERR_BUSY, "the state directory does not keep up");
 		change_finish(c, ch, err);
 		api_reply_error(post->call->r, 503, "busy",

@@ -64,7 +64,7 @@ static void write_last_exit(struct jsonw *w, const struct replica_exit *x)
 
 static void write_probes(struct jsonw *w, const struct replica *r)
 {
-	const struct service_spec *spec = r->service->spec;
+	const struct service_spec *spec = r->spec;
 
 	jsonw_object_begin(w, "probes");
 	for (int k = 0; spec && k < PROBE_KIND_MAX_; k++) {

@@ -51,23 +51,38 @@ struct change *change_find(struct controller *c, const char *id)
 	return NULL;
 }
 
-/* Room for one more: the oldest finished one without a waiter goes. */
+static bool may_go(const struct change *ch, bool finished)
+{
+	return !ch->waiters && (finished ? ch->state != CHANGE_RUNNING : ch->committed);
+}
+
+/* The oldest that may go; its link, or NULL. */
+static struct change **oldest(struct change_list *l, bool finished)
+{
+	struct change **found = NULL;
+
+	for (struct change **at = &l->first; *at; at = &(*at)->next)
+		if (may_go(*at, finished))
+			found = at;
+	return found;
+}
+
+/* Room for one more: the oldest finished one goes, else the oldest that nobody waits for. */
 static void trim(struct change_list *l)
 {
-	struct change **oldest = NULL;
+	struct change **at, *ch;
 
 	if (l->n < CHANGES_KEPT)
 		return;
-	for (struct change **at = &l->first; *at; at = &(*at)->next)
-		if ((*at)->state != CHANGE_RUNNING && !(*at)->waiters)
-			oldest = at;
-	if (oldest) {
-		struct change *ch = *oldest;
-
-		*oldest = ch->next;
-		change_free(ch);
-		l->n--;
-	}
+	at = oldest(l, true);
+	if (!at)
+		at = oldest(l, false);
+	if (!at)
+		return;
+	ch = *at;
+	*at = ch->next;
+	change_free(ch);
+	l->n--;
 }
 
 struct change *change_new(struct controller *c, const char *id, const char *kind)

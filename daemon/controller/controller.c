@@ -55,25 +55,31 @@ static void settled(struct controller *c, const char *service)
 	}
 }
 
-void controller_settle(struct controller *c)
+static void settle_one(struct controller *c, struct service *s)
 {
 	char *name;
 
-	while (c->dirty) {
+	if (!service_settle(s)) {
+		settled(c, s->name);
+		return;
+	}
+	name = mem_strdup(s->name);
+	log_info("service=%s removed", s->name);
+	controller_remove_service(c, s);
+	if (name)
+		settled(c, name);
+	mem_free(name);
+}
+
+/* What becomes dirty again meanwhile waits for the loop's next turn: nothing keeps us here. */
+void controller_settle(struct controller *c)
+{
+	for (size_t n = c->n_services; c->dirty && n > 0; n--) {
 		struct service *s = c->dirty;
 
 		c->dirty = s->next_dirty;
 		s->dirty = false;
-		if (!service_settle(s)) {
-			settled(c, s->name);
-			continue;
-		}
-		name = mem_strdup(s->name);
-		log_info("service=%s removed", s->name);
-		controller_remove_service(c, s);
-		if (name)
-			settled(c, name);
-		mem_free(name);
+		settle_one(c, s);
 	}
 }
 
@@ -90,6 +96,10 @@ static void on_settle(uv_prepare_t *prepare)
 	struct controller *c = prepare->data;
 
 	controller_settle(c);
+	if (c->dirty) { /* come back at once, after the others */
+		uv_update_time(c->loop);
+		uv_timer_start(&c->tell, on_tell, 1, 0);
+	}
 	if ((log_is_holding() || journal_is_holding(c->journal)) &&
 	    !uv_is_active((uv_handle_t *)&c->tell)) {
 		uv_update_time(c->loop);
@@ -247,11 +257,15 @@ void controller_remove_service(struct controller *c, struct service *s)
 
 void controller_touch(struct service *s)
 {
+	struct service **at;
+
 	if (s->dirty || s->closing)
 		return;
 	s->dirty = true;
-	s->next_dirty = s->controller->dirty;
-	s->controller->dirty = s;
+	s->next_dirty = NULL;
+	for (at = &s->controller->dirty; *at; at = &(*at)->next_dirty)
+		; /* at the end: one that is never done must not starve the others */
+	*at = s;
 }
 
 struct set *controller_set(struct controller *c, const char *name)

@@ -148,6 +148,10 @@ void inventory_restore(struct inventory *v, struct controller *c)
 		if (past)
 			r->last_exit = past->exit;
 		replica_restore(r, slot);
+		if (r->was_left_alone && s->deleted && !s->spec) { /* by the controller before us */
+			s->deleted = false;
+			s->left_alone = true;
+		}
 		controller_touch(s);
 	}
 }

@@ -125,6 +125,7 @@ static void on_looked_up(uv_work_t *work, int status)
 		struct loaded *at = &l->list[i];
 
 		if (at->err || controller_add_service(c, at->service) < 0) {
+			c->store_replaced = true; /* what runs of it is left alone */
 			log_error("service=%s cannot be run: %s", at->service->name,
 				  err_msg(at->err));
 			service_free(at->service);

@@ -93,6 +93,8 @@ static void on_slot(struct controller *c, const struct wire_packet *p)
 	r = s ? service_replica(s, slot.key.index) : NULL;
 	if (r)
 		replica_on_slot(r, &slot);
+	else
+		replica_store_exits_of(c, &slot);
 }
 
 /* aictld stops everything by itself; here it is only said why, so that no exit looks like a crash.

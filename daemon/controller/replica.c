@@ -27,6 +27,8 @@
 #include "lib/mem.h"
 #include "lib/parse.h"
 
+#define SPAWN_FAILED_MS 1000 /* before the next attempt at least */
+
 struct replica *replica_new(struct service *s, unsigned index)
 {
 	struct replica *r = mem_alloc(sizeof(*r));
@@ -50,8 +52,19 @@ static void on_closed(uv_handle_t *h)
 	mem_free(h->data);
 }
 
+/* Its process is (to be) run by the service's present specification. */
+static void take_spec(struct replica *r)
+{
+	struct spec_source *old = r->source;
+
+	r->source = r->service->source ? service_source_ref(r->service->source) : NULL;
+	r->spec = r->service->spec;
+	service_source_unref(old);
+}
+
 void replica_free(struct replica *r)
 {
+	service_source_unref(r->source);
 	replica_probe_end(r);
 	ports_release(r->service->controller->ports, r->port);
 	r->closing = true;
@@ -138,6 +151,8 @@ static void spawn_failed(struct replica *r, const char *message)
 
 	set_message(r, "spawn_failed", "cannot start: %s", message);
 	r->decision = policy_after_end(&r->service->spec->restart, &r->policy, &end);
+	if (r->decision.delay_ms < SPAWN_FAILED_MS) /* it would fail again at once, for ever */
+		r->decision.next_at_mono_ms = clock_add(end.now_mono_ms, SPAWN_FAILED_MS);
 	r->last_exit = (struct replica_exit){
 		.known = true, .code = -1, .cause = "start", .at_wall_ms = clock_wall_ms()};
 	post(r, REPLICA_EV_SPAWN_FAILED);
@@ -161,6 +176,7 @@ static void send_spawn(struct replica *r)
 	_cleanup_err_ struct err *err = NULL;
 
 	controller_new_incarnation(c, r->incarnation);
+	take_spec(r);
 	r->launch_hash = r->service->launch_hash;
 	r->revision = r->service->revision;
 	if (r->service->spec->port) {
@@ -193,6 +209,7 @@ static void spawn(struct replica *r)
 		return;
 	}
 	r->standby_used = false;
+	take_spec(r);
 	memcpy(r->incarnation, r->standby, sizeof(r->incarnation));
 	r->launch_hash = r->standby_hash;
 	r->revision = r->standby_revision;
@@ -206,7 +223,8 @@ int64_t replica_standby_due(const struct replica *r)
 	const struct service *s = r->service;
 
 	if (r->standby[0] || r->pid == 0 || !s->spec || s->stopped || s->deleted || s->left_alone ||
-	    r->state == REPLICA_STOPPING || controller_frozen(s->controller))
+	    r->state == REPLICA_STOPPING || !replica_is_current(r) || r->restart_wanted ||
+	    controller_frozen(s->controller))
 		return INT64_MAX;
 	return policy_at_once_from(&s->spec->restart, &r->policy, r->ready_mono_ms);
 }
@@ -250,20 +268,25 @@ void replica_give_standby(struct replica *r)
 		link_send(c->link, &c->packet);
 }
 
-void replica_renew_standby(struct replica *r)
+static void send_standby_off(const struct replica *r)
 {
 	struct controller *c = r->service->controller;
 	struct wire_key key = key_of(r);
+
+	buf_clear(&c->packet);
+	wire_encode_key(&c->packet, WIRE_STANDBY_OFF, &key);
+	link_send(c->link, &c->packet);
+}
+
+void replica_renew_standby(struct replica *r)
+{
 
 	if (!r->standby[0])
 		return;
 	r->standby[0] = '\0';
 	replica_give_standby(r);
-	if (r->standby[0])
-		return; /* it has replaced the old one */
-	buf_clear(&c->packet);
-	wire_encode_key(&c->packet, WIRE_STANDBY_OFF, &key);
-	link_send(c->link, &c->packet);
+	if (!r->standby[0]) /* else it has replaced the old one */
+		send_standby_off(r);
 }
 
 /* Our process has ended and the slot has the next one already: aictld has used the standby. */
@@ -299,9 +322,9 @@ static void send_stop(struct replica *r)
 	struct wire_stop stop = {.key = key_of(r), .grace_ms = -1};
 	_cleanup_buf_ struct buf packet = {0};
 
-	if (r->service->spec) {
-		stop.signal = (int32_t)r->service->spec->stop_signal;
-		stop.grace_ms = r->service->spec->grace_period_ms;
+	if (r->spec) {
+		stop.signal = (int32_t)r->spec->stop_signal;
+		stop.grace_ms = r->spec->grace_period_ms;
 	}
 	replica_probe_end(r);
 	r->standby[0] = '\0'; /* a STOP drops it */
@@ -347,7 +370,7 @@ static void step(struct replica *r, enum replica_event event)
 		spawn(r);
 	} else if (out.action == REPLICA_ACT_STOP)
 		send_stop(r);
-	else if (out.action == REPLICA_ACT_PROBE)
+	else if (out.action == REPLICA_ACT_PROBE && r->spec)
 		replica_probe_begin(r);
 	controller_touch(r->service);
 }
@@ -440,7 +463,7 @@ static void condemn(struct replica *r, const char *cause)
 
 void replica_verdict(struct replica *r, enum health_verdict v, enum probe_kind kind)
 {
-	const struct probe_spec *spec = &r->service->spec->probes[kind];
+	const struct probe_spec *spec = &r->spec->probes[kind];
 	const struct health_probe *h = &r->health.probes[kind];
 	const char *said = r->probes[kind].message, *name = replica_probe_kind_name(kind);
 
@@ -448,9 +471,9 @@ void replica_verdict(struct replica *r, enum health_verdict v, enum probe_kind k
 	case HEALTH_NONE:
 		break;
 	case HEALTH_READY:
-		if (r->service->spec->probes[PROBE_READINESS].enabled)
+		if (r->spec->probes[PROBE_READINESS].enabled)
 			set_message(r, "probe_passed", "readiness probe passed");
-		else if (r->service->spec->probes[PROBE_STARTUP].enabled)
+		else if (r->spec->probes[PROBE_STARTUP].enabled)
 			set_message(r, "probe_passed", "startup probe passed");
 		else
 			set_message(r, "started", "running");
@@ -476,12 +499,15 @@ void replica_verdict(struct replica *r, enum health_verdict v, enum probe_kind k
 
 void replica_take_over(struct replica *r)
 {
+	take_spec(r);
+	r->note_dirty = true;
 	if (r->pid && r->state != REPLICA_STOPPING)
 		replica_probe_resume(r);
 }
 
 void replica_respec(struct replica *r)
 {
+	take_spec(r);
 	r->revision = r->service->revision;
 	r->note_dirty = true;
 	replica_probe_respec(r);
@@ -650,7 +676,11 @@ static void handle_slot(struct replica *r, const struct wire_slot *slot, const c
 	}
 	if (slot->stage == WIRE_STAGE_REFUSED && r->state == REPLICA_STARTING && r->pid == 0)
 		spawn_failed(r, strerror(slot->err));
-	else if (strcmp(slot->key.incarnation, r->incarnation) == 0)
+	else if (r->state == REPLICA_STOPPING && slot->state == WIRE_SLOT_EMPTY &&
+		 strcmp(slot->key.incarnation, r->incarnation) > 0)
+		memcpy(r->incarnation, slot->key.incarnation,
+		       sizeof(r->incarnation)); /* a standby came and went */
+	if (strcmp(slot->key.incarnation, r->incarnation) == 0)
 		on_current(r, slot);
 }
 
@@ -669,6 +699,12 @@ void replica_on_slot(struct replica *r, const struct wire_slot *slot)
 	handle_slot(r, slot, causes);
 	controller_settle(c); /* a restart waits for nothing else; r may be gone after it */
 	store_exits(c, slot, causes);
+}
+
+void replica_store_exits_of(struct controller *c, const struct wire_slot *slot)
+{
+	for (uint32_t i = 0; i < slot->n_exits; i++)
+		store_exit(c, &slot->key, &slot->exits[i], "unknown");
 }
 
 /* The note's state, made to fit what the slot says now. */
@@ -699,9 +735,12 @@ void replica_restore(struct replica *r, const struct wire_slot *slot)
 	    r->state != REPLICA_STOPPING)
 		r->state = REPLICA_PENDING; /* it was decided to start it, but the SPAWN did not get
 					       out */
-	if (living && (r->state != REPLICA_STARTING || !r->service->spec)) {
+	take_spec(r);
+	if (living)
+		send_standby_off(r); /* a former controller's: we do not know it */
+	if (living && (r->state != REPLICA_STARTING || !r->spec)) {
 		r->pid = slot->pid;
-		if (r->service->spec)
+		if (r->spec)
 			replica_probe_resume(r);
 	}
 	if (r->state == REPLICA_BACKOFF)

@@ -20,6 +20,9 @@
 
 struct buf;
 struct service;
+struct service_spec;
+struct spec_source;
+struct controller;
 
 #define REPLICA_MESSAGE_MAX JOURNAL_MESSAGE_MAX
 
@@ -52,8 +55,11 @@ struct replica {
 	/* What aictld starts at once when this process ends by itself (wire.h, SPAWN); "" = nothing. */
 	char standby[WIRE_INCARNATION_SIZE];
 	uint64_t standby_revision, standby_hash;
-	bool standby_used;    /* while its start is posted */
-	uint64_t revision;    /* of the set, when it was started (or changed live) */
+	bool standby_used; /* while its start is posted */
+	uint64_t revision; /* of the set, when it was started (or changed live) */
+	/* What its process was started with, and live changes since; the service's own may be newer. */
+	struct spec_source *source;
+	const struct service_spec *spec; /* NULL = not known */
 	uint64_t launch_hash; /* of what it was started with; differs from the service's = outdated
 			       */
 	unsigned port;	      /* 0 = none */
@@ -74,7 +80,8 @@ struct replica {
 	struct policy_decision decision; /* for the state machine's choices */
 	struct health health;
 	struct replica_probe probes[PROBE_KIND_MAX_];
-	uv_timer_t timer; /* the next probe, or the standby's time */
+	uv_timer_t timer;    /* the next probe, or the standby's time */
+	bool was_left_alone; /* its note says so: see service.h */
 	bool note_dirty, posting, closing;
 	uint8_t queue[4], n_queued; /* events raised inside an action */
 };
@@ -86,6 +93,8 @@ void replica_start(struct replica *r);
 void replica_stop(struct replica *r, enum stop_intent intent, const char *reason);
 /* aictld told of its slot. Plans at once; r may be gone afterwards. */
 void replica_on_slot(struct replica *r, const struct wire_slot *slot);
+/* A slot whose replica is gone: its exits are stored and acknowledged. */
+void replica_store_exits_of(struct controller *c, const struct wire_slot *slot);
 /* From the inventory: the note first, then what the slot says now. */
 void replica_restore(struct replica *r, const struct wire_slot *slot);
 /* Its service has a spec again (service.h, left_alone). */

@@ -30,7 +30,7 @@ static void finished(struct replica_probe *p, bool ok, const char *message)
 	p->ok = ok;
 	p->at_wall_ms = clock_wall_ms();
 	snprintf(p->message, sizeof(p->message), "%s", message);
-	v = health_result(&r->health, r->service->spec->probes, p->kind, ok, clock_mono_ms());
+	v = health_result(&r->health, r->spec->probes, p->kind, ok, clock_mono_ms());
 	replica_verdict(r, v, p->kind);
 	arm(r);
 }
@@ -42,7 +42,7 @@ static void on_result(const struct probe_result *result, void *user)
 
 static void run(struct replica *r, enum probe_kind kind)
 {
-	const struct probe_spec *spec = &r->service->spec->probes[kind];
+	const struct probe_spec *spec = &r->spec->probes[kind];
 	struct replica_probe *p = &r->probes[kind];
 	const struct probe_http req = {.host = spec->host,
 				       .port = spec->port ? (unsigned)spec->port : r->port,
@@ -87,7 +87,7 @@ static void arm(struct replica *r)
 
 void replica_probe_begin(struct replica *r)
 {
-	enum health_verdict v = health_begin(&r->health, r->service->spec->probes, clock_mono_ms());
+	enum health_verdict v = health_begin(&r->health, r->spec->probes, clock_mono_ms());
 
 	replica_verdict(r, v, PROBE_READINESS);
 	arm(r);
@@ -97,15 +97,13 @@ void replica_probe_resume(struct replica *r)
 {
 	struct controller *c = r->service->controller;
 
-	health_resume(&r->health, r->service->spec->probes, clock_mono_ms(),
-		      controller_random_unit(c));
+	health_resume(&r->health, r->spec->probes, clock_mono_ms(), controller_random_unit(c));
 	arm(r);
 }
 
 void replica_probe_respec(struct replica *r)
 {
-	enum health_verdict v =
-		health_respec(&r->health, r->service->spec->probes, clock_mono_ms());
+	enum health_verdict v = health_respec(&r->health, r->spec->probes, clock_mono_ms());
 
 	replica_verdict(r, v, PROBE_READINESS);
 	arm(r);

@@ -180,12 +180,12 @@ void control_flush(void *user)
 	manifests_flush(h->sup);
 }
 
-void control_say_empty(struct supervisor *sup, const struct wire_key *key, uint8_t stage, int err)
+void control_refuse(struct supervisor *sup, const struct wire_key *key, int err)
 {
 	struct link *l = &sup->controller.link;
 	struct wire_slot *m = &sup->slot_message;
 
-	*m = (struct wire_slot){.key = *key, .stage = stage, .err = err};
+	*m = (struct wire_slot){.key = *key, .stage = WIRE_STAGE_REFUSED, .err = err};
 	m->swept = true;
 	buf_clear(&l->out);
 	wire_encode_slot(&l->out, m);
@@ -225,10 +225,8 @@ static struct slot *find_to_stop(struct supervisor *sup, const struct wire_key *
 {
 	struct slot *s = slot_find(sup, key);
 
-	if (!s) {
-		control_say_empty(sup, key, WIRE_STAGE_NONE, 0);
-		return NULL;
-	}
+	if (!s && slot_new(sup, key, &s) < 0)
+		return NULL; /* RELEASE frees it again */
 	if (!slot_is_living(s))
 		memcpy(s->t->incarnation, key->incarnation, sizeof(s->t->incarnation));
 	return find_current(sup, key);
@@ -284,6 +282,8 @@ static int get_note(struct supervisor *sup, const struct wire_packet *p)
 	int r = wire_decode_note(p->body, p->len, &key, &note, &len);
 
 	s = r < 0 ? NULL : slot_find(sup, &key);
+	if (s && slot_is_living(s)) /* a late note about the last one is not for the next one */
+		s = find_current(sup, &key);
 	if (s)
 		slot_note(s, note, len);
 	return r;

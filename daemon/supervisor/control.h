@@ -35,8 +35,8 @@ void control_mark(struct supervisor *sup, struct slot *s);
 /* Within a few milliseconds: for news that has a sequel, and no hurry. */
 void control_flush_later(struct supervisor *sup);
 void control_forget(struct supervisor *sup, struct slot *s);
-/* Word of a slot that does not exist: a refusal, or that it is empty. Lost when the socket is full. */
-void control_say_empty(struct supervisor *sup, const struct wire_key *key, uint8_t stage, int err);
+/* A refusal for a slot that does not exist; lost when the socket is full. */
+void control_refuse(struct supervisor *sup, const struct wire_key *key, int err);
 void control_set_mode(struct supervisor *sup, uint8_t mode);
 
 #endif

@@ -246,7 +246,7 @@ void launch_spawn(struct supervisor *sup, struct wire_spawn *m)
 		s->refused = -r;
 		control_mark(sup, s);
 	} else {
-		control_say_empty(sup, &m->key, WIRE_STAGE_REFUSED, -r);
+		control_refuse(sup, &m->key, -r);
 	}
 	wire_spawn_free(m);
 }
