@@ -335,11 +335,17 @@ class Daemon:
     def segments(self, service, index=0):
         """The bytes of all segments of a replica in order of time."""
         pattern = os.path.join(self.log_dir, service, str(index), "*.log")
-        data = b""
-        for path in sorted(glob.glob(pattern)):
-            with open(path, "rb") as f:
-                data += f.read()
-        return data
+
+        def read():
+            data = b""
+            try:
+                for path in sorted(glob.glob(pattern)):
+                    with open(path, "rb") as f:
+                        data += f.read()
+            except FileNotFoundError:  # rotated away between the two: look again
+                return None
+            return [data]
+        return wait_for(read)[0]
 
     def tell(self, service, path, index=0):
         """GET of a path at the replica's own port (the test program's commands)."""
