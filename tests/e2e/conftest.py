@@ -7,6 +7,7 @@ SPDX-License-Identifier: MIT
 """
 import os
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -22,6 +23,7 @@ import procfs  # noqa: E402
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs_root: skipped for an ordinary user")
     procfs.become_subreaper()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what runs is ended
 
 
 def pytest_unconfigure():

@@ -122,9 +122,8 @@ def reaped_cpu_seconds(pid):
 def remove_table(runtime_dir):
     """aictld's shared table stands in /dev/shm where its runtime directory is on no tmpfs."""
     st = os.stat(runtime_dir)
-    for path in glob.glob(f"/dev/shm/aictl-{os.geteuid()}-*"):
-        if path.endswith((f"-{st.st_ino:x}", f"-{st.st_ino}")):
-            shutil.rmtree(path, ignore_errors=True)
+    for path in glob.glob(f"/dev/shm/aictl-*-{st.st_dev:x}-{st.st_ino:x}"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def kill(pid, signo=signal.SIGKILL):
