@@ -62,6 +62,35 @@ static void aictld_path(char *path, size_t n)
 	snprintf(path, n, "%s/aictld", top ? top : ".");
 }
 
+#define STARTED_MAX 256
+
+/* Every aictld of this run, so that a failed test leaves none behind. */
+static struct {
+	pid_t pids[STARTED_MAX];
+	unsigned n;
+} started;
+
+static void end_started(void)
+{
+	for (unsigned i = 0; i < started.n; i++) /* still our children: no pid of somebody else */
+		kill(started.pids[i], SIGTERM);
+}
+
+static void note_started(pid_t pid)
+{
+	if (started.n == 0)
+		atexit(end_started);
+	assert_true(started.n < STARTED_MAX);
+	started.pids[started.n++] = pid;
+}
+
+static void note_ended(pid_t pid)
+{
+	for (unsigned i = 0; i < started.n; i++)
+		if (started.pids[i] == pid)
+			started.pids[i] = started.pids[--started.n];
+}
+
 void rig_run(struct rig *r, const char *const *extra)
 {
 	char program[4096], runtime[256], state[256], logs[256], helpers[256];
@@ -89,6 +118,7 @@ void rig_run(struct rig *r, const char *const *extra)
 		execv(program, (char **)(uintptr_t)argv);
 		_exit(127);
 	}
+	note_started(r->pid);
 	close(err[1]);
 	r->stderr_fd = err[0];
 }
@@ -375,10 +405,12 @@ int rig_wait_exit(struct rig *r)
 		if (got == 0 && clock_mono_ms() >= until) {
 			kill(r->pid, SIGKILL);
 			waitpid(r->pid, &status, 0);
+			note_ended(r->pid);
 			fail_msg("aictld does not end");
 		}
 		rig_pump(r, 10);
 	}
+	note_ended(r->pid);
 	r->pid = 0;
 	drop_helper(&r->controller);
 	drop_helper(&r->logger);
