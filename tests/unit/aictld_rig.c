@@ -72,8 +72,10 @@ static struct {
 
 static void end_started(void)
 {
-	for (unsigned i = 0; i < started.n; i++) /* still our children: no pid of somebody else */
-		kill(started.pids[i], SIGTERM);
+	for (unsigned i = 0; i < started.n; i++)
+		if (waitpid(started.pids[i], NULL, WNOHANG) ==
+		    0) /* still our child, not a pid of others */
+			kill(started.pids[i], SIGTERM);
 }
 
 static void note_started(pid_t pid)
