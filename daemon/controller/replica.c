@@ -642,6 +642,7 @@ static void on_current(struct replica *r, const struct wire_slot *slot)
 		r->started_wall_ms = slot->started_wall_ms;
 		post(r, REPLICA_EV_SPAWNED);
 		replica_give_standby(r);
+		replica_probe_arm(r); /* it may be ready already: no probe will come to do it */
 		break;
 	case WIRE_SLOT_STUCK:
 		set_message(r, "stuck", "SIGKILL does not end it (stuck in %s)",

@@ -12,8 +12,6 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
-static void arm(struct replica *r);
-
 const char *replica_probe_kind_name(enum probe_kind kind)
 {
 	static const char *const names[] = {"startup", "readiness", "liveness"};
@@ -32,7 +30,7 @@ static void finished(struct replica_probe *p, bool ok, const char *message)
 	snprintf(p->message, sizeof(p->message), "%s", message);
 	v = health_result(&r->health, r->spec->probes, p->kind, ok, clock_mono_ms());
 	replica_verdict(r, v, p->kind);
-	arm(r);
+	replica_probe_arm(r);
 }
 
 static void on_result(const struct probe_result *result, void *user)
@@ -65,10 +63,10 @@ static void on_timer(uv_timer_t *timer)
 	while ((kind = health_due(&r->health, clock_mono_ms())) >= 0)
 		run(r, (enum probe_kind)kind);
 	replica_give_standby(r);
-	arm(r);
+	replica_probe_arm(r);
 }
 
-static void arm(struct replica *r)
+void replica_probe_arm(struct replica *r)
 {
 	int64_t next = health_next_ms(&r->health), now;
 
@@ -90,7 +88,7 @@ void replica_probe_begin(struct replica *r)
 	enum health_verdict v = health_begin(&r->health, r->spec->probes, clock_mono_ms());
 
 	replica_verdict(r, v, PROBE_READINESS);
-	arm(r);
+	replica_probe_arm(r);
 }
 
 void replica_probe_resume(struct replica *r)
@@ -98,7 +96,7 @@ void replica_probe_resume(struct replica *r)
 	struct controller *c = r->service->controller;
 
 	health_resume(&r->health, r->spec->probes, clock_mono_ms(), controller_random_unit(c));
-	arm(r);
+	replica_probe_arm(r);
 }
 
 void replica_probe_respec(struct replica *r)
@@ -106,7 +104,7 @@ void replica_probe_respec(struct replica *r)
 	enum health_verdict v = health_respec(&r->health, r->spec->probes, clock_mono_ms());
 
 	replica_verdict(r, v, PROBE_READINESS);
-	arm(r);
+	replica_probe_arm(r);
 }
 
 void replica_probe_end(struct replica *r)

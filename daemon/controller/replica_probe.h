@@ -15,6 +15,8 @@ void replica_probe_begin(struct replica *r);
 /* After a controller's restart, from what the note said. */
 void replica_probe_resume(struct replica *r);
 void replica_probe_respec(struct replica *r);
+/* Sets the timer to the next probe or the standby's time, whichever comes first. */
+void replica_probe_arm(struct replica *r);
 void replica_probe_end(struct replica *r); /* cancels what runs */
 /* The verdict's event, with its sentence; in replica.c. */
 void replica_verdict(struct replica *r, enum health_verdict v, enum probe_kind kind);
