@@ -4,6 +4,7 @@ SPDX-License-Identifier: MIT
 """
 import os
 import signal
+import time
 
 import pytest
 from harness import wait_for
@@ -65,3 +66,16 @@ def test_stop_and_new_spec_win_over_the_order(daemon, service):
     os.kill(again, signal.SIGKILL)
     daemon.wait_state("one", "failed")
     assert not children(daemon)
+
+
+def test_default_policy_gives_the_order_after_the_reset_time(daemon):
+    """60 s, a constant of the restart policy: the one wait here that cannot be scaled."""
+    daemon.apply({"one": daemon.shell("exec sleep 1000")})  # no probe: ready at its spawn
+    old = daemon.pid_of("one")
+    ready_since = time.monotonic()
+    wait_for(lambda: time.monotonic() - ready_since > 61, timeout=70)
+    os.kill(daemon.helper("controller"), signal.SIGSTOP)
+    os.kill(old, signal.SIGKILL)
+    new = wait_for(lambda: (left := children(daemon) - {old}) and left)
+    os.kill(daemon.helper("controller"), signal.SIGCONT)
+    assert {daemon.wait_new_pid("one", old)} == new
