@@ -26,12 +26,16 @@ struct buf;
 
 enum probe_kind { PROBE_STARTUP, PROBE_READINESS, PROBE_LIVENESS, PROBE_KIND_MAX_ };
 
-/* http: GET http://HOST:PORT/PATH, success is 200-399. */
+/* Exactly one of http, tcp and exec is set in an enabled probe. */
 struct probe_spec {
 	bool enabled;
-	char *path;		   /* "/healthz"; starts with '/' */
-	char *host;		   /* default 127.0.0.1; a numeric address */
-	int64_t port;		   /* 0 = the replica's own ${PORT} */
+	bool http, tcp, exec;
+	char *path;	     /* http: "/healthz"; starts with '/'; 200-399 is success */
+	char *host;	     /* http: default 127.0.0.1; a numeric address */
+	char *port;	     /* http: number, or name in ports; "" = the replica's own ${PORT} */
+	char *tcp_host;	     /* tcp: as host; success is that it accepts */
+	char *tcp_port;	     /* tcp: as port */
+	char **exec_command; /* exec: not yet expanded; success is exit code 0 */
 	int64_t initial_delay_ms;  /* default 0 */
 	int64_t period_ms;	   /* default 10 s; startup 2 s */
 	int64_t timeout_ms;	   /* default 2 s */
@@ -43,31 +47,112 @@ struct probe_spec {
 enum restart_when { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };
 enum budget_then { BUDGET_SLOW, BUDGET_FAIL };
 
+/* Whole numbers. */
+struct spec_ints {
+	int64_t *v;
+	size_t n;
+};
+
+/* A map of named objects, or a list of objects: elements of one size, sorted by name when named. */
+struct spec_table {
+	void *v;
+	size_t n;
+};
+
+enum rule_then { RULE_RESTART, RULE_FAIL, RULE_SUCCEED };
+
+/* The first rule that names an exit code decides, before success_exit_codes and policy. */
+struct restart_rule {
+	struct spec_ints exit; /* 0..255 */
+	int64_t then;	       /* enum rule_then */
+};
+
 struct restart_spec {
-	int64_t policy;		    /* enum restart_when, default always */
-	int64_t backoff_initial_ms; /* default 1 s; 0 = always at once */
-	double backoff_factor;	    /* default 2, >= 1 */
-	int64_t backoff_max_ms;	    /* default 60 s */
-	double backoff_jitter;	    /* default 0.2: +-20 % */
-	int64_t budget_restarts;    /* default 10; 0 = no budget */
-	int64_t budget_window_ms;   /* default 10 m */
-	int64_t budget_then;	    /* enum budget_then, default slow */
+	int64_t policy;			     /* enum restart_when, default always */
+	struct spec_ints success_exit_codes; /* default 0 */
+	struct spec_table rules;	     /* of struct restart_rule, in the file's order */
+	int64_t backoff_initial_ms;	     /* default 1 s; 0 = always at once */
+	double backoff_factor;		     /* default 2, >= 1 */
+	int64_t backoff_max_ms;		     /* default 60 s */
+	double backoff_jitter;		     /* default 0.2: +-20 % */
+	int64_t budget_restarts;	     /* default 10; 0 = no budget */
+	int64_t budget_window_ms;	     /* default 10 m */
+	int64_t budget_then;		     /* enum budget_then, default slow */
+};
+
+enum port_mode { PORT_PROXY };
+enum port_protocol { PORT_HTTP, PORT_TCP };
+
+/* One name in ports; `port: N` is short for ports.http.port. */
+struct port_spec {
+	char *name;	  /* "http"; ${PORT_HTTP} is what a replica listens on */
+	int64_t port;	  /* the stable port; 0 = none, replicas get theirs all the same */
+	char *listen;	  /* numeric address of the stable port, default 127.0.0.1 */
+	int64_t mode;	  /* enum port_mode */
+	int64_t protocol; /* enum port_protocol */
+};
+
+/* A secret: where the client reads it, and what it read. */
+struct secret_spec {
+	char *name;
+	char *file;    /* or NULL */
+	char *env;     /* variable of the client, or NULL */
+	uint8_t *data; /* contents; NULL when they were not asked for */
+	size_t len;
+	int64_t digest; /* of the contents, so that a change of them is one of the service */
+};
+
+enum spec_rlimit {
+	SPEC_RLIMIT_AS,
+	SPEC_RLIMIT_CORE,
+	SPEC_RLIMIT_CPU,
+	SPEC_RLIMIT_DATA,
+	SPEC_RLIMIT_FSIZE,
+	SPEC_RLIMIT_LOCKS,
+	SPEC_RLIMIT_MEMLOCK,
+	SPEC_RLIMIT_MSGQUEUE,
+	SPEC_RLIMIT_NICE,
+	SPEC_RLIMIT_NOFILE,
+	SPEC_RLIMIT_NPROC,
+	SPEC_RLIMIT_RSS,
+	SPEC_RLIMIT_RTPRIO,
+	SPEC_RLIMIT_RTTIME,
+	SPEC_RLIMIT_SIGPENDING,
+	SPEC_RLIMIT_STACK,
+	SPEC_RLIMIT_MAX_
+};
+
+#define SPEC_UNSET INT64_MIN /* of an int64_t without a default: not given */
+#define SPEC_UNLIMITED INT64_MAX
+
+struct spec_limit {
+	int64_t soft, hard; /* SPEC_UNSET: inherited; SPEC_UNLIMITED */
 };
 
 struct service_spec {
 	char *name;
-	char *description;  /* "" when not given */
-	char **command;	    /* NULL-terminated, at least one */
-	char *working_dir;  /* absolute; default: the manifest's directory */
-	char *user;	    /* NULL = not given */
-	char **environment; /* "NAME=value", sorted by name, NULL-terminated; values not yet
-			       expanded */
-	int64_t replicas;   /* default 1, 0..MANIFEST_REPLICAS_MAX */
-	int64_t port;	    /* 0 = none; 1..65535: the service's stable address */
+	char *description; /* "" when not given */
+	char **command;	   /* NULL-terminated, at least one */
+	char *working_dir; /* absolute; default: the manifest's directory */
+	char *user;	   /* NULL = not given */
+	char *group;	   /* NULL = the user's own */
+	int64_t umask;	   /* 0..0777, default 022 */
+	int64_t nice;	   /* -20..19, default 0 */
+	int64_t oom_score; /* oom_score_adj, -1000..1000; SPEC_UNSET = inherited */
+	struct spec_limit ulimits[SPEC_RLIMIT_MAX_];
+	char **env_file;	   /* as written; their variables stand in environment already */
+	char **environment;	   /* "NAME=value", sorted by name, NULL-terminated; values not yet
+			       expanded; those of env_file below the manifest's own */
+	char **labels;		   /* "key=value", sorted by key */
+	struct spec_table secrets; /* of struct secret_spec */
+	struct spec_table ports;   /* of struct port_spec; `port` is among them as "http" */
+	int64_t replicas;	   /* default 1, 0..MANIFEST_REPLICAS_MAX */
+	int64_t port;		   /* 0 = none; 1..65535: the service's stable address */
 	struct probe_spec probes[PROBE_KIND_MAX_];
 	struct restart_spec restart;
 	int64_t stop_signal;	 /* default SIGTERM */
 	int64_t grace_period_ms; /* default 30 s */
+	int64_t drain_ms;	 /* default 30 s; takes effect when ports are served */
 	int64_t log_max_size;	 /* bytes, default 20 MiB, at least 64 KiB */
 	int64_t log_max_files;	 /* default 5, 1..1000 */
 	unsigned line;		 /* where the service starts in its file */
