@@ -32,7 +32,7 @@ struct probe_spec {
 	bool http, tcp, exec;
 	char *path;	     /* http: "/healthz"; starts with '/'; 200-399 is success */
 	char *host;	     /* http: default 127.0.0.1; a numeric address */
-	char *port;	     /* http: number, or name in ports; "" = the replica's own ${PORT} */
+	int64_t port;	     /* http: number, or name in ports; "" = the replica's own ${PORT} */
 	char *tcp_host;	     /* tcp: as host; success is that it accepts */
 	char *tcp_port;	     /* tcp: as port */
 	char **exec_command; /* exec: not yet expanded; success is exit code 0 */
