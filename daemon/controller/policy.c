@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "lib/clock.h"
-#include "lib/manifest.h"
 
 void policy_reset(struct policy_state *st)
 {
@@ -50,31 +49,90 @@ static int64_t reset_time(const struct policy_state *st)
 	return 2 * st->delay_ms > POLICY_RESET_MIN_MS ? 2 * st->delay_ms : POLICY_RESET_MIN_MS;
 }
 
+const char *policy_rule_name(enum rule_then then)
+{
+	static const char *const names[] = {"restart", "fail", "succeed"};
+
+	return (unsigned)then < sizeof(names) / sizeof(names[0]) ? names[then] : "unknown";
+}
+
+static bool has_code(const struct spec_ints *codes, int code)
+{
+	for (size_t i = 0; i < codes->n; i++)
+		if (codes->v[i] == code)
+			return true;
+	return false;
+}
+
+static bool is_success(const struct restart_spec *spec, const struct policy_end *end)
+{
+	if (!end->exited)
+		return false;
+	return spec->success_exit_codes.n ? has_code(&spec->success_exit_codes, end->code)
+					  : end->code == 0;
+}
+
+/* The first rule that names the exit code, or NULL. */
+static const struct restart_rule *find_rule(const struct restart_spec *spec,
+					    const struct policy_end *end)
+{
+	const struct restart_rule *rules = spec->rules.v;
+
+	for (size_t i = 0; end->exited && i < spec->rules.n; i++)
+		if (has_code(&rules[i].exit, end->code))
+			return &rules[i];
+	return NULL;
+}
+
+/* Some exit would not be followed by a restart. */
+static bool may_end(const struct restart_spec *spec)
+{
+	const struct restart_rule *rules = spec->rules.v;
+
+	for (size_t i = 0; i < spec->rules.n; i++)
+		if (rules[i].then != RULE_RESTART)
+			return true;
+	return spec->policy != RESTART_ALWAYS;
+}
+
 int64_t policy_at_once_from(const struct restart_spec *spec, const struct policy_state *st,
 			    int64_t ready_mono_ms)
 {
-	if (spec->policy != RESTART_ALWAYS)
+	if (may_end(spec))
 		return INT64_MAX;
 	if (spec->backoff_initial_ms == 0 && spec->budget_restarts == 0)
 		return 0;
 	return ready_mono_ms ? clock_add(ready_mono_ms, reset_time(st)) : INT64_MAX;
 }
 
-static bool wants_restart(const struct restart_spec *spec, bool success)
+/* Rules and policy: is it over, and how? RESTART leaves when to the rest. */
+static enum policy_verdict judge(const struct restart_spec *spec, const struct policy_end *end,
+				 struct policy_decision *d)
 {
-	return spec->policy == RESTART_ALWAYS || (spec->policy == RESTART_ON_FAILURE && !success);
+	const struct restart_rule *rule = find_rule(spec, end);
+	bool success = is_success(spec, end);
+
+	if (rule) {
+		d->by_rule = true;
+		d->then = (enum rule_then)rule->then;
+		return d->then == RULE_FAIL	 ? POLICY_FAILED
+		       : d->then == RULE_SUCCEED ? POLICY_SUCCEEDED
+						 : POLICY_RESTART;
+	}
+	if (spec->policy == RESTART_ALWAYS || (spec->policy == RESTART_ON_FAILURE && !success))
+		return POLICY_RESTART;
+	return success ? POLICY_SUCCEEDED : POLICY_FAILED;
 }
 
 struct policy_decision policy_after_end(const struct restart_spec *spec, struct policy_state *st,
 					const struct policy_end *end)
 {
-	struct policy_decision d = {.verdict = POLICY_RESTART};
+	struct policy_decision d = {0};
 	int64_t reset_ms = reset_time(st);
 
-	if (!wants_restart(spec, end->success)) {
-		d.verdict = end->success ? POLICY_SUCCEEDED : POLICY_FAILED;
+	d.verdict = judge(spec, end, &d);
+	if (d.verdict != POLICY_RESTART)
 		return d;
-	}
 	if (end->ready_ms >= reset_ms)
 		policy_reset(st);
 	forget_old(st, end->now_mono_ms, spec->budget_window_ms);

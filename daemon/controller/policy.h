@@ -2,7 +2,11 @@
  * policy: the restart policy. Pure: time and randomness are arguments, the memory is struct
  * policy_state (kept in the slot's note, so it survives the controller).
  *
- * Rules (research/supervisors.md 3.12): after an end that asks for a restart
+ * An exit code is looked up in the rules first: the first that names it decides, whatever the policy.
+ * Else an exit is a success when success_exit_codes has its code (none given: 0), and the policy
+ * decides. Other ends (signal, never started, condemned by a probe) have no code.
+ *
+ * Then (research/supervisors.md 3.12), after an end that asks for a restart
  *  - at once, when it had been ready for the reset time max(60 s, 2 x the last delay); this also
  * empties the budget and ends slow mode; `backoff.initial: 0` means always at once;
  *  - else after initial x factor^n, at most max, +- jitter;
@@ -18,8 +22,7 @@
 #include <stdint.h>
 
 #include "daemon/controller/replica_sm.h"
-
-struct restart_spec;
+#include "lib/manifest.h"
 
 #define POLICY_BUDGET_MAX 100 /* largest budget.restarts: the schema's range */
 #define POLICY_SLOW_MS (5 * 60 * 1000)
@@ -34,7 +37,8 @@ struct policy_state {
 };
 
 struct policy_end {
-	bool success;	  /* exit code 0, or it was ended by our stop for a probe: false */
+	bool exited; /* by itself, with code; false: a signal, our stop for a probe, no start */
+	int code;    /* 0..255, with exited */
 	int64_t ready_ms; /* how long it had been ready when it ended; 0 = never */
 	int64_t now_mono_ms;
 	double random; /* -1..1, for the jitter */
@@ -46,6 +50,8 @@ struct policy_decision {
 	int64_t delay_ms;
 	bool slow;	   /* slow mode is on */
 	bool budget_spent; /* why FAILED */
+	bool by_rule;	   /* a rule of restart.rules decided; then says which way */
+	enum rule_then then;
 };
 
 struct policy_decision policy_after_end(const struct restart_spec *spec, struct policy_state *st,
@@ -56,6 +62,8 @@ struct policy_decision policy_after_end(const struct restart_spec *spec, struct 
  */
 int64_t policy_at_once_from(const struct restart_spec *spec, const struct policy_state *st,
 			    int64_t ready_mono_ms);
+/* "fail", "restart", "succeed" */
+const char *policy_rule_name(enum rule_then then);
 /* The user restarted it: everything is forgotten. */
 void policy_reset(struct policy_state *st);
 

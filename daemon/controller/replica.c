@@ -584,7 +584,9 @@ static void describe_exit(struct replica *r, const struct wire_exit *x)
 /* The current process ended by itself. */
 static void ended(struct replica *r, const struct wire_exit *x)
 {
-	struct policy_end end = {.success = x->status_known && x->code == 0 && !x->err,
+	struct policy_end end = {.exited = x->status_known && !x->signal && !x->err &&
+					   x->stage >= WIRE_STAGE_EXEC,
+				 .code = x->code,
 				 .now_mono_ms = clock_mono_ms(),
 				 .random = controller_random(r->service->controller)};
 	bool never_ran = x->stage < WIRE_STAGE_EXEC || x->err;
@@ -592,6 +594,9 @@ static void ended(struct replica *r, const struct wire_exit *x)
 	end.ready_ms = r->ready_mono_ms ? x->ended_mono_ms - r->ready_mono_ms : 0;
 	r->decision = policy_after_end(&r->service->spec->restart, &r->policy, &end);
 	describe_exit(r, x);
+	if (r->decision.by_rule)
+		set_message(r, "exited", "exit code %d: rule says %s", x->code,
+			    policy_rule_name(r->decision.then));
 	if (r->decision.budget_spent)
 		r->reason = "budget_spent";
 	else if (r->decision.slow)

@@ -42,7 +42,8 @@ struct slot {
 	int64_t exec_at_ms;  /* pending exec, NEVER = done */
 	int64_t exit_at_ms;  /* pending exit by itself or by a signal */
 	int64_t clear_at_ms; /* pending "no process is left" after a stop */
-	bool exit_success, fails_to_start;
+	int exit_code;	     /* -1 = by a signal */
+	bool fails_to_start;
 	bool hangs, ready_passed;
 };
 
@@ -128,13 +129,16 @@ static void act_spawn(struct world *w, struct rep *r)
 				.revision = w->revision,
 				.exec_at_ms = w->now_ms + between(w, 0, 3),
 				.exit_at_ms = NEVER,
-				.clear_at_ms = NEVER};
+				.clear_at_ms = NEVER,
+				.exit_code = -1};
 	r->slot.fails_to_start = w->faults && chance(w, 5);
 	r->slot.hangs = w->faults && chance(w, 5);
 	if (w->faults && chance(w, 60)) {
 		r->slot.exit_at_ms =
 			w->now_ms + (chance(w, 70) ? between(w, 3, 5000) : between(w, 3, 300000));
-		r->slot.exit_success = chance(w, 20);
+		r->slot.exit_code = chance(w, 20)   ? 0
+				    : chance(w, 10) ? -1 /* a signal */
+						    : (int)between(w, 1, 7);
 	}
 	r->revision = w->revision;
 	r->restart = r->spawned = false;
@@ -194,9 +198,31 @@ static void post(struct world *w, struct rep *r, enum replica_event ev)
 
 /* ---- the fake runtime ---- */
 
+/* What the rules and success codes of make_rules ask for, said in another way. */
+static void check_decision(const struct world *w, const struct policy_end *end,
+			   const struct policy_decision *d)
+{
+	bool rules = w->spec.restart.rules.n > 0, codes = w->spec.restart.success_exit_codes.n > 0;
+	bool success = end->exited && (end->code == 0 || (codes && end->code == 4));
+
+	if (rules && end->exited && end->code == 5)
+		CHECK(w, d->verdict == POLICY_FAILED && !d->budget_spent, "rule: fail");
+	else if (rules && end->exited && (end->code == 6 || end->code == 7))
+		CHECK(w, d->verdict == POLICY_SUCCEEDED, "rule: succeed");
+	else if (rules && end->exited && end->code == 3)
+		CHECK(w, d->verdict == POLICY_RESTART || d->budget_spent, "rule: restart");
+	else if (success && w->spec.restart.policy != RESTART_ALWAYS)
+		CHECK(w, d->verdict == POLICY_SUCCEEDED, "a success");
+	else if (d->verdict == POLICY_SUCCEEDED)
+		CHECK(w, false, "no success");
+	else if (d->verdict == POLICY_FAILED)
+		CHECK(w, d->budget_spent || w->spec.restart.policy == RESTART_NEVER, "no reason");
+}
+
 static void process_ended(struct world *w, struct rep *r, bool never_ran)
 {
-	struct policy_end end = {.success = r->slot.exit_success && !never_ran,
+	struct policy_end end = {.exited = r->slot.exit_code >= 0 && !never_ran,
+				 .code = r->slot.exit_code,
 				 .now_mono_ms = w->now_ms,
 				 .random = (double)between(w, -100, 100) / 100};
 
@@ -209,6 +235,7 @@ static void process_ended(struct world *w, struct rep *r, bool never_ran)
 	}
 	end.ready_ms = r->ready_at_ms ? w->now_ms - r->ready_at_ms : 0;
 	r->decision = policy_after_end(&w->spec.restart, &r->policy, &end);
+	check_decision(w, &end, &r->decision);
 	if (r->decision.verdict == POLICY_RESTART)
 		r->autos++;
 	post(w, r, never_ran ? REPLICA_EV_SPAWN_FAILED : REPLICA_EV_EXITED);
@@ -417,6 +444,20 @@ static void probe_defaults(struct probe_spec *p, bool enabled, int64_t period_ms
 				 .stall_ms = 5000};
 }
 
+/* Codes with a meaning of their own in some worlds: see check_decision. */
+static void make_rules(struct world *w)
+{
+	static int64_t fail[] = {5}, succeed[] = {5, 6, 7}, again[] = {3}, good[] = {4, 0};
+	static struct restart_rule rules[] = {{.exit = {fail, 1}, .then = RULE_FAIL},
+					      {.exit = {succeed, 3}, .then = RULE_SUCCEED},
+					      {.exit = {again, 1}, .then = RULE_RESTART}};
+
+	if (chance(w, 50))
+		w->spec.restart.rules = (struct spec_table){rules, 3};
+	if (chance(w, 50))
+		w->spec.restart.success_exit_codes = (struct spec_ints){good, 2};
+}
+
 static void new_world(struct world *w, uint64_t seed)
 {
 	*w = (struct world){
@@ -433,6 +474,7 @@ static void new_world(struct world *w, uint64_t seed)
 						.budget_restarts = (int64_t)(rnd(w) % 12),
 						.budget_window_ms = 600000,
 						.budget_then = (int64_t)(rnd(w) % 2)};
+	make_rules(w);
 }
 
 /* The faults cease: in the end everything is as wanted. */

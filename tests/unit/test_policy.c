@@ -138,7 +138,7 @@ static void test_budget_then_fail(void **state)
 
 static void test_policies(void **state)
 {
-	const struct policy_end good = {.success = true}, bad = {0};
+	const struct policy_end good = {.exited = true}, bad = {0};
 	struct restart_spec spec = defaults();
 	struct policy_state st = {0};
 
@@ -150,6 +150,103 @@ static void test_policies(void **state)
 	spec.policy = RESTART_NEVER;
 	assert_int_equal(policy_after_end(&spec, &st, &good).verdict, POLICY_SUCCEEDED);
 	assert_int_equal(policy_after_end(&spec, &st, &bad).verdict, POLICY_FAILED);
+}
+
+static enum policy_verdict exit_with(const struct restart_spec *spec, int code)
+{
+	const struct policy_end end = {.exited = true, .code = code};
+	struct policy_state st = {0};
+
+	return policy_after_end(spec, &st, &end).verdict;
+}
+
+static void test_success_exit_codes(void **state)
+{
+	int64_t codes[] = {0, 3};
+	const struct policy_end killed = {.code = 3}; /* not exited: the code means nothing */
+	struct restart_spec spec = defaults();
+	struct policy_state st = {0};
+
+	(void)state;
+	spec.policy = RESTART_ON_FAILURE;
+	assert_int_equal(exit_with(&spec, 3), POLICY_RESTART);
+	spec.success_exit_codes = (struct spec_ints){codes, 2};
+	assert_int_equal(exit_with(&spec, 3), POLICY_SUCCEEDED);
+	assert_int_equal(exit_with(&spec, 0), POLICY_SUCCEEDED);
+	assert_int_equal(exit_with(&spec, 1), POLICY_RESTART);
+	assert_int_equal(policy_after_end(&spec, &st, &killed).verdict, POLICY_RESTART);
+	spec.policy = RESTART_NEVER;
+	assert_int_equal(exit_with(&spec, 3), POLICY_SUCCEEDED);
+	assert_int_equal(exit_with(&spec, 1), POLICY_FAILED);
+	spec.policy = RESTART_ALWAYS;
+	assert_int_equal(exit_with(&spec, 3), POLICY_RESTART);
+	/* those that are given replace the 0 */
+	spec.policy = RESTART_ON_FAILURE;
+	spec.success_exit_codes = (struct spec_ints){codes + 1, 1};
+	assert_int_equal(exit_with(&spec, 0), POLICY_RESTART);
+}
+
+static void test_first_rule_decides(void **state)
+{
+	int64_t bad[] = {125, 126}, done[] = {126, 9}, again[] = {0};
+	struct restart_rule rules[] = {{.exit = {bad, 2}, .then = RULE_FAIL},
+				       {.exit = {done, 2}, .then = RULE_SUCCEED},
+				       {.exit = {again, 1}, .then = RULE_RESTART}};
+	const struct policy_end killed = {.code = 125}, end = {.exited = true, .code = 125};
+	struct restart_spec spec = defaults();
+	struct policy_state st = {0};
+	struct policy_decision d;
+
+	(void)state;
+	spec.rules = (struct spec_table){rules, 3};
+	assert_int_equal(exit_with(&spec, 125), POLICY_FAILED);
+	assert_int_equal(exit_with(&spec, 126), POLICY_FAILED); /* the first that names it */
+	assert_int_equal(exit_with(&spec, 9), POLICY_SUCCEEDED);
+	assert_int_equal(exit_with(&spec, 1), POLICY_RESTART); /* none: by the policy */
+	d = policy_after_end(&spec, &st, &end);
+	assert_true(d.by_rule);
+	assert_string_equal(policy_rule_name(d.then), "fail");
+	assert_false(policy_after_end(&spec, &st, &killed).by_rule);
+	spec.policy = RESTART_NEVER;
+	assert_int_equal(exit_with(&spec, 0), POLICY_RESTART); /* above success and policy */
+	assert_int_equal(exit_with(&spec, 1), POLICY_FAILED);
+}
+
+static void test_rule_restart_obeys_backoff_and_budget(void **state)
+{
+	int64_t again[] = {7};
+	struct restart_rule rule = {.exit = {again, 1}, .then = RULE_RESTART};
+	const struct policy_end end = {.exited = true, .code = 7};
+	struct restart_spec spec = defaults();
+	struct policy_state st = {0};
+	struct policy_decision d;
+
+	(void)state;
+	spec.policy = RESTART_NEVER;
+	spec.rules = (struct spec_table){&rule, 1};
+	spec.budget_restarts = 1;
+	spec.budget_then = BUDGET_FAIL;
+	assert_int_equal(policy_after_end(&spec, &st, &end).delay_ms, 1000);
+	d = policy_after_end(&spec, &st, &end);
+	assert_int_equal(d.verdict, POLICY_FAILED);
+	assert_true(d.budget_spent);
+}
+
+static void test_no_standing_order_with_ending_rules(void **state)
+{
+	int64_t codes[] = {7};
+	struct restart_rule rule = {.exit = {codes, 1}, .then = RULE_RESTART};
+	struct restart_spec spec = defaults();
+	struct policy_state st = {0};
+
+	(void)state;
+	spec.backoff_initial_ms = 0;
+	spec.rules = (struct spec_table){&rule, 1};
+	assert_int_equal(policy_at_once_from(&spec, &st, 0), 0);
+	rule.then = RULE_FAIL;
+	assert_true(policy_at_once_from(&spec, &st, 0) == INT64_MAX);
+	rule.then = RULE_SUCCEED;
+	assert_true(policy_at_once_from(&spec, &st, 0) == INT64_MAX);
 }
 
 static void test_memory_is_bounded(void **state)
@@ -179,6 +276,10 @@ int main(void)
 		cmocka_unit_test(test_budget_window_forgets),
 		cmocka_unit_test(test_budget_then_fail),
 		cmocka_unit_test(test_policies),
+		cmocka_unit_test(test_success_exit_codes),
+		cmocka_unit_test(test_first_rule_decides),
+		cmocka_unit_test(test_rule_restart_obeys_backoff_and_budget),
+		cmocka_unit_test(test_no_standing_order_with_ending_rules),
 		cmocka_unit_test(test_memory_is_bounded),
 	};
 
