@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/controller/controller.h"
 #include "lib/buf.h"
@@ -16,7 +15,6 @@
 #include "lib/manifest.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
-#include "lib/sock.h"
 
 #define BODY_MAX (16 << 20) /* an apply of many manifests */
 #define CONNECTIONS_MAX 1024
@@ -31,7 +29,7 @@ struct endpoint {
 };
 
 static const struct endpoint endpoints[] = {
-#define ENDPOINT(method, path, role, handler) {method, path, role, handler},
+#define ENDPOINT(method, path, role, handler, ...) {method, path, role, handler},
 #include "daemon/controller/api.def"
 #undef ENDPOINT
 };
@@ -146,17 +144,6 @@ int64_t api_query_int(struct api_call *call, const char *name, int64_t dflt, int
 	return -1;
 }
 
-static enum api_role role_of(const struct controller *c, struct http_request *r)
-{
-	struct sock_peer p;
-
-	if (sock_peer(http_request_fd(r), &p) < 0)
-		return API_NONE;
-	if (p.uid == 0 || p.uid == c->owner)
-		return API_ADMIN;
-	return sock_peer_in_group(http_request_fd(r), getgid()) ? API_OPERATE : API_READ;
-}
-
 /* Matches path against pattern; the {} segment is copied to name[n]. */
 static bool match(const char *pattern, const char *path, char *name, size_t n)
 {
@@ -181,9 +168,9 @@ static void on_request(struct http_request *r, void *user)
 {
 	struct controller *c = user;
 	const char *path = http_request_path(r), *method = http_request_method(r);
-	struct api_call call = {.c = c, .r = r, .role = role_of(c, r)};
+	struct api_call call = {.c = c, .r = r, .role = api_role_of(c, http_request_fd(r))};
 	bool path_known = false;
-	char name[128];
+	char name[128], what[160];
 
 	for (size_t i = 0; i < ARRAY_SIZE(endpoints); i++) {
 		const struct endpoint *e = &endpoints[i];
@@ -194,11 +181,9 @@ static void on_request(struct http_request *r, void *user)
 		if (strcmp(e->method, method) != 0 &&
 		    !(strcmp(method, "HEAD") == 0 && strcmp(e->method, "GET") == 0))
 			continue;
-		if (call.role < e->role) {
-			api_reply_error(r, 403, "permission_denied",
-					"%s %s is not allowed for this user", method, path);
+		snprintf(what, sizeof(what), "%s %s", method, path);
+		if (!api_role_allows(&call, e->role, what))
 			return;
-		}
 		call.name = strchr(e->path, '{') ? name : NULL;
 		e->handler(&call);
 		return;

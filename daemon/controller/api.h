@@ -7,17 +7,22 @@
 #ifndef AICTL_CONTROLLER_API_H
 #define AICTL_CONTROLLER_API_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct buf;
+struct cJSON;
 struct controller;
 struct err;
 struct http_request;
 struct jsonw;
 struct manifest_errors;
 
-/* By peer credentials: the daemon's owner and root are admin, members of its group may operate. */
-enum api_role { API_NONE, API_READ, API_OPERATE, API_ADMIN };
+/*
+ * By peer credentials: root and the daemon's owner are admin, under a root daemon members of the
+ * group aictl operate, whoever else gets at the socket reads. Metrics is for later listeners.
+ */
+enum api_role { API_NONE, API_METRICS, API_READ, API_OPERATE, API_ADMIN };
 
 struct api_call {
 	struct controller *c;
@@ -26,9 +31,27 @@ struct api_call {
 	enum api_role role;
 };
 
-#define ENDPOINT(method, path, role, handler) void handler(struct api_call *call);
+#define ENDPOINT(method, path, role, handler, ...) void handler(struct api_call *call);
 #include "daemon/controller/api.def"
 #undef ENDPOINT
+
+/* What a value of an environment or a secret reads as for those who may not change it. */
+#define API_MASK "***"
+
+enum api_role api_role_of(const struct controller *c, int fd);
+const char *api_role_name(enum api_role role);
+/* False: the caller may not, and has been told who may. what: "apply", "POST /v1/daemon/stop". */
+bool api_role_allows(struct api_call *call, enum api_role needed, const char *what);
+/* May the caller see values of environment and secrets? Else they are written as API_MASK. */
+bool api_role_sees_values(const struct api_call *call);
+
+/*
+ * The request's body: one JSON object of at most API_BODY_DEPTH levels and API_BODY_VALUES values,
+ * no member twice, no NUL. NULL: it is not, and the request is answered. Free with cJSON_Delete.
+ */
+#define API_BODY_DEPTH 32
+#define API_BODY_VALUES 20000
+struct cJSON *api_body_object(struct api_call *call);
 
 /* Serves listen_fd; called when HELLO has brought it. */
 int api_start(struct controller *c, int listen_fd, struct err **reterr);

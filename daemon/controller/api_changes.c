@@ -112,12 +112,8 @@ static void post_apply(struct api_call *call, const char *id, const cJSON *body)
 	_cleanup_err_ struct err *err = NULL;
 	struct sock_peer peer = {0};
 
-	if (call->role < API_ADMIN) {
-		api_reply_error(
-			call->r, 403, "permission_denied",
-			"apply is for the daemon's owner: whoever may apply decides what runs as which user");
+	if (!api_role_allows(call, API_ADMIN, "apply"))
 		return;
-	}
 	if (sources_from_json(cJSON_GetObjectItemCaseSensitive(body, "manifests"), &sources,
 			      &args.n, &err) < 0) {
 		api_reply_err(call->r, err);
@@ -372,11 +368,8 @@ static void post_operation(struct api_call *call, const char *id, const char *ki
 				kind);
 		return;
 	}
-	if (call->role < post.op->role) {
-		api_reply_error(call->r, 403, "permission_denied", "%s is for the daemon's owner",
-				kind);
+	if (!api_role_allows(call, post.op->role, kind))
 		return;
-	}
 	if (post.op->perform == perform_scale)
 		r = scale_targets(&post, cJSON_GetObjectItemCaseSensitive(body, "replicas"));
 	else
@@ -406,19 +399,14 @@ static bool writable(struct api_call *call)
 
 void api_changes_post(struct api_call *call)
 {
-	size_t len;
-	const char *text = http_request_body(call->r, &len), *end = NULL;
-	cJSON *body = cJSON_ParseWithLengthOpts(text, len + 1, &end, 1);
+	cJSON *body = api_body_object(call);
 	const cJSON *id = cJSON_GetObjectItemCaseSensitive(body, "id");
 	const cJSON *kind = cJSON_GetObjectItemCaseSensitive(body, "kind");
 	struct change *known;
 
-	if (!cJSON_IsObject(body)) {
-		api_reply_error(call->r, 400, "invalid",
-				"the body is not a JSON object (at byte %zd)",
-				end ? end - text : 0);
-	} else if (!cJSON_IsString(id) || !change_valid_id(id->valuestring) ||
-		   !cJSON_IsString(kind)) {
+	if (!body)
+		return;
+	if (!cJSON_IsString(id) || !change_valid_id(id->valuestring) || !cJSON_IsString(kind)) {
 		api_reply_error(call->r, 400, "invalid",
 				"a change needs \"id\" (16 to 64 of a-z 0-9 -) and \"kind\"");
 	} else if ((known = change_find(call->c, id->valuestring))) {

@@ -209,7 +209,7 @@ static void write_environment(struct jsonw *w, char *const *environment, bool sh
 		if (name)
 			jsonw_string(w, name,
 				     show ? environment[i] + n + (environment[i][n] == '=')
-					  : "***");
+					  : API_MASK);
 	}
 	jsonw_object_end(w);
 }
@@ -292,7 +292,7 @@ void api_services_describe(struct api_call *call)
 	jsonw_object_begin(&w, NULL);
 	write_service(&w, s, true);
 	if (s->spec) {
-		write_spec(&w, s->spec, call->role >= API_ADMIN);
+		write_spec(&w, s->spec, api_role_sees_values(call));
 		jsonw_string(&w, "file", s->spec->file);
 		jsonw_int(&w, "line", s->spec->line);
 	}
