@@ -333,10 +333,20 @@ static void send_stop(struct replica *r)
 }
 
 /* What an action needs besides the table: how long it had been ready, when it is due again. */
-static void enter_state(struct replica *r)
+static void enter_state(struct replica *r, enum replica_state from)
 {
-	if (r->state == REPLICA_READY && r->ready_mono_ms == 0)
-		r->ready_mono_ms = clock_mono_ms();
+	int64_t now = clock_mono_ms();
+
+	if (r->state == REPLICA_READY && r->ready_mono_ms == 0) {
+		r->ready_mono_ms = now;
+		if (r->health.begun_mono_ms)
+			r->start_ms =
+				now > r->health.begun_mono_ms ? now - r->health.begun_mono_ms : 1;
+	}
+	if (r->state == REPLICA_STOPPING)
+		r->stopping_mono_ms = now;
+	else if (from == REPLICA_STOPPING && r->stopping_mono_ms)
+		r->stop_ms = now > r->stopping_mono_ms ? now - r->stopping_mono_ms : 1;
 	if (r->state == REPLICA_BACKOFF)
 		r->next_at_mono_ms = r->decision.next_at_mono_ms;
 	if (!replica_sm_is_live(r->state)) {
@@ -360,7 +370,7 @@ static void step(struct replica *r, enum replica_event event)
 	r->note_dirty = true;
 	if (out.to != from) {
 		r->since_wall_ms = clock_wall_ms();
-		enter_state(r);
+		enter_state(r, from);
 		publish(r, "state", replica_sm_state_name(from), replica_sm_event_name(event),
 			replica_sm_state_name(out.to));
 	}

@@ -73,8 +73,10 @@ struct replica {
 	char message[REPLICA_MESSAGE_MAX];
 	int64_t since_wall_ms;			/* of the state */
 	int64_t started_wall_ms, ready_mono_ms; /* ready_mono_ms: 0 = not ready since the start */
-	int64_t next_at_mono_ms;		/* BACKOFF */
-	uint64_t exit_seq; /* the last exit record of the slot that was handled */
+	/* How long its last start took to become ready and its last stop; 0 = not known. */
+	int64_t start_ms, stop_ms, stopping_mono_ms;
+	int64_t next_at_mono_ms; /* BACKOFF */
+	uint64_t exit_seq;	 /* the last exit record of the slot that was handled */
 	struct replica_exit last_exit;
 	struct policy_state policy;
 	struct policy_decision decision; /* for the state machine's choices */

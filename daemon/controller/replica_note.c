@@ -14,7 +14,7 @@
 #include "lib/mem.h"
 #include "lib/parse.h"
 
-#define NOTE_VERSION 1
+#define NOTE_VERSION 2
 
 static const char *const causes[] = {"user",	 "update", "scale", "delete",
 				     "shutdown", "probe",  "stall", "unknown"};
@@ -38,6 +38,7 @@ void replica_note_encode(const struct replica *r, struct buf *out)
 	buf_printf(out, " %d %d %" PRId64 " %" PRId64 " %" PRId64 " %" PRIu64 " %" PRId64,
 		   r->health.started, r->health.ready, r->health.begun_mono_ms, r->ready_mono_ms,
 		   r->next_at_mono_ms, r->exit_seq, r->condemned_mono_ms);
+	buf_printf(out, " %" PRId64 " %" PRId64, r->start_ms, r->stop_ms);
 	buf_printf(out, " %d", r->service && r->service->left_alone);
 	buf_printf(out, " %" PRId64 " %u %" PRId64 " %d %u", r->since_wall_ms, p->streak,
 		   p->delay_ms, p->slow, p->n_recent);
@@ -100,6 +101,8 @@ int replica_note_decode(struct replica *r, const uint8_t *note, size_t len)
 	n->next_at_mono_ms = number(&in, 0, INT64_MAX);
 	n->exit_seq = (uint64_t)number(&in, 0, INT64_MAX);
 	n->condemned_mono_ms = number(&in, 0, INT64_MAX);
+	n->start_ms = number(&in, 0, INT64_MAX);
+	n->stop_ms = number(&in, 0, INT64_MAX);
 	n->was_left_alone = number(&in, 0, 1);
 	n->since_wall_ms = number(&in, 0, INT64_MAX);
 	read_policy(&in, &n->policy);
@@ -118,6 +121,8 @@ int replica_note_decode(struct replica *r, const uint8_t *note, size_t len)
 	r->next_at_mono_ms = n->next_at_mono_ms;
 	r->exit_seq = n->exit_seq;
 	r->condemned_mono_ms = n->condemned_mono_ms;
+	r->start_ms = n->start_ms;
+	r->stop_ms = n->stop_ms;
 	r->was_left_alone = n->was_left_alone;
 	r->since_wall_ms = n->since_wall_ms;
 	r->policy = n->policy;

@@ -26,6 +26,8 @@ static void fill(struct replica *r)
 			      .next_at_mono_ms = INT64_C(123456789999),
 			      .exit_seq = UINT64_C(1) << 40,
 			      .condemned_mono_ms = 77,
+			      .start_ms = 86400000,
+			      .stop_ms = 3600000,
 			      .since_wall_ms = INT64_C(1767322745000)};
 	r->health.started = r->health.ready = true;
 	r->health.begun_mono_ms = INT64_C(123456000000);
@@ -51,12 +53,14 @@ static void test_round_trip_fits(void **state)
 			 a.policy.recent_mono_ms[POLICY_BUDGET_MAX - 1]);
 	assert_string_equal(b.stop_cause, "probe");
 	assert_true(b.launch_hash == a.launch_hash);
+	assert_int_equal(b.start_ms, a.start_ms);
+	assert_int_equal(b.stop_ms, a.stop_ms);
 }
 
 static void test_bad_notes_change_nothing(void **state)
 {
-	static const char *const bad[] = {"", "1", "x", "2 0 0 0",
-					  "1 99 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0"};
+	static const char *const bad[] = {"", "1", "x", "1 0 0 0",
+					  "2 99 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0"};
 	_cleanup_buf_ struct buf note = {0};
 	struct replica a, b = {.port = 5};
 
