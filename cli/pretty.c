@@ -25,7 +25,22 @@ static void skip_space(struct printer *pr)
 		pr->p++;
 }
 
-/* A string, number or word, as it stands. */
+/* As it stands, but DEL and the control characters above it are escaped: terminals obey them. */
+static void put(struct printer *pr, const char *p, const char *end)
+{
+	for (; p < end; p++) {
+		unsigned char c = (unsigned char)p[0], next = p + 1 < end ? (unsigned char)p[1] : 0;
+
+		if (c == 0x7f)
+			buf_str(pr->out, "\\u007f");
+		else if (c == 0xc2 && next >= 0x80 && next < 0xa0)
+			buf_printf(pr->out, "\\u%04x", next), p++;
+		else
+			buf_char(pr->out, (char)c);
+	}
+}
+
+/* A string, number or word. */
 static void scalar(struct printer *pr)
 {
 	const char *start = pr->p;
@@ -39,7 +54,7 @@ static void scalar(struct printer *pr)
 			pr->p++;
 		pr->p += pr->p == start;
 	}
-	buf_append(pr->out, start, (size_t)(pr->p - start));
+	put(pr, start, pr->p);
 }
 
 static void open_bracket(struct printer *pr)
