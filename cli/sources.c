@@ -132,7 +132,7 @@ struct manifest *sources_check(const struct sources *s)
 	struct manifest_errors errors = {0};
 	struct manifest *m = NULL;
 
-	if (manifest_parse(s->v, s->n, &m, &errors) == 0)
+	if (manifest_parse(&(struct manifest_input){.sources = s->v, .n = s->n}, &m, &errors) == 0)
 		return m;
 	if (errors.n == 0)
 		x_check(NULL);

@@ -18,11 +18,15 @@
 static void read_source(const struct manifest_source *src, const char *file,
 			struct manifest_set *set, struct manifest_errors *errors)
 {
+	const struct ynode *services;
 	struct yamltree *tree = NULL;
 
 	if (yamltree_parse(file, src->text, src->len, &tree, errors) < 0)
 		return;
-	manifest_decode_file(yamltree_root(tree), file, set, errors);
+	manifest_decode_file(yamltree_root(tree), src->layer, set, errors);
+	services = yamltree_get(yamltree_root(tree), "services");
+	if (services && services->kind == YNODE_MAP)
+		manifest_decode_services(services, set, errors);
 	yamltree_free(tree);
 }
 
@@ -70,6 +74,8 @@ static int take_set(struct manifest *m, struct manifest_set *set, const char *fi
 	for (; m->n_services < set->n; m->n_services++)
 		m->services[m->n_services] = TAKE_PTR(set->entries[m->n_services].spec);
 	qsort(m->services, m->n_services, sizeof(struct service_spec *), by_name);
+	m->warnings = set->warnings;
+	set->warnings = (struct manifest_errors){0};
 	return 0;
 }
 
@@ -95,7 +101,7 @@ static int out_of_memory(struct manifest_errors *errors)
 	return -ERR_NOMEM;
 }
 
-int manifest_parse(const struct manifest_source *sources, size_t n, struct manifest **ret,
+int manifest_parse(const struct manifest_input *in, struct manifest **ret,
 		   struct manifest_errors *errors)
 {
 	static const struct manifest_place nowhere;
@@ -103,20 +109,20 @@ int manifest_parse(const struct manifest_source *sources, size_t n, struct manif
 	struct manifest *m = mem_alloc(sizeof(*m));
 	int r = -ERR_NOMEM;
 
-	if (n == 0)
+	if (in->n == 0)
 		manifest_errors_add(errors, &nowhere, NULL, "there is no manifest");
 	if (m)
-		m->files_ = copy_paths(sources, n);
+		m->files_ = copy_paths(in->sources, in->n);
 	if (!m || !m->files_) {
 		errors->nomem = true;
 	} else {
-		for (size_t i = 0; i < n; i++)
-			read_source(&sources[i], m->files_[i], &set, errors);
+		for (size_t i = 0; i < in->n; i++)
+			read_source(&in->sources[i], m->files_[i], &set, errors);
 		manifest_check_set(&set, errors);
 		r = errors->n > 0 ? -ERR_INVALID : 0;
 	}
 	if (r == 0 && !errors->nomem)
-		r = take_set(m, &set, sources[0].path);
+		r = take_set(m, &set, in->sources[0].path);
 	manifest_decode_done(&set);
 	if (r == 0 && !errors->nomem) {
 		*ret = m;
@@ -132,6 +138,12 @@ void manifest_free(struct manifest *m)
 		return;
 	for (size_t i = 0; i < m->n_services; i++)
 		service_spec_free(m->services[i]);
+	for (size_t i = 0; i < m->n_files; i++) {
+		mem_free(m->files[i].path);
+		mem_free(m->files[i].data);
+	}
+	mem_free(m->files);
+	manifest_errors_done(&m->warnings);
 	mem_free(m->services);
 	mem_free(m->name);
 	mem_strv_free(m->files_);

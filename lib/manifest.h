@@ -159,27 +159,56 @@ struct service_spec {
 	const char *file;	 /* borrowed from the manifest */
 };
 
+struct manifest_file { /* an env_file or secret that was read; all owned */
+	char *path; /* as manifest_input.read was asked */
+	char *data; /* NUL behind it */
+	size_t len;
+};
+
 struct manifest {
 	char *name; /* the apply set; default: base name of the first file's directory, made a DNS
 		       label */
 	struct service_spec **services; /* sorted by name */
 	size_t n_services;
+	struct manifest_errors warnings; /* what is allowed, but probably not meant */
+	struct manifest_file *files;	 /* what was read besides the manifests, to be sent along */
+	size_t n_files;
 	char **files_; /* owns the strings behind service_spec.file */
 };
 
-/* One file of an apply: path is for messages and for relative working directories; text need not
- * end in NUL. */
+/* One file of an apply: path is for messages and for relative paths in it; text need not end in
+ * NUL. */
 struct manifest_source {
 	const char *path; /* absolute */
 	const char *text;
 	size_t len;
+	unsigned layer; /* files of one layer are siblings; a higher one is merged over it */
+};
+
+/*
+ * All of an apply. Sources stand in the order of their layers. How layers and `defaults` are merged
+ * is said in manifest_merge.h.
+ */
+struct manifest_input {
+	const struct manifest_source *sources;
+	size_t n;
+	/*
+	 * The content of an env_file or of a secret's file: relative paths have been joined to the
+	 * directory of the file that names them, "~/x" is left as it is, "env:NAME" is a variable
+	 * of the caller. 0 with *ret_data (to be freed with mem_free, a NUL behind it) or an error.
+	 * The client reads with its own rights; the daemon only looks up what was sent. NULL:
+	 * nothing is read, secrets stay without data.
+	 */
+	int (*read)(void *user, const char *path, char **ret_data, size_t *ret_len,
+		    struct err **reterr);
+	void *user;
 };
 
 /*
  * Parses and checks all sources as one set. 0, or -ERR_INVALID with at least one error in *errors
  * (which must be empty on entry), or -ERR_NOMEM. Without services it is an error too.
  */
-int manifest_parse(const struct manifest_source *sources, size_t n, struct manifest **ret,
+int manifest_parse(const struct manifest_input *in, struct manifest **ret,
 		   struct manifest_errors *errors);
 void manifest_free(struct manifest *m);
 const struct service_spec *manifest_find(const struct manifest *m, const char *service);

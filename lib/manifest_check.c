@@ -13,7 +13,8 @@
 
 static struct manifest_place place(const struct service_spec *s, const struct ynode *node)
 {
-	return (struct manifest_place){s->file, node->line, node->column};
+	(void)s;
+	return (struct manifest_place){node->file, node->line, node->column};
 }
 
 /* Tries the replacement that happens when a replica starts. context is taken. */
@@ -92,9 +93,11 @@ static void check_backoff(const struct service_spec *s, const struct ynode *node
 }
 
 /* "./x" of a manifest in /srv/app means /srv/app/x. */
-static void complete_working_dir(struct service_spec *s, struct manifest_errors *errors)
+static void complete_working_dir(struct service_spec *s, const struct ynode *node,
+				 struct manifest_errors *errors)
 {
-	_cleanup_free_ char *base = fs_dirname(s->file);
+	const struct ynode *at = yamltree_get(node, "working_dir");
+	_cleanup_free_ char *base = fs_dirname(at ? at->file : s->file);
 	char *dir = base ? fs_join(base, s->working_dir ? s->working_dir : ".") : NULL;
 
 	if (!dir) {
@@ -114,7 +117,7 @@ void manifest_check_service(struct service_spec *s, const struct ynode *node,
 	check_probe_port(s, node, "readiness", errors);
 	check_probe_port(s, node, "liveness", errors);
 	check_backoff(s, node, errors);
-	complete_working_dir(s, errors);
+	complete_working_dir(s, node, errors);
 }
 
 static void check_pair(const struct manifest_entry *a, const struct manifest_entry *b,

@@ -22,7 +22,6 @@
 #define WORD_MAX 64 /* bytes of a number, duration, word: more is a mistake */
 
 struct decoder {
-	const char *file;
 	struct manifest_set *set;
 	struct manifest_errors *errors;
 };
@@ -33,13 +32,16 @@ static void decode_value(struct decoder *d, const struct schema_row *row, const 
 __attribute__((format(printf, 4, 5))) static void add(struct decoder *d, const struct ynode *at,
 						      const char *hint, const char *fmt, ...)
 {
-	struct manifest_place place = {d->file, at->line, at->column};
+	struct manifest_place place = {at->file, at->line, at->column};
 	_cleanup_free_ char *origin = NULL;
 	va_list ap;
 
 	if (at->origin_line)
 		hint = origin = mem_printf("%s%san alias brings it here from line %u",
 					   hint ? hint : "", hint ? "; " : "", at->origin_line);
+	else if (at->is_default)
+		hint = origin = mem_printf("%s%s`defaults` give it to the services of the file",
+					   hint ? hint : "", hint ? "; " : "");
 	va_start(ap, fmt);
 	manifest_errors_vadd(d->errors, &place, hint, fmt, ap);
 	va_end(ap);
@@ -362,7 +364,7 @@ static struct service_spec *decode_service(struct decoder *d, const struct yitem
 	if (!s)
 		return NULL;
 	s->name = mem_strdup(item->key->text);
-	s->file = d->file;
+	s->file = item->key->file;
 	s->line = item->key->line;
 	if (!s->name || schema_defaults(s) < 0) {
 		service_spec_free(s);
@@ -378,11 +380,9 @@ static struct service_spec *decode_service(struct decoder *d, const struct yitem
 	return s;
 }
 
-static void decode_services(struct decoder *d, const struct schema_row *row,
-			    const struct ynode *node)
+/* The names alone: what they hold is decoded when it is merged. */
+static void decode_names(struct decoder *d, const struct schema_row *row, const struct ynode *node)
 {
-	struct manifest_set *set = d->set;
-
 	static const char hint[] = "write NAME: { command: [...] } below it";
 
 	if (node->kind == YNODE_MAP && node->n == 0)
@@ -391,23 +391,32 @@ static void decode_services(struct decoder *d, const struct schema_row *row,
 		add_wrong_kind(d, row, "services", node, hint);
 		return;
 	}
-	for (size_t i = 0; i < node->n; i++) {
-		const struct yitem *item = &node->items[i];
-		const struct ynode *port = yamltree_get(item->value, "port");
-		struct manifest_entry e = {.at = {d->file, item->key->line, item->key->column}};
-
-		if (!schema_is_label(item->key->text))
-			add(d, item->key, NULL,
+	for (size_t i = 0; i < node->n; i++)
+		if (!schema_is_label(node->items[i].key->text))
+			add(d, node->items[i].key, NULL,
 			    "services.%s: a service's name must be 1 to 63 of a-z, 0-9 and \"-\", "
 			    "without \"-\" at either end",
-			    item->key->text);
+			    node->items[i].key->text);
+}
+
+void manifest_decode_services(const struct ynode *services, struct manifest_set *set,
+			      struct manifest_errors *errors)
+{
+	struct decoder d = {.set = set, .errors = errors};
+
+	for (size_t i = 0; i < services->n; i++) {
+		const struct yitem *item = &services->items[i];
+		const struct ynode *port = yamltree_get(item->value, "port");
+		struct manifest_entry e = {
+			.at = {item->key->file, item->key->line, item->key->column}};
+
 		if (port)
-			e.port_at = (struct manifest_place){d->file, port->line, port->column};
-		e.spec = decode_service(d, item);
+			e.port_at = (struct manifest_place){port->file, port->line, port->column};
+		e.spec = decode_service(&d, item);
 		if (!e.spec ||
 		    mem_grow(&set->entries, &set->cap, set->n + 1, sizeof(*set->entries)) < 0) {
 			service_spec_free(e.spec);
-			d->errors->nomem = true;
+			errors->nomem = true;
 			return;
 		}
 		set->entries[set->n++] = e;
@@ -422,7 +431,7 @@ static void decode_value(struct decoder *d, const struct schema_row *row, const 
 		decode_object(d, row, item, base);
 		break;
 	case SCHEMA_SERVICES:
-		decode_services(d, row, item->value);
+		decode_names(d, row, item->value);
 		break;
 	case SCHEMA_LIST:
 		decode_list(d, row, item->value, base);
@@ -443,15 +452,17 @@ static void decode_value(struct decoder *d, const struct schema_row *row, const 
 	}
 }
 
-/* The set's name: the files that give one must agree. */
-static void take_name(struct decoder *d, const struct ynode *root, char *name)
+/* The set's name: the last layer's; its files that give one must agree. */
+static void take_name(struct decoder *d, const struct ynode *root, unsigned layer, char *name)
 {
 	struct manifest_set *set = d->set;
 	const struct ynode *at = yamltree_get(root, "name");
 
-	if (!set->name) {
+	if (!set->name || layer > set->name_layer) {
+		mem_free(set->name);
 		set->name = name;
-		set->name_at = (struct manifest_place){d->file, at->line, at->column};
+		set->name_at = (struct manifest_place){at->file, at->line, at->column};
+		set->name_layer = layer;
 		return;
 	}
 	if (strcmp(set->name, name) != 0)
@@ -460,10 +471,10 @@ static void take_name(struct decoder *d, const struct ynode *root, char *name)
 	mem_free(name);
 }
 
-void manifest_decode_file(const struct ynode *root, const char *file, struct manifest_set *set,
+void manifest_decode_file(const struct ynode *root, unsigned layer, struct manifest_set *set,
 			  struct manifest_errors *errors)
 {
-	struct decoder d = {.file = file, .set = set, .errors = errors};
+	struct decoder d = {.set = set, .errors = errors};
 	struct schema_head head = {0};
 
 	if (root->kind != YNODE_MAP) {
@@ -474,7 +485,7 @@ void manifest_decode_file(const struct ynode *root, const char *file, struct man
 	decode_keys(&d, NULL, root, &head);
 	check_required(&d, NULL, root, root, "");
 	if (head.name)
-		take_name(&d, root, head.name);
+		take_name(&d, root, layer, head.name);
 }
 
 void manifest_decode_done(struct manifest_set *set)
@@ -483,5 +494,6 @@ void manifest_decode_done(struct manifest_set *set)
 		service_spec_free(set->entries[i].spec);
 	mem_free(set->entries);
 	mem_free(set->name);
+	manifest_errors_done(&set->warnings);
 	*set = (struct manifest_set){0};
 }

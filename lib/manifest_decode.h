@@ -27,14 +27,20 @@ struct manifest_set { /* what the files hold together */
 	size_t n, cap;
 	char *name; /* or NULL */
 	struct manifest_place name_at;
+	unsigned name_layer;
+	struct manifest_errors warnings;
 };
 
 /*
- * Adds the services of one file to *set and what is wrong to *errors (running out of memory: its
- * nomem). file is borrowed by the specifications and the places.
+ * Each file is decoded alone but for what its services hold (manifest_decode_file), then the
+ * services as merged (manifest_decode_services). What is wrong is added to *errors (running out of
+ * memory: its nomem). The nodes' files are borrowed by the specifications and the places. The name
+ * of a higher layer wins, files of one layer must agree.
  */
-void manifest_decode_file(const struct ynode *root, const char *file, struct manifest_set *set,
+void manifest_decode_file(const struct ynode *root, unsigned layer, struct manifest_set *set,
 			  struct manifest_errors *errors);
+void manifest_decode_services(const struct ynode *services, struct manifest_set *set,
+			      struct manifest_errors *errors);
 void manifest_decode_done(struct manifest_set *set);
 
 #endif

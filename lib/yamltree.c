@@ -289,6 +289,7 @@ static struct ynode *new_node(struct builder *b, enum ynode_kind kind, const yam
 		return NULL;
 	b->nodes++;
 	*node = (struct ynode){.kind = kind,
+			       .file = b->file,
 			       .line = (unsigned)mark->line + 1,
 			       .column = (unsigned)mark->column + 1};
 	return node;

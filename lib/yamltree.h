@@ -34,6 +34,8 @@ struct yitem {
 struct ynode {
 	enum ynode_kind kind;
 	bool quoted;	       /* scalar in quotes or as a block: always text */
+	bool is_default;       /* stands below `defaults` */
+	const char *file;      /* borrowed, as given to yamltree_parse */
 	unsigned line, column; /* 1-based, columns are characters; the place of use for aliases */
 	unsigned origin_line;  /* where an alias' original stands, 0 = here */
 	const char *text;      /* scalar: NUL-terminated, no NUL inside */
@@ -46,7 +48,7 @@ struct yamltree;
 /*
  * Returns 0 with a tree when one could be built; errors may have been added all the same (duplicate
  * keys: the first one counts). Else -ERR_INVALID with an error added, or -ERR_NOMEM. file is
- * borrowed for the call.
+ * borrowed by the nodes.
  */
 int yamltree_parse(const char *file, const char *text, size_t len, struct yamltree **ret,
 		   struct manifest_errors *errors);

@@ -107,20 +107,20 @@ static void applied(void *user, struct change *ch, const struct manifest_errors 
 
 static void post_apply(struct api_call *call, const char *id, const cJSON *body)
 {
-	_cleanup_free_ struct manifest_source *sources = NULL;
+	__attribute__((cleanup(sources_done))) struct sources sources = {0};
 	struct apply_args args = {.change_id = id, .done = applied};
 	_cleanup_err_ struct err *err = NULL;
 	struct sock_peer peer = {0};
 
 	if (!api_role_allows(call, API_ADMIN, "apply"))
 		return;
-	if (sources_from_json(cJSON_GetObjectItemCaseSensitive(body, "manifests"), &sources,
-			      &args.n, &err) < 0) {
+	if (sources_from_json(cJSON_GetObjectItemCaseSensitive(body, "manifests"), &sources, &err) <
+	    0) {
 		api_reply_err(call->r, err);
 		return;
 	}
 	sock_peer(http_request_fd(call->r), &peer);
-	args.sources = sources;
+	args.sources = &sources;
 	args.prune = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(body, "prune"));
 	args.uid = peer.uid;
 	args.user = pending_new(call, id);

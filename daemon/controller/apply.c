@@ -34,8 +34,7 @@ struct job {
 	struct controller *c;
 	uv_work_t work;
 	char change_id[CHANGE_ID_MAX + 1];
-	struct manifest_source *sources;
-	size_t n_sources;
+	struct sources sources;
 	bool prune;
 	uint32_t uid;
 	void (*done)(void *user, struct change *ch, const struct manifest_errors *errors,
@@ -62,11 +61,7 @@ struct apply_queue *apply_queue_new(void)
 
 static void job_free(struct job *j)
 {
-	for (size_t i = 0; i < j->n_sources; i++) {
-		mem_free((void *)j->sources[i].path);
-		mem_free((void *)j->sources[i].text);
-	}
-	mem_free(j->sources);
+	sources_done(&j->sources);
 	for (size_t i = 0; i < j->n_items; i++) {
 		identity_free(j->items[i].id);
 		buf_done(&j->items[i].keys);
@@ -166,11 +161,11 @@ static int prepare(struct job *j)
 {
 	struct manifest *m = NULL;
 	char *json;
-	int r = manifest_parse(j->sources, j->n_sources, &m, &j->errors);
+	int r = sources_parse(&j->sources, &m, &j->errors);
 
 	if (r < 0)
 		return r;
-	json = sources_to_json(j->sources, j->n_sources);
+	json = sources_to_json(&j->sources);
 	j->source = json ? service_source_new(m, json) : NULL;
 	if (!j->source) {
 		manifest_free(m);
@@ -490,22 +485,6 @@ static void on_start(uv_work_t *work, int status)
 		run_first(j->c);
 }
 
-static int copy_sources(struct job *j, const struct apply_args *args)
-{
-	j->sources = mem_array(args->n, sizeof(*j->sources));
-	if (!j->sources)
-		return -ERR_NOMEM;
-	for (size_t i = 0; i < args->n; i++) {
-		j->sources[i].path = mem_strdup(args->sources[i].path);
-		j->sources[i].text = mem_dup(args->sources[i].text, args->sources[i].len);
-		j->sources[i].len = args->sources[i].len;
-		j->n_sources++;
-		if (!j->sources[i].path || !j->sources[i].text)
-			return -ERR_NOMEM;
-	}
-	return 0;
-}
-
 int apply_submit(struct controller *c, const struct apply_args *args)
 {
 	struct job *j, **at;
@@ -515,10 +494,6 @@ int apply_submit(struct controller *c, const struct apply_args *args)
 	j = mem_alloc(sizeof(*j));
 	if (!j)
 		return -ERR_NOMEM;
-	if (copy_sources(j, args) < 0) {
-		job_free(j);
-		return -ERR_NOMEM;
-	}
 	memccpy(j->change_id, args->change_id, '\0', sizeof(j->change_id) - 1);
 	j->c = c;
 	j->prune = args->prune;
@@ -536,5 +511,7 @@ int apply_submit(struct controller *c, const struct apply_args *args)
 		job_free(j);
 		return -ERR_BUSY;
 	}
+	j->sources = *args->sources;
+	*args->sources = (struct sources){0};
 	return 0;
 }

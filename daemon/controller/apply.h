@@ -17,14 +17,13 @@ struct change;
 struct controller;
 struct err;
 struct manifest_errors;
-struct manifest_source;
+struct sources;
 
 #define APPLY_QUEUE_MAX 32
 
 struct apply_args {
 	const char *change_id;
-	const struct manifest_source *sources; /* copied */
-	size_t n;
+	struct sources *sources; /* taken over (emptied) when it is submitted */
 	bool prune;   /* also remove what the set no longer holds */
 	uint32_t uid; /* who applies */
 	/* Exactly one of the three is not NULL, all borrowed. Not called from inside apply_submit.

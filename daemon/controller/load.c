@@ -36,16 +36,15 @@ struct load {
 
 static struct spec_source *parse(const char *json)
 {
-	_cleanup_free_ struct manifest_source *sources = NULL;
+	__attribute__((cleanup(sources_done))) struct sources sources = {0};
 	cJSON *array = cJSON_Parse(json);
 	struct manifest_errors errors = {0};
 	struct manifest *m = NULL;
 	struct spec_source *src = NULL;
 	char *copy = mem_strdup(json);
-	size_t n = 0;
 
-	if (copy && array && sources_from_json(array, &sources, &n, NULL) == 0 &&
-	    manifest_parse(sources, n, &m, &errors) == 0)
+	if (copy && array && sources_from_json(array, &sources, NULL) == 0 &&
+	    sources_parse(&sources, &m, &errors) == 0)
 		src = service_source_new(m, copy);
 	if (!src) {
 		if (errors.n)

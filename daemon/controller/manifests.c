@@ -27,17 +27,13 @@ struct reload {
 	uv_work_t work;
 	struct controller *c;
 	int fd;
-	struct manifest_source sources[SOURCES_MAX]; /* owned strings */
-	size_t n;
+	struct sources sources;
 	char *error; /* why nothing is applied; or NULL */
 };
 
 static void reload_free(struct reload *r)
 {
-	for (size_t i = 0; i < r->n; i++) {
-		mem_free((void *)r->sources[i].path);
-		mem_free((void *)r->sources[i].text);
-	}
+	sources_done(&r->sources);
 	if (r->fd >= 0)
 		close(r->fd);
 	mem_free(r->error);
@@ -81,7 +77,7 @@ static void read_one(struct reload *r, const char *name, int file)
 	char *text = NULL;
 	size_t len = 0;
 
-	if (*refused || file < 0 || !path || r->n == SOURCES_MAX) {
+	if (*refused || file < 0 || !path) {
 		r->error = mem_printf("%s: %s", name, *refused ? refused : "cannot be read");
 		return;
 	}
@@ -89,7 +85,12 @@ static void read_one(struct reload *r, const char *name, int file)
 		r->error = mem_strdup(err_msg(err));
 		return;
 	}
-	r->sources[r->n++] = (struct manifest_source){TAKE_PTR(path), text, len};
+	if (sources_add_text(&r->sources, path, text, len, 0) < 0) {
+		r->error = mem_printf("%s: more than %d files", name, SOURCES_MAX);
+		mem_free(text);
+		return;
+	}
+	path = NULL;
 }
 
 static void work(uv_work_t *w)
@@ -138,8 +139,7 @@ static void done(uv_work_t *w, int status)
 	struct controller *c = r->c;
 	char id[WIRE_INCARNATION_SIZE];
 	const struct apply_args args = {.change_id = id,
-					.sources = r->sources,
-					.n = r->n,
+					.sources = &r->sources,
 					.prune = true,
 					.uid = c->owner,
 					.done = applied,
@@ -150,7 +150,7 @@ static void done(uv_work_t *w, int status)
 	if (r->error || !c->begun) {
 		log_error("manifests: nothing applied: %s", r->error ? r->error : "not ready");
 		say(c, "reload_failed", r->error ? r->error : "not ready");
-	} else if (r->n == 0) {
+	} else if (r->sources.n == 0) {
 		log_info("manifests: no file in %s", c->opts.manifests);
 	} else if (apply_submit(c, &args) < 0) {
 		say(c, "reload_failed", "busy");

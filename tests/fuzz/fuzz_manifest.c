@@ -113,9 +113,9 @@ static void check_service(const struct manifest *m, const struct service_spec *s
 
 static int parse(const uint8_t *data, size_t size, struct manifest **m, struct manifest_errors *e)
 {
-	struct manifest_source src = {"/srv/app/aictl.yaml", (const char *)data, size};
+	struct manifest_source src = {"/srv/app/aictl.yaml", (const char *)data, size, 0};
 
-	return manifest_parse(&src, 1, m, e);
+	return manifest_parse(&(struct manifest_input){.sources = &src, .n = 1}, m, e);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -18,7 +18,7 @@ int manifest_case_parse(const char *text, size_t len, struct manifest **ret,
 {
 	struct manifest_source src = {.path = MANIFEST_CASE_PATH, .text = text, .len = len};
 
-	return manifest_parse(&src, 1, ret, errors);
+	return manifest_parse(&(struct manifest_input){.sources = &src, .n = 1}, ret, errors);
 }
 
 static void show(struct buf *out, const struct manifest_errors *errors)

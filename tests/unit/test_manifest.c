@@ -168,13 +168,13 @@ static void test_styles(void **state)
 /* Two files as one set; "" or the errors as golden text with their file. */
 static char *parse_two(const char *a, const char *b)
 {
-	struct manifest_source src[] = {{"/srv/a.yaml", a, strlen(a)},
-					{"/opt/b/b.yaml", b, strlen(b)}};
+	struct manifest_source src[] = {{"/srv/a.yaml", a, strlen(a), 0},
+					{"/opt/b/b.yaml", b, strlen(b), 0}};
 	struct manifest_errors errors = {0};
 	struct manifest *m = NULL;
 	struct buf out = {0};
 
-	if (manifest_parse(src, 2, &m, &errors) == 0)
+	if (manifest_parse(&(struct manifest_input){.sources = src, .n = 2}, &m, &errors) == 0)
 		buf_printf(&out, "%s %zu %s %s", m->name, m->n_services,
 			   m->services[0]->working_dir, m->services[1]->file);
 	for (size_t i = 0; i < errors.n; i++)
@@ -232,11 +232,13 @@ static void test_set_names(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct manifest_source src = {cases[i].path, text, strlen(text)};
+		struct manifest_source src = {cases[i].path, text, strlen(text), 0};
 		struct manifest_errors errors = {0};
 		struct manifest *m = NULL;
 
-		assert_int_equal(manifest_parse(&src, 1, &m, &errors), 0);
+		assert_int_equal(manifest_parse(&(struct manifest_input){.sources = &src, .n = 1},
+						&m, &errors),
+				 0);
 		assert_string_equal(m->name, cases[i].want);
 		manifest_free(m);
 	}
@@ -263,7 +265,7 @@ static void test_no_source(void **state)
 	struct manifest *m = NULL;
 
 	(void)state;
-	assert_int_equal(manifest_parse(NULL, 0, &m, &errors), -ERR_INVALID);
+	assert_int_equal(manifest_parse(&(struct manifest_input){0}, &m, &errors), -ERR_INVALID);
 	assert_int_equal(errors.n, 1);
 	manifest_errors_done(&errors);
 }
