@@ -9,6 +9,7 @@
 #include "lib/http_request.h"
 #include "lib/http_server.h"
 #include "lib/mem.h"
+#include "lib/sock.h"
 
 #define DISCARD_MAX (1024u * 1024u)
 
@@ -23,6 +24,33 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b);
 static struct http_conn *conn_of(struct http_watch_entry *e)
 {
 	return (struct http_conn *)((char *)e - offsetof(struct http_conn, wait));
+}
+
+struct http_conn *http_conn_oldest(const struct http_watch *w, enum http_watch_kind kind)
+{
+	struct http_watch_entry *e, *first = TAILQ_FIRST(&w->lists[kind]);
+
+	TAILQ_FOREACH (e, &w->lists[kind], by_time)
+		if (!conn_of(e)->trusted)
+			return conn_of(e);
+	return first ? conn_of(first) : NULL;
+}
+
+/* Counts what c holds now. May close it, or others, when all together hold too much. */
+static void weigh(struct http_conn *c)
+{
+	struct http_conn_env *env = c->env;
+	size_t held = 0;
+	bool grown;
+
+	if (!c->closing)
+		held = http_conn_pending(c) + c->in.len +
+		       (c->req ? c->req->parse.head.len + c->req->parse.body.len : 0);
+	grown = held > c->held;
+	env->held += held - c->held;
+	c->held = held;
+	if (grown && env->opts->held_max && env->held > env->opts->held_max)
+		env->over(env->owner);
 }
 
 /* All reads go to one buffer of the server: what is left over is copied before the next read. */
@@ -52,6 +80,7 @@ static void on_closed(uv_handle_t *h)
 	if (c->req)
 		http_request_gone(TAKE_PTR(c->req));
 	buf_done(&c->in);
+	c->env->n_closing--;
 	c->env->closed(c, c->env->owner);
 	mem_free(c);
 }
@@ -61,6 +90,8 @@ void http_conn_close(struct http_conn *c)
 	if (c->closing)
 		return;
 	c->closing = true;
+	c->env->n_closing++;
+	weigh(c);
 	http_watch_drop(c->env->watch, &c->wait);
 	uv_close(&c->uv.handle, on_closed);
 }
@@ -125,7 +156,8 @@ static void on_written(uv_write_t *req, int status)
 		http_conn_close(c);
 		return;
 	}
-	if (http_conn_pending(c) > 0)
+	weigh(c);
+	if (c->closing || http_conn_pending(c) > 0)
 		return;
 	if (c->req)
 		drain(c);
@@ -175,7 +207,9 @@ bool http_conn_write(struct http_conn *c, const uv_buf_t *bufs, unsigned n)
 		sent = -1;
 	if (sent < 0)
 		http_conn_close(c);
-	return sent >= 0;
+	else if ((size_t)sent < total)
+		weigh(c);
+	return !c->closing;
 }
 
 size_t http_conn_pending(const struct http_conn *c)
@@ -316,6 +350,8 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 
 	if (n > 0) {
 		on_bytes(c, b->base, (size_t)n);
+		if (!c->closing)
+			weigh(c);
 	} else if (n == UV_EOF) {
 		c->eof = true;
 		c->reading = false;
@@ -389,11 +425,14 @@ static int open_handle(struct http_conn *c, int fd)
 int http_conn_new(struct http_conn_env *env, int fd, struct http_conn **ret)
 {
 	struct http_conn *c = mem_alloc(sizeof(*c));
+	struct sock_peer peer;
 	int r;
 
 	if (!c)
 		return UV_ENOMEM;
 	c->env = env;
+	c->uid = sock_peer(fd, &peer) == 0 ? peer.uid : (uid_t)-1;
+	c->trusted = c->uid == 0 || c->uid == env->opts->owner;
 	http_watch_entry_init(&c->wait);
 	r = open_handle(c, fd);
 	if (r < 0)

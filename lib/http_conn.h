@@ -39,6 +39,9 @@ struct http_conn_env {
 	char *read_buf; /* HTTP_CONN_READ_SIZE bytes: a read is used up before the next one */
 	void *owner;
 	void (*closed)(struct http_conn *c, void *owner); /* about to be freed */
+	void (*over)(void *owner);			  /* held > opts->held_max */
+	size_t held;					  /* the sum of the connections' held */
+	unsigned n_closing;
 };
 
 struct http_conn {
@@ -55,6 +58,9 @@ struct http_conn {
 	struct buf in;		  /* read, not yet parsed */
 	size_t flush_left;	  /* unsent bytes when the flush was last looked at */
 	size_t discarded;	  /* bytes thrown away while lingering */
+	size_t held;		  /* bytes of it in our memory, as counted in env->held */
+	uid_t uid;		  /* the peer's; -1 = unknown */
+	bool trusted;		  /* root or the server's owner */
 	bool eof, reading, last_answer, lingering, closing;
 	uv_shutdown_t shutdown;
 };
@@ -68,6 +74,8 @@ bool http_conn_write(struct http_conn *c, const uv_buf_t *bufs, unsigned n);
 size_t http_conn_pending(const struct http_conn *c);
 /* The answer of c's request is written: frees it and goes on with the next, from the loop. */
 void http_conn_answered(struct http_conn *c);
+/* The oldest connection that waits for `kind`, of an untrusted user where there is one; or NULL. */
+struct http_conn *http_conn_oldest(const struct http_watch *w, enum http_watch_kind kind);
 void http_conn_expired(struct http_watch_entry *e, enum http_watch_kind kind);
 void http_conn_kicked(struct http_watch_entry *e);
 

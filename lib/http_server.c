@@ -13,9 +13,11 @@
 #include "lib/http_reply.h"
 #include "lib/http_watch.h"
 #include "lib/mem.h"
+#include "lib/sock.h"
 
 #define ACCEPT_BATCH 64
 #define LINGER_MS 1000
+#define SLOW_MS 1000
 
 struct http_server {
 	struct http_server_opts opts;
@@ -53,22 +55,85 @@ static void on_conn_closed(struct http_conn *c, void *owner)
 	maybe_free(s);
 }
 
-static void refuse(int fd)
+static void refuse(int fd, const char *why)
 {
 	_cleanup_buf_ struct buf b = {0};
 
-	http_reply_error_bytes(&b, 503, "too many connections");
+	http_reply_error_bytes(&b, 503, why);
 	if (!b.failed)
 		(void)!send(fd, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
+}
+
+/* All together hold too much: cuts those that hold most, of others than root and owner first. */
+static void on_over(void *owner)
+{
+	struct http_server *s = owner;
+
+	while (s->env.held > s->opts.held_max) {
+		struct http_conn *c, *most = NULL;
+
+		TAILQ_FOREACH (c, &s->conns, all) {
+			if (c->held == 0)
+				continue;
+			if (!most || (most->trusted && !c->trusted) ||
+			    (most->trusted == c->trusted && c->held > most->held))
+				most = c;
+		}
+		if (!most)
+			return;
+		http_conn_close(most);
+	}
+}
+
+/* Reads its request for longer than any honest client. */
+static bool is_slow(const struct http_server *s, const struct http_conn *c)
+{
+	return c && uv_now(s->env.loop) + (uint64_t)s->opts.head_ms >= c->wait.deadline + SLOW_MS;
+}
+
+/* Is there a place for one more? The longest idle one gives way, or one that dribbles. */
+static bool make_room(struct http_server *s)
+{
+	struct http_conn *c;
+
+	if (s->n_conns - s->env.n_closing < s->opts.connections_max)
+		return true;
+	c = http_conn_oldest(&s->watch, HTTP_WATCH_IDLE);
+	if (!c) {
+		c = http_conn_oldest(&s->watch, HTTP_WATCH_READ);
+		c = is_slow(s, c) ? c : NULL;
+	}
+	if (!c)
+		return false;
+	http_conn_close(c);
+	return true;
+}
+
+static bool user_has_too_many(const struct http_server *s, int fd)
+{
+	const struct http_conn *c;
+	struct sock_peer peer;
+	unsigned n = 0;
+
+	if (s->opts.per_user_max == 0 || sock_peer(fd, &peer) < 0 || peer.uid == 0 ||
+	    peer.uid == s->opts.owner)
+		return false;
+	TAILQ_FOREACH (c, &s->conns, all)
+		n += c->uid == peer.uid && !c->closing;
+	return n >= s->opts.per_user_max;
 }
 
 static void admit(struct http_server *s, int fd)
 {
 	struct http_conn *c;
 
-	if (s->n_conns >= s->opts.connections_max) {
-		refuse(fd);
+	if (user_has_too_many(s, fd)) {
+		refuse(fd, "too many connections of this user");
+		return;
+	}
+	if (!make_room(s)) {
+		refuse(fd, "too many connections");
 		return;
 	}
 	if (http_conn_new(&s->env, fd, &c) < 0) {
@@ -142,6 +207,7 @@ static void set_up(struct http_server *s, uv_loop_t *loop, const struct http_ser
 		.read_buf = s->read_buf,
 		.owner = s,
 		.closed = on_conn_closed,
+		.over = on_over,
 	};
 	s->watch.wait_ms[HTTP_WATCH_IDLE] = opts->idle_ms;
 	s->watch.wait_ms[HTTP_WATCH_READ] = opts->head_ms;

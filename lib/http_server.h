@@ -2,8 +2,12 @@
  * http_server: a small HTTP/1.1 server on libuv and llhttp, for the control API on a Unix socket
  * and fit for the gateway later. One server owns its connections; all on the loop's thread.
  *
- * Limits: head 64 KiB, body `body_max`, `connections_max` (beyond: accepted, answered 503, closed),
- * `idle_ms` for a connection that has no request under way, `head_ms` for reading one head + body.
+ * Limits: head 64 KiB, body `body_max`, `connections_max`, `idle_ms` for a connection that has no
+ * request under way, `head_ms` for reading one head + body. A connection beyond connections_max
+ * takes the place of the one that has been idle longest; when none is idle it is answered 503 and
+ * closed, and so are those of a user beyond `per_user_max`. What all together have sent and not
+ * finished, or not taken of their answers, is at most `held_max`: beyond it the one that holds most
+ * is cut, those of root and of `owner` last.
  * Strict: besides what llhttp refuses, space before a colon, obs-fold, several Host headers, NUL
  * and bare LF are 400. Pipelined requests are answered in order, one at a time. `Expect:
  * 100-continue` is honoured. A slow reader is bounded: a stream is cut when a
@@ -44,6 +48,9 @@ struct http_server_opts {
 	unsigned connections_max;
 	int64_t idle_ms, head_ms;
 	size_t stream_buffer_max; /* bytes not yet taken by the client before a stream is cut */
+	size_t held_max;	  /* bytes of all connections together; 0 = no limit */
+	unsigned per_user_max;	  /* connections of one uid but root's and owner's; 0 = no limit */
+	uid_t owner;
 	void (*on_request)(struct http_request *r, void *user);
 	void *user;
 };

@@ -21,6 +21,8 @@
 #define IDLE_MS (5 * 60 * 1000)
 #define HEAD_MS 30000
 #define STREAM_BUFFER_MAX (4 << 20)
+#define HELD_MAX (64 << 20)
+#define PER_USER_MAX 256
 
 struct endpoint {
 	const char *method, *path;
@@ -205,6 +207,9 @@ int api_start(struct controller *c, int listen_fd, struct err **reterr)
 					      .idle_ms = IDLE_MS,
 					      .head_ms = HEAD_MS,
 					      .stream_buffer_max = STREAM_BUFFER_MAX,
+					      .held_max = HELD_MAX,
+					      .per_user_max = PER_USER_MAX,
+					      .owner = c->owner,
 					      .on_request = on_request,
 					      .user = c};
 

@@ -531,6 +531,12 @@ static void test_time_outs(void **state)
 	close(body);
 }
 
+static char *hello(struct http_fixture *f)
+{
+	return exchange(f, grammar[0].bytes, strlen(grammar[0].bytes), 1000);
+}
+
+/* Beyond the limit the longest idle one gives way; where all are busy, the newcomer. */
 static void test_connections_max(void **state)
 {
 	struct http_fixture *f = *state;
@@ -539,23 +545,92 @@ static void test_connections_max(void **state)
 
 	f->opts.connections_max = 2;
 	http_fixture_start(f);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 2; i++)
 		fds[i] = http_fixture_connect(f);
+	a = hello(f);
+	assert_int_equal(status_of(a), 200);
+	mem_free(a);
+	a = hear(fds[0], NULL); /* the older one */
+	assert_string_equal(a, "");
+	mem_free(a);
+	close(fds[0]);
+	say(fds[1], "GET /never HTTP/1.1\r\n" HOST "\r\n");
+	fds[0] = http_fixture_connect(f);
+	say(fds[0], "GET /never HTTP/1.1\r\n" HOST "\r\n");
+	assert_int_equal(http_fixture_await(&f->open, 2), 2);
+	fds[2] = http_fixture_connect(f);
 	a = hear(fds[2], NULL);
 	assert_int_equal(status_of(a), 503);
 	assert_non_null(strstr(a, "\"busy\""));
 	mem_free(a);
-	close(fds[0]);
-	close(fds[2]);
-	for (int i = 0; i < 1000; i++) { /* the place becomes free */
-		a = exchange(f, grammar[0].bytes, strlen(grammar[0].bytes), 1000);
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+	for (int i = 0; i < 1000; i++) { /* the places become free */
+		a = hello(f);
 		if (status_of(a) == 200)
 			break;
 		mem_free(a);
 	}
 	assert_int_equal(status_of(a), 200);
 	mem_free(a);
-	close(fds[1]);
+}
+
+/* A request that dribbles gives way, too, but not in its first second. */
+static void test_connections_max_slow(void **state)
+{
+	struct http_fixture *f = *state;
+	int64_t t;
+	int fd, busy;
+	char *a;
+
+	f->opts.connections_max = 2;
+	http_fixture_start(f);
+	fd = http_fixture_connect(f);
+	say(fd, "GET /hel");
+	t = clock_mono_ms();
+	busy = http_fixture_connect(f);
+	say(busy, "GET /never HTTP/1.1\r\n" HOST "\r\n");
+	assert_int_equal(http_fixture_await(&f->open, 1), 1);
+	a = hello(f);
+	while (status_of(a) == 503 && clock_mono_ms() < t + 5000) {
+		mem_free(a);
+		a = hello(f);
+	}
+	assert_int_equal(status_of(a), 200);
+	assert_in_range(clock_mono_ms() - t, 900, 5000);
+	mem_free(a);
+	a = hear(fd, NULL);
+	assert_string_equal(a, "");
+	mem_free(a);
+	close(fd);
+	close(busy);
+}
+
+/* Answers that nobody takes: the one that holds most is cut. */
+static void test_held_max(void **state)
+{
+	struct http_fixture *f = *state;
+	int fds[4];
+	char *a;
+
+	f->opts.held_max = 4 << 20;
+	http_fixture_start(f);
+	fds[0] = http_fixture_connect(f);
+	say(fds[0], "GET /big?n=3500000 HTTP/1.1\r\n" HOST "\r\n");
+	for (int i = 1; i < 4; i++) {
+		fds[i] = http_fixture_connect(f);
+		say(fds[i], "GET /big?n=1500000 HTTP/1.1\r\n" HOST "\r\n");
+	}
+	assert_int_equal(http_fixture_await(&f->requests, 4), 4);
+	a = hear(fds[0], NULL);
+	assert_true(strlen(a) < 3500000);
+	mem_free(a);
+	for (int i = 1; i < 4; i++)
+		close(fds[i]);
+	close(fds[0]);
+	a = hello(f);
+	assert_int_equal(status_of(a), 200);
+	mem_free(a);
 }
 
 static long cpu_us(void)
@@ -747,6 +822,8 @@ int main(void)
 		FRESH(test_flush_time_out),
 		FRESH(test_time_outs),
 		FRESH(test_connections_max),
+		FRESH(test_connections_max_slow),
+		FRESH(test_held_max),
 		STARTED(test_many_idle),
 		STARTED(test_no_descriptors),
 		STARTED(test_out_of_memory),
