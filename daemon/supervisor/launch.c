@@ -40,7 +40,7 @@ static struct launch *new_launch(struct wire_spawn *m)
 	struct launch *l;
 	size_t n = 0, k = 0;
 
-	while (m->envp && m->envp[n])
+	while (m->child.envp && m->child.envp[n])
 		n++;
 	l = mem_alloc(sizeof(*l) + (n + 2) * sizeof(char *));
 	if (!l)
@@ -48,8 +48,8 @@ static struct launch *new_launch(struct wire_spawn *m)
 	memcpy(l->cookie, COOKIE, sizeof(COOKIE) - 1);
 	memcpy(l->cookie + sizeof(COOKIE) - 1, m->key.incarnation, WIRE_INCARNATION_SIZE);
 	for (size_t i = 0; i < n; i++)
-		if (strncmp(m->envp[i], COOKIE, sizeof(COOKIE) - 1) != 0)
-			l->envp[k++] = m->envp[i];
+		if (strncmp(m->child.envp[i], COOKIE, sizeof(COOKIE) - 1) != 0)
+			l->envp[k++] = m->child.envp[i];
 	l->envp[k] = l->cookie;
 	l->m = *m;
 	*m = (struct wire_spawn){0};
@@ -62,10 +62,11 @@ static bool is_valid(const struct wire_spawn *m)
 
 	if (m->key.service[0] == '\0' || strspn(hex, "0123456789abcdef") != 32 || hex[32] != '\0')
 		return false;
-	if (!m->argv || !m->argv[0] || !m->paths || !m->paths[0] || !m->cwd)
+	if (!m->child.argv || !m->child.argv[0] || !m->child.paths || !m->child.paths[0] ||
+	    !m->child.cwd)
 		return false;
 	return m->stop_signal >= 1 && m->stop_signal <= 64 && m->grace_ms >= 0 &&
-	       m->note_len <= WIRE_NOTE_MAX && m->umask <= 0777;
+	       m->note_len <= WIRE_NOTE_MAX && m->child.umask <= 0777;
 }
 
 static void fill_table(struct slot *s, const struct wire_spawn *m)
@@ -78,7 +79,7 @@ static void fill_table(struct slot *s, const struct wire_spawn *m)
 	t->flags = 0;
 	t->stop_signal = m->stop_signal;
 	t->grace_ms = m->grace_ms;
-	t->uid = m->set_user ? m->uid : (uint32_t)-1;
+	t->uid = m->child.set_user ? m->child.uid : (uint32_t)-1;
 	t->log_max_size = m->log_max_size;
 	t->log_max_files = m->log_max_files;
 	t->start_ticks = 0;
@@ -92,22 +93,22 @@ static void fill_job(struct slot *s, const int write_ends[2])
 {
 	struct launch *l = s->launch;
 
-	s->child.job = (struct spawn_job){.cwd = l->m.cwd,
-					  .paths = l->m.paths,
-					  .exec_fd = -1,
-					  .argv = l->m.argv,
-					  .envp = l->envp,
-					  .uid = l->m.uid,
-					  .gid = l->m.gid,
-					  .groups = l->m.groups,
-					  .n_groups = l->m.n_groups,
-					  .set_user = l->m.set_user &&
-						      !spawn_is_own_user(&s->sup->spawner, l->m.uid,
-									 l->m.gid, l->m.groups,
-									 l->m.n_groups),
-					  .umask = l->m.umask,
-					  .n_fds = 3,
-					  .cell = &s->t->cell};
+	s->child.job = (struct spawn_job){
+		.cwd = l->m.child.cwd,
+		.paths = l->m.child.paths,
+		.exec_fd = -1,
+		.argv = l->m.child.argv,
+		.envp = l->envp,
+		.uid = l->m.child.uid,
+		.gid = l->m.child.gid,
+		.groups = l->m.child.groups,
+		.n_groups = l->m.child.n_groups,
+		.set_user = l->m.child.set_user &&
+			    !spawn_is_own_user(&s->sup->spawner, l->m.child.uid, l->m.child.gid,
+					       l->m.child.groups, l->m.child.n_groups),
+		.umask = l->m.child.umask,
+		.n_fds = 3,
+		.cell = &s->t->cell};
 	s->child.job.fds[0] = s->sup->spawner.null_fd;
 	s->child.job.fds[1] = write_ends[0];
 	s->child.job.fds[2] = write_ends[1];

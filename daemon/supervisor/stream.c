@@ -87,8 +87,8 @@ static int take_pipe(struct supervisor *sup, const struct wire_spawn *m, int *re
 		r = make_pipe(p);
 	*read_end = p[0];
 	*write_end = p[1];
-	if (r == 0 && m->set_user && sup->spawner.root && m->uid != 0 &&
-	    fchown(p[1], m->uid, m->gid) < 0)
+	if (r == 0 && m->child.set_user && sup->spawner.root && m->child.uid != 0 &&
+	    fchown(p[1], m->child.uid, m->child.gid) < 0)
 		r = -errno;
 	if (!all->refill.armed)
 		loop_timer_arm(&sup->loop, &all->refill, clock_mono_ms() + REFILL_DELAY_MS);

@@ -204,7 +204,7 @@ void field_get_array(struct field_reader *r, char *out, size_t size)
 	out[n] = '\0';
 }
 
-static bool is_label(const char *s)
+bool field_is_label(const char *s)
 {
 	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-");
 
@@ -226,7 +226,7 @@ void field_get_key(struct field_reader *r, struct wire_key *k)
 	field_get_array(r, k->service, sizeof(k->service));
 	k->index = field_get_u32(r);
 	field_get_incarnation(r, k->incarnation);
-	if (!is_label(k->service))
+	if (!field_is_label(k->service))
 		r->bad = true;
 }
 

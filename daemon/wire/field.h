@@ -56,6 +56,7 @@ const char *field_get_text(struct field_reader *r, size_t max, uint32_t *len);
 void field_get_array(struct field_reader *r, char *out, size_t size);
 /* 32 lower-case hex digits, or nothing. */
 void field_get_incarnation(struct field_reader *r, char *out);
+bool field_is_label(const char *s); /* lower-case letters, digits and '-', which is not first */
 void field_get_key(struct field_reader *r, struct wire_key *k);
 /* min..64 */
 int32_t field_get_signal(struct field_reader *r, int32_t min);

@@ -2,8 +2,7 @@
  * wire: the codec and the transport of wire.h.
  *
  * Each message is one pair of functions that list its members in the same order (field.h has the
- * parts). SPAWN alone is decoded into memory of its own, in two passes: the first checks and
- * counts, the second copies.
+ * parts). What a child shall be stands in wire_child.c, RUN and SECRETS in files of their own.
  *
  * The transport sends one packet with one sendmsg and receives with one recvmsg, both without
  * waiting. Descriptors that arrive are CLOEXEC and owned by the packet from the first moment; every
@@ -16,13 +15,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/wire/field.h"
+#include "daemon/wire/wire_child.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/fs.h"
@@ -33,8 +35,6 @@
 #endif
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
-#define GROUPS_MAX 65536
-#define PATHS_MAX 64
 
 static const char *const type_names[WIRE_TYPE_MAX_] = {
 	[0] = "?",
@@ -56,14 +56,45 @@ static const char *const type_names[WIRE_TYPE_MAX_] = {
 	[WIRE_DRAINED] = "DRAINED",
 	[WIRE_PING] = "PING",
 	[WIRE_PONG] = "PONG",
+	[WIRE_RUN] = "RUN",
+	[WIRE_RUN_END] = "RUN_END",
+	[WIRE_RUN_KILL] = "RUN_KILL",
+	[WIRE_SECRETS] = "SECRETS",
+	[WIRE_SECRETS_DROP] = "SECRETS_DROP",
+	[WIRE_LOG_LEVEL] = "LOG_LEVEL",
 };
 
 static const char *const stage_names[WIRE_STAGE_MAX_] = {
-	[WIRE_STAGE_NONE] = "none",	[WIRE_STAGE_REFUSED] = "refused",
-	[WIRE_STAGE_CLONE] = "clone",	[WIRE_STAGE_FDS] = "fds",
-	[WIRE_STAGE_LIMITS] = "limits", [WIRE_STAGE_USER] = "user",
-	[WIRE_STAGE_CHDIR] = "chdir",	[WIRE_STAGE_EXEC] = "exec",
+	[WIRE_STAGE_NONE] = "none",	  [WIRE_STAGE_REFUSED] = "refused",
+	[WIRE_STAGE_SECRETS] = "secrets", [WIRE_STAGE_CLONE] = "clone",
+	[WIRE_STAGE_FDS] = "fds",	  [WIRE_STAGE_LIMITS] = "limits",
+	[WIRE_STAGE_USER] = "user",	  [WIRE_STAGE_CHDIR] = "chdir",
+	[WIRE_STAGE_EXEC] = "exec",
 };
+
+/* Resources by their number, which is the same on all architectures we know. */
+static const char *const what_names[WIRE_WHAT_MAX_] = {
+	[WIRE_WHAT_RLIMIT + RLIMIT_CPU] = "cpu",
+	[WIRE_WHAT_RLIMIT + RLIMIT_FSIZE] = "fsize",
+	[WIRE_WHAT_RLIMIT + RLIMIT_DATA] = "data",
+	[WIRE_WHAT_RLIMIT + RLIMIT_STACK] = "stack",
+	[WIRE_WHAT_RLIMIT + RLIMIT_CORE] = "core",
+	[WIRE_WHAT_RLIMIT + RLIMIT_RSS] = "rss",
+	[WIRE_WHAT_RLIMIT + RLIMIT_NPROC] = "nproc",
+	[WIRE_WHAT_RLIMIT + RLIMIT_NOFILE] = "nofile",
+	[WIRE_WHAT_RLIMIT + RLIMIT_MEMLOCK] = "memlock",
+	[WIRE_WHAT_RLIMIT + RLIMIT_AS] = "as",
+	[WIRE_WHAT_RLIMIT + RLIMIT_LOCKS] = "locks",
+	[WIRE_WHAT_RLIMIT + RLIMIT_SIGPENDING] = "sigpending",
+	[WIRE_WHAT_RLIMIT + RLIMIT_MSGQUEUE] = "msgqueue",
+	[WIRE_WHAT_RLIMIT + RLIMIT_NICE] = "nice",
+	[WIRE_WHAT_RLIMIT + RLIMIT_RTPRIO] = "rtprio",
+	[WIRE_WHAT_RLIMIT + RLIMIT_RTTIME] = "rttime",
+	[WIRE_WHAT_NICE] = "nice",
+	[WIRE_WHAT_OOM_SCORE] = "oom_score",
+	[WIRE_WHAT_TTY] = "tty",
+};
+_Static_assert(RLIM_NLIMITS == WIRE_RLIMITS_MAX, "every resource has its place");
 
 /* ---- messages ---- */
 
@@ -77,6 +108,8 @@ void wire_encode_hello(struct buf *b, const struct wire_hello *m)
 	field_put_u8(b, m->safe_mode);
 	field_put_u8(b, m->shutting_down);
 	field_put_u8(b, m->first_start);
+	field_put_u8(b, m->log_level);
+	field_put_array(b, m->secrets_dir, sizeof(m->secrets_dir));
 	field_end(b, at);
 }
 
@@ -91,6 +124,8 @@ int wire_decode_hello(const uint8_t *body, size_t len, struct wire_hello *m)
 	m->safe_mode = field_get_bool(&r);
 	m->shutting_down = field_get_bool(&r);
 	m->first_start = field_get_bool(&r);
+	m->log_level = field_get_u8(&r);
+	field_get_array(&r, m->secrets_dir, sizeof(m->secrets_dir));
 	return field_check(&r);
 }
 
@@ -106,6 +141,7 @@ static void put_exit(struct buf *b, const struct wire_exit *e)
 	field_put_u8(b, e->killed);
 	field_put_u8(b, e->status_known);
 	field_put_i32(b, e->stage);
+	field_put_u8(b, e->what);
 	field_put_i32(b, e->err);
 	field_put_i64(b, e->started_wall_ms);
 	field_put_i64(b, e->ended_wall_ms);
@@ -125,12 +161,13 @@ static void get_exit(struct field_reader *r, struct wire_exit *e)
 	e->killed = field_get_bool(r);
 	e->status_known = field_get_bool(r);
 	e->stage = field_get_i32(r);
+	e->what = field_get_u8(r);
 	e->err = field_get_i32(r);
 	e->started_wall_ms = field_get_i64(r);
 	e->ended_wall_ms = field_get_i64(r);
 	e->started_mono_ms = field_get_i64(r);
 	e->ended_mono_ms = field_get_i64(r);
-	if (e->stage < 0 || e->stage >= WIRE_STAGE_MAX_)
+	if (e->stage < 0 || e->stage >= WIRE_STAGE_MAX_ || e->what >= WIRE_WHAT_MAX_)
 		r->bad = true;
 }
 
@@ -142,6 +179,7 @@ void wire_encode_slot(struct buf *b, const struct wire_slot *m)
 	field_put_key(b, &m->key);
 	field_put_u8(b, m->state);
 	field_put_u8(b, m->stage);
+	field_put_u8(b, m->what);
 	field_put_i32(b, m->err);
 	field_put_i32(b, m->pid);
 	field_put_u8(b, m->swept);
@@ -165,6 +203,7 @@ int wire_decode_slot(const uint8_t *body, size_t len, struct wire_slot *m)
 	field_get_key(&r, &m->key);
 	m->state = field_get_u8(&r);
 	m->stage = field_get_u8(&r);
+	m->what = field_get_u8(&r);
 	m->err = field_get_i32(&r);
 	m->pid = field_get_i32(&r);
 	m->swept = field_get_bool(&r);
@@ -173,7 +212,7 @@ int wire_decode_slot(const uint8_t *body, size_t len, struct wire_slot *m)
 	m->exits_lost = field_get_u32(&r);
 	m->n_exits = field_get_u32(&r);
 	if (m->state >= WIRE_SLOT_STATE_MAX_ || m->stage >= WIRE_STAGE_MAX_ ||
-	    m->n_exits > WIRE_EXITS_MAX) {
+	    m->what >= WIRE_WHAT_MAX_ || m->n_exits > WIRE_EXITS_MAX) {
 		m->n_exits = 0;
 		return -ERR_INVALID;
 	}
@@ -190,141 +229,46 @@ void wire_encode_spawn(struct buf *b, const struct wire_spawn *m)
 
 	field_put_key(b, &m->key);
 	field_put_u8(b, m->standby);
-	field_put_u32(b, m->uid);
-	field_put_u32(b, m->gid);
-	field_put_u8(b, m->set_user);
-	field_put_u32(b, m->umask);
+	field_put_u64(b, m->secrets);
 	field_put_i32(b, m->stop_signal);
 	field_put_i64(b, m->grace_ms);
 	field_put_u64(b, m->log_max_size);
 	field_put_u32(b, m->log_max_files);
 	field_put_blob(b, m->note, m->note ? m->note_len : 0);
-	field_put_u32(b, m->n_groups);
-	for (uint32_t i = 0; i < m->n_groups; i++)
-		field_put_u32(b, m->groups[i]);
-	field_put_text(b, m->cwd);
-	field_put_strv(b, m->paths);
-	field_put_strv(b, m->argv);
-	field_put_strv(b, m->envp);
+	wire_child_put(b, &m->child);
 	field_end(b, at);
-}
-
-/* The one allocation behind a decoded SPAWN: pointers first, then groups, then bytes. */
-struct arena {
-	char **ptr;
-	uint32_t *group;
-	char *byte;
-};
-
-/* Skips a list of texts and adds its pointers (terminator included) to *n_ptr. */
-static void count_strv(struct field_reader *r, size_t min, size_t max, size_t *n_ptr)
-{
-	uint32_t n = field_get_u32(r), len;
-
-	if (n < min || n > max || n > r->left / 4)
-		r->bad = true;
-	for (uint32_t i = 0; !r->bad && i < n; i++)
-		field_get_text(r, WIRE_BODY_MAX, &len);
-	*n_ptr += r->bad ? 0 : (size_t)n + 1;
-}
-
-static char *take_text(struct field_reader *r, struct arena *a)
-{
-	uint32_t len;
-	const char *s = field_get_text(r, WIRE_BODY_MAX, &len);
-	char *out = a->byte;
-
-	if (s && len)
-		memcpy(out, s, len);
-	out[len] = '\0';
-	a->byte += len + 1;
-	return out;
-}
-
-static char *const *take_strv(struct field_reader *r, struct arena *a)
-{
-	char **v = a->ptr;
-	uint32_t n = field_get_u32(r);
-
-	for (uint32_t i = 0; i < n; i++)
-		v[i] = take_text(r, a);
-	v[n] = NULL;
-	a->ptr += (size_t)n + 1;
-	return v;
-}
-
-static void get_spawn_head(struct field_reader *r, struct wire_spawn *m)
-{
-	field_get_key(r, &m->key);
-	m->standby = field_get_bool(r);
-	m->uid = field_get_u32(r);
-	m->gid = field_get_u32(r);
-	m->set_user = field_get_bool(r);
-	m->umask = field_get_u32(r);
-	m->stop_signal = field_get_signal(r, 1);
-	m->grace_ms = field_get_i64(r);
-	m->log_max_size = field_get_u64(r);
-	m->log_max_files = field_get_u32(r);
-	if (m->umask > 0777 || m->grace_ms < 0 || m->key.incarnation[0] == '\0')
-		r->bad = true;
-}
-
-/* Copies what the counting pass has found good; r stands at the note. */
-static void get_spawn_tail(struct field_reader *r, struct wire_spawn *m, size_t n_ptr)
-{
-	struct arena a = {.ptr = m->memory_};
-	const uint8_t *note = field_get_blob(r, WIRE_NOTE_MAX, &m->note_len);
-
-	a.group = (uint32_t *)(void *)(a.ptr + n_ptr);
-	m->n_groups = field_get_u32(r);
-	a.byte = (char *)(a.group + m->n_groups);
-	m->groups = a.group;
-	for (uint32_t i = 0; i < m->n_groups; i++)
-		a.group[i] = field_get_u32(r);
-	if (note && m->note_len)
-		memcpy(a.byte, note, m->note_len);
-	m->note = (const uint8_t *)a.byte;
-	a.byte += m->note_len;
-	m->cwd = take_text(r, &a);
-	m->paths = take_strv(r, &a);
-	m->argv = take_strv(r, &a);
-	m->envp = take_strv(r, &a);
 }
 
 int wire_decode_spawn(const uint8_t *body, size_t len, struct wire_spawn *m)
 {
-	struct field_reader r = {.p = body, .left = len}, tail;
-	uint32_t n, n_groups;
-	size_t n_ptr = 0;
-	const char *cwd;
+	struct field_reader r = {.p = body, .left = len};
+	const uint8_t *note;
+	void *copy;
+	int rc;
 
 	*m = (struct wire_spawn){0};
-	get_spawn_head(&r, m);
-	tail = r;
-	field_get_blob(&r, WIRE_NOTE_MAX, &n);
-	n_groups = field_get_u32(&r);
-	if (n_groups > GROUPS_MAX)
-		return -ERR_INVALID;
-	field_get_bytes(&r, (size_t)n_groups * 4);
-	cwd = field_get_text(&r, WIRE_BODY_MAX, &n);
-	if (!cwd || n == 0 || cwd[0] != '/')
-		return -ERR_INVALID;
-	count_strv(&r, 1, PATHS_MAX, &n_ptr);
-	count_strv(&r, 1, UINT32_MAX, &n_ptr);
-	count_strv(&r, 0, UINT32_MAX, &n_ptr);
-	if (field_check(&r) < 0)
-		return -ERR_INVALID;
-	/* Each text of the body has four bytes of length, more than the NUL of its copy. */
-	m->memory_ = mem_alloc(n_ptr * sizeof(char *) + n_groups * sizeof(uint32_t) + tail.left);
-	if (!m->memory_)
-		return -ERR_NOMEM;
-	get_spawn_tail(&tail, m, n_ptr);
+	field_get_key(&r, &m->key);
+	m->standby = field_get_bool(&r);
+	m->secrets = field_get_u64(&r);
+	m->stop_signal = field_get_signal(&r, 1);
+	m->grace_ms = field_get_i64(&r);
+	m->log_max_size = field_get_u64(&r);
+	m->log_max_files = field_get_u32(&r);
+	note = field_get_blob(&r, WIRE_NOTE_MAX, &m->note_len);
+	if (m->grace_ms < 0 || m->key.incarnation[0] == '\0')
+		r.bad = true;
+	rc = wire_child_get(&r, &m->child, m->note_len, &copy);
+	if (rc < 0)
+		return rc;
+	if (m->note_len > 0)
+		memcpy(copy, note, m->note_len);
+	m->note = copy;
 	return 0;
 }
 
 void wire_spawn_free(struct wire_spawn *m)
 {
-	mem_free(m->memory_);
+	mem_free(m->child.memory_);
 	*m = (struct wire_spawn){0};
 }
 
@@ -724,4 +668,13 @@ const char *wire_type_name(enum wire_type type)
 const char *wire_stage_name(enum wire_stage stage)
 {
 	return (unsigned)stage < WIRE_STAGE_MAX_ ? stage_names[stage] : "?";
+}
+
+const char *wire_failure_name(char out[WIRE_FAILURE_SIZE], int stage, int what)
+{
+	const char *name = what > 0 && what < WIRE_WHAT_MAX_ ? what_names[what] : NULL;
+
+	snprintf(out, WIRE_FAILURE_SIZE, "%s%s%s", wire_stage_name((enum wire_stage)stage),
+		 name ? ": " : "", name ? name : "");
+	return out;
 }

@@ -19,6 +19,7 @@
  *   STATUS       mode (safe, shutdown) and what `daemon info` shows of aictld and the logger
  *   RELOAD       re-apply the manifest directory; fds: one SOCK_SEQPACKET socket from which the
  *                files come, a packet each: "name NUL error" + its descriptor; EOF ends it
+ *   RUN_END      how one RUN ended, once
  *   PING
  * controller -> aictld
  *   SPAWN        refused (stage WIRE_STAGE_REFUSED) while the slot lives. With `standby` it is kept
@@ -28,11 +29,19 @@
  *                happens even while there is no controller
  *   STANDBY_OFF  drops a standby, as do a STOP and another standby
  *   STOP         of an incarnation; an empty slot is swept and reported under that name
+ *   RUN          one process beside the slots (an exec probe, `aictl exec`), not restarted and not
+ *                logged; fds: its stdin, stdout and stderr (with tty: the terminal thrice). All are
+ *                killed when the controller goes. RUN_KILL signals its process group
+ *   SECRETS      files for a service, at wire_secrets_path; before the SPAWN that names their
+ *                generation. Again at each connection: what aictld has already is not written twice
+ *   SECRETS_DROP no SPAWN will name that generation any more
+ *   LOG_LEVEL    of aictld, and through it of the logger; the next helpers find it in HELLO
  *   SIGNAL, NOTE, RELEASE (slot no longer wanted), ACK (exit records committed), CONTROL, PONG
  * aictld -> logger
  *   HELLO        fds: intent table, own-log pipe read end
  *   STREAM       fds: stdout and stderr read ends of one incarnation
  *   GONE         its main process is gone: drain to EOF, or 2 s after empty
+ *   LOG_LEVEL
  *   PING
  * logger -> aictld
  *   DRAINED      both ends of that incarnation are closed and stored; aictld drops its copies
@@ -60,6 +69,12 @@ struct err;
 #define WIRE_INCARNATION_SIZE                                                                      \
 	33 /* 32 lower-case hex digits + NUL; the first 12 are wall ms: sorts by time */
 #define WIRE_NOTE_MAX 1024
+#define WIRE_PATH_SIZE 4096
+#define WIRE_RLIMITS_MAX 16
+#define WIRE_RUNS_MAX 256   /* at once; one more is refused with EAGAIN */
+#define WIRE_SECRETS_MAX 64 /* in one generation of one service */
+#define WIRE_SECRET_NAME_SIZE 64
+#define WIRE_SECRET_BYTES_MAX (1 << 20)
 #define WIRE_EXITS_MAX 8 /* unacknowledged exits kept per slot; more are counted */
 
 enum wire_type {
@@ -81,6 +96,12 @@ enum wire_type {
 	WIRE_DRAINED,
 	WIRE_PING,
 	WIRE_PONG,
+	WIRE_RUN,
+	WIRE_RUN_END,
+	WIRE_RUN_KILL,
+	WIRE_SECRETS,
+	WIRE_SECRETS_DROP,
+	WIRE_LOG_LEVEL,
 	WIRE_TYPE_MAX_
 };
 
@@ -93,11 +114,12 @@ struct wire_key {
 	char incarnation[WIRE_INCARNATION_SIZE];
 };
 
-/* How far a child got before exec; the names are in wire_stage_name. */
+/* How far a child got before exec; the names are in wire_failure_name. */
 enum wire_stage {
 	WIRE_STAGE_NONE,
 	WIRE_STAGE_REFUSED, /* the slot lives already, no free slot, or shutting down: err says
 			       which (EBUSY, ENOSPC, ESHUTDOWN) */
+	WIRE_STAGE_SECRETS, /* they could not be written, or were never sent (ENOENT) */
 	WIRE_STAGE_CLONE,   /* clone3 or the pipes failed */
 	WIRE_STAGE_FDS,
 	WIRE_STAGE_LIMITS,
@@ -105,6 +127,16 @@ enum wire_stage {
 	WIRE_STAGE_CHDIR,
 	WIRE_STAGE_EXEC, /* with err 0: running */
 	WIRE_STAGE_MAX_
+};
+
+/* Which part of the stage failed. */
+enum wire_what {
+	WIRE_WHAT_NONE,
+	WIRE_WHAT_RLIMIT, /* + the resource's number */
+	WIRE_WHAT_NICE = WIRE_WHAT_RLIMIT + WIRE_RLIMITS_MAX,
+	WIRE_WHAT_OOM_SCORE,
+	WIRE_WHAT_TTY,
+	WIRE_WHAT_MAX_
 };
 
 enum wire_slot_state {
@@ -128,6 +160,7 @@ struct wire_exit {
 	bool killed;	    /* our SIGKILL after the grace period */
 	bool status_known;  /* false: it ended while nobody could read its status */
 	int32_t stage, err; /* stage < EXEC or err != 0: it never ran; errno of the stage */
+	uint8_t what;	    /* enum wire_what; part of a failed stage */
 	int64_t started_wall_ms, ended_wall_ms, started_mono_ms, ended_mono_ms;
 };
 
@@ -137,6 +170,7 @@ struct wire_slot {
 		key;   /* incarnation of the current or last process; "" when there was none */
 	uint8_t state; /* enum wire_slot_state */
 	uint8_t stage; /* enum wire_stage; of the current or last attempt */
+	uint8_t what;  /* enum wire_what; part of a failed stage */
 	int32_t err;   /* errno of a failed stage, else 0 */
 	int32_t pid;   /* 0 = none */
 	bool swept; /* EMPTY only: a scan found no left-over process of any incarnation of the slot
@@ -155,7 +189,9 @@ struct wire_hello {
 	int32_t aictld_pid;
 	bool safe_mode;
 	bool shutting_down;
-	bool first_start; /* no table existed before: the manifests directory is to be applied */
+	bool first_start;  /* no table existed before: the manifests directory is to be applied */
+	uint8_t log_level; /* enum log_level of aictld now */
+	char secrets_dir[WIRE_PATH_SIZE]; /* see wire_secrets_path */
 };
 
 enum wire_mode { WIRE_MODE_NORMAL, WIRE_MODE_SAFE, WIRE_MODE_SHUTDOWN };
@@ -168,26 +204,81 @@ struct wire_status {
 	uint32_t slots;				       /* slots in use */
 };
 
-/* WIRE_SPAWN. In: what to encode. Out: arrays point into one allocation freed by wire_spawn_free.
+#define WIRE_LIMIT_INFINITY UINT64_MAX
+#define WIRE_LIMIT_KEEP (UINT64_MAX - 1) /* as inherited */
+
+struct wire_rlimit {
+	uint32_t resource; /* RLIMIT_NOFILE ...; < WIRE_RLIMITS_MAX */
+	uint64_t soft, hard;
+};
+
+/*
+ * What a child process shall be; part of SPAWN and RUN. In: what to encode. Out: the arrays point
+ * into one allocation that is freed with the message.
  */
-struct wire_spawn {
-	struct wire_key key;
-	bool standby;			 /* see SPAWN at the top */
+struct wire_child {
 	const char *cwd;		 /* absolute */
 	char *const *paths;		 /* candidates for execve, tried in order as execvp does */
 	char *const *argv, *const *envp; /* NULL-terminated */
 	uint32_t uid, gid;
 	const uint32_t *groups; /* supplementary; only used when aictld is root */
 	uint32_t n_groups;
-	bool set_user;	     /* false: run as aictld itself does */
-	uint32_t umask;	     /* 0..0777 */
+	bool set_user;	    /* false: run as aictld itself does */
+	bool set_oom_score; /* false: as aictld's own */
+	int32_t oom_score;  /* oom_score_adj, -1000..1000 */
+	int32_t nice;	    /* -20..19; 0 = as aictld's own */
+	uint32_t umask;	    /* 0..0777 */
+	const struct wire_rlimit *rlimits;
+	uint32_t n_rlimits;
+	void *memory_; /* owned by a decoded message */
+};
+
+/* WIRE_SPAWN; child is as in struct wire_child, note lies in its memory, too. */
+struct wire_spawn {
+	struct wire_key key;
+	bool standby; /* see SPAWN at the top */
+	struct wire_child child;
+	uint64_t secrets;    /* generation that must be there; 0 = none */
 	int32_t stop_signal; /* 1..64 */
 	int64_t grace_ms;
 	uint64_t log_max_size; /* bytes of one segment */
 	uint32_t log_max_files;
 	const uint8_t *note; /* stored with the slot, see NOTE */
 	uint32_t note_len;
-	void *memory_; /* owned by a decoded message */
+};
+
+/* WIRE_RUN, with three descriptors. */
+struct wire_run {
+	uint64_t id;	    /* the controller's, never used twice */
+	bool tty;	    /* the descriptors are a terminal, which becomes the controlling one */
+	int64_t timeout_ms; /* then SIGKILL to the group; 0 = none */
+	struct wire_child child;
+};
+
+/* WIRE_RUN_END */
+struct wire_run_end {
+	uint64_t id;
+	uint8_t stage;	/* as in wire_exit: EXEC and err 0 = it ran */
+	uint8_t what;	/* enum wire_what */
+	int32_t err;	/* REFUSED with EAGAIN: too many at once */
+	int32_t code;	/* exit code, or -1 */
+	int32_t signal; /* 0 = none */
+	bool timed_out;
+};
+
+struct wire_secret {
+	char name[WIRE_SECRET_NAME_SIZE]; /* a file name: letters, digits, ._-, not hidden */
+	const uint8_t *data;		  /* decoded: borrowed from the body */
+	uint32_t len;
+};
+
+/* WIRE_SECRETS */
+struct wire_secrets {
+	char service[WIRE_SERVICE_SIZE];
+	uint64_t generation; /* not 0; other contents have another one */
+	uint32_t uid, gid;   /* of the files; only used when aictld is root */
+	uint32_t n;
+	struct wire_secret secrets[WIRE_SECRETS_MAX];
 };
 
 struct wire_stop {
@@ -219,7 +310,7 @@ void wire_encode_key(struct buf *b, enum wire_type type,
 		     const struct wire_key *key); /* RELEASE, STANDBY_OFF, GONE, DRAINED */
 void wire_encode_stream(struct buf *b, const struct wire_stream *m);
 void wire_encode_status(struct buf *b, const struct wire_status *m);
-void wire_encode_u32(struct buf *b, enum wire_type type, uint32_t value); /* CONTROL */
+void wire_encode_u32(struct buf *b, enum wire_type type, uint32_t value); /* CONTROL, LOG_LEVEL */
 void wire_encode_empty(struct buf *b, enum wire_type type); /* SYNCED, RELOAD, PING, PONG */
 
 /* Decoders of a body; 0 or -ERR_INVALID (-ERR_NOMEM for spawn). Trailing bytes are an error. */
@@ -236,6 +327,26 @@ int wire_decode_key(const uint8_t *body, size_t len, struct wire_key *key);
 int wire_decode_stream(const uint8_t *body, size_t len, struct wire_stream *m);
 int wire_decode_status(const uint8_t *body, size_t len, struct wire_status *m);
 int wire_decode_u32(const uint8_t *body, size_t len, uint32_t *value);
+
+/* RUN and its company (wire_run.c), encoders and decoders as above. */
+void wire_run_encode(struct buf *b, const struct wire_run *m);
+int wire_run_decode(const uint8_t *body, size_t len, struct wire_run *m);
+void wire_run_free(struct wire_run *m);
+void wire_run_encode_end(struct buf *b, const struct wire_run_end *m);
+int wire_run_decode_end(const uint8_t *body, size_t len, struct wire_run_end *m);
+void wire_run_encode_kill(struct buf *b, uint64_t id, int32_t signal);
+int wire_run_decode_kill(const uint8_t *body, size_t len, uint64_t *id, int32_t *signal);
+
+/* SECRETS and SECRETS_DROP (wire_secrets.c). */
+void wire_secrets_encode(struct buf *b, const struct wire_secrets *m);
+int wire_secrets_decode(const uint8_t *body, size_t len, struct wire_secrets *m);
+void wire_secrets_encode_drop(struct buf *b, const char *service, uint64_t generation);
+int wire_secrets_decode_drop(const uint8_t *body, size_t len, char service[WIRE_SERVICE_SIZE],
+			     uint64_t *generation);
+/* May that be the name of a secret? */
+bool wire_secrets_is_name(const char *name);
+/* Appends where a generation's files lie, without a slash at the end; dir is HELLO's. */
+void wire_secrets_path(struct buf *b, const char *dir, const char *service, uint64_t generation);
 
 /* A received packet. body is valid until wire_packet_done; descriptors not taken (set to -1) are
  * closed by it. */
@@ -264,7 +375,10 @@ void wire_packet_done(struct wire_packet *p);
 bool wire_key_same_slot(const struct wire_key *a, const struct wire_key *b);
 bool wire_key_equal(const struct wire_key *a, const struct wire_key *b);
 const char *wire_type_name(enum wire_type type);
-/* "chdir", "exec", ...; for messages such as "cannot start: chdir: No such file or directory". */
 const char *wire_stage_name(enum wire_stage stage);
+/* "chdir", "limits: nofile"; for messages such as "cannot start: chdir: No such file or directory".
+ * Written to out, and returned. */
+#define WIRE_FAILURE_SIZE 32
+const char *wire_failure_name(char out[WIRE_FAILURE_SIZE], int stage, int what);
 
 #endif

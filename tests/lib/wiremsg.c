@@ -17,6 +17,7 @@ static void sample_slot(struct buf *b)
 	struct wire_slot m = {.key = key,
 			      .state = WIRE_SLOT_STUCK,
 			      .stage = WIRE_STAGE_CHDIR,
+			      .what = WIRE_WHAT_TTY,
 			      .err = 2,
 			      .pid = 4711,
 			      .swept = true,
@@ -38,6 +39,7 @@ static void sample_slot(struct buf *b)
 						.killed = i & 4,
 						.status_known = true,
 						.stage = WIRE_STAGE_EXEC,
+						.what = WIRE_WHAT_RLIMIT + 7,
 						.err = -5,
 						.started_wall_ms = INT64_MIN,
 						.ended_wall_ms = 1,
@@ -46,23 +48,33 @@ static void sample_slot(struct buf *b)
 	wire_encode_slot(b, &m);
 }
 
+static char *const paths[] = {(char *)"/bin/sh", (char *)"/usr/bin/sh", NULL};
+static char *const argv[] = {(char *)"sh", (char *)"", (char *)"-c", (char *)"echo \xff", NULL};
+static char *const envp[] = {(char *)"A=1", (char *)"B=", NULL};
+static const uint32_t groups[] = {0, 4, UINT32_MAX};
+static const struct wire_rlimit rlimits[] = {{7, 1024, WIRE_LIMIT_KEEP},
+					     {15, 0, WIRE_LIMIT_INFINITY}};
+static const struct wire_child child = {.cwd = "/srv/x",
+					.paths = paths,
+					.argv = argv,
+					.envp = envp,
+					.uid = 65534,
+					.gid = 65533,
+					.groups = groups,
+					.n_groups = 3,
+					.set_user = true,
+					.set_oom_score = true,
+					.oom_score = -1000,
+					.nice = -20,
+					.rlimits = rlimits,
+					.n_rlimits = 2,
+					.umask = 0027};
+
 static void sample_spawn(struct buf *b)
 {
-	char *const paths[] = {(char *)"/bin/sh", (char *)"/usr/bin/sh", NULL};
-	char *const argv[] = {(char *)"sh", (char *)"", (char *)"-c", (char *)"echo \xff", NULL};
-	char *const envp[] = {(char *)"A=1", (char *)"B=", NULL};
-	const uint32_t groups[] = {0, 4, UINT32_MAX};
 	struct wire_spawn m = {.key = key,
-			       .cwd = "/srv/x",
-			       .paths = paths,
-			       .argv = argv,
-			       .envp = envp,
-			       .uid = 65534,
-			       .gid = 65533,
-			       .groups = groups,
-			       .n_groups = 3,
-			       .set_user = true,
-			       .umask = 0027,
+			       .child = child,
+			       .secrets = UINT64_MAX,
 			       .stop_signal = 15,
 			       .grace_ms = 10000,
 			       .log_max_size = 20 << 20,
@@ -73,13 +85,48 @@ static void sample_spawn(struct buf *b)
 	wire_encode_spawn(b, &m);
 }
 
+static void sample_secrets(struct buf *b)
+{
+	struct wire_secrets m = {
+		.service = "llm-7b",
+		.generation = 1,
+		.uid = 65534,
+		.gid = UINT32_MAX,
+		.n = 2,
+		.secrets = {{"hf-token", note, sizeof(note)}, {"Key_2.pem", note, 0}}};
+
+	wire_secrets_encode(b, &m);
+}
+
+static void sample_run(unsigned i, struct buf *b)
+{
+	struct wire_run run = {
+		.id = UINT64_MAX, .tty = true, .timeout_ms = INT64_MAX, .child = child};
+	struct wire_run_end end = {.id = 7,
+				   .stage = WIRE_STAGE_LIMITS,
+				   .what = WIRE_WHAT_NICE,
+				   .err = 1,
+				   .code = -1,
+				   .signal = 9,
+				   .timed_out = true};
+
+	if (i == 0)
+		wire_run_encode(b, &run);
+	else if (i == 1)
+		wire_run_encode_end(b, &end);
+	else
+		wire_run_encode_kill(b, 1, 64);
+}
+
 static void sample_hello(struct buf *b)
 {
 	struct wire_hello m = {.version = "0.1.0",
 			       .boot_id = "00000000-1111-2222-3333-444444444444",
 			       .aictld_pid = 12,
 			       .safe_mode = true,
-			       .first_start = true};
+			       .first_start = true,
+			       .log_level = 3,
+			       .secrets_dir = "/run/aictl/sup/secrets"};
 
 	wire_encode_hello(b, &m);
 }
@@ -96,53 +143,69 @@ static void sample_small(unsigned i, struct buf *b)
 		wire_encode_key(b, keyed[i - 4], &key);
 }
 
-enum wire_type wiremsg_sample(unsigned i, struct buf *b)
-{
-	static const enum wire_type order[] = {
-		WIRE_HELLO,	  WIRE_SLOT,   WIRE_SPAWN,   WIRE_STOP,	  WIRE_SIGNAL,
-		WIRE_NOTE,	  WIRE_ACK,    WIRE_CONTROL, WIRE_STREAM, WIRE_STATUS,
-		WIRE_SYNCED,	  WIRE_RELOAD, WIRE_PING,    WIRE_PONG,	  WIRE_RELEASE,
-		WIRE_STANDBY_OFF, WIRE_GONE,   WIRE_DRAINED};
+static const enum wire_type order[] = {
+	WIRE_HELLO,	WIRE_SLOT,	  WIRE_SPAWN,	 WIRE_STOP,    WIRE_SIGNAL,
+	WIRE_NOTE,	WIRE_ACK,	  WIRE_CONTROL,	 WIRE_STREAM,  WIRE_STATUS,
+	WIRE_RUN,	WIRE_RUN_END,	  WIRE_RUN_KILL, WIRE_SECRETS, WIRE_SECRETS_DROP,
+	WIRE_LOG_LEVEL, WIRE_SYNCED,	  WIRE_RELOAD,	 WIRE_PING,    WIRE_PONG,
+	WIRE_RELEASE,	WIRE_STANDBY_OFF, WIRE_GONE,	 WIRE_DRAINED};
+#define SMALL 16 /* the first of the small ones */
 
-	switch (i) {
-	case 0:
-		sample_hello(b);
-		break;
-	case 1:
-		sample_slot(b);
-		break;
-	case 2:
-		sample_spawn(b);
-		break;
-	case 3:
+static void sample_plain(unsigned i, struct buf *b)
+{
+	if (i == 3)
 		wire_encode_stop(b, &(struct wire_stop){.key = key, .signal = 2, .grace_ms = -1});
-		break;
-	case 4:
+	else if (i == 4)
 		wire_encode_signal(b, &key, 64);
-		break;
-	case 5:
+	else if (i == 5)
 		wire_encode_note(b, &key, note, sizeof(note));
-		break;
-	case 6:
+	else if (i == 6)
 		wire_encode_ack(b, &key, UINT64_MAX);
-		break;
-	case 7:
+	else if (i == 7)
 		wire_encode_u32(b, WIRE_CONTROL, WIRE_CONTROL_STOP);
-		break;
-	case 8:
+	else if (i == 8)
 		wire_encode_stream(b, &(struct wire_stream){.key = key,
 							    .intent_index = 1023,
 							    .max_size = UINT64_MAX,
 							    .max_files = 5,
 							    .gone = true});
-		break;
-	case 9:
+	else
 		wire_encode_status(b, &(struct wire_status){WIRE_MODE_SAFE, 77, 1, 2, 3});
+}
+
+enum wire_type wiremsg_sample(unsigned i, struct buf *b)
+{
+	if (i >= sizeof(order) / sizeof(order[0]))
+		return 0;
+	switch (order[i]) {
+	case WIRE_HELLO:
+		sample_hello(b);
+		break;
+	case WIRE_SLOT:
+		sample_slot(b);
+		break;
+	case WIRE_SPAWN:
+		sample_spawn(b);
+		break;
+	case WIRE_RUN:
+	case WIRE_RUN_END:
+	case WIRE_RUN_KILL:
+		sample_run(i - 10, b);
+		break;
+	case WIRE_SECRETS:
+		sample_secrets(b);
+		break;
+	case WIRE_SECRETS_DROP:
+		wire_secrets_encode_drop(b, "llm-7b", UINT64_MAX);
+		break;
+	case WIRE_LOG_LEVEL:
+		wire_encode_u32(b, WIRE_LOG_LEVEL, 3);
 		break;
 	default:
-		if (i >= sizeof(order) / sizeof(order[0]))
-			return 0;
-		sample_small(i - 10, b);
+		if (i >= SMALL)
+			sample_small(i - SMALL, b);
+		else
+			sample_plain(i, b);
 	}
 	return order[i];
 }
@@ -155,6 +218,47 @@ static int again_spawn(const uint8_t *body, size_t len, struct buf *out)
 	if (r == 0)
 		wire_encode_spawn(out, &m);
 	wire_spawn_free(&m);
+	return r;
+}
+
+static int again_run(enum wire_type type, const uint8_t *body, size_t len, struct buf *out)
+{
+	struct wire_run_end end;
+	struct wire_run run;
+	int32_t signal = 0;
+	uint64_t id = 0;
+	int r;
+
+	if (type == WIRE_RUN) {
+		r = wire_run_decode(body, len, &run);
+		if (r == 0)
+			wire_run_encode(out, &run);
+		wire_run_free(&run);
+	} else if (type == WIRE_RUN_END) {
+		r = wire_run_decode_end(body, len, &end);
+		wire_run_encode_end(out, &end);
+	} else {
+		r = wire_run_decode_kill(body, len, &id, &signal);
+		wire_run_encode_kill(out, id, signal);
+	}
+	return r;
+}
+
+static int again_secrets(enum wire_type type, const uint8_t *body, size_t len, struct buf *out)
+{
+	static struct wire_secrets m;
+	char service[WIRE_SERVICE_SIZE];
+	uint64_t generation = 0;
+	int r;
+
+	if (type == WIRE_SECRETS) {
+		r = wire_secrets_decode(body, len, &m);
+		if (r == 0)
+			wire_secrets_encode(out, &m);
+	} else {
+		r = wire_secrets_decode_drop(body, len, service, &generation);
+		wire_secrets_encode_drop(out, service, generation);
+	}
 	return r;
 }
 
@@ -228,11 +332,19 @@ int wiremsg_again(enum wire_type type, const uint8_t *body, size_t len, struct b
 		return again_spawn(body, len, out);
 	case WIRE_SLOT:
 		return again_slot(body, len, out);
+	case WIRE_RUN:
+	case WIRE_RUN_END:
+	case WIRE_RUN_KILL:
+		return again_run(type, body, len, out);
+	case WIRE_SECRETS:
+	case WIRE_SECRETS_DROP:
+		return again_secrets(type, body, len, out);
 	case WIRE_HELLO:
 	case WIRE_STOP:
 	case WIRE_STREAM:
 	case WIRE_STATUS:
 	case WIRE_CONTROL:
+	case WIRE_LOG_LEVEL:
 		return again_plain(type, body, len, out);
 	case WIRE_SIGNAL:
 	case WIRE_NOTE:

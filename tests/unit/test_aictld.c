@@ -89,10 +89,10 @@ static struct wire_spawn spec(const struct wire_key *k, const char *cwd, const c
 	static const char *const envp[] = {"PATH=/bin", NULL};
 
 	return (struct wire_spawn){.key = *k,
-				   .cwd = cwd,
-				   .paths = (char *const *)(uintptr_t)paths,
-				   .argv = (char *const *)(uintptr_t)argv,
-				   .envp = (char *const *)(uintptr_t)envp,
+				   .child.cwd = cwd,
+				   .child.paths = (char *const *)(uintptr_t)paths,
+				   .child.argv = (char *const *)(uintptr_t)argv,
+				   .child.envp = (char *const *)(uintptr_t)envp,
 				   .stop_signal = SIGTERM,
 				   .grace_ms = 1000};
 }
@@ -132,8 +132,8 @@ static void failures_name_their_stage(void **state)
 	if (geteuid() != 0) {
 		k = rig_key(&r, "a", 0);
 		m = spec(&k, "/", sh);
-		m.set_user = true;
-		m.uid = m.gid = 1;
+		m.child.set_user = true;
+		m.child.uid = m.child.gid = 1;
 		expect_failure(&r, &m, WIRE_STAGE_USER, EPERM);
 	}
 	clean_stop(&r);
@@ -583,7 +583,7 @@ static void give_standby(struct rig *r, const struct wire_key *k)
 	static const char *const argv[] = {"sh", "-c", "exec sleep 1000", NULL};
 	struct wire_spawn m = spec(k, "/", sh);
 
-	m.argv = (char *const *)(uintptr_t)argv;
+	m.child.argv = (char *const *)(uintptr_t)argv;
 	m.standby = true;
 	m.note = (const uint8_t *)"standby";
 	m.note_len = 7;

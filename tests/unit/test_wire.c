@@ -200,13 +200,98 @@ static void hostile_counts_cost_no_memory(void **state)
 	assert_int_equal(wire_decode_spawn(body, len, &m), -ERR_NOMEM);
 	mem_fail_after(0);
 	assert_int_equal(wire_decode_spawn(body, len, &m), 0);
-	assert_string_equal(m.cwd, "/srv/x");
-	assert_string_equal(m.paths[1], "/usr/bin/sh");
-	assert_string_equal(m.argv[1], "");
-	assert_null(m.argv[4]);
-	assert_null(m.envp[2]);
-	assert_int_equal(m.groups[2], UINT32_MAX);
+	assert_string_equal(m.child.cwd, "/srv/x");
+	assert_string_equal(m.child.paths[1], "/usr/bin/sh");
+	assert_string_equal(m.child.argv[1], "");
+	assert_null(m.child.argv[4]);
+	assert_null(m.child.envp[2]);
+	assert_int_equal(m.child.groups[2], UINT32_MAX);
+	assert_int_equal(m.child.n_rlimits, 2);
+	assert_int_equal(m.child.rlimits[1].resource, 15);
+	assert_true(m.child.rlimits[0].hard == WIRE_LIMIT_KEEP);
+	assert_string_equal((const char *)m.note, "backoff=");
 	wire_spawn_free(&m);
+}
+
+/* Name and contents of one secret; the decoder's answer. */
+static int secret_named(const char *service, uint64_t generation, const char *name, uint32_t len)
+{
+	_cleanup_free_ uint8_t *data = mem_alloc(len + 1);
+	struct wire_secrets *m = mem_alloc(2 * sizeof(*m));
+	_cleanup_buf_ struct buf b = {0};
+	int r;
+
+	m->generation = generation;
+	m->n = 1;
+	memccpy(m->service, service, '\0', sizeof(m->service));
+	memccpy(m->secrets[0].name, name, '\0', sizeof(m->secrets[0].name));
+	m->secrets[0].data = data;
+	m->secrets[0].len = len;
+	wire_secrets_encode(&b, m);
+	r = wire_secrets_decode((uint8_t *)b.data + WIRE_HEADER_SIZE, b.len - WIRE_HEADER_SIZE,
+				m + 1);
+	mem_free(m);
+	return r;
+}
+
+static void secrets_have_file_names_and_bounds(void **state)
+{
+	static const char *const bad[] = {"",	  ".",	"..",  ".hidden", "a/b",     "/etc/x",
+					  "../x", "-f", "a b", "a\nb",	  "\xc3\xa4"};
+	char long_name[WIRE_SECRET_NAME_SIZE + 1] = "";
+	_cleanup_buf_ struct buf path = {0};
+
+	(void)state;
+	assert_int_equal(secret_named("a", 1, "hf-token", 3), 0);
+	assert_int_equal(secret_named("a", 1, "Key_2.pem", 0), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(secret_named("a", 1, bad[i], 3), -ERR_INVALID);
+	memset(long_name, 'x', WIRE_SECRET_NAME_SIZE - 1);
+	assert_int_equal(secret_named("a", 1, long_name, 3), 0);
+	memset(long_name, 'x', WIRE_SECRET_NAME_SIZE);
+	assert_int_equal(secret_named("a", 1, long_name, 3), -ERR_INVALID);
+	assert_int_equal(secret_named("..", 1, "x", 3), -ERR_INVALID);
+	assert_int_equal(secret_named("", 1, "x", 3), -ERR_INVALID);
+	assert_int_equal(secret_named("a", 0, "x", 3), -ERR_INVALID);
+	assert_int_equal(secret_named("a", 1, "x", WIRE_SECRET_BYTES_MAX), 0);
+	assert_int_equal(secret_named("a", 1, "x", WIRE_SECRET_BYTES_MAX + 1), -ERR_INVALID);
+	wire_secrets_path(&path, "/run/x", "chat", 0xabc);
+	assert_string_equal(buf_cstr(&path), "/run/x/chat/0000000000000abc");
+}
+
+/* What a child shall be is checked before anything is done with it. */
+static void impossible_children_are_refused(void **state)
+{
+	static char *const one[] = {(char *)"x", NULL};
+	static const struct wire_rlimit past = {WIRE_RLIMITS_MAX, 1, 1};
+	static struct wire_rlimit many[WIRE_RLIMITS_MAX + 1];
+	const struct wire_child good = {.cwd = "/", .paths = one, .argv = one};
+	struct wire_child bad[10];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		bad[i] = good;
+	bad[1].nice = 20;
+	bad[2].nice = -21;
+	bad[3].oom_score = 1001;
+	bad[4].oom_score = -1001;
+	bad[5].umask = 01000;
+	bad[6].cwd = "x";
+	bad[7].rlimits = &past;
+	bad[7].n_rlimits = 1;
+	bad[8].rlimits = many;
+	bad[8].n_rlimits = ARRAY_SIZE(many);
+	bad[9].argv = NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct wire_run m = {.id = 1, .child = bad[i]}, out;
+		_cleanup_buf_ struct buf b = {0};
+
+		wire_run_encode(&b, &m);
+		assert_int_equal(wire_run_decode((uint8_t *)b.data + WIRE_HEADER_SIZE,
+						 b.len - WIRE_HEADER_SIZE, &out),
+				 i == 0 ? 0 : -ERR_INVALID);
+		wire_run_free(&out);
+	}
 }
 
 static bool is_cloexec(int fd)
@@ -230,10 +315,10 @@ static void big_bodies_go_by_memfd(void **state)
 	{
 		char *const argv[] = {(char *)"x", NULL}, *const envp[] = {value, NULL};
 		struct wire_spawn m = {.key = {"big", 0, "0123456789abcdef0123456789abcdef"},
-				       .cwd = "/",
-				       .paths = argv,
-				       .argv = argv,
-				       .envp = envp,
+				       .child.cwd = "/",
+				       .child.paths = argv,
+				       .child.argv = argv,
+				       .child.envp = envp,
 				       .stop_signal = 15};
 
 		wire_encode_spawn(&b, &m);
@@ -446,12 +531,13 @@ static void an_encoder_refuses_what_is_too_large(void **state)
 	size_t n = WIRE_BODY_MAX;
 	_cleanup_free_ char *value = mem_alloc(n + 1);
 	char *const argv[] = {(char *)"x", NULL}, *const envp[] = {value, NULL};
-	struct wire_spawn m = {.key = {"big", 0, ""}, .cwd = "/", .paths = argv, .argv = argv};
+	struct wire_spawn m = {
+		.key = {"big", 0, ""}, .child.cwd = "/", .child.paths = argv, .child.argv = argv};
 	_cleanup_buf_ struct buf b = {0};
 
 	(void)state;
 	memset(value, 'v', n);
-	m.envp = envp;
+	m.child.envp = envp;
 	wire_encode_spawn(&b, &m);
 	assert_true(b.failed);
 }
@@ -459,6 +545,7 @@ static void an_encoder_refuses_what_is_too_large(void **state)
 static void keys_and_names(void **state)
 {
 	struct wire_key a = {"a", 1, "x"}, b = {"a", 1, "y"}, c = {"a", 2, "x"};
+	char text[WIRE_FAILURE_SIZE];
 
 	(void)state;
 	assert_true(wire_key_same_slot(&a, &b));
@@ -468,6 +555,14 @@ static void keys_and_names(void **state)
 	assert_string_equal(wire_stage_name(WIRE_STAGE_CHDIR), "chdir");
 	assert_string_equal(wire_stage_name(WIRE_STAGE_MAX_), "?");
 	assert_string_equal(wire_type_name(WIRE_TYPE_MAX_), "?");
+	assert_string_equal(wire_failure_name(text, WIRE_STAGE_CHDIR, WIRE_WHAT_NONE), "chdir");
+	assert_string_equal(wire_failure_name(text, WIRE_STAGE_LIMITS, WIRE_WHAT_RLIMIT + 7),
+			    "limits: nofile");
+	assert_string_equal(wire_failure_name(text, WIRE_STAGE_LIMITS, WIRE_WHAT_NICE),
+			    "limits: nice");
+	assert_string_equal(wire_failure_name(text, WIRE_STAGE_FDS, WIRE_WHAT_MAX_), "fds");
+	for (int i = 0; i < WIRE_WHAT_MAX_; i++)
+		wire_failure_name(text, WIRE_STAGE_SECRETS, i);
 	for (int i = 0; i < WIRE_STAGE_MAX_; i++)
 		assert_non_null(wire_stage_name((enum wire_stage)i));
 }
@@ -482,6 +577,8 @@ int main(void)
 		TEST(damaged_bytes_are_survived),
 		TEST(names_that_are_no_file_names_are_refused),
 		TEST(hostile_counts_cost_no_memory),
+		TEST(secrets_have_file_names_and_bounds),
+		TEST(impossible_children_are_refused),
 		TEST(big_bodies_go_by_memfd),
 		TEST(inline_boundary),
 		TEST(bad_memfds_are_refused),
