@@ -33,6 +33,8 @@ struct plan_replica {
 	int64_t next_at_mono_ms; /* BACKOFF */
 };
 
+#define PLAN_ACTIONS_MAX 64 /* per round: the real run and preview.c ask for as many */
+
 enum plan_kind {
 	PLAN_START,  /* of an existing or a new index */
 	PLAN_STOP,   /* with intent */

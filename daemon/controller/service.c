@@ -16,7 +16,6 @@
 #include "lib/manifest.h"
 #include "lib/mem.h"
 
-#define ACTIONS_MAX 64 /* per round of planning */
 #define ROUNDS_MAX 100
 
 static void on_timer(uv_timer_t *timer)
@@ -284,7 +283,7 @@ static size_t plan_round(struct service *s, int64_t *wake_mono_ms)
 					     .frozen = s->left_alone ||
 						       controller_frozen(s->controller)};
 	_cleanup_free_ struct plan_replica *seen = mem_array(s->n_replicas, sizeof(*seen));
-	struct plan_action actions[ACTIONS_MAX];
+	struct plan_action actions[PLAN_ACTIONS_MAX];
 	struct plan_result result;
 
 	*wake_mono_ms = INT64_MAX;
@@ -299,7 +298,8 @@ static size_t plan_round(struct service *s, int64_t *wake_mono_ms)
 						.restart = r->restart_wanted,
 						.next_at_mono_ms = r->next_at_mono_ms};
 	}
-	result = plan_step(&desired, seen, s->n_replicas, clock_mono_ms(), actions, ACTIONS_MAX);
+	result = plan_step(&desired, seen, s->n_replicas, clock_mono_ms(), actions,
+			   PLAN_ACTIONS_MAX);
 	for (size_t i = 0; i < result.n_actions; i++)
 		perform(s, &actions[i]);
 	*wake_mono_ms = result.wake_mono_ms;
