@@ -17,6 +17,8 @@
 #include "lib/mem.h"
 #include "lib/parse.h"
 
+#define WRAP_MIN 16 /* columns that a wrapped text needs */
+
 bool term_wants_color(int fd)
 {
 	const char *no = getenv("NO_COLOR"), *name = getenv("TERM");
@@ -55,6 +57,13 @@ struct glyph {
 	bool bad;     /* shown as '?' */
 };
 
+/* Marks that turn the order of what follows, far beyond their own text. */
+static bool is_direction(wchar_t c)
+{
+	return (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0x200e ||
+	       c == 0x200f;
+}
+
 static struct glyph utf8_glyph(const char *p)
 {
 	mbstate_t st = {0};
@@ -65,6 +74,8 @@ static struct glyph utf8_glyph(const char *p)
 	if (n == 0 || n > MB_CUR_MAX)
 		return (struct glyph){1, 1, true};
 	w = wcwidth(wc);
+	if (is_direction(wc))
+		return (struct glyph){n, 1, true};
 	return w < 0 ? (struct glyph){n, 1, true} : (struct glyph){n, (size_t)w, false};
 }
 
@@ -129,6 +140,62 @@ size_t term_put(const struct term *t, struct buf *out, const char *text, size_t 
 		return w;
 	buf_str(out, dots);
 	return w + dots_width;
+}
+
+struct wrap {
+	const struct term *t;
+	struct buf *out;
+	size_t indent, at, room; /* room 0 = no limit */
+};
+
+static void wrap_line(struct wrap *w)
+{
+	buf_char(w->out, '\n');
+	for (size_t i = 0; i < w->indent; i++)
+		buf_char(w->out, ' ');
+	w->at = w->indent;
+}
+
+/* A word; one longer than a line is broken between glyphs. */
+static void wrap_word(struct wrap *w, const char *p, const char *end)
+{
+	size_t width = 0;
+
+	for (const char *q = p; q < end; q += next_glyph(w->t, q).bytes)
+		width += next_glyph(w->t, q).width;
+	if (w->room && w->at > w->indent && w->at + 1 + width > w->room)
+		wrap_line(w);
+	else if (w->at > w->indent)
+		buf_char(w->out, ' '), w->at++;
+	while (p < end) {
+		struct glyph g = next_glyph(w->t, p);
+
+		if (w->room && w->at + g.width > w->room)
+			wrap_line(w);
+		put_glyph(w->out, p, g);
+		w->at += g.width;
+		p += g.bytes;
+	}
+}
+
+void term_wrap(const struct term *t, struct buf *out, const char *text, size_t indent)
+{
+	struct wrap w = {.t = t, .out = out, .indent = indent, .at = indent, .room = t->columns};
+
+	if (w.room && w.room < indent + WRAP_MIN && w.room < indent + term_width(t, text)) {
+		w.indent = w.room > WRAP_MIN ? 4 : 0;
+		wrap_line(&w);
+	}
+	while (*text) {
+		size_t n = strcspn(text, " \n");
+
+		if (n)
+			wrap_word(&w, text, text + n);
+		text += n;
+		if (*text == '\n' && text[1])
+			wrap_line(&w);
+		text += *text != '\0';
+	}
 }
 
 const char *term_paint(const struct term *t, const char *color)

@@ -40,6 +40,12 @@ size_t term_width(const struct term *t, const char *text);
  * Returns the columns used.
  */
 size_t term_put(const struct term *t, struct buf *out, const char *text, size_t max);
+/*
+ * Appends text, made safe and wrapped between words: the cursor stands at column `indent`, further
+ * lines begin there. A newline in the text is one. Where too little room is left the text goes on
+ * its own lines.
+ */
+void term_wrap(const struct term *t, struct buf *out, const char *text, size_t indent);
 /* The colour of a service's or replica's state, "" for none. */
 const char *term_state_color(const struct term *t, const char *state);
 /* color when colours are wanted, else "". */

@@ -3,10 +3,13 @@
 #include "cli/text.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/js.h"
 #include "cli/x.h"
+#include "lib/buf.h"
 #include "lib/clock.h"
+#include "lib/mem.h"
 
 char *text_age(const cJSON *o, const char *member, int64_t now_ms)
 {
@@ -62,4 +65,62 @@ char *text_number(const cJSON *o, const char *member)
 char *text_count(int64_t n, const char *noun)
 {
 	return x_printf("%lld %s%s", (long long)n, noun, n == 1 ? "" : "s");
+}
+
+char *text_duration(int64_t ms)
+{
+	char human[32];
+
+	if (ms >= 1000 && ms < 10000 && ms % 1000 >= 100)
+		return x_printf("%d.%ds", (int)(ms / 1000), (int)(ms % 1000 / 100));
+	return x_strdup(clock_human(ms, human, sizeof(human)));
+}
+
+char *text_place(const cJSON *place)
+{
+	_cleanup_free_ char *cwd = getcwd(NULL, 0);
+	const char *path = js_str(place, "file", "");
+	long long line = js_int(place, "line", 0);
+	size_t n = cwd ? strlen(cwd) : 0;
+
+	if (n > 1 && strncmp(path, cwd, n) == 0 && path[n] == '/')
+		path += n + 1;
+	if (strcmp(path, "-") == 0)
+		path = "<stdin>";
+	return *path && line ? x_printf("%s:%lld", path, line) : x_strdup(path);
+}
+
+/* A value of any type, short. */
+static void put_value(struct buf *out, const cJSON *v)
+{
+	char *text;
+
+	if (!v || cJSON_IsString(v)) {
+		buf_str(out, v ? v->valuestring : "nothing");
+		return;
+	}
+	text = x_check(cJSON_PrintUnformatted(v));
+	buf_str(out, text);
+	cJSON_free(text);
+}
+
+char *text_drift(const cJSON *drift)
+{
+	struct buf out = {0};
+	const cJSON *d;
+
+	cJSON_ArrayForEach (d, drift) {
+		const char *key = js_str(d, "key", "?");
+
+		buf_str(&out, out.len ? "; " : "");
+		if (strcmp(key, "replicas") == 0)
+			buf_str(&out, "scaled to ");
+		else
+			buf_printf(&out, "%s is ", key);
+		put_value(&out, js_get(d, "actual"));
+		buf_str(&out, " (manifest: ");
+		put_value(&out, js_get(d, "manifest"));
+		buf_char(&out, ')');
+	}
+	return out.data ? x_check(buf_take(&out)) : x_strdup("");
 }

@@ -19,6 +19,12 @@ char *text_exit(const cJSON *exit);
 char *text_replica_message(const cJSON *replica, int64_t now_ms);
 /* A number as text, "-" for absent, null and 0 (pids, ports). */
 char *text_number(const cJSON *o, const char *member);
+/* "4.2s" below ten seconds, else as ages are. */
+char *text_duration(int64_t ms);
+/* "aictl.yaml:12" of {"file","line"}: relative below the current directory; "" without a file. */
+char *text_place(const cJSON *place);
+/* "scaled to 5 (manifest: 2)" of a service's "drift", joined by "; "; "" without any. */
+char *text_drift(const cJSON *drift);
 /* "1 replica", "2 replicas" */
 char *text_count(int64_t n, const char *noun);
 
