@@ -13,6 +13,7 @@
 
 #include "daemon/controller/api.h"
 #include "daemon/controller/controller.h"
+#include "daemon/controller/service.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -26,6 +27,8 @@
 #define LINES_MAX 1000000
 #define PIECE_BYTES (256 << 10)
 #define LOOK_AGAIN_MS 200
+/* A replica whose log is read takes two descriptors: probes must never run out of them. */
+#define REPLICAS_MAX 1024
 
 struct tail {
 	uv_work_t work;
@@ -33,6 +36,8 @@ struct tail {
 	struct http_request *r; /* NULL: the client has left */
 	struct logview_opts opts;
 	char *log_dir, *service;
+	struct controller *c;
+	size_t replicas; /* counted in c->log_replicas */
 	struct logview *view;
 	struct buf piece;
 	struct err *err;
@@ -46,6 +51,7 @@ static void on_closed(uv_handle_t *h)
 {
 	struct tail *t = h->data;
 
+	t->c->log_replicas -= t->replicas;
 	logview_free(t->view);
 	buf_done(&t->piece);
 	err_free(t->err);
@@ -124,7 +130,7 @@ static void on_worked(uv_work_t *work_, int status)
 		finish(t);
 		return;
 	}
-	buf_clear(&t->piece);
+	buf_done(&t->piece); /* a stream that waits keeps no memory */
 	if (t->at_end)
 		uv_timer_start(&t->timer, on_timer, LOOK_AGAIN_MS, 0);
 	else
@@ -158,6 +164,7 @@ static struct tail *tail_new(struct api_call *call, const char *service)
 
 	if (!t)
 		return NULL;
+	t->c = call->c;
 	t->r = call->r;
 	t->service = mem_strdup(service);
 	t->log_dir = mem_strdup(call->c->opts.log_dir);
@@ -174,31 +181,57 @@ static struct tail *tail_new(struct api_call *call, const char *service)
 	return t;
 }
 
+/* The service of the query; NULL: there is none, and the client was told. */
+static const struct service *wanted_service(struct api_call *call)
+{
+	const char *name = http_request_query(call->r, "service");
+	const struct service *s = name ? controller_find(call->c, name) : NULL;
+
+	if (!name)
+		api_reply_error(call->r, 400, "invalid", "query service is missing");
+	else if (!s)
+		api_reply_error(call->r, 404, "not_found", "no service \"%s\"", name);
+	return s;
+}
+
+/* One reader is always served, many only within a budget. */
+static bool within_budget(struct api_call *call, size_t replicas)
+{
+	size_t others = call->c->log_replicas;
+
+	if (others == 0 || others + replicas <= REPLICAS_MAX)
+		return true;
+	api_reply_error(call->r, 503, "busy",
+			"the logs of %zu replicas are being read already: try again later", others);
+	return false;
+}
+
 void api_logs_get(struct api_call *call)
 {
-	const char *service = http_request_query(call->r, "service"),
-		   *follow = http_request_query(call->r, "follow");
-	int64_t replica, n = api_query_int(call, "n", LINES_DEFAULT, 0, LINES_MAX);
+	const char *follow = http_request_query(call->r, "follow");
+	int64_t replica = -1, n = api_query_int(call, "n", LINES_DEFAULT, 0, LINES_MAX);
+	const struct service *s;
 	struct tail *t;
+	size_t replicas;
 
 	if (n < 0)
 		return;
-	replica = http_request_query(call->r, "replica")
-			  ? api_query_int(call, "replica", 0, 0, 100000)
-			  : -1;
-	if (replica < 0 && http_request_query(call->r, "replica"))
+	if (http_request_query(call->r, "replica") &&
+	    (replica = api_query_int(call, "replica", 0, 0, 100000)) < 0)
 		return;
-	if (!service || !controller_find(call->c, service)) {
-		api_reply_error(call->r, service ? 404 : 400, service ? "not_found" : "invalid",
-				service ? "no service \"%s\"" : "query service is missing%s",
-				service ? service : "");
+	s = wanted_service(call);
+	if (!s)
 		return;
-	}
-	t = tail_new(call, service);
+	replicas = replica < 0 && s->n_replicas > 1 ? s->n_replicas : 1;
+	if (!within_budget(call, replicas))
+		return;
+	t = tail_new(call, s->name);
 	if (!t) {
 		api_reply_error(call->r, 503, "out_of_memory", "out of memory");
 		return;
 	}
+	t->replicas = replicas;
+	call->c->log_replicas += replicas;
 	t->opts.index = replica;
 	t->opts.tail = n;
 	t->opts.follow = follow && strcmp(follow, "0") != 0;

@@ -74,7 +74,8 @@ struct controller {
 	bool root;	 /* aictld is root: services run under users */
 	uid_t owner;	 /* aictld's uid */
 	struct settle_follower *settle_followers;
-	int pending_reload; /* a RELOAD's socket that came before controller_begin, or -1 */
+	size_t log_replicas; /* whose logs are being read by api_logs */
+	int pending_reload;  /* a RELOAD's socket that came before controller_begin, or -1 */
 	bool helloed, loaded, synced, begun, store_failed;
 	bool store_replaced; /* the store was damaged and a new one begun: it knows nothing */
 	bool shutting_down, ended;

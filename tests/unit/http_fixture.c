@@ -17,6 +17,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -291,4 +292,61 @@ int http_fixture_await(atomic_int *v, int want)
 	while (atomic_load(v) != want && clock_mono_ms() < end)
 		usleep(1000);
 	return atomic_load(v);
+}
+
+void http_fixture_put(int fd, const char *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t k = send(fd, p, n, MSG_NOSIGNAL);
+
+		if (k <= 0)
+			return; /* the server may close early */
+		p += k;
+		n -= (size_t)k;
+	}
+}
+
+void http_fixture_say(int fd, const char *text)
+{
+	http_fixture_put(fd, text, strlen(text));
+}
+
+/* Reads until `until` is in what came (NULL: the end), at most five seconds. */
+char *http_fixture_hear(int fd, const char *until)
+{
+	struct buf b = {0};
+	int64_t end = clock_mono_ms() + 5000;
+
+	while (!until || !strstr(buf_cstr(&b), until)) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		ssize_t n;
+
+		if (poll(&p, 1, (int)(end - clock_mono_ms())) <= 0)
+			fail_msg("nothing more after: %s", buf_cstr(&b));
+		n = recv(fd, buf_reserve(&b, 65536), 65536, 0);
+		buf_added(&b, n > 0 ? (size_t)n : 0);
+		if (n <= 0)
+			break;
+	}
+	return buf_take(&b);
+}
+
+char *http_fixture_exchange(struct http_fixture *f, const char *bytes, size_t n, size_t step)
+{
+	int fd = http_fixture_connect(f);
+	char *answer;
+
+	for (size_t at = 0; at < n; at += step)
+		http_fixture_put(fd, bytes + at, n - at < step ? n - at : step);
+	answer = http_fixture_hear(fd, NULL);
+	close(fd);
+	return answer;
+}
+
+int http_fixture_status(const char *answer)
+{
+	int status = 0;
+
+	sscanf(answer, "HTTP/1.1 %d", &status);
+	return status;
 }

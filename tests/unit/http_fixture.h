@@ -38,4 +38,13 @@ int http_fixture_connect(const struct http_fixture *f);
 /* Waits until *v is want, at most five seconds; returns what it is then. */
 int http_fixture_await(atomic_int *v, int want);
 
+/* Bytes to the server; it may close early. */
+void http_fixture_put(int fd, const char *p, size_t n);
+void http_fixture_say(int fd, const char *text);
+/* Reads until `until` is in what came (NULL: the end), at most five seconds. Caller frees. */
+char *http_fixture_hear(int fd, const char *until);
+/* On a connection of its own, in pieces of `step`; the whole answer. Caller frees. */
+char *http_fixture_exchange(struct http_fixture *f, const char *bytes, size_t n, size_t step);
+int http_fixture_status(const char *answer);
+
 #endif
