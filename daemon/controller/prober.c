@@ -30,6 +30,7 @@ struct probe_run {
 	struct prober *p;
 	CURL *easy; /* NULL while it waits */
 	char *url;
+	bool connect_only; /* tcp */
 	int64_t timeout_ms, started_us;
 	size_t body;
 	char said[CURL_ERROR_SIZE]; /* libcurl's own words */
@@ -188,7 +189,9 @@ static void describe_timeout(const struct probe_run *run, struct probe_result *r
 	char limit[32];
 
 	human_ms(limit, sizeof(limit), run->timeout_ms);
-	if (r->status > 0)
+	if (run->connect_only)
+		snprintf(r->message, sizeof(r->message), "no connection within %s", limit);
+	else if (r->status > 0)
 		snprintf(r->message, sizeof(r->message), "HTTP %d, but no end within %s", r->status,
 			 limit);
 	else
@@ -245,6 +248,11 @@ static void judge(const struct probe_run *run, CURLcode code, struct probe_resul
 	r->duration_ms = (clock_mono_us() - run->started_us) / 1000;
 	if (code != CURLE_OK) {
 		describe(run, code, r);
+		return;
+	}
+	if (run->connect_only) {
+		r->ok = true;
+		snprintf(r->message, sizeof(r->message), "connected");
 		return;
 	}
 	r->ok = status >= 200 && status <= 399;
@@ -316,6 +324,7 @@ static int start(struct probe_run *run)
 	if (!e)
 		return -1;
 	if (curl_easy_setopt(e, CURLOPT_URL, run->url) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_CONNECT_ONLY, run->connect_only ? 1L : 0L) != CURLE_OK ||
 	    curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)run->timeout_ms) != CURLE_OK ||
 	    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)run->timeout_ms) != CURLE_OK ||
 	    curl_easy_setopt(e, CURLOPT_WRITEDATA, run) != CURLE_OK ||
@@ -422,30 +431,24 @@ void prober_close(struct prober *p)
 	uv_close((uv_handle_t *)&p->kick, on_timer_closed);
 }
 
-static char *make_url(const struct probe_http *req)
+static char *make_url(const char *host, unsigned port, const char *path)
 {
-	bool v6 = strchr(req->host, ':') != NULL;
+	bool v6 = strchr(host, ':') != NULL;
 
-	return mem_printf("http://%s%s%s:%u%s%s", v6 ? "[" : "", req->host, v6 ? "]" : "",
-			  req->port, req->path[0] == '/' ? "" : "/", req->path);
+	return mem_printf("http://%s%s%s:%u%s%s", v6 ? "[" : "", host, v6 ? "]" : "", port,
+			  path[0] == '/' ? "" : "/", path);
 }
 
-int prober_http(struct prober *p, const struct probe_http *req, probe_cb cb, void *user,
-		struct probe_run **ret, struct err **reterr)
+/* Takes run over; its url is NULL when there was no memory for it. */
+static int add(struct prober *p, struct probe_run *run, struct probe_run **ret, struct err **reterr)
 {
-	struct probe_run *run = mem_alloc(sizeof(*run));
-
-	if (!run)
-		return err_nomem(reterr);
-	run->url = make_url(req);
 	if (!run->url) {
 		mem_free(run);
 		return err_nomem(reterr);
 	}
 	run->p = p;
-	run->timeout_ms = req->timeout_ms > 0 ? req->timeout_ms : 1;
-	run->cb = cb;
-	run->user = user;
+	if (run->timeout_ms <= 0)
+		run->timeout_ms = 1;
 	TAILQ_INSERT_TAIL(&p->waiting, run, link);
 	p->n_waiting++;
 	if (p->n_waiting == 1 && p->n_running < PROBER_RUNNING_MAX && start(run) < 0) {
@@ -455,6 +458,35 @@ int prober_http(struct prober *p, const struct probe_http *req, probe_cb cb, voi
 	if (ret)
 		*ret = run;
 	return 0;
+}
+
+int prober_http(struct prober *p, const struct probe_http *req, probe_cb cb, void *user,
+		struct probe_run **ret, struct err **reterr)
+{
+	struct probe_run *run = mem_alloc(sizeof(*run));
+
+	if (!run)
+		return err_nomem(reterr);
+	run->url = make_url(req->host, req->port, req->path);
+	run->timeout_ms = req->timeout_ms;
+	run->cb = cb;
+	run->user = user;
+	return add(p, run, ret, reterr);
+}
+
+int prober_tcp(struct prober *p, const struct probe_tcp *req, probe_cb cb, void *user,
+	       struct probe_run **ret, struct err **reterr)
+{
+	struct probe_run *run = mem_alloc(sizeof(*run));
+
+	if (!run)
+		return err_nomem(reterr);
+	run->url = make_url(req->host, req->port, "/");
+	run->connect_only = true;
+	run->timeout_ms = req->timeout_ms;
+	run->cb = cb;
+	run->user = user;
+	return add(p, run, ret, reterr);
 }
 
 void prober_cancel(struct probe_run *run)

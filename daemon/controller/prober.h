@@ -1,8 +1,9 @@
 /*
- * prober: runs single http probes through one libcurl multi handle on the loop; schedules nothing
+ * prober: runs single http and tcp probes through one libcurl multi handle on the loop; schedules nothing
  * (health.c does). Always a new connection (a reused one does not see that the server stopped
  * accepting), no proxy, no redirects followed, CURLOPT_NOSIGNAL, body read and dropped, over 64 KiB
- * is a failure that says so. Ok is a whole answer with a status of 200 to 399.
+ * is a failure that says so. Ok is a whole answer with a status of 200 to 399; for tcp that the
+ * connection is accepted (it is closed at once, nothing is said).
  *
  * At most PROBER_RUNNING_MAX exchanges run at a time, which bounds the descriptors; others wait in
  * order. The time-out of a run begins when it starts, not while it waits: hung services must not
@@ -31,11 +32,18 @@ struct probe_http {
 	int64_t timeout_ms; /* whole exchange, from the start */
 };
 
+struct probe_tcp {
+	const char *host; /* as above */
+	unsigned port;
+	int64_t timeout_ms;
+};
+
 struct probe_result {
 	bool ok;
 	int status; /* HTTP status, 0 without an answer */
 	int64_t duration_ms;
-	char message[160]; /* "HTTP 500", "connection refused", "no answer within 2s", "body over 64
+	char message
+		[160]; /* "HTTP 500", "connected", "connection refused", "no answer within 2s", "body over 64
 			      KiB" */
 };
 
@@ -49,6 +57,8 @@ void prober_close(struct prober *p);
  * fires. */
 int prober_http(struct prober *p, const struct probe_http *req, probe_cb cb, void *user,
 		struct probe_run **ret, struct err **reterr);
+int prober_tcp(struct prober *p, const struct probe_tcp *req, probe_cb cb, void *user,
+	       struct probe_run **ret, struct err **reterr);
 /* cb will not fire; the run is freed. Not allowed after cb has fired. */
 void prober_cancel(struct probe_run *run);
 unsigned prober_running(const struct prober *p); /* those that wait are counted too */

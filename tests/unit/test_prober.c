@@ -321,6 +321,61 @@ static void test_refused(void **state)
 	unsetenv("http_proxy");
 }
 
+static void tcp(struct world *w, struct one *o, unsigned port, int64_t ms)
+{
+	const struct probe_tcp rq = {.host = "127.0.0.1", .port = port, .timeout_ms = ms};
+	int before = w->done;
+
+	o->w = w;
+	assert_int_equal(prober_tcp(w->prober, &rq, on_result, o, NULL, NULL), 0);
+	run_until(w, before + 1, 3000);
+}
+
+static int connect_to(unsigned port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	a.sin_port = htons((uint16_t)port);
+	(void)!connect(fd, (struct sockaddr *)&a, sizeof(a));
+	return fd;
+}
+
+static void test_tcp(void **state)
+{
+	struct world *w = *state;
+	struct one o = {0}, http = {0};
+	unsigned port;
+	int fd = listen_on(&port), peer, held[8];
+	char byte;
+
+	tcp(w, &o, port, 1000);
+	assert_true(o.r.ok);
+	assert_int_equal(o.r.status, 0);
+	assert_string_equal(o.r.message, "connected");
+	peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	assert_int_equal(recv(peer, &byte, 1, 0), 0); /* closed again, and nothing was said */
+	close(peer);
+	tcp(w, &o, port, 1000); /* the easy handle is used again */
+	assert_true(o.r.ok);
+	begin(w, &http, "/ok", 1000); /* ... and for http */
+	run_until(w, 3, 2000);
+	assert_string_equal(http.r.message, "HTTP 200");
+	assert_int_equal(listen(fd, 0), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++) /* a backlog that is full takes no more */
+		held[i] = connect_to(port);
+	tcp(w, &o, port, 300);
+	assert_false(o.r.ok);
+	assert_string_equal(o.r.message, "no connection within 300ms");
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++)
+		close(held[i]);
+	close(fd);
+	tcp(w, &o, port, 1000);
+	assert_false(o.r.ok);
+	assert_string_equal(o.r.message, "connection refused");
+	assert_int_equal(o.times, 4);
+}
+
 static void test_cancel(void **state)
 {
 	struct world *w = *state;
@@ -452,6 +507,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_results, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_tcp, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_queue, set_up, tear_down),
