@@ -15,6 +15,7 @@
 #include "lib/buf.h"
 #include "lib/mem.h"
 
+#define NARROW 16	 /* less room than this for the third column: lines of their own */
 #define REPLICAS_SHOWN 8 /* of one action in a row */
 
 struct view {
@@ -100,15 +101,15 @@ static char *replicas_text(const cJSON *service)
 	return out.data ? x_check(buf_take(&out)) : x_strdup("");
 }
 
-/* "about 4.2s", "for a time that is not known yet" */
-static char *expected(const cJSON *u, const char *before, const char *after)
+/* "for about 4.2s", or that nobody knows yet */
+static char *expected(const cJSON *u)
 {
 	_cleanup_free_ char *human = NULL;
 
 	if (!js_get(u, "expected_ms"))
-		return x_strdup("for a time not known yet: no start of it is on record");
+		return x_strdup("for how long is not known yet");
 	human = text_duration(js_int(u, "expected_ms", 0));
-	return x_printf("%sabout %s%s", before, human, after);
+	return x_printf("for about %s", human);
 }
 
 static char *away_text(const cJSON *service)
@@ -123,13 +124,11 @@ static char *away_text(const cJSON *service)
 		return strcmp(js_str(service, "action", ""), "replace") == 0
 			       ? x_strdup("no interruption")
 			       : x_strdup("");
-	if (!js_bool(u, "service_down")) {
-		human = expected(u, "", " each");
-		return x_printf("%lld of %lld replicas away at a time, %s", n, of, human);
-	}
-	human = expected(u, "for ", "");
+	human = expected(u);
+	if (!js_bool(u, "service_down"))
+		return x_printf("%lld of %lld replicas away at a time, each %s", n, of, human);
 	if (of <= 1)
-		return x_printf("down %s: it has one replica and stops first", human);
+		return x_printf("down %s: one replica, stop-first", human);
 	return x_printf("down %s: all %lld replicas at once", human, of);
 }
 
@@ -145,20 +144,19 @@ static void put_column(const struct view *v, struct buf *out, const char *text, 
 		buf_char(out, ' ');
 }
 
-/* The text in the third column, each on lines of its own; the first beside the action. */
+/* A text in the third column, each on lines of its own; the first beside the action. */
 static void put_text(const struct view *v, struct buf *out, const char *text, bool *first)
 {
-	size_t at = v->names + 2 + v->actions + 2;
+	size_t at = v->names + 2 + v->actions + 2, room = v->term->columns;
+	bool narrow = room && room < at + NARROW;
 
 	if (!*text)
 		return;
-	if (*first) {
+	at = narrow ? 4 : at;
+	if (*first && !narrow)
 		buf_str(out, "  ");
-	} else {
-		buf_char(out, '\n');
-		for (size_t i = 0; i < at; i++)
-			buf_char(out, ' ');
-	}
+	else
+		buf_printf(out, "\n%*s", (int)at, "");
 	term_wrap(v->term, out, text, at);
 	*first = false;
 }
@@ -193,7 +191,6 @@ static void print_diff(struct view *v, const cJSON *service)
 	       term_paint(v->term, TERM_BOLD), *after ? name : "/dev/null",
 	       term_paint(v->term, TERM_RESET));
 	linediff_run(before, after, put_diff_line, v);
-	putchar('\n');
 }
 
 static void print_service(struct view *v, const cJSON *s)
@@ -206,8 +203,7 @@ static void print_service(struct view *v, const cJSON *s)
 
 	put_column(v, &out, js_str(s, "name", "?"), "", v->names);
 	buf_str(&out, "  ");
-	put_column(v, &out, is_quiet(s) ? "-" : action, action_color(action),
-		   *keys || *replicas || *away || *js_str(s, "note", "") ? v->actions : 0);
+	put_column(v, &out, is_quiet(s) ? "-" : action, action_color(action), v->actions);
 	put_text(v, &out, keys, &first);
 	put_text(v, &out, replicas, &first);
 	put_text(v, &out, away, &first);
@@ -306,7 +302,7 @@ static void print_summary(const struct view *v, const cJSON *plan)
 	long long revision = js_int(plan, "revision", 0), next = js_int(plan, "next_revision", 0);
 
 	if (!plan_view_changes(plan)) {
-		printf("No changes.\n");
+		puts("No changes.");
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
@@ -315,12 +311,10 @@ static void print_summary(const struct view *v, const cJSON *plan)
 		if (n)
 			buf_printf(&out, "%s%lld %s", out.len ? ", " : "", n, actions[i].summary);
 	}
-	printf("%s%s%s", term_paint(v->term, TERM_BOLD), out.len ? buf_cstr(&out) : "changes",
-	       term_paint(v->term, TERM_RESET));
 	if (next > 0 && next != revision)
-		printf(" (set %s: revision %lld becomes %lld)", js_str(plan, "set", "?"), revision,
-		       next);
-	putchar('\n');
+		buf_printf(&out, " (set %s: revision %lld becomes %lld)", js_str(plan, "set", "?"),
+			   revision, next);
+	print_paragraph(v, out.len ? buf_cstr(&out) : "Changes.");
 }
 
 void plan_view(const struct cli *cli, const cJSON *plan, bool diff)
