@@ -18,18 +18,7 @@
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define UMASK 022
 
-/*
- * A NULL-terminated list under construction. Items are borrowed where they can be (the
- * specification, the base environment): this runs between a death and the restart. Those made here
- * are owned and freed in the end.
- */
-struct strv {
-	char **v, **owned;
-	size_t n, cap, n_owned, cap_owned;
-	bool failed;
-};
-
-static void strv_borrow(struct strv *s, const char *item)
+static void strv_borrow(struct launch_strv *s, const char *item)
 {
 	if (!item || s->failed || mem_grow(&s->v, &s->cap, s->n + 2, sizeof(*s->v)) < 0) {
 		s->failed = true;
@@ -40,7 +29,7 @@ static void strv_borrow(struct strv *s, const char *item)
 }
 
 /* Notes item as ours; the same, or NULL (then failed is set). */
-static char *strv_own(struct strv *s, char *item)
+static char *strv_own(struct launch_strv *s, char *item)
 {
 	if (!item || mem_grow(&s->owned, &s->cap_owned, s->n_owned + 1, sizeof(*s->owned)) < 0) {
 		mem_free(item);
@@ -51,7 +40,7 @@ static char *strv_own(struct strv *s, char *item)
 	return item;
 }
 
-static void strv_done(struct strv *s)
+static void strv_done(struct launch_strv *s)
 {
 	for (size_t i = 0; i < s->n_owned; i++)
 		mem_free(s->owned[i]);
@@ -65,7 +54,7 @@ static size_t name_len(const char *assignment)
 }
 
 /* Sets NAME=value, replacing an earlier one. */
-static void env_set(struct strv *env, const char *assignment)
+static void env_set(struct launch_strv *env, const char *assignment)
 {
 	size_t len = assignment ? name_len(assignment) : 0;
 
@@ -78,9 +67,9 @@ static void env_set(struct strv *env, const char *assignment)
 	strv_borrow(env, assignment);
 }
 
-static void env_printf(struct strv *env, const char *fmt, ...)
+static void env_printf(struct launch_strv *env, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-static void env_printf(struct strv *env, const char *fmt, ...)
+static void env_printf(struct launch_strv *env, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -90,7 +79,7 @@ static void env_printf(struct strv *env, const char *fmt, ...)
 }
 
 /* text itself where nothing is to be expanded. */
-static int expand(struct strv *owner, const char *text, const struct expand_vars *vars,
+static int expand(struct launch_strv *owner, const char *text, const struct expand_vars *vars,
 		  const char **ret, struct err **reterr)
 {
 	char *value = NULL;
@@ -123,7 +112,7 @@ static bool is_private(const char *assignment)
 char **launch_base_env(char *const *environ_or_null)
 {
 	static const char *const clean[] = {"PATH=" DEFAULT_PATH, "LANG=C.UTF-8", NULL};
-	struct strv env = {0};
+	struct launch_strv env = {0};
 	char **copy;
 
 	if (!environ_or_null)
@@ -146,11 +135,21 @@ static const char *env_get(char *const *env, const char *name)
 	return NULL;
 }
 
-static int build_env(struct controller *c, const struct replica *r, const struct expand_vars *vars,
-		     struct strv *env, struct err **reterr)
+static void own_variables(const struct launch *l, const struct replica *r, struct launch_strv *env)
 {
-	const struct service *s = r->service;
-	const struct identity *id = s->identity;
+	if (r->port)
+		env_printf(env, "PORT=%u", r->port);
+	env_printf(env, "AICTL_SERVICE=%s", r->service->name);
+	env_printf(env, "AICTL_REPLICA=%u", r->index);
+	env_printf(env, "AICTL_REVISION=%llu", (unsigned long long)l->vars.revision);
+	env_printf(env, "AICTL_INCARNATION=%s", r->incarnation);
+}
+
+static int build_env(struct launch *l, const struct controller *c, const struct replica *r,
+		     const struct launch_what *what, struct err **reterr)
+{
+	const struct identity *id = r->service->identity;
+	struct launch_strv *env = &l->env;
 	const char *value;
 
 	for (size_t i = 0; c->base_env[i]; i++)
@@ -161,24 +160,35 @@ static int build_env(struct controller *c, const struct replica *r, const struct
 		env_printf(env, "LOGNAME=%s", id->name);
 		env_printf(env, "SHELL=%s", id->shell);
 	}
-	for (size_t i = 0; s->spec->environment && s->spec->environment[i]; i++) {
-		int rc = expand(env, s->spec->environment[i], vars, &value, reterr);
+	for (size_t i = 0; what->spec->environment && what->spec->environment[i]; i++) {
+		int rc = expand(env, what->spec->environment[i], &l->vars, &value, reterr);
 
 		if (rc < 0)
 			return rc;
 		env_set(env, value);
 	}
-	if (r->port)
-		env_printf(env, "PORT=%u", r->port);
-	env_printf(env, "AICTL_SERVICE=%s", s->name);
-	env_printf(env, "AICTL_REPLICA=%u", r->index);
-	env_printf(env, "AICTL_REVISION=%llu", (unsigned long long)s->revision);
-	env_printf(env, "AICTL_INCARNATION=%s", r->incarnation);
+	own_variables(l, r, env);
+	for (size_t i = 0; what->environment && what->environment[i]; i++)
+		env_set(env, what->environment[i]);
 	return env->failed ? err_nomem(reterr) : 0;
 }
 
+static int build_argv(struct launch *l, const struct launch_what *what, struct err **reterr)
+{
+	for (size_t i = 0; what->command[i]; i++) {
+		const char *arg = what->command[i];
+		int rc = what->verbatim ? 0 : expand(&l->argv, arg, &l->vars, &arg, reterr);
+
+		if (rc < 0)
+			return err_wrap(reterr, "command");
+		strv_borrow(&l->argv, arg);
+	}
+	return l->argv.failed ? err_nomem(reterr) : 0;
+}
+
 /* The candidates for execve, in execvp's order. */
-static int build_paths(const char *file, const char *path, struct strv *out, struct err **reterr)
+static int build_paths(const char *file, const char *path, struct launch_strv *out,
+		       struct err **reterr)
 {
 	if (strchr(file, '/')) {
 		strv_borrow(out, file);
@@ -196,50 +206,70 @@ static int build_paths(const char *file, const char *path, struct strv *out, str
 	return out->failed ? err_nomem(reterr) : 0;
 }
 
+static void fill_child(struct launch *l, const struct controller *c, const struct identity *id,
+		       const struct service_spec *spec)
+{
+	l->child = (struct wire_child){.cwd = spec->working_dir,
+				       .paths = l->paths.v,
+				       .argv = l->argv.v,
+				       .envp = l->env.v,
+				       .set_user = c->root,
+				       .uid = id->uid,
+				       .gid = id->gid,
+				       .groups = id->groups,
+				       .n_groups = id->n_groups,
+				       .umask = UMASK};
+}
+
+int launch_describe(const struct controller *c, const struct replica *r,
+		    const struct launch_what *what, struct launch *ret, struct err **reterr)
+{
+	const struct service *s = r->service;
+	struct launch *l = ret;
+	int rc;
+
+	*l = (struct launch){.vars = {.service = s->name,
+				      .replica = r->index,
+				      .port = r->port,
+				      .revision = s->revision,
+				      .environ = c->base_env}};
+	rc = build_argv(l, what, reterr);
+	if (rc == 0)
+		rc = build_env(l, c, r, what, reterr);
+	if (rc == 0)
+		rc = build_paths(l->argv.v[0], env_get(l->env.v, "PATH"), &l->paths, reterr);
+	if (rc == 0)
+		fill_child(l, c, s->identity, what->spec);
+	else
+		launch_done(l);
+	return rc;
+}
+
+void launch_done(struct launch *l)
+{
+	strv_done(&l->argv);
+	strv_done(&l->env);
+	strv_done(&l->paths);
+	*l = (struct launch){0};
+}
+
 int launch_encode(struct controller *c, const struct replica *r, bool standby,
 		  const struct buf *note, struct buf *out, struct err **reterr)
 {
 	const struct service *s = r->service;
 	const struct service_spec *spec = s->spec;
-	const struct expand_vars vars = {.service = s->name,
-					 .replica = r->index,
-					 .port = r->port,
-					 .revision = s->revision,
-					 .environ = c->base_env};
-	__attribute__((cleanup(strv_done))) struct strv argv = {0}, env = {0}, paths = {0};
+	const struct launch_what what = {.spec = spec, .command = spec->command};
 	struct wire_spawn m = {0};
-	int rc;
+	struct launch l;
+	int rc = launch_describe(c, r, &what, &l, reterr);
 
-	for (size_t i = 0; spec->command[i]; i++) {
-		const char *arg;
-
-		rc = expand(&argv, spec->command[i], &vars, &arg, reterr);
-		if (rc < 0)
-			return err_wrap(reterr, "command");
-		strv_borrow(&argv, arg);
-	}
-	rc = build_env(c, r, &vars, &env, reterr);
-	if (rc < 0)
-		return rc;
-	if (argv.failed)
-		return err_nomem(reterr);
-	rc = build_paths(argv.v[0], env_get(env.v, "PATH"), &paths, reterr);
 	if (rc < 0)
 		return rc;
 	m.standby = standby;
 	m.key.index = r->index;
 	memccpy(m.key.service, s->name, '\0', sizeof(m.key.service));
 	memcpy(m.key.incarnation, r->incarnation, sizeof(m.key.incarnation));
-	m.child.cwd = spec->working_dir;
-	m.child.paths = paths.v;
-	m.child.argv = argv.v;
-	m.child.envp = env.v;
-	m.child.set_user = c->root;
-	m.child.uid = s->identity->uid;
-	m.child.gid = s->identity->gid;
-	m.child.groups = s->identity->groups;
-	m.child.n_groups = s->identity->n_groups;
-	m.child.umask = UMASK;
+	m.child = l.child;
 	m.stop_signal = (int32_t)spec->stop_signal;
 	m.grace_ms = spec->grace_period_ms;
 	m.log_max_size = (uint64_t)spec->log_max_size;
@@ -247,5 +277,6 @@ int launch_encode(struct controller *c, const struct replica *r, bool standby,
 	m.note = (const uint8_t *)buf_cstr(note);
 	m.note_len = (uint32_t)note->len;
 	wire_encode_spawn(out, &m);
+	launch_done(&l);
 	return out->failed ? err_nomem(reterr) : 0;
 }

@@ -1,6 +1,7 @@
 /*
  * launch: from a service's specification to the SPAWN message: environment, expansion of ${...},
- * the paths to try. No file-system call: the child itself searches PATH (execve per candidate, as
+ * the paths to try. The same description of a child serves what runs in a replica's context beside
+ * it: exec probes and `aictl exec` (RUN, wire.h). No file-system call: the child itself searches PATH (execve per candidate, as
  * execvp does).
  *
  * SPDX-License-Identifier: MIT
@@ -9,12 +10,48 @@
 #define AICTL_CONTROLLER_LAUNCH_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "daemon/wire/wire.h"
+#include "lib/manifest.h"
 
 struct buf;
 struct controller;
 struct err;
 struct replica;
+
+/*
+ * A NULL-terminated list under construction. Items are borrowed where they can be (the
+ * specification, the base environment): this runs between a death and the restart. Those made here
+ * are owned and freed in the end.
+ */
+struct launch_strv {
+	char **v, **owned;
+	size_t n, cap, n_owned, cap_owned;
+	bool failed;
+};
+
+/* A described child. It borrows from what described it: encode and launch_done before the loop
+ * goes on. */
+struct launch {
+	struct wire_child child;
+	/* Private. */
+	struct launch_strv argv, env, paths;
+	struct expand_vars vars;
+};
+
+struct launch_what {
+	const struct service_spec *spec; /* what the replica runs as: its own, or its service's */
+	char *const *command;		 /* spec's, a probe's, or a user's; NULL-terminated */
+	bool verbatim;			 /* ${...} in command is not ours to expand */
+	char *const *environment;	 /* further variables, which win; or NULL */
+};
+
+/* In r's context: user, groups, umask, limits, directory, environment with its ports. */
+int launch_describe(const struct controller *c, const struct replica *r,
+		    const struct launch_what *what, struct launch *ret, struct err **reterr);
+void launch_done(struct launch *l);
 
 /* standby: see wire.h. Appends the packet for r (its incarnation and port are set) with note to out. */
 int launch_encode(struct controller *c, const struct replica *r, bool standby,
