@@ -49,6 +49,8 @@ static void deliver(struct store *s)
 		note_health(s, t->err);
 		if (t->cb)
 			t->cb(t->user, t->err); /* may put more, or close the store */
+		if (t->read_cb)
+			t->read_cb(t->user, t->err ? NULL : t->found, t->err);
 		store_task_free(t);
 	}
 }
@@ -150,6 +152,8 @@ static void say_busy(const struct store_task *t, void *user)
 	(void)user;
 	if (t->cb)
 		t->cb(t->user, &e);
+	if (t->read_cb)
+		t->read_cb(t->user, NULL, &e);
 }
 
 void store_close(struct store *s, int64_t wait_ms)
@@ -222,6 +226,17 @@ int store_add_event(struct store *s, const struct store_event *e)
 int store_add_exit(struct store *s, const struct store_exit *x, store_cb cb, void *user)
 {
 	return put(s, store_task_exit(x), false, cb, user);
+}
+
+int store_read_revision(struct store *s, const char *set, uint64_t number, store_read_cb cb,
+			void *user)
+{
+	struct store_task *t = store_task_read_revision(set, number);
+
+	assert(!s->in_group);
+	if (t)
+		t->read_cb = cb;
+	return put(s, t, true, NULL, user);
 }
 
 void store_begin(struct store *s)

@@ -38,7 +38,12 @@ struct store_revision {
 	uint64_t number;     /* per set, from 1 */
 	const char *sources; /* JSON array of {"path","text"}: what manifest_parse read */
 	int64_t at_wall_ms;
-	uint32_t uid; /* who applied it */
+	uint32_t uid;			     /* who applied it */
+	const char *user;		     /* the client's word for who; or NULL */
+	uint64_t hash;			     /* of sources */
+	const char *services;		     /* their names, separated by spaces */
+	const char *git_commit, *git_branch; /* of the manifest's directory; or NULL */
+	bool git_dirty;			     /* that directory had changes beyond the commit */
 };
 
 struct store_service {
@@ -69,8 +74,8 @@ struct store_exit {
 	int64_t started_wall_ms, ended_wall_ms;
 };
 
-/* What is on disk; borrowed inside the load callback only. Newest revision per set; events oldest
- * first (the last 1,000). */
+/* What is on disk; borrowed inside the load callback only. All revisions that are kept, without
+ * sources, by set, the newest first; events oldest first (the last 1,000). */
 struct store_snapshot {
 	const struct store_revision *revisions;
 	size_t n_revisions;
@@ -86,6 +91,8 @@ struct store_snapshot {
 
 /* err is NULL on success; borrowed. Called on the loop, in the order of the puts. */
 typedef void (*store_cb)(void *user, const struct err *err);
+/* sources is NULL when there is no such revision (any more) or err is set. Borrowed. */
+typedef void (*store_read_cb)(void *user, const char *sources, const struct err *err);
 typedef void (*store_load_cb)(void *user, const struct store_snapshot *snap, const struct err *err);
 
 /* Starts the thread; path is opened (created, migrated) by it, then loaded is called once, unless
@@ -107,6 +114,10 @@ int store_put_service(struct store *s, const struct store_service *v, bool urgen
 int store_del_service(struct store *s, const char *name, bool urgent, store_cb cb, void *user);
 int store_add_event(struct store *s, const struct store_event *e);
 int store_add_exit(struct store *s, const struct store_exit *x, store_cb cb, void *user);
+/* What a revision was applied with, read by the store's thread behind all that was put before. Not
+ * between store_begin and store_end. Returns as the puts do. */
+int store_read_revision(struct store *s, const char *set, uint64_t number, store_read_cb cb,
+			void *user);
 /* Groups the puts between begin and end into one transaction: all or nothing; cb of the last put is
  * the verdict (each cb gets the same). If one of the puts returns an error, the whole group fails:
  * the callbacks of the others get ERR_BUSY. */

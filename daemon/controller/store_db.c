@@ -32,6 +32,7 @@ enum statement {
 	S_BACK,
 	S_PUT_REVISION,
 	S_PRUNE_REVISIONS,
+	S_READ_REVISION,
 	S_PUT_SERVICE,
 	S_DEL_SERVICE,
 	S_DEL_EXITS,
@@ -52,10 +53,12 @@ static const char *const sql[S_MAX_] = {
 	[S_SAVE] = "SAVEPOINT unit",
 	[S_RELEASE] = "RELEASE unit",
 	[S_BACK] = "ROLLBACK TO unit",
-	[S_PUT_REVISION] = "INSERT OR REPLACE INTO revision(set_name,number,sources,at_ms,uid)"
-			   " VALUES(?,?,?,?,?)",
+	[S_PUT_REVISION] = "INSERT OR REPLACE INTO revision(set_name,number,sources,at_ms,uid,"
+			   "user,hash,services,git_commit,git_branch,git_dirty)"
+			   " VALUES(?,?,?,?,?,?,?,?,?,?,?)",
 	[S_PRUNE_REVISIONS] =
 		"DELETE FROM revision WHERE set_name=? AND number<=?-" TEXT(STORE_REVISIONS_KEPT),
+	[S_READ_REVISION] = "SELECT sources FROM revision WHERE set_name=? AND number=?",
 	[S_PUT_SERVICE] = "INSERT OR REPLACE INTO service"
 			  "(name,set_name,sources,revision,stopped,replicas_override)"
 			  " VALUES(?,?,?,?,?,?)",
@@ -92,6 +95,12 @@ static const char *const migrations[] = {
 	" started_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL,"
 	" PRIMARY KEY(service,replica,incarnation,seq)) STRICT;"
 	"CREATE INDEX exit_by_time ON exit(service,replica,ended_ms);",
+	"ALTER TABLE revision ADD COLUMN user TEXT;"
+	"ALTER TABLE revision ADD COLUMN hash INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE revision ADD COLUMN services TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE revision ADD COLUMN git_commit TEXT;"
+	"ALTER TABLE revision ADD COLUMN git_branch TEXT;"
+	"ALTER TABLE revision ADD COLUMN git_dirty INTEGER NOT NULL DEFAULT 0;",
 };
 
 struct store_db {
@@ -157,10 +166,37 @@ static int run(struct store_db *db, enum statement s, struct err **reterr, const
 
 static int write_revision(struct store_db *db, const struct store_revision *r, struct err **reterr)
 {
-	int rc = run(db, S_PUT_REVISION, reterr, "titii", r->set, (int64_t)r->number, r->sources,
-		     r->at_wall_ms, (int64_t)r->uid);
+	int rc = run(db, S_PUT_REVISION, reterr, "titiitittti", r->set, (int64_t)r->number,
+		     r->sources, r->at_wall_ms, (int64_t)r->uid, r->user, (int64_t)r->hash,
+		     r->services ? r->services : "", r->git_commit, r->git_branch,
+		     (int64_t)r->git_dirty);
 
 	return rc < 0 ? rc : run(db, S_PRUNE_REVISIONS, reterr, "ti", r->set, (int64_t)r->number);
+}
+
+static int read_revision(struct store_db *db, const struct store_revision *r, char **ret,
+			 struct err **reterr)
+{
+	int rc = prepare(db, S_READ_REVISION, reterr), step;
+	sqlite3_stmt *st;
+
+	if (rc < 0)
+		return rc;
+	st = db->prepared[S_READ_REVISION];
+	sqlite3_bind_text(st, 1, r->set, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, (int64_t)r->number);
+	step = sqlite3_step(st);
+	if (step == SQLITE_ROW) {
+		const char *found = (const char *)sqlite3_column_text(st, 0);
+
+		*ret = found ? mem_strdup(found) : NULL;
+		rc = *ret ? 0 : err_nomem(reterr);
+	} else if (step != SQLITE_DONE) {
+		rc = fail(db, reterr);
+	}
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+	return rc;
 }
 
 static int write_service(struct store_db *db, const struct store_service *v, struct err **reterr)
@@ -193,11 +229,13 @@ static int write_exit(struct store_db *db, const struct store_exit *x, struct er
 	return r < 0 ? r : run(db, S_PRUNE_EXITS, reterr, "ti", x->service, (int64_t)x->index);
 }
 
-static int write_task(struct store_db *db, const struct store_task *t, struct err **reterr)
+static int do_task(struct store_db *db, struct store_task *t, struct err **reterr)
 {
 	switch (t->kind) {
 	case STORE_TASK_REVISION:
 		return write_revision(db, &t->u.revision, reterr);
+	case STORE_TASK_READ_REVISION:
+		return read_revision(db, &t->u.revision, &t->found, reterr);
 	case STORE_TASK_SERVICE:
 		return write_service(db, &t->u.service, reterr);
 	case STORE_TASK_DEL_SERVICE:
@@ -241,7 +279,7 @@ static int write_unit(struct store_db *db, struct store_task *first, struct stor
 	if (first->err) /* condemned before it came here */
 		return 0;
 	while (r == 0) {
-		r = write_task(db, t, &e);
+		r = do_task(db, t, &e);
 		if (t == last)
 			break;
 		t = TAILQ_NEXT(t, link);
@@ -464,9 +502,12 @@ static int load_revision(struct store_loaded *l, sqlite3_stmt *st)
 		return -ERR_NOMEM;
 	r = &l->revisions[l->snap.n_revisions++];
 	*r = (struct store_revision){.number = (uint64_t)sqlite3_column_int64(st, 1),
-				     .at_wall_ms = sqlite3_column_int64(st, 3),
-				     .uid = (uint32_t)sqlite3_column_int64(st, 4)};
-	return text(l, st, 0, &r->set) | text(l, st, 2, &r->sources);
+				     .at_wall_ms = sqlite3_column_int64(st, 2),
+				     .uid = (uint32_t)sqlite3_column_int64(st, 3),
+				     .hash = (uint64_t)sqlite3_column_int64(st, 5),
+				     .git_dirty = sqlite3_column_int64(st, 9) != 0};
+	return text(l, st, 0, &r->set) | text(l, st, 4, &r->user) | text(l, st, 6, &r->services) |
+	       text(l, st, 7, &r->git_commit) | text(l, st, 8, &r->git_branch);
 }
 
 static int load_service(struct store_loaded *l, sqlite3_stmt *st)
@@ -540,8 +581,8 @@ int store_db_load(struct store_db *db, struct store_loaded **ret, struct err **r
 		const char *query;
 		int (*row)(struct store_loaded *l, sqlite3_stmt *st);
 	} parts[] = {
-		{"SELECT set_name,number,sources,at_ms,uid FROM revision r WHERE number="
-		 "(SELECT max(number) FROM revision WHERE set_name=r.set_name) ORDER BY set_name",
+		{"SELECT set_name,number,at_ms,uid,user,hash,services,git_commit,git_branch,"
+		 "git_dirty FROM revision ORDER BY set_name,number DESC",
 		 load_revision},
 		{"SELECT name,set_name,sources,revision,stopped,replicas_override FROM service"
 		 " ORDER BY set_name,revision,name",

@@ -31,7 +31,7 @@ int store_db_open(const char *path, struct store_db **ret, char **ret_moved_to,
 void store_db_close(struct store_db *db); /* NULL is a no-op */
 int store_db_load(struct store_db *db, struct store_loaded **ret, struct err **reterr);
 void store_db_loaded_free(struct store_loaded *l);
-/* Writes all tasks in one transaction, a group all or nothing; sets the err of those that failed.
+/* Does all tasks in one transaction, a group all or nothing; sets the err of those that failed.
  */
 void store_db_commit(struct store_db *db, struct store_task_list *tasks);
 

@@ -36,8 +36,20 @@ static struct store_task *task_new(enum store_task_kind kind, const char **const
 struct store_task *store_task_revision(const struct store_revision *r)
 {
 	struct store_revision c = *r;
-	const char **const at[] = {&c.set, &c.sources};
+	const char **const at[] = {&c.set,	&c.sources,    &c.user,
+				   &c.services, &c.git_commit, &c.git_branch};
 	struct store_task *t = task_new(STORE_TASK_REVISION, at, ARRAY_SIZE(at));
+
+	if (t)
+		t->u.revision = c;
+	return t;
+}
+
+struct store_task *store_task_read_revision(const char *set, uint64_t number)
+{
+	struct store_revision c = {.set = set, .number = number};
+	const char **const at[] = {&c.set};
+	struct store_task *t = task_new(STORE_TASK_READ_REVISION, at, ARRAY_SIZE(at));
 
 	if (t)
 		t->u.revision = c;
@@ -95,6 +107,7 @@ void store_task_free(struct store_task *t)
 	if (!t)
 		return;
 	err_free(t->err);
+	mem_free(t->found);
 	mem_free(t);
 }
 

@@ -15,6 +15,7 @@
 
 enum store_task_kind {
 	STORE_TASK_REVISION,
+	STORE_TASK_READ_REVISION,
 	STORE_TASK_SERVICE,
 	STORE_TASK_DEL_SERVICE,
 	STORE_TASK_EVENT,
@@ -29,20 +30,23 @@ struct store_task {
 	bool more;	/* the next task of the list is of the same group */
 	bool droppable; /* an event outside of a group */
 	union {
-		struct store_revision revision;
-		struct store_service service; /* DEL_SERVICE: the name only */
+		struct store_revision revision; /* READ_REVISION: set and number only */
+		struct store_service service;	/* DEL_SERVICE: the name only */
 		struct store_event event;
 		struct store_exit exit;
 	} u;
 	store_cb cb;
+	store_read_cb read_cb; /* READ_REVISION, instead of cb */
 	void *user;
 	struct err *err; /* owned; the verdict */
+	char *found;	 /* READ_REVISION: owned; what was read, or NULL */
 	char text[];
 };
 TAILQ_HEAD(store_task_list, store_task);
 
 /* NULL when out of memory. */
 struct store_task *store_task_revision(const struct store_revision *r);
+struct store_task *store_task_read_revision(const char *set, uint64_t number);
 struct store_task *store_task_service(const struct store_service *v);
 struct store_task *store_task_del_service(const char *name);
 struct store_task *store_task_event(const struct store_event *e);
