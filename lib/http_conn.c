@@ -245,6 +245,22 @@ static void ask(struct http_conn *c)
 	c->env->opts->on_request(c->req, c->env->opts->user);
 }
 
+static void ask_with_rest(struct http_conn *c, const char *rest, size_t n)
+{
+	c->rest = rest;
+	c->rest_len = n;
+	ask(c);
+	c->rest = NULL;
+}
+
+void http_conn_early(const struct http_conn *c, struct buf *out)
+{
+	if (c->rest)
+		buf_append(out, c->rest, c->rest_len);
+	else
+		buf_append(out, c->in.data, c->in.len);
+}
+
 static void send_continue(struct http_conn *c)
 {
 	uv_buf_t b = uv_buf_init((char *)"HTTP/1.1 100 Continue\r\n\r\n", 25);
@@ -273,7 +289,7 @@ static size_t take(struct http_conn *c, const char *data, size_t n)
 	if (p->state == HTTP_PARSE_FAILED)
 		http_reply_error(c->req, p->status, p->why);
 	else if (p->state == HTTP_PARSE_DONE)
-		ask(c);
+		ask_with_rest(c, data + used, n - used);
 	else if (p->expects)
 		send_continue(c);
 	return used;

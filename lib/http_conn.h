@@ -56,11 +56,13 @@ struct http_conn {
 	struct http_watch_entry wait;
 	struct http_request *req; /* being read or answered, or NULL */
 	struct buf in;		  /* read, not yet parsed */
-	size_t flush_left;	  /* unsent bytes when the flush was last looked at */
-	size_t discarded;	  /* bytes thrown away while lingering */
-	size_t held;		  /* bytes of it in our memory, as counted in env->held */
-	uid_t uid;		  /* the peer's; -1 = unknown */
-	bool trusted;		  /* root or the server's owner */
+	const char *rest;	  /* while the handler is asked: what came behind its request */
+	size_t rest_len;
+	size_t flush_left; /* unsent bytes when the flush was last looked at */
+	size_t discarded;  /* bytes thrown away while lingering */
+	size_t held;	   /* bytes of it in our memory, as counted in env->held */
+	uid_t uid;	   /* the peer's; -1 = unknown */
+	bool trusted;	   /* root or the server's owner */
 	bool eof, reading, last_answer, lingering, closing;
 	uv_shutdown_t shutdown;
 };
@@ -72,6 +74,8 @@ int http_conn_fd(const struct http_conn *c);
 /* Sends now what the socket takes, queues a copy of the rest. False: closed, nothing was sent. */
 bool http_conn_write(struct http_conn *c, const uv_buf_t *bufs, unsigned n);
 size_t http_conn_pending(const struct http_conn *c);
+/* Appends what was read behind the request that the handler has. */
+void http_conn_early(const struct http_conn *c, struct buf *out);
 /* The answer of c's request is written: frees it and goes on with the next, from the loop. */
 void http_conn_answered(struct http_conn *c);
 /* The oldest connection that waits for `kind`, of an untrusted user where there is one; or NULL. */

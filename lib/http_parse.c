@@ -89,7 +89,7 @@ static int on_body(llhttp_t *ll, const char *at, size_t len)
 	return 0;
 }
 
-/* An Upgrade field is ignored, as a server may: what follows is HTTP/1.1. */
+/* An Upgrade field is left to the handler: until it takes it up, what follows is HTTP/1.1. */
 static int on_head_complete(llhttp_t *ll)
 {
 	ll->upgrade = 0;
@@ -239,26 +239,33 @@ static void parse_head(struct http_parse *p)
 	check_fields(p);
 }
 
+bool http_parse_has_token(const struct http_parse *p, const char *name, const char *token)
+{
+	size_t len = strlen(token);
+
+	for (size_t i = 0; i < p->n_fields; i++) {
+		const char *v = p->fields[i].value;
+
+		if (strcasecmp(p->fields[i].name, name) != 0)
+			continue;
+		while (*v) {
+			size_t skip = strspn(v, " \t,"), n = strcspn(v + skip, " \t,");
+
+			if (n == len && strncasecmp(v + skip, token, n) == 0)
+				return true;
+			v += skip + n;
+		}
+	}
+	return false;
+}
+
 /*
  * llhttp has cleared its flags when a message is complete, so the field itself is read. It is a
  * list; only "close" matters here. HTTP/1.0 is always closed.
  */
 static bool may_keep(const struct http_parse *p)
 {
-	for (size_t i = 0; i < p->n_fields; i++) {
-		const char *v = p->fields[i].value;
-
-		if (strcasecmp(p->fields[i].name, "connection") != 0)
-			continue;
-		while (*v) {
-			size_t skip = strspn(v, " \t,"), n = strcspn(v + skip, " \t,");
-
-			if (n == 5 && strncasecmp(v + skip, "close", 5) == 0)
-				return false;
-			v += skip + n;
-		}
-	}
-	return p->ll.http_minor > 0;
+	return p->ll.http_minor > 0 && !http_parse_has_token(p, "connection", "close");
 }
 
 /* Appends to the head what can belong to it; returns how much of data that is. */

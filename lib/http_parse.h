@@ -57,6 +57,8 @@ void http_parse_done(struct http_parse *p);
 size_t http_parse_feed(struct http_parse *p, const char *data, size_t n);
 /* Value of the first field of that name (case-insensitive), or NULL. */
 const char *http_parse_field(const struct http_parse *p, const char *name);
+/* Is token (case-insensitive) in one of the lists of that name? */
+bool http_parse_has_token(const struct http_parse *p, const char *name, const char *token);
 
 /*
  * Looks for the end of a head in data, whose bytes before *at were looked at already. Returns the

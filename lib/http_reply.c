@@ -92,6 +92,8 @@ static const char *error_code(int status)
 	case 413:
 	case 431:
 		return "too_large";
+	case 426:
+		return "upgrade_required";
 	case 503:
 		return "busy";
 	default:
@@ -99,7 +101,7 @@ static const char *error_code(int status)
 	}
 }
 
-static void error_json(struct buf *out, int status, const char *message)
+void http_reply_error_json(struct buf *out, int status, const char *message)
 {
 	struct jsonw w = {.out = out};
 
@@ -120,7 +122,7 @@ void http_reply_error(struct http_request *r, int status, const char *message)
 {
 	_cleanup_buf_ struct buf json = {0};
 
-	error_json(&json, status, message);
+	http_reply_error_json(&json, status, message);
 	r->parse.keep = false;
 	http_reply(r, status, NULL, buf_cstr(&json), json.len);
 }
@@ -129,7 +131,7 @@ void http_reply_error_bytes(struct buf *out, int status, const char *message)
 {
 	_cleanup_buf_ struct buf json = {0};
 
-	error_json(&json, status, message);
+	http_reply_error_json(&json, status, message);
 	http_reply_head(out, status, NULL, (long long)json.len, false, false);
 	buf_append(out, json.data, json.len);
 }

@@ -25,8 +25,8 @@
  * its client does not take is dropped when nothing has moved for idle_ms.
  *
  * http_server.c accepts and closes; http_conn is one connection, http_parse one request's bytes,
- * http_request what the handler sees of it, http_reply and http_stream the answers, http_watch all
- * time-outs with one timer.
+ * http_request what the handler sees of it, http_reply and http_stream the answers, http_upgrade the
+ * way out of HTTP, http_watch all time-outs with one timer.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -39,6 +39,7 @@
 #include <sys/types.h>
 #include <uv.h>
 
+struct buf;
 struct err;
 struct http_server;
 struct http_request;
@@ -96,5 +97,23 @@ size_t http_stream_pending(const struct http_request *r); /* bytes not yet taken
 void http_stream_on_drain(struct http_request *r,
 			  void (*drained)(struct http_request *r, void *user));
 void http_stream_end(struct http_request *r);
+
+/*
+ * Upgrade: the connection leaves the server and speaks another protocol. An Upgrade field that no
+ * handler takes up is ignored, as RFC 9110 allows.
+ *
+ * Does the client ask for it (HTTP/1.1, "Connection: upgrade", `protocol` among those of Upgrade)?
+ */
+bool http_upgrade_wanted(const struct http_request *r, const char *protocol);
+/* An answer like http_reply: 426, with the field that says which protocol it is. */
+void http_upgrade_required(struct http_request *r, const char *protocol);
+/*
+ * Answers 101 in place of http_reply and hands over the socket: non-blocking, CLOEXEC, the
+ * caller's, and no longer counted by connections_max; its limits and time-outs are the caller's as
+ * well. What the client has sent behind its request is appended to early (at most
+ * HTTP_CONN_AHEAD_MAX + one read). The request is gone in any case, on_gone is not called. Negative:
+ * the client has left, or has not taken earlier answers; then nothing is handed over.
+ */
+int http_upgrade(struct http_request *r, const char *protocol, struct buf *early, int *ret_fd);
 
 #endif

@@ -9,6 +9,7 @@
  *   /flood      writes until the stream is cut
  *   /drain      ?n= blocks of 64 KiB, each when the one before is taken
  *   /big        ?n= bytes at once
+ *   /upgrade    to "echo": says what came early, then echoes until the end; ?ms= later
  */
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/http_fixture.h"
@@ -86,11 +87,39 @@ static struct fixture_wait *wait_new(struct http_fixture *f, struct http_request
 	return w;
 }
 
+/* The other protocol: lines of what came, blocking, for at most five seconds. */
+static void upgrade(struct http_fixture *f, struct http_request *r)
+{
+	_cleanup_buf_ struct buf early = {0};
+	int fd = -1;
+	char data[64];
+	ssize_t n;
+
+	if (!http_upgrade_wanted(r, "echo")) {
+		http_upgrade_required(r, "echo");
+		return;
+	}
+	if (http_upgrade(r, "echo", &early, &fd) < 0) {
+		atomic_fetch_add(&f->gone, 1);
+		return;
+	}
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	buf_str(&early, "|");
+	assert_int_equal(send(fd, early.data, early.len, MSG_NOSIGNAL), early.len);
+	while (poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 5000) > 0 &&
+	       (n = recv(fd, data, sizeof(data), 0)) > 0)
+		assert_int_equal(send(fd, data, (size_t)n, MSG_NOSIGNAL), n);
+	close(fd);
+}
+
 static void on_later(uv_timer_t *t)
 {
 	struct fixture_wait *w = t->data;
 
-	http_reply(w->r, 200, "text/plain", "later\n", 6);
+	if (strcmp(http_request_path(w->r), "/upgrade") == 0)
+		upgrade(w->f, w->r);
+	else
+		http_reply(w->r, 200, "text/plain", "later\n", 6);
 	wait_end(w);
 }
 
@@ -171,7 +200,9 @@ static void start_wait(struct http_fixture *f, struct http_request *r, const cha
 	struct fixture_wait *w = wait_new(f, r);
 
 	w->left = number(r, "n", 3);
-	if (strcmp(path, "/later") == 0 || strcmp(path, "/orphan") == 0) {
+	if (strcmp(path, "/upgrade") == 0) {
+		uv_timer_start(&w->timer, on_later, (uint64_t)number(r, "ms", 0), 0);
+	} else if (strcmp(path, "/later") == 0 || strcmp(path, "/orphan") == 0) {
 		uv_timer_start(&w->timer, on_later, (uint64_t)number(r, "ms", 10), 0);
 		if (path[1] == 'o')
 			http_request_set_user(r, NULL, NULL);
@@ -188,14 +219,18 @@ static void start_wait(struct http_fixture *f, struct http_request *r, const cha
 
 static void on_request(struct http_request *r, void *user)
 {
-	static const char *const waits[] = {"/later", "/orphan", "/stream",
-					    "/drain", "/flood",	 "/never"};
+	static const char *const waits[] = {"/upgrade", "/later", "/orphan", "/stream",
+					    "/drain",	"/flood", "/never"};
 	struct http_fixture *f = user;
 	const char *path = http_request_path(r);
 
 	atomic_fetch_add(&f->requests, 1);
 	atomic_store(&f->connections, (int)http_server_connections(f->server));
 	assert_true(http_request_fd(r) >= 0);
+	if (strcmp(path, "/upgrade") == 0 && !http_request_query(r, "ms")) {
+		upgrade(f, r);
+		return;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(waits); i++) {
 		if (strcmp(path, waits[i]) == 0) {
 			start_wait(f, r, path);
