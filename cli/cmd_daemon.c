@@ -14,11 +14,13 @@
 #include "cli/cmd.h"
 #include "cli/halt.h"
 #include "cli/js.h"
+#include "cli/output.h"
 #include "cli/report.h"
 #include "cli/suggest.h"
 #include "cli/term.h"
-#include "cli/writer.h"
+#include "cli/x.h"
 #include "lib/clock.h"
+#include "lib/log.h"
 #include "lib/mem.h"
 
 static void field(const char *label, const char *text)
@@ -45,8 +47,9 @@ static void store(const cJSON *s)
 	       (long long)js_int(s, "dropped", 0));
 }
 
-static void page(const struct cli *cli, const struct client *client, const cJSON *d)
+static void page(const struct output *out, const cJSON *d)
 {
+	const struct cli *cli = out->cli;
 	const char *mode = js_str(d, "mode", "?");
 	char human[32];
 
@@ -59,7 +62,9 @@ static void page(const struct cli *cli, const struct client *client, const cJSON
 	printf("%-12s %lld, %lld replicas\n", "Services", (long long)js_int(d, "services", 0),
 	       (long long)js_int(d, "replicas", 0));
 	store(js_get(d, "store"));
-	field("Socket", client_socket(client));
+	field("Log level", js_str(d, "log_level", "?"));
+	field("Your role", js_str(d, "role", "?"));
+	field("Socket", js_str(d, "socket", "?"));
 	field("Runtime", js_str(d, "runtime_dir", "-"));
 	field("State", js_str(d, "state_dir", "-"));
 	field("Logs", js_str(d, "log_dir", "-"));
@@ -68,14 +73,16 @@ static void page(const struct cli *cli, const struct client *client, const cJSON
 
 static int info(struct cli *cli, const struct args *args)
 {
-	_cleanup_client_ struct client *client = client_open(cli);
+	static const struct output_view view = {.table = page, .id = "pid"};
+	_cleanup_client_ struct client *client = NULL;
 	_cleanup_reply_ struct reply r = {0};
+	struct output out;
 
+	output_begin(&out, cli, args);
+	client = client_open(cli);
 	client_get(client, "/v1/daemon", &r);
-	if (strcmp(args_value(args, "output", "text"), "json") == 0)
-		writer_json_print(r.text, r.len);
-	else
-		page(cli, client, r.json);
+	x_check(cJSON_AddStringToObject(r.json, "socket", client_socket(client)));
+	output_json(&out, &view, r.json);
 	return CODE_OK;
 }
 
@@ -97,30 +104,58 @@ static int stop(struct cli *cli, const struct args *args)
 	return halt_daemon(client, args_flag(args, "no-wait") ? 0 : timeout_ms);
 }
 
+/* Without a level: shows it. */
+static int log_level(struct cli *cli, const struct args *args)
+{
+	const char *level = args->n_operands > 1 ? args->operands[1] : NULL;
+	_cleanup_client_ struct client *client = NULL;
+	_cleanup_reply_ struct reply r = {0};
+	_cleanup_free_ char *body = NULL;
+
+	if (level && log_parse_level(level) < 0)
+		report_usage(args->command,
+			     "daemon log-level %s: expected error, warn, info or debug", level);
+	client = client_open(cli);
+	if (!level) {
+		client_get(client, "/v1/daemon", &r);
+		puts(js_str(r.json, "log_level", "?"));
+		return CODE_OK;
+	}
+	body = x_printf("{\"level\":\"%s\"}", level);
+	client_post(client, "/v1/daemon/log-level", body, &r);
+	return CODE_OK;
+}
+
 static const struct {
 	const char *name;
+	unsigned operands_max; /* besides the name */
 	int (*run)(struct cli *cli, const struct args *args);
-} verbs[] = {{"info", info}, {"reload", reload}, {"stop", stop}};
+} verbs[] = {
+	{"info", 0, info}, {"reload", 0, reload}, {"stop", 0, stop}, {"log-level", 1, log_level}};
 
 static int run(struct cli *cli, const struct args *args)
 {
 	struct suggest s = {.wanted = args->operands[0]};
 
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
-		if (strcmp(verbs[i].name, args->operands[0]) == 0)
+		if (strcmp(verbs[i].name, args->operands[0]) == 0) {
+			if (args->n_operands > 1 + verbs[i].operands_max)
+				report_usage(args->command, "daemon %s: unexpected argument \"%s\"",
+					     verbs[i].name, args->operands[args->n_operands - 1]);
 			return verbs[i].run(cli, args);
+		}
 		suggest_offer(&s, verbs[i].name);
 	}
 	report_plain("daemon: unknown command \"%s\"", args->operands[0]);
 	if (s.best)
 		report_hint("did you mean \"%s\"?", s.best);
 	else
-		report_hint("expected info, reload or stop");
+		report_hint("expected info, reload, stop or log-level");
 	return CODE_USAGE;
 }
 
 static const struct option_spec options[] = {
-	{'o', "output", "FORMAT", "info: text or json (default text)", "text|json"},
+	OUTPUT_OPTION,
 	{0, "no-wait", NULL, "stop: return at once", NULL},
 	{0, "timeout", "TIME", "stop: wait at most so long (default 10m); exit code 5", NULL},
 	{0},
@@ -129,15 +164,18 @@ static const struct option_spec options[] = {
 const struct command cmd_daemon_command = {
 	.name = "daemon",
 	.group = GROUP_OTHER,
-	.synopsis = "[OPTIONS] info|reload|stop",
+	.synopsis = "[OPTIONS] info|reload|stop|log-level [LEVEL]",
 	.summary = "Look at the daemon, reload or stop it",
-	.details = "info    version, mode, processes, directories\n"
-		   "reload  apply its manifest directory again; leave safe mode\n"
-		   "stop    stop all services, then the daemon; waits for its end",
+	.details = "info       version, mode, processes, directories\n"
+		   "reload     apply its manifest directory again; leave safe mode\n"
+		   "stop       stop all services, then the daemon; waits for its end\n"
+		   "log-level  show or set what its own log holds: error, warn, info, debug;\n"
+		   "           until the daemon ends, for its helpers too",
 	.examples = "aictl daemon info\n"
+		    "aictl daemon log-level debug\n"
 		    "aictl daemon stop --timeout 1m",
 	.options = options,
 	.args_min = 1,
-	.args_max = 1,
+	.args_max = 2,
 	.run = run,
 };

@@ -48,6 +48,11 @@ int log_parse_level(const char *name)
 	return -1;
 }
 
+const char *log_level_name(enum log_level level)
+{
+	return level_names[level];
+}
+
 static void put(const char *text, size_t len)
 {
 	if (write(sink.fd, text, len) < 0)

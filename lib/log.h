@@ -20,6 +20,7 @@ void log_set_level(enum log_level level);
 enum log_level log_level_get(void);
 /* "error" | "warn" | "info" | "debug" -> level, or -1. */
 int log_parse_level(const char *name);
+const char *log_level_name(enum log_level level);
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*

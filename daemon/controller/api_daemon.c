@@ -1,8 +1,9 @@
 /*
- * api_daemon: GET /v1/version, GET /v1/daemon, POST /v1/daemon/reload and /stop.
+ * api_daemon: GET /v1/version, GET /v1/daemon, POST /v1/daemon/reload, /stop and /log-level.
  *
  * SPDX-License-Identifier: MIT
  */
+#include <cjson/cJSON.h>
 #include <unistd.h>
 
 #include "daemon/controller/api.h"
@@ -14,6 +15,7 @@
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/jsonw.h"
+#include "lib/log.h"
 
 void api_daemon_version(struct api_call *call)
 {
@@ -46,6 +48,8 @@ void api_daemon_info(struct api_call *call)
 	jsonw_int(&w, "logger_pid", c->status.logger_pid);
 	jsonw_int(&w, "uptime_s", (clock_wall_ms() - c->started_wall_ms) / 1000);
 	jsonw_string(&w, "mode", controller_mode_name(c));
+	jsonw_string(&w, "log_level", log_level_name(log_level_get()));
+	jsonw_string(&w, "role", api_role_name(call->role));
 	jsonw_string(&w, "runtime_dir", c->opts.runtime_dir);
 	jsonw_string(&w, "state_dir", c->opts.state_dir);
 	jsonw_string(&w, "log_dir", c->opts.log_dir);
@@ -84,4 +88,37 @@ void api_daemon_reload(struct api_call *call)
 void api_daemon_stop(struct api_call *call)
 {
 	control(call, WIRE_CONTROL_STOP);
+}
+
+/* Ours at once; aictld's own and, through it, the logger's. Helpers started later get it, too. */
+static void set_log_level(struct controller *c, enum log_level level)
+{
+	_cleanup_buf_ struct buf packet = {0};
+
+	log_info("log level %s", log_level_name(level));
+	log_set_level(level);
+	wire_encode_u32(&packet, WIRE_LOG_LEVEL, (uint32_t)level);
+	link_send(c->link, &packet);
+}
+
+void api_daemon_log_level(struct api_call *call)
+{
+	cJSON *body = api_body_object(call);
+	const cJSON *level = cJSON_GetObjectItemCaseSensitive(body, "level");
+	_cleanup_buf_ struct buf b = {0};
+	struct jsonw w = {.out = &b};
+
+	if (!body)
+		return;
+	if (cJSON_IsString(level) && log_parse_level(level->valuestring) >= 0) {
+		set_log_level(call->c, (enum log_level)log_parse_level(level->valuestring));
+		jsonw_object_begin(&w, NULL);
+		jsonw_string(&w, "level", log_level_name(log_level_get()));
+		jsonw_object_end(&w);
+		api_reply(call->r, 200, &b);
+	} else {
+		api_reply_error(call->r, 400, "invalid",
+				"level: must be error, warn, info or debug");
+	}
+	cJSON_Delete(body);
 }
