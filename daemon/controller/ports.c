@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -52,18 +53,25 @@ static bool can_bind(unsigned port)
 }
 
 /* FNV-1a: spreads the names over the range. */
-static uint32_t hash(const char *service, unsigned index)
+static uint32_t hash(uint32_t h, const char *text)
 {
-	uint32_t h = UINT32_C(2166136261);
-
-	for (; *service; service++)
-		h = (h ^ (unsigned char)*service) * UINT32_C(16777619);
-	return h + index;
+	for (; *text; text++)
+		h = (h ^ (unsigned char)*text) * UINT32_C(16777619);
+	return h;
 }
 
-unsigned ports_take(struct ports *p, const char *service, unsigned index, unsigned have)
+/* "http" is the one that `port: N` gives: of the service's name alone. */
+static uint32_t place(const char *service, unsigned index, const char *name)
 {
-	uint32_t start = hash(service, index) % p->n;
+	uint32_t h = hash(UINT32_C(2166136261), service);
+
+	return (strcmp(name, "http") == 0 ? h : hash(hash(h, "/"), name)) + index;
+}
+
+unsigned ports_take(struct ports *p, const char *service, unsigned index, const char *name,
+		    unsigned have)
+{
+	uint32_t start = place(service, index, name) % p->n;
 
 	if (have && can_bind(have)) {
 		ports_adopt(p, have);

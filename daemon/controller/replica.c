@@ -15,8 +15,8 @@
 #include "daemon/controller/journal.h"
 #include "daemon/controller/launch.h"
 #include "daemon/controller/link.h"
-#include "daemon/controller/ports.h"
 #include "daemon/controller/replica_note.h"
+#include "daemon/controller/replica_ports.h"
 #include "daemon/controller/replica_probe.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/store.h"
@@ -66,7 +66,7 @@ void replica_free(struct replica *r)
 {
 	service_source_unref(r->source);
 	replica_probe_end(r);
-	ports_release(r->service->controller->ports, r->port);
+	replica_ports_release(r);
 	r->closing = true;
 	uv_close((uv_handle_t *)&r->timer, on_closed);
 }
@@ -179,15 +179,9 @@ static void send_spawn(struct replica *r)
 	take_spec(r);
 	r->launch_hash = r->service->launch_hash;
 	r->revision = r->service->revision;
-	if (r->service->spec->port) {
-		r->port = ports_take(c->ports, r->service->name, r->index, r->port);
-		if (!r->port) {
-			spawn_failed(r, "no free port in the daemon's --port-range");
-			return;
-		}
-	} else {
-		ports_release(c->ports, r->port);
-		r->port = 0;
+	if (replica_ports_take(r) < 0) {
+		spawn_failed(r, "no free port in the daemon's --port-range");
+		return;
 	}
 	buf_clear(&c->note);
 	buf_clear(&c->packet);
@@ -733,7 +727,7 @@ void replica_restore(struct replica *r, const struct wire_slot *slot)
 		log_warn("replica=%s/%u its note cannot be read, ignoring", r->service->name,
 			 r->index);
 	memcpy(r->incarnation, slot->key.incarnation, sizeof(r->incarnation));
-	ports_adopt(r->service->controller->ports, r->port);
+	replica_ports_adopt(r);
 	r->started_wall_ms = slot->started_wall_ms;
 	set_message(r, "adopted", "found running");
 	if (slot->state == WIRE_SLOT_STOPPING) {

@@ -45,6 +45,13 @@ struct replica_probe {
 	char message[REPLICA_MESSAGE_MAX];
 };
 
+#define REPLICA_PORTS_MAX 16
+
+struct replica_port {
+	uint32_t name; /* its hash, see replica_ports.h */
+	uint16_t number;
+};
+
 struct replica {
 	struct service *service;
 	unsigned index;
@@ -62,7 +69,9 @@ struct replica {
 	const struct service_spec *spec; /* NULL = not known */
 	uint64_t launch_hash; /* of what it was started with; differs from the service's = outdated
 			       */
-	unsigned port;	      /* 0 = none */
+	unsigned port;	      /* the main one's number, 0 = none; others: replica_ports.h */
+	struct replica_port ports[REPLICA_PORTS_MAX];
+	unsigned n_ports;
 	uint32_t restarts;    /* automatic ones, since the user last started it */
 	bool restart_wanted;  /* the user asked for a restart that has not begun */
 	enum stop_intent intent; /* of the stop under way */

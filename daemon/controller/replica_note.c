@@ -14,7 +14,8 @@
 #include "lib/mem.h"
 #include "lib/parse.h"
 
-#define NOTE_VERSION 2
+#define NOTE_VERSION 2 /* 1 had neither durations nor ports */
+#define NOTE_VERSION_MIN 1
 
 static const char *const causes[] = {"user",	 "update", "scale", "delete",
 				     "shutdown", "probe",  "stall", "unknown"};
@@ -27,10 +28,24 @@ static int cause_index(const char *cause)
 	return (int)ARRAY_SIZE(causes) - 1;
 }
 
+/* Without the oldest `skip` restarts. */
+static void encode_policy(const struct policy_state *p, uint32_t skip, struct buf *out)
+{
+	uint32_t first = skip < p->n_recent ? skip : p->n_recent;
+	int64_t before = 0;
+
+	buf_printf(out, " %u %" PRId64 " %d %u", p->streak, p->delay_ms, p->slow,
+		   p->n_recent - first);
+	for (uint32_t i = first; i < p->n_recent; i++) { /* differences are short */
+		buf_printf(out, " %" PRId64, p->recent_mono_ms[i] - before);
+		before = p->recent_mono_ms[i];
+	}
+}
+
 void replica_note_encode(const struct replica *r, struct buf *out)
 {
 	const struct policy_state *p = &r->policy;
-	int64_t before = 0;
+	size_t fixed;
 
 	buf_printf(out, "%d %d %" PRId64 " %" PRIu64 " %u %u %d %d %d", NOTE_VERSION, (int)r->state,
 		   (int64_t)r->launch_hash, r->revision, r->port, r->restarts, r->restart_wanted,
@@ -40,11 +55,16 @@ void replica_note_encode(const struct replica *r, struct buf *out)
 		   r->next_at_mono_ms, r->exit_seq, r->condemned_mono_ms);
 	buf_printf(out, " %" PRId64 " %" PRId64, r->start_ms, r->stop_ms);
 	buf_printf(out, " %d", r->service && r->service->left_alone);
-	buf_printf(out, " %" PRId64 " %u %" PRId64 " %d %u", r->since_wall_ms, p->streak,
-		   p->delay_ms, p->slow, p->n_recent);
-	for (uint32_t i = 0; i < p->n_recent; i++) { /* differences are short: 100 of them fit */
-		buf_printf(out, " %" PRId64, p->recent_mono_ms[i] - before);
-		before = p->recent_mono_ms[i];
+	buf_printf(out, " %" PRId64 " %u", r->since_wall_ms, r->n_ports);
+	for (unsigned i = 0; i < r->n_ports; i++)
+		buf_printf(out, " %" PRIu32 " %u", r->ports[i].name, r->ports[i].number);
+	fixed = out->len;
+	for (uint32_t skip = 0; !out->failed; skip += 10) {
+		encode_policy(p, skip, out);
+		if (!out->failed || skip >= p->n_recent)
+			break;
+		out->failed = false; /* rather without the oldest restarts than no note */
+		out->len = fixed;
 	}
 }
 
@@ -77,15 +97,25 @@ static void read_policy(struct reader *in, struct policy_state *p)
 	}
 }
 
+static void read_ports(struct reader *in, struct replica *n)
+{
+	n->n_ports = (unsigned)number(in, 0, REPLICA_PORTS_MAX);
+	for (unsigned i = 0; i < n->n_ports && !in->bad; i++) {
+		n->ports[i].name = (uint32_t)number(in, 0, UINT32_MAX);
+		n->ports[i].number = (uint16_t)number(in, 1, 65535);
+	}
+}
+
 int replica_note_decode(struct replica *r, const uint8_t *note, size_t len)
 {
 	_cleanup_free_ char *text = mem_strndup((const char *)note, len);
 	_cleanup_free_ struct replica *n = mem_dup(r, sizeof(*r)); /* all or nothing */
 	struct reader in = {.next = text};
+	int64_t version;
 
 	if (!text || !n)
 		return -ERR_NOMEM;
-	number(&in, NOTE_VERSION, NOTE_VERSION);
+	version = number(&in, NOTE_VERSION_MIN, NOTE_VERSION);
 	n->state = (enum replica_state)number(&in, 0, REPLICA_STATE_MAX_ - 1);
 	n->launch_hash = (uint64_t)number(&in, INT64_MIN, INT64_MAX);
 	n->revision = (uint64_t)number(&in, 0, INT64_MAX);
@@ -101,10 +131,12 @@ int replica_note_decode(struct replica *r, const uint8_t *note, size_t len)
 	n->next_at_mono_ms = number(&in, 0, INT64_MAX);
 	n->exit_seq = (uint64_t)number(&in, 0, INT64_MAX);
 	n->condemned_mono_ms = number(&in, 0, INT64_MAX);
-	n->start_ms = number(&in, 0, INT64_MAX);
-	n->stop_ms = number(&in, 0, INT64_MAX);
+	n->start_ms = version < 2 ? 0 : number(&in, 0, INT64_MAX);
+	n->stop_ms = version < 2 ? 0 : number(&in, 0, INT64_MAX);
 	n->was_left_alone = number(&in, 0, 1);
 	n->since_wall_ms = number(&in, 0, INT64_MAX);
+	if (version >= 2)
+		read_ports(&in, n);
 	read_policy(&in, &n->policy);
 	if (in.bad || in.next)
 		return -ERR_INVALID;
@@ -112,6 +144,8 @@ int replica_note_decode(struct replica *r, const uint8_t *note, size_t len)
 	r->launch_hash = n->launch_hash;
 	r->revision = n->revision;
 	r->port = n->port;
+	memcpy(r->ports, n->ports, sizeof(r->ports));
+	r->n_ports = n->n_ports;
 	r->restarts = n->restarts;
 	r->restart_wanted = n->restart_wanted;
 	r->intent = n->intent;
