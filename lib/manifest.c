@@ -1,6 +1,7 @@
 /*
- * manifest: see manifest.h. Each source goes through yamltree and manifest_decode into one set;
- * then manifest_check_set judges the whole. Only a set without any error becomes a struct manifest.
+ * manifest: see manifest.h. Each source goes through yamltree, its services through manifest_merge,
+ * then through manifest_decode into one set; manifest_files reads what they name, and
+ * manifest_check_set judges the whole. Only a set without any error becomes a struct manifest.
  */
 /* SPDX-License-Identifier: MIT */
 #include "lib/manifest.h"
@@ -12,22 +13,86 @@
 #include "lib/fs.h"
 #include "lib/manifest_check.h"
 #include "lib/manifest_decode.h"
+#include "lib/manifest_files.h"
+#include "lib/manifest_merge.h"
 #include "lib/mem.h"
 #include "lib/yamltree.h"
 
-static void read_source(const struct manifest_source *src, const char *file,
-			struct manifest_set *set, struct manifest_errors *errors)
-{
-	const struct ynode *services;
-	struct yamltree *tree = NULL;
+struct trees {
+	struct yamltree **v; /* those that could be built */
+	struct manifest_merge_doc *docs;
+	size_t n;
+	bool too_much;
+};
 
-	if (yamltree_parse(file, src->text, src->len, &tree, errors) < 0)
+static void free_trees(struct trees *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		yamltree_free(t->v[i]);
+	mem_free(t->v);
+	mem_free(t->docs);
+}
+
+/* Reads each file by itself. */
+static void read_sources(const struct manifest_input *in, char *const *files, struct trees *t,
+			 struct manifest_set *set, struct manifest_errors *errors)
+{
+	unsigned nodes = 0;
+
+	t->v = mem_array(in->n + 1, sizeof(*t->v));
+	t->docs = mem_array(in->n + 1, sizeof(*t->docs));
+	errors->nomem = errors->nomem || !t->v || !t->docs;
+	for (size_t i = 0; !errors->nomem && !t->too_much && i < in->n; i++) {
+		const struct manifest_source *src = &in->sources[i];
+		const struct manifest_place start = {files[i], 1, 1};
+		struct yamltree *tree = NULL;
+
+		if (yamltree_parse(files[i], src->text, src->len, &tree, errors) < 0)
+			continue;
+		yamltree_mark_default(tree, "defaults");
+		t->docs[t->n] = (struct manifest_merge_doc){yamltree_root(tree), src->layer};
+		t->v[t->n++] = tree;
+		nodes += yamltree_nodes(tree);
+		t->too_much = nodes > MANIFEST_MERGE_NODES_MAX;
+		if (t->too_much)
+			manifest_errors_add(errors, &start, NULL,
+					    "more than %d nodes in all files together",
+					    MANIFEST_MERGE_NODES_MAX);
+		else
+			manifest_decode_file(yamltree_root(tree), src->layer, set, errors);
+	}
+}
+
+/* The services of all files, merged, into the set; then what they name. */
+static void read_services(const struct manifest_input *in, const struct trees *t,
+			  struct manifest_set *set, struct manifest *m,
+			  struct manifest_errors *errors)
+{
+	struct yamltree *merged = NULL;
+	const struct ynode *services;
+
+	if (manifest_merge(t->docs, t->n, &merged, errors) < 0)
 		return;
-	manifest_decode_file(yamltree_root(tree), src->layer, set, errors);
-	services = yamltree_get(yamltree_root(tree), "services");
-	if (services && services->kind == YNODE_MAP)
+	services = yamltree_root(merged);
+	if (services) {
 		manifest_decode_services(services, set, errors);
-	yamltree_free(tree);
+		manifest_files_read(in, services, set, m, errors);
+	}
+	yamltree_free(merged);
+}
+
+static void read_all(const struct manifest_input *in, struct manifest *m, struct manifest_set *set,
+		     struct manifest_errors *errors)
+{
+	bool layered = in->n > 0 && in->sources[in->n - 1].layer != in->sources[0].layer;
+	struct trees t = {0};
+
+	read_sources(in, m->files_, &t, set, errors);
+	/* A layer without the one below it would be wrong in ways that the user did not write. */
+	if (!t.too_much && t.n > 0 && (t.n == in->n || !layered))
+		read_services(in, &t, set, m, errors);
+	free_trees(&t);
+	manifest_check_set(set, errors);
 }
 
 /* "/srv/My App/aictl.yaml" -> "my-app": a DNS label out of the directory's name. */
@@ -116,9 +181,7 @@ int manifest_parse(const struct manifest_input *in, struct manifest **ret,
 	if (!m || !m->files_) {
 		errors->nomem = true;
 	} else {
-		for (size_t i = 0; i < in->n; i++)
-			read_source(&in->sources[i], m->files_[i], &set, errors);
-		manifest_check_set(&set, errors);
+		read_all(in, m, &set, errors);
 		r = errors->n > 0 ? -ERR_INVALID : 0;
 	}
 	if (r == 0 && !errors->nomem)

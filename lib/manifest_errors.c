@@ -41,6 +41,17 @@ static int by_place(const struct err *a, const struct err *b)
 	return a->column < b->column ? -1 : a->column > b->column;
 }
 
+/* The same at the same place, before position i. */
+static bool is_known(const struct manifest_errors *l, size_t i, const struct err *e)
+{
+	while (i > 0 && by_place(e, l->errs[i - 1]) == 0) {
+		i--;
+		if (strcmp(e->msg, l->errs[i]->msg) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Keeps the list sorted; when it is full the last one goes. Owns e. */
 static void insert(struct manifest_errors *l, const struct manifest_place *at, struct err *e)
 {
@@ -56,6 +67,10 @@ static void insert(struct manifest_errors *l, const struct manifest_place *at, s
 	make_safe(e->hint);
 	while (i > 0 && by_place(e, l->errs[i - 1]) < 0)
 		i--;
+	if (is_known(l, i, e)) { /* `defaults` are decoded for each service */
+		err_free(e);
+		return;
+	}
 	if (l->n == MANIFEST_ERRORS_MAX) {
 		l->more = true;
 		if (i == l->n) {

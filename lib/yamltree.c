@@ -32,6 +32,7 @@ struct anchor {
 struct yamltree {
 	struct chunk *chunks;
 	struct ynode *root;
+	unsigned nodes; /* read so far */
 };
 
 struct builder {
@@ -41,7 +42,6 @@ struct builder {
 	const char *file, *text, *end;
 	struct anchor *anchors;
 	size_t n_anchors, anchors_cap;
-	unsigned nodes;
 };
 
 struct items { /* being collected; moved into the arena when complete */
@@ -51,25 +51,31 @@ struct items { /* being collected; moved into the arena when complete */
 
 static struct ynode *build(struct builder *b, const yaml_event_t *ev, unsigned depth);
 
-static void *arena(struct builder *b, size_t size)
+static void *allocate(struct yamltree *t, size_t size)
 {
-	struct chunk *c = b->tree->chunks;
+	struct chunk *c = t->chunks;
 	size_t need = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
 
 	if (!c || c->size - c->used < need) {
 		size_t room = need > CHUNK_SIZE ? need : CHUNK_SIZE;
 
 		c = mem_alloc(sizeof(*c) + room);
-		if (!c) {
-			b->errors->nomem = true;
+		if (!c)
 			return NULL;
-		}
 		c->size = room;
-		c->next = b->tree->chunks;
-		b->tree->chunks = c;
+		c->next = t->chunks;
+		t->chunks = c;
 	}
 	c->used += need;
 	return (char *)c->data + c->used - need;
+}
+
+static void *arena(struct builder *b, size_t size)
+{
+	void *p = allocate(b->tree, size);
+
+	b->errors->nomem = b->errors->nomem || !p;
+	return p;
 }
 
 static struct manifest_place place(const struct builder *b, const yaml_mark_t *mark)
@@ -281,13 +287,13 @@ static struct ynode *new_node(struct builder *b, enum ynode_kind kind, const yam
 
 	if (depth > YAMLTREE_DEPTH_MAX)
 		return fail(b, mark, NULL, "nested more than 32 levels deep");
-	if (b->nodes >= YAMLTREE_NODES_MAX)
+	if (b->tree->nodes >= YAMLTREE_NODES_MAX)
 		return fail(b, mark, "every key, value and copy of an alias counts",
 			    "more than 10000 nodes");
 	node = arena(b, sizeof(*node));
 	if (!node)
 		return NULL;
-	b->nodes++;
+	b->tree->nodes++;
 	*node = (struct ynode){.kind = kind,
 			       .file = b->file,
 			       .line = (unsigned)mark->line + 1,
@@ -657,6 +663,69 @@ void yamltree_free(struct yamltree *t)
 const struct ynode *yamltree_root(const struct yamltree *t)
 {
 	return t->root;
+}
+
+unsigned yamltree_nodes(const struct yamltree *t)
+{
+	return t->nodes;
+}
+
+/* node is one of the tree's own, which are not const where they are made. */
+static void mark_default(const struct ynode *node)
+{
+	((struct ynode *)(uintptr_t)node)->is_default = true;
+	for (size_t i = 0; i < node->n; i++) {
+		if (node->items[i].key)
+			mark_default(node->items[i].key);
+		mark_default(node->items[i].value);
+	}
+}
+
+void yamltree_mark_default(struct yamltree *t, const char *key)
+{
+	const struct ynode *node = yamltree_get(t->root, key);
+
+	if (node)
+		mark_default(node);
+}
+
+struct yamltree *yamltree_new(void)
+{
+	return mem_alloc(sizeof(struct yamltree));
+}
+
+struct ynode *yamltree_new_map(struct yamltree *t, const struct ynode *like, size_t room)
+{
+	struct ynode *node = allocate(t, sizeof(*node));
+
+	if (!node)
+		return NULL;
+	*node = (struct ynode){.kind = YNODE_MAP,
+			       .is_default = like->is_default,
+			       .file = like->file,
+			       .line = like->line,
+			       .column = like->column,
+			       .origin_line = like->origin_line};
+	node->items = room ? allocate(t, room * sizeof(*node->items)) : NULL;
+	return room && !node->items ? NULL : node;
+}
+
+struct ynode *yamltree_new_text(struct yamltree *t, const struct ynode *like, const char *text)
+{
+	struct ynode *node = yamltree_new_map(t, like, 0);
+	char *copy = allocate(t, strlen(text) + 1);
+
+	if (!node || !copy)
+		return NULL;
+	memcpy(copy, text, strlen(text) + 1);
+	node->kind = YNODE_SCALAR;
+	node->text = copy;
+	return node;
+}
+
+void yamltree_set_root(struct yamltree *t, struct ynode *root)
+{
+	t->root = root;
 }
 
 const struct ynode *yamltree_get(const struct ynode *node, const char *key)

@@ -53,7 +53,17 @@ struct yamltree;
 int yamltree_parse(const char *file, const char *text, size_t len, struct yamltree **ret,
 		   struct manifest_errors *errors);
 void yamltree_free(struct yamltree *t);
-const struct ynode *yamltree_root(const struct yamltree *t);
+const struct ynode *yamltree_root(const struct yamltree *t); /* NULL in a new one */
+unsigned yamltree_nodes(const struct yamltree *t);	     /* how many were read */
+/* Sets is_default below the root's key. */
+void yamltree_mark_default(struct yamltree *t, const char *key);
+
+/* A tree made by hand; its nodes may hold nodes of others. All return NULL when out of memory. */
+struct yamltree *yamltree_new(void);
+/* An empty map with room for that many items, standing where `like` stands. */
+struct ynode *yamltree_new_map(struct yamltree *t, const struct ynode *like, size_t room);
+struct ynode *yamltree_new_text(struct yamltree *t, const struct ynode *like, const char *text);
+void yamltree_set_root(struct yamltree *t, struct ynode *root);
 /* The value of a key of a map, or NULL; node may be NULL or no map. */
 const struct ynode *yamltree_get(const struct ynode *node, const char *key);
 /* Nothing, ~ or null. */
