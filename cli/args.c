@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/args.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,20 @@ static bool is_choice(const char *choice, const char *value)
 	return false;
 }
 
+static void wrong_choice(const struct cursor *c, const struct option_spec *o, const char *value)
+{
+	struct suggest s = {.wanted = value};
+	_cleanup_free_ char *words = x_strdup(o->choice);
+	char *rest = words, *word;
+
+	while ((word = strsep(&rest, "|")))
+		suggest_offer(&s, word);
+	if (s.best)
+		report_usage(c->command, "--%s %s: did you mean %s? (expected %s)", o->name, value,
+			     s.best, o->choice);
+	report_usage(c->command, "--%s %s: expected %s", o->name, value, o->choice);
+}
+
 static void take(struct cursor *c, const struct option_spec *o, const char *value)
 {
 	struct args *a = c->out;
@@ -108,7 +123,7 @@ static void take(struct cursor *c, const struct option_spec *o, const char *valu
 		return;
 	}
 	if (o->choice && !is_choice(o->choice, value))
-		report_usage(c->command, "--%s %s: expected %s", o->name, value, o->choice);
+		wrong_choice(c, o, value);
 	x_grow(&a->options, &a->cap_options, a->n_options + 1, sizeof(*a->options));
 	a->options[a->n_options++] = (struct args_option){o, value};
 }
@@ -121,6 +136,12 @@ static const char *next_value(struct cursor *c, const char *shown)
 	return c->argv[++c->i];
 }
 
+/* "[=TIME]": only a value that is joined to it is its own. */
+static bool is_optional(const struct option_spec *o)
+{
+	return o->value && o->value[0] == '[';
+}
+
 static void parse_long(struct cursor *c, const char *arg)
 {
 	const char *name = arg + 2, *eq = strchr(name, '=');
@@ -131,7 +152,7 @@ static void parse_long(struct cursor *c, const char *arg)
 		unknown_option(c, arg, name, n);
 	else if (!o->value && eq)
 		report_usage(c->command, "option --%s takes no value", o->name);
-	else if (!o->value)
+	else if (!o->value || (is_optional(o) && !eq))
 		take(c, o, "");
 	else
 		take(c, o, eq ? eq + 1 : next_value(c, arg));
@@ -144,7 +165,7 @@ static void parse_short(struct cursor *c, const char *arg)
 
 		if (!o)
 			unknown_option(c, arg, p, 1);
-		else if (!o->value)
+		else if (!o->value || (is_optional(o) && !isdigit((unsigned char)p[1])))
 			take(c, o, "");
 		else {
 			take(c, o, p[1] ? p + 1 : next_value(c, arg));

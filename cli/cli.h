@@ -45,7 +45,8 @@ struct cli {
 	struct term term;
 };
 
-/* One option of a command. value is its placeholder in the help, NULL for a flag. */
+/* One option of a command. value is its placeholder in the help, NULL for a flag, "[=TIME]" when it
+ * may be left out (then it has to be joined: --watch=2s, -w2s). */
 struct option_spec {
 	char letter;	    /* 0 = none */
 	const char *name;   /* without dashes */

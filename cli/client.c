@@ -157,7 +157,7 @@ static void call(struct client *c, const struct client_request *rq, struct reply
 		report_die(e);
 }
 
-static void check(const struct reply *r)
+void client_check(const struct reply *r)
 {
 	if (r->status / 100 != 2)
 		exit(report_manifest_reply(NULL, r));
@@ -173,7 +173,7 @@ int client_send(struct client *c, const char *method, const char *path, const ch
 void client_get_wait(struct client *c, const char *path, int64_t wait_ms, struct reply *ret)
 {
 	call(c, &(struct client_request){.method = "GET", .path = path, .wait_ms = wait_ms}, ret);
-	check(ret);
+	client_check(ret);
 }
 
 void client_get(struct client *c, const char *path, struct reply *ret)
@@ -184,7 +184,7 @@ void client_get(struct client *c, const char *path, struct reply *ret)
 void client_post(struct client *c, const char *path, const char *body, struct reply *ret)
 {
 	call(c, &(struct client_request){.method = "POST", .path = path, .body = body}, ret);
-	check(ret);
+	client_check(ret);
 }
 
 /* The body of a refused stream as an error. */

@@ -53,6 +53,8 @@ bool client_is_passing(const struct err *e);
 void client_reply_done(struct reply *r);
 #define _cleanup_reply_ __attribute__((cleanup(client_reply_done)))
 
+/* Exits with the error of the reply unless it is 2xx. */
+void client_check(const struct reply *r);
 /* client_call; returns the HTTP status. */
 int client_send(struct client *c, const char *method, const char *path, const char *body,
 		struct reply *ret);

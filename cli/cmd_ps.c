@@ -1,9 +1,10 @@
 /*
- * cmd_ps: aictl ps, lists services by one of the writers (writer.h). `status` is the same with an
- * exit code that says whether the named services are ready.
+ * cmd_ps: aictl ps, lists services, once or again and again. `status` is the same with an exit code
+ * that says whether the named services are ready.
  *
  * SPDX-License-Identifier: MIT
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,38 +13,182 @@
 #include "cli/client.h"
 #include "cli/cmd.h"
 #include "cli/js.h"
-#include "cli/writer.h"
+#include "cli/output.h"
+#include "cli/report.h"
+#include "cli/selector.h"
+#include "cli/services_view.h"
+#include "cli/watch.h"
+#include "cli/x.h"
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/err.h"
 #include "lib/mem.h"
+#include "lib/parse.h"
+
+struct ps {
+	const struct args *args;
+	struct client *client;
+	char *path;
+	struct output out;
+	struct reply reply; /* the last one */
+};
 
 /* `status NAME` answers as systemctl does. */
-static int status_code(const struct args *args, const struct reply *r)
+static int status_code(const struct args *args, const cJSON *reply)
 {
 	const cJSON *s;
 
 	if (strcmp(args->verb, "status") != 0 || args->n_operands == 0)
 		return CODE_OK;
-	cJSON_ArrayForEach (s, js_get(r->json, "services")) {
+	cJSON_ArrayForEach (s, js_get(reply, "services")) {
 		if (strcmp(js_str(s, "state", ""), "ready") != 0)
 			return CODE_NOT_READY;
 	}
 	return CODE_OK;
 }
 
+/* Takes out of the reply what --set and -l do not mean. */
+static void filter(struct ps *p)
+{
+	cJSON *list = cJSON_GetObjectItemCaseSensitive(p->reply.json, "services");
+	cJSON *s = list ? list->child : NULL, *next;
+
+	for (; s; s = next) {
+		next = s->next;
+		if (!selector_matches(p->args, s))
+			cJSON_Delete(cJSON_DetachItemViaPointer(list, s));
+	}
+}
+
+static bool is_empty(const cJSON *reply)
+{
+	return cJSON_GetArraySize(js_get(reply, "services")) == 0;
+}
+
+static void table(const struct output *out, const cJSON *reply)
+{
+	_cleanup_buf_ struct buf b = {0};
+
+	services_view_render(&out->cli->term, reply, out->format == OUTPUT_WIDE, "\n", &b);
+	if (b.failed)
+		x_check(NULL);
+	fwrite(buf_cstr(&b), 1, b.len, stdout);
+}
+
+static const struct output_view view = {.table = table, .list = "services", .id = "name"};
+
+static void print(void *user)
+{
+	struct ps *p = user;
+
+	if (selector_is_used(p->args)) /* the reply's text has all of them */
+		output_json(&p->out, &view, p->reply.json);
+	else
+		output_reply(&p->out, &view, &p->reply);
+}
+
+static int look(void *user, struct err **reterr)
+{
+	struct client_request rq = {.method = "GET"};
+	struct reply reply = {0};
+	struct ps *p = user;
+	int r;
+
+	rq.path = p->path;
+	r = client_call(p->client, &rq, &reply, reterr);
+	if (r < 0)
+		return r;
+	client_check(&reply);
+	client_reply_done(&p->reply);
+	p->reply = reply;
+	filter(p);
+	return 0;
+}
+
+/* In place: even nothing at all is worth a line. */
+static void render(void *user, const struct term *term, const char *eol, struct buf *out)
+{
+	const struct ps *p = user;
+
+	services_view_render(term, p->reply.json, p->out.format == OUTPUT_WIDE, eol, out);
+	if (is_empty(p->reply.json))
+		buf_printf(out, "no services%s", eol);
+}
+
+static void signature(void *user, struct buf *out)
+{
+	const struct ps *p = user;
+
+	services_view_signature(p->reply.json, out);
+}
+
+static int64_t interval(const struct args *args)
+{
+	const char *value = args_value(args, "watch", "");
+	_cleanup_err_ struct err *e = NULL;
+	int64_t seconds;
+
+	if (!*value)
+		return WATCH_DEFAULT_MS;
+	if (parse_i64(value, 1, 86400, &seconds, NULL) == 0)
+		return seconds * 1000;
+	return args_duration(args, "watch", WATCH_DEFAULT_MS);
+}
+
+static int watch(struct cli *cli, struct ps *p)
+{
+	const struct watch w = {.cli = cli,
+				.interval_ms = interval(p->args),
+				.redraw = cli->term.tty && p->out.format <= OUTPUT_WIDE,
+				.user = p,
+				.look = look,
+				.render = render,
+				.signature = signature,
+				.print = print};
+
+	client_set_patience(p->client, w.interval_ms < 1000 ? 1000 : w.interval_ms);
+	return watch_run(&w);
+}
+
+static void once(struct ps *p)
+{
+	client_get(p->client, p->path, &p->reply);
+	filter(p);
+	print(p);
+	if (!is_empty(p->reply.json))
+		return;
+	if (selector_is_used(p->args))
+		fputs("no such services\n", stderr);
+	else
+		fputs("no services; apply a manifest with: aictl apply -f FILE\n", stderr);
+}
+
 static int run(struct cli *cli, const struct args *args)
 {
-	const struct writer *writer = writer_find(args_value(args, "output", "table"));
-	_cleanup_client_ struct client *client = client_open(cli);
-	_cleanup_free_ char *path =
-		client_path_services("/v1/services", args->operands, args->n_operands);
-	_cleanup_reply_ struct reply reply = {0};
+	struct ps p = {.args = args};
+	int code = CODE_OK;
 
-	client_get(client, path, &reply);
-	writer->services(cli, &reply);
-	return status_code(args, &reply);
+	selector_check(args);
+	output_begin(&p.out, cli, args);
+	interval(args);
+	p.client = client_open(cli);
+	p.path = client_path_services("/v1/services", args->operands, args->n_operands);
+	if (args_flag(args, "watch"))
+		code = watch(cli, &p);
+	else
+		once(&p);
+	if (code == CODE_OK)
+		code = status_code(args, p.reply.json);
+	client_reply_done(&p.reply);
+	client_free(p.client);
+	mem_free(p.path);
+	return code;
 }
 
 static const struct option_spec options[] = {
-	{'o', "output", "FORMAT", "table, wide, json or name (default table)", WRITER_CHOICE},
+	OUTPUT_OPTION,
+	{'w', "watch", "[=TIME]", "look again and again, once a second, or every TIME", NULL},
+	SELECTOR_OPTIONS,
 	{0},
 };
 
@@ -53,13 +198,18 @@ const struct command cmd_ps_command = {
 	.group = GROUP_LOOK,
 	.synopsis = "[OPTIONS] [SERVICE...]",
 	.summary = "List services and their replicas",
-	.details = "A row for each replica; a service that runs none has a row of its own.\n"
-		   "AGE counts from the start of the process, RESTARTS what we restarted.\n\n"
-		   "`aictl ps NAME` exits 0 when the service exists. `aictl status NAME` exits 3\n"
-		   "when a named service is not ready, as systemctl does. Both exit 4 when there\n"
-		   "is no such service.",
+	.details =
+		"A row for each replica; a service that runs none, or not as many as its manifest\n"
+		"says, has a row of its own. AGE counts from the start of the process, RESTARTS\n"
+		"what we restarted. A narrow terminal shows fewer columns.\n\n"
+		"--watch redraws in place on a terminal; elsewhere it prints again when something\n"
+		"has changed. Ctrl-C ends it.\n\n"
+		"`aictl ps NAME` exits 0 when the service exists. `aictl status NAME` exits 3\n"
+		"when a named service is not ready, as systemctl does. Both exit 4 when there\n"
+		"is no such service.",
 	.examples = "aictl ps\n"
 		    "aictl ps -o wide sentiment\n"
+		    "aictl ps --watch=2s -l team=nlp,stage!=test\n"
 		    "aictl ps -o json | jq '.services[].state'\n"
 		    "aictl status sentiment || echo not ready",
 	.options = options,

@@ -48,8 +48,8 @@ static void option_line(const struct option_spec *o)
 
 	if (o->letter)
 		snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-	snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->value ? " " : "",
-		 o->value ? o->value : "");
+	snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name,
+		 o->value && o->value[0] != '[' ? " " : "", o->value ? o->value : "");
 	printf("  %-26s %s\n", left, o->doc);
 }
 

@@ -2,8 +2,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/output.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/args.h"
 #include "cli/cli.h"
@@ -128,4 +130,10 @@ void output_line(struct output *out, const char *text)
 bool output_is_broken(void)
 {
 	return fflush(stdout) != 0 || ferror(stdout);
+}
+
+void output_end_of_reader(void)
+{
+	kill(getpid(), SIGPIPE);
+	_exit(128 + SIGPIPE); /* somebody made us ignore it */
 }

@@ -59,5 +59,7 @@ void output_json(struct output *out, const struct output_view *view, const cJSON
 void output_line(struct output *out, const char *text);
 /* Nothing more can be written: a stream that goes on has to end. Flushes. */
 bool output_is_broken(void);
+/* Who read us has gone away (POLLERR of stdout while we wait): ends as SIGPIPE would. */
+void output_end_of_reader(void) __attribute__((noreturn));
 
 #endif

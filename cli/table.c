@@ -4,7 +4,9 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "cli/term.h"
@@ -56,13 +58,18 @@ void table_cell(struct table *t, const char *color, const char *fmt, ...)
 	va_end(ap);
 }
 
-static void measure(const struct table *t, size_t *widths)
+struct layout {
+	size_t widths[TABLE_COLUMNS_MAX];
+	bool hidden[TABLE_COLUMNS_MAX];
+};
+
+static void measure(const struct table *t, struct layout *l)
 {
 	for (size_t i = 0; i < t->n_cells; i++) {
 		size_t w = term_width(t->term, t->cells[i].text), c = i % t->n_columns;
 
-		if (w > widths[c])
-			widths[c] = w;
+		if (w > l->widths[c])
+			l->widths[c] = w;
 	}
 }
 
@@ -72,8 +79,40 @@ static void pad(struct buf *out, size_t n)
 		buf_char(out, ' ');
 }
 
+/* Columns of the terminal that the visible columns need. */
+static size_t needed(const struct table *t, const struct layout *l)
+{
+	size_t last = t->n_columns - 1, n = l->widths[last];
+
+	if (n > TABLE_LAST_MIN)
+		n = TABLE_LAST_MIN;
+	for (size_t c = 0; c < last; c++)
+		n += l->hidden[c] ? 0 : l->widths[c] + GAP;
+	return n;
+}
+
+static void hide(const struct table *t, struct layout *l, const char *title, size_t n)
+{
+	for (size_t c = 0; c < t->n_columns; c++) {
+		if (strlen(t->cells[c].text) == n && memcmp(t->cells[c].text, title, n) == 0)
+			l->hidden[c] = true;
+	}
+}
+
+static void drop(const struct table *t, struct layout *l)
+{
+	const char *p = t->drop;
+
+	while (p && *p && t->term->columns && needed(t, l) > t->term->columns) {
+		size_t n = strcspn(p, " ");
+
+		hide(t, l, p, n);
+		p += n + (p[n] == ' ');
+	}
+}
+
 /* Trailing blanks are not written; `room` columns are left (0 = no limit). */
-static void print_row(const struct table *t, const struct table_cell *row, const size_t *widths,
+static void print_row(const struct table *t, const struct table_cell *row, const struct layout *l,
 		      struct buf *out)
 {
 	size_t at = 0, owed = 0, room = t->term->columns;
@@ -83,8 +122,10 @@ static void print_row(const struct table *t, const struct table_cell *row, const
 		bool paint = t->term->color && cell->color && *cell->color;
 		size_t used;
 
+		if (l->hidden[c])
+			continue;
 		if (!*cell->text) {
-			owed += widths[c] + GAP;
+			owed += l->widths[c] + GAP;
 			continue;
 		}
 		if (room && at + owed >= room)
@@ -95,19 +136,20 @@ static void print_row(const struct table *t, const struct table_cell *row, const
 		used = term_put(t->term, out, cell->text, room ? room - at : 0);
 		buf_str(out, paint ? TERM_RESET : "");
 		at += used;
-		owed = (used < widths[c] ? widths[c] - used : 0) + GAP;
+		owed = (used < l->widths[c] ? l->widths[c] - used : 0) + GAP;
 	}
 }
 
 void table_render(const struct table *t, const char *eol, struct buf *out)
 {
-	size_t widths[TABLE_COLUMNS_MAX] = {0};
+	struct layout l = {0};
 
 	if (t->n_columns == 0)
 		return;
-	measure(t, widths);
+	measure(t, &l);
+	drop(t, &l);
 	for (size_t r = 0; r < t->n_rows; r++) {
-		print_row(t, &t->cells[r * t->n_columns], widths, out);
+		print_row(t, &t->cells[r * t->n_columns], &l, out);
 		buf_str(out, eol);
 	}
 }

@@ -1,6 +1,7 @@
 /*
  * table: rows of cells in aligned columns. Widths come from the contents; on a terminal a line is
- * cut at its width (the last column gives way first) and never wraps.
+ * cut at its width and never wraps: first the columns named in `drop` are left out, one after the
+ * other, until the last column has room for TABLE_LAST_MIN; then that one is cut.
  *
  *   struct table t = {.term = &cli->term};
  *   table_header(&t, "NAME", "STATE", NULL);
@@ -18,6 +19,7 @@ struct buf;
 struct term;
 
 #define TABLE_COLUMNS_MAX 16
+#define TABLE_LAST_MIN 16
 
 struct table_cell {
 	char *text;
@@ -26,6 +28,7 @@ struct table_cell {
 
 struct table {
 	const struct term *term;
+	const char *drop; /* titles, separated by blanks: the least important first; or NULL */
 	struct table_cell *cells; /* n_rows x n_columns */
 	size_t n_cells, cap_cells, n_columns, n_rows;
 };

@@ -1,0 +1,344 @@
+/* describe_view: see describe_view.h. */
+/* SPDX-License-Identifier: MIT */
+#include "cli/describe_view.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/event.h"
+#include "cli/js.h"
+#include "cli/spec_view.h"
+#include "cli/table.h"
+#include "cli/term.h"
+#include "cli/text.h"
+#include "cli/x.h"
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/mem.h"
+
+#define EVENTS_SHOWN 10
+#define LABEL_AT 2
+#define TEXT_AT 14
+
+struct page {
+	const struct term *term;
+	int64_t now_ms;
+	bool wide;
+};
+
+static void print(const struct buf *b)
+{
+	if (b->failed)
+		x_check(NULL);
+	puts(buf_cstr(b));
+}
+
+/* "  LABEL       text", wrapped; nothing for an empty text. */
+static void field(const struct page *p, const char *label, const char *color, const char *text)
+{
+	_cleanup_buf_ struct buf out = {0};
+
+	if (!*text)
+		return;
+	buf_printf(&out, "%*s%-*s", LABEL_AT, "", TEXT_AT - LABEL_AT, label);
+	buf_str(&out, term_paint(p->term, color));
+	term_wrap(p->term, &out, text, TEXT_AT);
+	buf_str(&out, *color ? term_paint(p->term, TERM_RESET) : "");
+	print(&out);
+}
+
+static void field_take(const struct page *p, const char *label, char *text)
+{
+	field(p, label, "", text);
+	mem_free(text);
+}
+
+static void heading(const struct page *p, const char *title)
+{
+	printf("\n%s%s%s\n", term_paint(p->term, TERM_BOLD), title,
+	       term_paint(p->term, TERM_RESET));
+}
+
+/* ---- the service ---- */
+
+static void state_field(const struct page *p, const cJSON *s)
+{
+	const char *state = js_str(s, "state", "unknown");
+	_cleanup_free_ char *text = NULL;
+
+	if (strcmp(state, "stopped") == 0)
+		text = x_strdup(state);
+	else
+		text = x_printf("%s, %lld of %lld ready", state, (long long)js_int(s, "ready", 0),
+				(long long)js_int(s, "desired", 0));
+	field(p, "State", term_state_color(p->term, state), text);
+	field(p, "Why", "", js_str(s, "message", ""));
+}
+
+static void drift_field(const struct page *p, const cJSON *s)
+{
+	_cleanup_free_ char *text = text_drift(js_get(s, "drift"));
+
+	field(p, "Drift", TERM_YELLOW, text);
+}
+
+static void origin_fields(const struct page *p, const cJSON *s)
+{
+	_cleanup_free_ char *ago = text_age(s, "updated_at", p->now_ms), *place = text_place(s);
+	const char *set = js_str(s, "set", NULL);
+
+	if (set)
+		field_take(p, "Set",
+			   x_printf("%s, revision %lld, applied %s ago", set,
+				    (long long)js_int(s, "revision", 0), ago));
+	field(p, "Manifest", "", place);
+}
+
+static void labels_field(const struct page *p, const cJSON *s)
+{
+	_cleanup_buf_ struct buf out = {0};
+	const cJSON *l;
+
+	cJSON_ArrayForEach (l, js_get(s, "labels"))
+		buf_printf(&out, "%s%s=%s", out.len ? ", " : "", l->string,
+			   cJSON_IsString(l) ? l->valuestring : "");
+	field(p, "Labels", "", buf_cstr(&out));
+}
+
+/* The port of a service that the manifest names; or that of {"port": N}. */
+static void put_port(struct buf *out, const char *name, const cJSON *port)
+{
+	long long n = cJSON_IsNumber(port) ? (long long)port->valuedouble : js_int(port, "port", 0);
+
+	if (n)
+		buf_printf(out, "%s%s %lld", out->len ? ", " : "", name, n);
+}
+
+static void endpoint_fields(const struct page *p, const cJSON *s)
+{
+	const cJSON *spec = js_get(s, "spec"), *e;
+	_cleanup_buf_ struct buf ports = {0};
+
+	if (cJSON_GetArraySize(js_get(s, "endpoints")) == 0) {
+		put_port(&ports, "http", js_get(spec, "port"));
+		cJSON_ArrayForEach (e, js_get(spec, "ports"))
+			put_port(&ports, e->string, e);
+		if (ports.len)
+			buf_str(&ports, " (not served yet; replicas have ports of their own)");
+		field(p, "Ports", "", buf_cstr(&ports));
+	}
+
+	cJSON_ArrayForEach (e, js_get(s, "endpoints"))
+		field_take(p, "Endpoint",
+			   x_printf("%s %s", js_str(e, "protocol", ""), js_str(e, "address", "")));
+}
+
+/* ---- replicas ---- */
+
+/* text, wrapped from column `at` on; its first n bytes in colour. */
+static void put_text(const struct page *p, struct buf *out, const char *text, size_t at,
+		     const char *color, size_t n)
+{
+	_cleanup_buf_ struct buf wrapped = {0};
+	const char *w;
+
+	term_wrap(p->term, &wrapped, text, at);
+	w = buf_cstr(&wrapped);
+	if (!*color || strncmp(w, text, n) != 0) {
+		buf_str(out, w);
+		return;
+	}
+	buf_printf(out, "%s%.*s%s%s", term_paint(p->term, color), (int)n, w,
+		   term_paint(p->term, TERM_RESET), w + n);
+}
+
+/* "    LABEL      text" below a replica; the first n bytes of text in colour. */
+static void replica_field(const struct page *p, const char *label, const char *text,
+			  const char *color, size_t n)
+{
+	_cleanup_buf_ struct buf out = {0};
+
+	if (*label)
+		buf_printf(&out, "    %-10s ", label);
+	else
+		buf_str(&out, "    ");
+	put_text(p, &out, text, *label ? 15 : 4, color, n);
+	print(&out);
+}
+
+static void probe_line(const struct page *p, const char *kind, const cJSON *probe)
+{
+	_cleanup_free_ char *ago = text_age(probe, "at", p->now_ms);
+	const char *message = js_str(probe, "message", ""), *handler = js_str(probe, "handler", "");
+	bool ok = js_bool(probe, "ok"), ran = js_time(probe, "at") != 0;
+	const char *word = !ran ? "not run yet" : ok ? "passed" : "failed";
+	long long limit = js_int(probe, "failure_threshold", 0);
+	_cleanup_buf_ struct buf out = {0};
+
+	if (!probe || !js_bool(probe, "enabled"))
+		return;
+	buf_str(&out, word);
+	if (ran && !ok && limit > 1)
+		buf_printf(&out, " %lld of %lld", (long long)js_int(probe, "failures", 0), limit);
+	if (ran)
+		buf_printf(&out, ", %s ago", ago);
+	if (*message)
+		buf_printf(&out, ": %s", message);
+	if (*handler)
+		buf_printf(&out, " (%s)", handler);
+	replica_field(p, kind, buf_cstr(&out),
+		      !ran ? TERM_DIM
+		      : ok ? TERM_GREEN
+			   : TERM_RED,
+		      strlen(word));
+}
+
+static void put_ports(struct buf *out, const cJSON *r)
+{
+	const cJSON *map = js_get(r, "ports"), *port;
+	size_t n = 0;
+
+	cJSON_ArrayForEach (port, map) {
+		bool plain = strcmp(port->string, "http") == 0;
+
+		buf_printf(out, "%s%s%s%lld", n++ ? ", " : ", port ", plain ? "" : port->string,
+			   plain ? "" : " ", (long long)js_int(map, port->string, 0));
+	}
+	if (n == 0 && js_int(r, "port", 0))
+		buf_printf(out, ", port %lld", (long long)js_int(r, "port", 0));
+}
+
+static void replica_head(const struct page *p, const cJSON *r)
+{
+	_cleanup_free_ char *age = text_age(r, "started_at", p->now_ms);
+	_cleanup_free_ char *count = text_count(js_int(r, "restarts", 0), "restart");
+	const char *state = js_str(r, "state", "unknown"), *id = js_str(r, "id", "?");
+	_cleanup_buf_ struct buf out = {0}, text = {0};
+	long long pid = js_int(r, "pid", 0);
+
+	buf_str(&text, state);
+	if (pid)
+		buf_printf(&text, ", pid %lld, up %s", pid, age);
+	put_ports(&text, r);
+	buf_printf(&text, ", %s%s", count, js_bool(r, "slow_mode") ? ", in slow mode" : "");
+	buf_printf(&out, "  %s  ", id);
+	put_text(p, &out, buf_cstr(&text), 4 + strlen(id), term_state_color(p->term, state),
+		 strlen(state));
+	print(&out);
+}
+
+static void replica(const struct page *p, const cJSON *r)
+{
+	static const char *const kinds[] = {"startup", "readiness", "liveness"};
+	_cleanup_free_ char *message = text_replica_message(r, p->now_ms);
+	const cJSON *last = js_get(r, "last_exit"), *probes = js_get(r, "probes");
+
+	replica_head(p, r);
+	if (*message)
+		replica_field(p, "", message, "", 0);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		probe_line(p, kinds[i], js_get(probes, kinds[i]));
+	if (last) {
+		_cleanup_free_ char *how = text_exit(last), *ago = text_age(last, "at", p->now_ms);
+		_cleanup_free_ char *text = x_printf("%s, %s ago", how, ago);
+
+		replica_field(p, "last exit", text, "", 0);
+	}
+	if (p->wide) {
+		_cleanup_free_ char *text =
+			x_printf("%s, revision %lld", js_str(r, "incarnation", "-"),
+				 (long long)js_int(r, "revision", 0));
+
+		replica_field(p, "process", text, "", 0);
+	}
+}
+
+static void replicas(const struct page *p, const cJSON *service)
+{
+	const cJSON *list = js_get(service, "replicas"), *r;
+
+	if (cJSON_GetArraySize(list) == 0)
+		return;
+	heading(p, "Replicas");
+	cJSON_ArrayForEach (r, list)
+		replica(p, r);
+}
+
+/* ---- what happened ---- */
+
+static void exit_row(const struct page *p, struct table *t, const cJSON *service, const cJSON *e)
+{
+	_cleanup_free_ char *how = text_exit(e), *ago = text_age(e, "at", p->now_ms);
+	_cleanup_free_ char *ran = text_age(e, "started_at", js_time(e, "at"));
+
+	table_row(t);
+	table_cell(t, NULL, "  %s ago", ago);
+	table_cell(t, NULL, "%s/%lld", js_str(service, "name", ""),
+		   (long long)js_int(e, "replica", 0));
+	table_cell(t, NULL, "%s", how);
+	table_cell(t, NULL, "after %s", ran);
+}
+
+static void exits(const struct page *p, const cJSON *service)
+{
+	const cJSON *list = js_get(service, "exits"), *e;
+	struct table t = {.term = p->term};
+
+	if (cJSON_GetArraySize(list) == 0)
+		return;
+	heading(p, "Last exits");
+	table_plain(&t, 4);
+	cJSON_ArrayForEach (e, list)
+		exit_row(p, &t, service, e);
+	table_print(&t);
+	table_done(&t);
+}
+
+static void event_row(const struct page *p, struct table *t, const cJSON *e)
+{
+	_cleanup_free_ char *ago = text_age(e, "at", p->now_ms), *object = event_object(e);
+	_cleanup_free_ char *what = event_what(e);
+
+	table_row(t);
+	table_cell(t, NULL, "  %s ago", ago);
+	table_cell(t, NULL, "%s", object);
+	table_cell(t, NULL, "%s", what);
+}
+
+static void events(const struct page *p, const cJSON *service)
+{
+	const cJSON *list = js_get(service, "events"), *e;
+	int n = cJSON_GetArraySize(list), skip = p->wide ? 0 : n - EVENTS_SHOWN;
+	struct table t = {.term = p->term};
+
+	if (n == 0)
+		return;
+	heading(p, "Events");
+	table_plain(&t, 3);
+	cJSON_ArrayForEach (e, list) {
+		if (skip-- <= 0)
+			event_row(p, &t, e);
+	}
+	table_print(&t);
+	table_done(&t);
+}
+
+void describe_view(const struct term *term, const cJSON *service, bool wide)
+{
+	const struct page p = {.term = term, .now_ms = clock_wall_ms(), .wide = wide};
+	const cJSON *spec = js_get(service, "spec");
+
+	printf("%s%s%s\n", term_paint(term, TERM_BOLD), js_str(service, "name", "?"),
+	       term_paint(term, TERM_RESET));
+	state_field(&p, service);
+	drift_field(&p, service);
+	field(&p, "About", "", js_str(spec, "description", ""));
+	origin_fields(&p, service);
+	labels_field(&p, service);
+	endpoint_fields(&p, service);
+	replicas(&p, service);
+	exits(&p, service);
+	events(&p, service);
+	spec_view(term, spec, js_get(service, "keys"));
+}
