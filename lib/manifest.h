@@ -32,7 +32,7 @@ struct probe_spec {
 	bool http, tcp, exec;
 	char *path;	     /* http: "/healthz"; starts with '/'; 200-399 is success */
 	char *host;	     /* http: default 127.0.0.1; a numeric address */
-	int64_t port;	     /* http: number, or name in ports; "" = the replica's own ${PORT} */
+	char *port;	     /* http: number, or name in ports; "" = the replica's own ${PORT} */
 	char *tcp_host;	     /* tcp: as host; success is that it accepts */
 	char *tcp_port;	     /* tcp: as port */
 	char **exec_command; /* exec: not yet expanded; success is exit code 0 */
@@ -150,18 +150,25 @@ struct service_spec {
 	int64_t port;		   /* 0 = none; 1..65535: the service's stable address */
 	struct probe_spec probes[PROBE_KIND_MAX_];
 	struct restart_spec restart;
-	int64_t stop_signal;	 /* default SIGTERM */
-	int64_t grace_period_ms; /* default 30 s */
-	int64_t drain_ms;	 /* default 30 s; takes effect when ports are served */
-	int64_t log_max_size;	 /* bytes, default 20 MiB, at least 64 KiB */
-	int64_t log_max_files;	 /* default 5, 1..1000 */
-	unsigned line;		 /* where the service starts in its file */
-	const char *file;	 /* borrowed from the manifest */
+	int64_t stop_signal;	  /* default SIGTERM */
+	int64_t grace_period_ms;  /* default 30 s */
+	int64_t drain_ms;	  /* default 30 s; takes effect when ports are served */
+	int64_t log_max_size;	  /* bytes, default 20 MiB, at least 64 KiB */
+	int64_t log_max_files;	  /* default 5, 1..1000 */
+	unsigned line;		  /* where the service starts in its file */
+	const char *file;	  /* borrowed from the manifest */
+	struct spec_table places; /* of struct spec_place: read by service_spec_place() */
+};
+
+/* Where a key stands: "probes.liveness", "environment.MODEL", "" = the service itself. */
+struct spec_place {
+	char *key;
+	struct manifest_place at;
 };
 
 struct manifest_file { /* an env_file or secret that was read; all owned */
-	char *path; /* as manifest_input.read was asked */
-	char *data; /* NUL behind it */
+	char *path;    /* as manifest_input.read was asked */
+	char *data;    /* NUL behind it */
 	size_t len;
 };
 
@@ -214,6 +221,17 @@ void manifest_free(struct manifest *m);
 const struct service_spec *manifest_find(const struct manifest *m, const char *service);
 void service_spec_free(struct service_spec *s);
 
+/* The port that ${PORT} means: the one named http, else the only one; NULL = there is none. */
+const struct port_spec *service_spec_main_port(const struct service_spec *s);
+/* The first port of b whose stable address one of a's takes, too (0.0.0.0 and :: take all); NULL =
+ * none. *ret_a (may be NULL) is a's. */
+const struct port_spec *service_spec_clash(const struct service_spec *a,
+					   const struct service_spec *b,
+					   const struct port_spec **ret_a);
+/* Where `key`, as service_spec_diff names it, is written: "user", "environment.MODEL",
+ * "ports.http.port"; else its nearest parent that is, else the service. false without any. */
+bool service_spec_place(const struct service_spec *s, const char *key, struct manifest_place *ret);
+
 enum change_class {
 	CHANGE_NONE,
 	CHANGE_LIVE,	/* applied without touching a process */
@@ -233,19 +251,32 @@ enum change_class service_spec_diff(const struct service_spec *a, const struct s
 uint64_t service_spec_hash(const struct service_spec *s);
 
 /* Names for ${...}; values borrowed. */
+struct expand_port {
+	const char *name; /* "metrics": ${PORT_METRICS} */
+	unsigned port;	  /* of this replica; 0 = none: an error */
+};
 struct expand_vars {
 	const char *service;
 	unsigned replica;
-	unsigned port; /* 0 = the service has no port: ${PORT} is then an error */
+	unsigned port; /* ${PORT}: of service_spec_main_port(); 0 = none: an error */
 	uint64_t revision;
-	char *const *environ; /* for ${env:NAME}: "NAME=value"...; NULL = none */
+	const struct expand_port *ports; /* the replica's, by the names in service_spec.ports */
+	size_t n_ports;
+	const struct spec_table *secrets; /* service_spec.secrets; NULL = there are none */
+	const char *secrets_dir; /* ${secret:NAME} is SECRETS_DIR/NAME; NULL: as no such secret */
+	char *const *environ;	 /* for ${env:NAME}: "NAME=value"...; NULL = none */
 };
-/* Expands ${PORT} ${REPLICA} ${SERVICE} ${REVISION} ${env:NAME} and $$ in text. Caller frees *ret.
- */
+/* Expands ${PORT} ${PORT_NAME} ${REPLICA} ${SERVICE} ${REVISION} ${env:NAME} ${secret:NAME} and $$
+ * in text. Caller frees *ret. */
 int manifest_expand(const char *text, const struct expand_vars *vars, char **ret,
 		    struct err **reterr);
-/* Would it work, whatever the replica and the caller's environment? */
-int manifest_expand_check(const char *text, bool has_port, struct err **reterr);
+/* Would it work for a replica of s, whichever and whatever the caller's environment? *ret_at is the
+ * offset in bytes of the "${" that would not. */
+int manifest_expand_check(const char *text, const struct service_spec *s, size_t *ret_at,
+			  struct err **reterr);
+/* "metrics" -> "PORT_METRICS", as in ${PORT_METRICS} and the variable. Returns buf. */
+const char *manifest_port_variable(const char *port, char *buf, size_t n);
+#define MANIFEST_PORT_VARIABLE_SIZE (MANIFEST_NAME_MAX + 6)
 
 /* For `aictl explain` and the man page: schema_rows() in lib/schema.h. */
 
@@ -255,5 +286,7 @@ int manifest_expand_check(const char *text, bool has_port, struct err **reterr);
  * -ERR_NOMEM.
  */
 int manifest_print_error(struct buf *out, const struct err *e, const char *text, bool colour);
+/* The same as "warning: ...". */
+int manifest_print_warning(struct buf *out, const struct err *e, const char *text, bool colour);
 
 #endif

@@ -18,15 +18,17 @@ static struct manifest_place place(const struct service_spec *s, const struct yn
 }
 
 /* Tries the replacement that happens when a replica starts. context is taken. */
-static void try_expand(const struct service_spec *s, const struct ynode *node, bool has_port,
-		       char *context, struct manifest_errors *errors)
+static void try_expand(const struct service_spec *s, const struct ynode *node, char *context,
+		       struct manifest_errors *errors)
 {
 	struct manifest_place at = place(s, node);
 	struct err *e = NULL;
+	size_t offset = 0;
 
 	if (!context)
 		errors->nomem = true;
-	else if (node->kind == YNODE_SCALAR && manifest_expand_check(node->text, has_port, &e) < 0)
+	else if (node->kind == YNODE_SCALAR &&
+		 manifest_expand_check(node->text, s, &offset, &e) < 0)
 		manifest_errors_take(errors, &at, context, &e);
 	mem_free(context);
 }
@@ -36,13 +38,11 @@ static void check_expansion(const struct service_spec *s, const struct ynode *no
 {
 	const struct ynode *command = yamltree_get(node, "command");
 	const struct ynode *vars = yamltree_get(node, "environment");
-	bool has_port = yamltree_get(node, "port") != NULL;
 
 	for (size_t i = 0; command && command->kind == YNODE_LIST && i < command->n; i++)
-		try_expand(s, command->items[i].value, has_port, mem_printf("command[%zu]", i),
-			   errors);
+		try_expand(s, command->items[i].value, mem_printf("command[%zu]", i), errors);
 	for (size_t i = 0; vars && vars->kind == YNODE_MAP && i < vars->n; i++)
-		try_expand(s, vars->items[i].value, has_port,
+		try_expand(s, vars->items[i].value,
 			   mem_printf("environment.%s", vars->items[i].key->text), errors);
 }
 
@@ -66,8 +66,7 @@ static void check_probe_port(const struct service_spec *s, const struct ynode *n
 		yamltree_get(yamltree_get(yamltree_get(node, "probes"), kind), "http");
 	struct manifest_place at;
 
-	if (!http || http->kind != YNODE_MAP || yamltree_get(http, "port") ||
-	    yamltree_get(node, "port"))
+	if (!http || http->kind != YNODE_MAP || yamltree_get(http, "port") || s->ports.n > 0)
 		return;
 	at = place(s, http);
 	manifest_errors_add(errors, &at,
@@ -120,6 +119,38 @@ void manifest_check_service(struct service_spec *s, const struct ynode *node,
 	complete_working_dir(s, node, errors);
 }
 
+/* Where the number of a port is written: at ports.NAME.port or at port. */
+static void port_place(const struct service_spec *s, const struct port_spec *port,
+		       struct manifest_place *ret)
+{
+	_cleanup_free_ char *key = mem_printf("ports.%s.port", port->name);
+
+	*ret = (struct manifest_place){s->file, s->line, 1};
+	if (key)
+		service_spec_place(s, key, ret);
+}
+
+/* b may be a. */
+static void check_ports(const struct service_spec *a, const struct service_spec *b,
+			struct manifest_errors *errors)
+{
+	const struct port_spec *first, *second = service_spec_clash(a, b, &first);
+	struct manifest_place at, there;
+
+	if (!second)
+		return;
+	port_place(a, first, &there);
+	port_place(b, second, &at);
+	if (a == b)
+		manifest_errors_add(errors, &at, NULL,
+				    "ports.%s: %lld is taken by ports.%s at line %u", second->name,
+				    (long long)second->port, first->name, there.line);
+	else
+		manifest_errors_add(
+			errors, &at, NULL, "port: %lld is taken by service \"%s\" at %s:%u:%u",
+			(long long)second->port, a->name, there.file, there.line, there.column);
+}
+
 static void check_pair(const struct manifest_entry *a, const struct manifest_entry *b,
 		       struct manifest_errors *errors)
 {
@@ -127,16 +158,15 @@ static void check_pair(const struct manifest_entry *a, const struct manifest_ent
 		manifest_errors_add(errors, &b->at, NULL,
 				    "services.%s: defined twice, first at %s:%u:%u", b->spec->name,
 				    a->at.file, a->at.line, a->at.column);
-	else if (a->spec->port != 0 && a->spec->port == b->spec->port)
-		manifest_errors_add(errors, &b->port_at, NULL,
-				    "port: %lld is taken by service \"%s\" at %s:%u:%u",
-				    (long long)b->spec->port, a->spec->name, a->port_at.file,
-				    a->port_at.line, a->port_at.column);
+	else
+		check_ports(a->spec, b->spec, errors);
 }
 
 void manifest_check_set(const struct manifest_set *set, struct manifest_errors *errors)
 {
-	for (size_t i = 1; i < set->n; i++)
+	for (size_t i = 0; !errors->nomem && i < set->n; i++) {
+		check_ports(set->entries[i].spec, set->entries[i].spec, errors);
 		for (size_t k = 0; k < i; k++)
 			check_pair(&set->entries[k], &set->entries[i], errors);
+	}
 }

@@ -5,6 +5,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/manifest.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -14,10 +15,22 @@
 #include "lib/schema_hint.h"
 
 struct expansion {
-	const struct expand_vars *vars; /* NULL: only check */
-	bool has_port;
+	const struct expand_vars *vars;	 /* NULL: only check, */
+	const struct service_spec *spec; /* for a replica of this */
 	struct buf *out;
+	size_t at; /* offset of the ${ being read */
 };
+
+const char *manifest_port_variable(const char *port, char *buf, size_t n)
+{
+	size_t len = strlen("PORT_");
+
+	memcpy(buf, "PORT_", len + 1);
+	for (; *port && len + 1 < n; port++)
+		buf[len++] = *port == '-' ? '_' : (char)toupper((unsigned char)*port);
+	buf[len] = '\0';
+	return buf;
+}
 
 /* The value of NAME in "NAME=value"..., or NULL. */
 static const char *find_variable(char *const *environ, const char *name, size_t len)
@@ -44,21 +57,50 @@ static int expand_env(const struct expansion *x, const char *name, size_t len, s
 	return 0;
 }
 
-static int unknown_name(const char *name, size_t len, struct err **reterr)
+static size_t n_ports(const struct expansion *x)
 {
-	_cleanup_free_ char *copy = mem_strndup(name, len);
+	return x->vars ? x->vars->n_ports : x->spec->ports.n;
+}
+
+static const char *port_name(const struct expansion *x, size_t i)
+{
+	return x->vars ? x->vars->ports[i].name
+		       : ((const struct port_spec *)x->spec->ports.v)[i].name;
+}
+
+/* "PORT|REPLICA|...|PORT_METRICS": caller frees; NULL when out of memory. */
+static char *known_names(const struct expansion *x)
+{
+	char variable[MANIFEST_PORT_VARIABLE_SIZE];
+	struct buf b = {0};
+
+	buf_str(&b, "PORT|REPLICA|SERVICE|REVISION");
+	for (size_t i = 0; i < n_ports(x); i++)
+		buf_printf(&b, "|%s",
+			   manifest_port_variable(port_name(x, i), variable, sizeof(variable)));
+	return buf_take(&b);
+}
+
+static int unknown_name(const struct expansion *x, const char *name, size_t len,
+			struct err **reterr)
+{
+	_cleanup_free_ char *copy = mem_strndup(name, len), *names = known_names(x);
 	const char *near;
 	size_t near_len = 0;
 
-	if (!copy)
+	if (!copy || !names)
 		return err_nomem(reterr);
-	if (err_set(reterr, ERR_INVALID, "${%.60s} is not known", copy) == -ERR_NOMEM)
-		return -ERR_NOMEM;
-	near = schema_hint_nearest("PORT|REPLICA|SERVICE|REVISION", copy, &near_len);
+	if (strncmp(copy, "PORT_", 5) == 0)
+		err_set(reterr, ERR_INVALID, "${%.80s}: the service has no such port", copy);
+	else
+		err_set(reterr, ERR_INVALID, "${%.60s} is not known", copy);
+	near = schema_hint_nearest(names, copy, &near_len);
 	if (near)
 		return err_hint(reterr, "did you mean ${%.*s}?", (int)near_len, near);
-	return err_hint(reterr, "known are ${PORT}, ${REPLICA}, ${SERVICE}, ${REVISION} and "
-				"${env:NAME}; $${ is a literal ${");
+	if (strncmp(copy, "PORT_", 5) == 0)
+		return err_hint(reterr, "${PORT_METRICS} is the port named metrics in ports");
+	return err_hint(reterr, "known are ${PORT}, ${PORT_NAME}, ${REPLICA}, ${SERVICE}, "
+				"${REVISION}, ${env:NAME} and ${secret:NAME}; $${ is a literal ${");
 }
 
 static bool is_name(const char *name, size_t len, const char *want)
@@ -66,9 +108,19 @@ static bool is_name(const char *name, size_t len, const char *want)
 	return strlen(want) == len && memcmp(name, want, len) == 0;
 }
 
-static int expand_port(const struct expansion *x, struct err **reterr)
+static int expand_main_port(const struct expansion *x, struct err **reterr)
 {
-	if (!x->has_port) {
+	bool known = x->vars ? x->vars->port != 0 : service_spec_main_port(x->spec) != NULL;
+
+	if (!known && n_ports(x) > 0) {
+		char variable[MANIFEST_PORT_VARIABLE_SIZE];
+
+		err_set(reterr, ERR_INVALID, "${PORT}: none of the service's ports is named http");
+		return err_hint(
+			reterr, "write ${%s} or another of its ports",
+			manifest_port_variable(port_name(x, 0), variable, sizeof(variable)));
+	}
+	if (!known) {
 		err_set(reterr, ERR_INVALID, "${PORT}: the service has no port");
 		return err_hint(reterr, "give the service a port: each replica then gets its own");
 	}
@@ -77,19 +129,73 @@ static int expand_port(const struct expansion *x, struct err **reterr)
 	return 0;
 }
 
+/* ${PORT_NAME} of a port that exists: true and written, unless this replica lacks it. */
+static bool expand_port(const struct expansion *x, const char *name, size_t len)
+{
+	char variable[MANIFEST_PORT_VARIABLE_SIZE];
+
+	for (size_t i = 0; i < n_ports(x); i++) {
+		manifest_port_variable(port_name(x, i), variable, sizeof(variable));
+		if (!is_name(name, len, variable) || (x->vars && x->vars->ports[i].port == 0))
+			continue;
+		if (x->vars)
+			buf_printf(x->out, "%u", x->vars->ports[i].port);
+		return true;
+	}
+	return false;
+}
+
+static int unknown_secret(const struct spec_table *secrets, const char *name, size_t len,
+			  struct err **reterr)
+{
+	const struct secret_spec *v = secrets ? secrets->v : NULL;
+	_cleanup_free_ char *copy = mem_strndup(name, len);
+	_cleanup_buf_ struct buf names = {0};
+	const char *near;
+	size_t near_len = 0;
+
+	if (!copy)
+		return err_nomem(reterr);
+	for (size_t i = 0; v && i < secrets->n; i++)
+		buf_printf(&names, "%s%s", i ? "|" : "", v[i].name);
+	err_set(reterr, ERR_INVALID, "${secret:%.64s}: the service has no such secret", copy);
+	near = schema_hint_nearest(buf_cstr(&names), copy, &near_len);
+	if (near)
+		return err_hint(reterr, "did you mean ${secret:%.*s}?", (int)near_len, near);
+	return err_hint(reterr, "give it one: secrets: { %.64s: { file: PATH } }",
+			copy[0] ? copy : "NAME");
+}
+
+static int expand_secret(const struct expansion *x, const char *name, size_t len,
+			 struct err **reterr)
+{
+	const struct spec_table *secrets = x->vars ? x->vars->secrets : &x->spec->secrets;
+	const struct secret_spec *v = secrets ? secrets->v : NULL;
+
+	for (size_t i = 0; v && i < secrets->n; i++) {
+		if (!is_name(name, len, v[i].name) || (x->vars && !x->vars->secrets_dir))
+			continue;
+		if (x->vars)
+			buf_printf(x->out, "%s/%s", x->vars->secrets_dir, v[i].name);
+		return 0;
+	}
+	return unknown_secret(secrets, name, len, reterr);
+}
+
 /* What stands between "${" and "}". */
 static int expand_name(const struct expansion *x, const char *name, size_t len, struct err **reterr)
 {
 	if (is_name(name, len, "PORT"))
-		return expand_port(x, reterr);
+		return expand_main_port(x, reterr);
 	if (len >= 4 && memcmp(name, "env:", 4) == 0)
 		return expand_env(x, name + 4, len - 4, reterr);
 	if (len >= 7 && memcmp(name, "secret:", 7) == 0)
-		return err_set(reterr, ERR_INVALID,
-			       "${secret:...} is not supported yet in this version");
+		return expand_secret(x, name + 7, len - 7, reterr);
+	if (expand_port(x, name, len))
+		return 0;
 	if (!is_name(name, len, "REPLICA") && !is_name(name, len, "SERVICE") &&
 	    !is_name(name, len, "REVISION"))
-		return unknown_name(name, len, reterr);
+		return unknown_name(x, name, len, reterr);
 	if (!x->vars)
 		return 0;
 	if (is_name(name, len, "SERVICE"))
@@ -101,7 +207,7 @@ static int expand_name(const struct expansion *x, const char *name, size_t len, 
 	return 0;
 }
 
-static int expand(const struct expansion *x, const char *text, struct err **reterr)
+static int expand(struct expansion *x, const char *text, struct err **reterr)
 {
 	const char *p = text;
 	int r;
@@ -114,6 +220,7 @@ static int expand(const struct expansion *x, const char *text, struct err **rete
 		if (p[0] == '$' && p[1] == '{') {
 			size_t len = strcspn(p + 2, "}");
 
+			x->at = (size_t)(p - text);
 			if (!p[2 + len])
 				return err_set(reterr, ERR_INVALID, "\"${\" without \"}\"");
 			r = expand_name(x, p + 2, len, reterr);
@@ -132,7 +239,7 @@ int manifest_expand(const char *text, const struct expand_vars *vars, char **ret
 		    struct err **reterr)
 {
 	_cleanup_buf_ struct buf out = {0};
-	struct expansion x = {.vars = vars, .has_port = vars->port != 0, .out = &out};
+	struct expansion x = {.vars = vars, .out = &out};
 	char *s;
 	int r = expand(&x, text, reterr);
 
@@ -145,10 +252,14 @@ int manifest_expand(const char *text, const struct expand_vars *vars, char **ret
 	return 0;
 }
 
-int manifest_expand_check(const char *text, bool has_port, struct err **reterr)
+int manifest_expand_check(const char *text, const struct service_spec *s, size_t *ret_at,
+			  struct err **reterr)
 {
 	_cleanup_buf_ struct buf out = {0};
-	struct expansion x = {.has_port = has_port, .out = &out};
+	struct expansion x = {.spec = s, .out = &out};
+	int r = expand(&x, text, reterr);
 
-	return expand(&x, text, reterr);
+	if (r < 0)
+		*ret_at = x.at;
+	return r;
 }

@@ -4,7 +4,8 @@
  * Schema. A key without a row does not exist.
  *
  * A row's path has "*" for a name the user chose: "services.*.stop.signal". Rows stand parent
- * first. Rows below "services.*" store into struct service_spec, the others into struct
+ * first, and all that is below a row follows it directly. Rows below "services.*" store into
+ * struct service_spec, those below a SCHEMA_TABLE into its elements, the others into struct
  * schema_head.
  *
  * SPDX-License-Identifier: MIT
@@ -28,32 +29,49 @@ enum schema_type {
 	SCHEMA_SIZE,	 /* bytes */
 	SCHEMA_ENUM,	 /* int64_t, index in names */
 	SCHEMA_SIGNAL,
-	SCHEMA_LIST, /* of strings: char ** */
-	SCHEMA_MAP,  /* of names to strings: char **, "NAME=value" sorted */
+	SCHEMA_LIST,	 /* of strings: char ** */
+	SCHEMA_MAP,	 /* of names to strings: char **, "NAME=value" sorted */
+	SCHEMA_UMASK,	 /* octal text such as 022 */
+	SCHEMA_LIMIT,	 /* struct spec_limit: 65536, unlimited, "1024:2048", {soft, hard} */
+	SCHEMA_INTS,	 /* whole numbers: struct spec_ints */
+	SCHEMA_PORTREF,	 /* char *: a number, or a name in ports; "" = the main port */
+	SCHEMA_TABLE,	 /* of names to objects: struct spec_table of elements of .size bytes that
+			    begin with char *name; the objects' rows stand below PATH.* */
+	SCHEMA_DEFAULTS, /* a map with the keys of services.*: merged before anything is decoded */
+	SCHEMA_ANY,	 /* "x-*": whatever follows x- is a key whose value nobody reads */
 	SCHEMA_TYPE_MAX_
 };
 
 #define SCHEMA_NO_FIELD ((size_t)-1)
 
 enum schema_flags {
-	SCHEMA_REQUIRED = 1,   /* its parent is not complete without it */
-	SCHEMA_EXPANDED = 2,   /* ${...} is replaced when a replica starts */
-	SCHEMA_VERBATIM = 4,   /* free text: ${ is nothing special */
-	SCHEMA_BARE_NO = 8,    /* an enum where Compose says "no" for never */
-	SCHEMA_SHORTHAND = 16, /* an object that may be written as the value of its first key */
+	SCHEMA_REQUIRED = 1,	 /* its parent is not complete without it */
+	SCHEMA_EXPANDED = 2,	 /* ${...} is replaced when a replica starts */
+	SCHEMA_VERBATIM = 4,	 /* free text: ${ is nothing special */
+	SCHEMA_BARE_NO = 8,	 /* an enum where Compose says "no" for never */
+	SCHEMA_SHORTHAND = 16,	 /* an object that may be written as the value of its first key */
+	SCHEMA_ONE_OR_MANY = 32, /* LIST, INTS: a list of one may be written without the brackets */
+	SCHEMA_SECRET = 64,	 /* MAP: its values are for nobody's eyes */
+	SCHEMA_HIDDEN = 128,	 /* no key, only compared: what its parent stands for */
+	SCHEMA_LISTED = 256,	 /* TABLE: a list of objects; elements have no names */
+	SCHEMA_UNSET = 512,	 /* INT: SPEC_UNSET when it is not given */
+	SCHEMA_ONE_OF = 1024, /* OBJECT: of its children with SCHEMA_CHOICE exactly one is given */
+	SCHEMA_CHOICE = 2048,
 };
 
 struct schema_row {
 	const char *path;
 	enum schema_type type;
-	size_t offset;	   /* of the field, or SCHEMA_NO_FIELD */
-	const char *def;   /* default as one would write it; NULL = none, see def_note */
-	int64_t min, max;  /* INT, DURATION, SIZE; NUMBER in thousandths; LIST: entries */
+	size_t offset;	  /* of the field, or SCHEMA_NO_FIELD */
+	const char *def;  /* default as one would write it; NULL = none, see def_note */
+	int64_t min, max; /* INT, DURATION, SIZE, UMASK, LIMIT; NUMBER in thousandths; PORTREF: as a
+			      number; LIST, MAP, TABLE: entries; INTS: each of them */
 	const char *names; /* ENUM: "always|on-failure|never" */
 	unsigned flags;	   /* enum schema_flags */
 	enum change_class change;
-	/* What is wrong with a STRING, or NULL. */
+	/* What is wrong with a STRING, an entry of a LIST, a name in a MAP or TABLE; NULL = nothing. */
 	const char *(*check)(const char *text);
+	size_t size;	      /* TABLE: of an element */
 	const char *def_note; /* for people, when def cannot say it: "the manifest's directory" */
 	const char *doc;      /* one line */
 };
@@ -68,9 +86,11 @@ struct schema_head {
 const struct schema_row *schema_rows(size_t *n);
 /* The row of an exact path, or NULL. */
 const struct schema_row *schema_find(const char *path);
-/* The row of key inside parent (NULL = the top of the file), or NULL. */
+/* The row of key inside parent (NULL = the top of the file; DEFAULTS is like a service), or NULL. */
 const struct schema_row *schema_child(const struct schema_row *parent, const char *key);
-/* The next row directly below parent after `last` (NULL = first), or NULL. */
+/* One behind the last row below row: for (r = row + 1; r < schema_end(row); r++). */
+const struct schema_row *schema_end(const struct schema_row *row);
+/* The next key's row directly below parent after `last` (NULL = first), or NULL. */
 const struct schema_row *schema_next(const struct schema_row *parent,
 				     const struct schema_row *last);
 /* True when the row is `parent` or anywhere below it. */
@@ -86,8 +106,15 @@ const char *schema_words(const struct schema_row *row, char *buf, size_t n);
 
 /* Parses text as the row's scalar type and stores it at base + offset. Errors have no place. */
 int schema_store(const struct schema_row *row, void *base, const char *text, struct err **reterr);
+/* One side of a LIMIT: a number or "unlimited". */
+int schema_parse_limit(const struct schema_row *row, const char *text, int64_t *ret,
+		       struct err **reterr);
 /* Fills *s (zeroed) with every default. 0 or -ERR_NOMEM. */
 int schema_defaults(struct service_spec *s);
+/* The same for an element (zeroed) of the TABLE `table`. */
+int schema_element_defaults(const struct schema_row *table, void *element);
+/* Frees what the rows below parent own in base, nothing of base itself. */
+void schema_free_fields(const struct schema_row *parent, void *base);
 /* True for a DNS label: a-z, 0-9, "-", not at the ends, 1..63. */
 bool schema_is_label(const char *text);
 

@@ -16,17 +16,17 @@
 static const struct {
 	const char *parent, *keys;
 } unbuilt[] = {
-	{"", "defaults"},
-	{"services.*",
-	 "image|group|umask|env_file|secrets|depends_on|ports|update|resources|ulimits|nice|"
-	 "oom_score|labels|autoscale|devices|gpus|runtime|schedule|reload|metrics|hooks|models"},
-	{"services.*.probes.startup", "tcp|exec|grpc|notify"},
-	{"services.*.probes.readiness", "tcp|exec|grpc|notify"},
-	{"services.*.probes.liveness", "tcp|exec|grpc|notify"},
-	{"services.*.restart", "rules|success_exit_codes"},
-	{"services.*.stop", "drain"},
+	{"services.*", "image|depends_on|update|resources|autoscale|devices|gpus|runtime|schedule|"
+		       "reload|metrics|hooks|models"},
+	{"services.*.probes.startup", "grpc|notify"},
+	{"services.*.probes.readiness", "grpc|notify"},
+	{"services.*.probes.liveness", "grpc|notify"},
 	{"services.*.logs", "on_full|compress|max_age"},
 };
+
+const char schema_hint_signals[] = "SIGTERM|SIGINT|SIGHUP|SIGQUIT|SIGKILL|SIGUSR1|SIGUSR2|SIGABRT|"
+				   "SIGWINCH|SIGCONT|SIGSTOP|SIGALRM|TERM|INT|HUP|QUIT|KILL|USR1|"
+				   "USR2|ABRT|WINCH|CONT|STOP|ALRM";
 
 /* Other tools' words, and keys that stand in the wrong place. parent "*" = anywhere. */
 static const struct {
@@ -44,6 +44,8 @@ static const struct {
 	{"services.*", "healthcheck", "write probes: { readiness: { http: { path: /health } } }"},
 	{"services.*", "stop_signal", "write stop: { signal: ... }"},
 	{"services.*", "stop_grace_period", "write stop: { grace_period: ... }"},
+	{"services.*", "oom_score_adj", "write oom_score"},
+	{"services.*", "expose", "write ports: { NAME: {} }"},
 	{"services.*", "logging", "write logs"},
 	{"services.*", "readinessProbe", "write probes: { readiness: ... }"},
 	{"services.*", "livenessProbe", "write probes: { liveness: ... }"},
@@ -54,6 +56,8 @@ static const struct {
 	{"services.*.probes.liveness", "stall", "only a startup probe has stall"},
 	{"services.*.stop", "timeout", "write grace_period"},
 	{"services.*.restart.backoff", "maximum", "write max"},
+	{"*", "tcpSocket", "write tcp"},
+	{"*", "test", "write exec: { command: [...] }"},
 	{"*", "interval", "write period"},
 	{"*", "retries", "write failure_threshold"},
 	{"*", "httpGet", "write http"},
@@ -212,4 +216,17 @@ char *schema_hint_key(const struct schema_row *parent, const char *key)
 		return mem_printf("did you mean \"%s\"?", schema_key(row));
 	row = misplaced(parent, key);
 	return row ? misplaced_hint(parent, row) : known_keys(parent);
+}
+
+const char *schema_hint_table(const struct schema_row *row)
+{
+	const char *key = schema_key(row);
+
+	if (strcmp(key, "ports") == 0)
+		return "write ports: { http: { port: 8000 }, metrics: {} }";
+	if (strcmp(key, "secrets") == 0)
+		return "write secrets: { NAME: { file: PATH } }";
+	if (strcmp(key, "rules") == 0)
+		return "write rules: [{ exit: [125], then: fail }]";
+	return NULL;
 }

@@ -2,11 +2,14 @@
  * service_spec: comparing and freeing a specification. Which fields there are, and what a change of
  * each means, is said by the rows of schema.c; nothing here names a key. Called by the planner for
  * every service of an apply, so that `aictl plan` and apply agree by construction.
+ * Tables are compared by name: what is on one side only is named as a whole ("ports.metrics"), of
+ * the others the keys that differ ("ports.http.port"). Lists of objects are compared as a whole.
  *
  * An object that is absent on either side (a probe) is compared as a whole: its keys would only say
  * how the defaults differ.
  */
 /* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/buf.h"
@@ -16,34 +19,98 @@
 
 struct diff {
 	enum change_class change;
-	struct buf *keys; /* or NULL */
+	struct buf *keys;     /* or NULL */
+	const char *table;    /* inside an element: the table's path as shown, */
+	const char *element;  /* its name */
+	size_t element_start; /* where its keys begin in a row's path */
 };
+
+struct pair { /* the same place in both */
+	const void *a, *b;
+};
+
+static void free_secrets(struct spec_table *secrets)
+{
+	for (size_t i = 0; i < secrets->n; i++) {
+		struct secret_spec *s = &((struct secret_spec *)secrets->v)[i];
+
+		if (s->data)
+			explicit_bzero(s->data, s->len);
+		mem_free(s->data);
+	}
+}
 
 void service_spec_free(struct service_spec *s)
 {
+	struct spec_place *places;
+
 	if (!s)
 		return;
+	places = s->places.v;
+	for (size_t i = 0; i < s->places.n; i++)
+		mem_free(places[i].key);
+	mem_free(places);
+	free_secrets(&s->secrets);
+	schema_free_fields(schema_find("services.*"), s);
 	mem_free(s->name);
-	mem_free(s->description);
-	mem_strv_free(s->command);
-	mem_free(s->working_dir);
-	mem_free(s->user);
-	mem_strv_free(s->environment);
-	for (int i = 0; i < PROBE_KIND_MAX_; i++) {
-		mem_free(s->probes[i].path);
-		mem_free(s->probes[i].host);
-	}
 	mem_free(s);
 }
 
-/* Notes that row differs; sub is the variable's name in a map, or NULL. */
+const struct port_spec *service_spec_main_port(const struct service_spec *s)
+{
+	const struct port_spec *ports = s->ports.v;
+
+	for (size_t i = 0; i < s->ports.n; i++)
+		if (strcmp(ports[i].name, "http") == 0)
+			return &ports[i];
+	return s->ports.n == 1 ? ports : NULL;
+}
+
+/* An address that takes the port on all others. */
+static bool is_wildcard(const char *listen)
+{
+	return strcmp(listen, "0.0.0.0") == 0 || strspn(listen, ":0") == strlen(listen);
+}
+
+static bool is_clash(const struct port_spec *a, const struct port_spec *b)
+{
+	return a->port != 0 && a->port == b->port &&
+	       (strcmp(a->listen, b->listen) == 0 || is_wildcard(a->listen) ||
+		is_wildcard(b->listen));
+}
+
+const struct port_spec *service_spec_clash(const struct service_spec *a,
+					   const struct service_spec *b,
+					   const struct port_spec **ret_a)
+{
+	const struct port_spec *p = a->ports.v, *q = b->ports.v;
+
+	for (size_t k = 0; k < b->ports.n; k++) {
+		for (size_t i = 0; i < a->ports.n; i++) {
+			if ((a == b && i >= k) || !is_clash(&p[i], &q[k]))
+				continue;
+			if (ret_a)
+				*ret_a = &p[i];
+			return &q[k];
+		}
+	}
+	return NULL;
+}
+
+/* Notes that row differs; sub is a name inside it (of a variable, an element), or NULL. */
 static void note(struct diff *d, const struct schema_row *row, const char *sub, size_t sub_len)
 {
 	if (row->change > d->change)
 		d->change = row->change;
 	if (!d->keys)
 		return;
-	buf_printf(d->keys, "%s%s", d->keys->len ? ", " : "", schema_shown(row));
+	buf_str(d->keys, d->keys->len ? ", " : "");
+	if (!d->element)
+		buf_str(d->keys, schema_shown(row));
+	else
+		buf_printf(d->keys, "%s.%s", d->table, d->element);
+	if (d->element && !(row->flags & SCHEMA_HIDDEN))
+		buf_str(d->keys, row->path + d->element_start);
 	if (sub)
 		buf_printf(d->keys, ".%.*s", (int)sub_len, sub);
 }
@@ -58,10 +125,15 @@ static bool same_list(char *const *a, char *const *b)
 	size_t i = 0;
 
 	if (!a || !b)
-		return a == b;
+		return (!a || !a[0]) && (!b || !b[0]);
 	while (a[i] && b[i] && strcmp(a[i], b[i]) == 0)
 		i++;
 	return !a[i] && !b[i];
+}
+
+static bool same_ints(const struct spec_ints *a, const struct spec_ints *b)
+{
+	return a->n == b->n && (a->n == 0 || memcmp(a->v, b->v, a->n * sizeof(*a->v)) == 0);
 }
 
 /* Two sorted lists of "NAME=value", either may be NULL. */
@@ -84,64 +156,123 @@ static void diff_map(struct diff *d, const struct schema_row *row, char *const *
 	}
 }
 
-/* Compares the field of one row. */
-static void diff_field(struct diff *d, const struct schema_row *row, const void *a, const void *b)
+/* Is the field of one row equal? Not for maps and tables. */
+static bool same_field(const struct schema_row *row, const void *a, const void *b)
 {
-	bool same = true;
-
 	switch (row->type) {
 	case SCHEMA_OBJECT:
-		same = *(const bool *)a == *(const bool *)b;
-		break;
+		return *(const bool *)a == *(const bool *)b;
 	case SCHEMA_STRING:
-		same = same_text(*(char *const *)a, *(char *const *)b);
-		break;
+	case SCHEMA_PORTREF:
+		return same_text(*(char *const *)a, *(char *const *)b);
 	case SCHEMA_LIST:
-		same = same_list(*(char **const *)a, *(char **const *)b);
-		break;
-	case SCHEMA_MAP:
-		diff_map(d, row, *(char **const *)a, *(char **const *)b);
-		return;
+		return same_list(*(char **const *)a, *(char **const *)b);
 	case SCHEMA_NUMBER:
-		same = memcmp(a, b, sizeof(double)) == 0;
-		break;
+		return memcmp(a, b, sizeof(double)) == 0;
+	case SCHEMA_INTS:
+		return same_ints(a, b);
+	case SCHEMA_LIMIT:
+		return memcmp(a, b, sizeof(struct spec_limit)) == 0;
 	case SCHEMA_INT:
 	case SCHEMA_DURATION:
 	case SCHEMA_SIZE:
 	case SCHEMA_ENUM:
 	case SCHEMA_SIGNAL:
-		same = *(const int64_t *)a == *(const int64_t *)b;
-		break;
+	case SCHEMA_UMASK:
+		return *(const int64_t *)a == *(const int64_t *)b;
 	case SCHEMA_SERVICES:
+	case SCHEMA_MAP:
+	case SCHEMA_TABLE:
+	case SCHEMA_DEFAULTS:
+	case SCHEMA_ANY:
 	case SCHEMA_TYPE_MAX_:
 	default:
-		break;
+		return true;
 	}
-	if (!same)
+}
+
+static void diff_rows(struct diff *d, const struct schema_row *parent, struct pair base);
+
+static const void *element_at(const struct schema_row *row, const struct spec_table *t, size_t i)
+{
+	return (const char *)t->v + i * row->size;
+}
+
+static const char *element_name(const struct schema_row *row, const struct spec_table *t, size_t i)
+{
+	return i < t->n ? *(char *const *)element_at(row, t, i) : NULL;
+}
+
+/* Two tables sorted by name. */
+static void diff_table(struct diff *d, const struct schema_row *row, const struct spec_table *a,
+		       const struct spec_table *b)
+{
+	size_t i = 0, k = 0;
+
+	while (i < a->n || k < b->n) {
+		const char *x = element_name(row, a, i), *y = element_name(row, b, k);
+		int order = !x ? 1 : !y ? -1 : strcmp(x, y);
+		const char *name = order > 0 ? y : x;
+
+		if (order != 0) {
+			note(d, row, name, strlen(name));
+		} else {
+			d->table = schema_shown(row);
+			d->element = name;
+			d->element_start = strlen(row[1].path);
+			diff_rows(d, row + 1,
+				  (struct pair){element_at(row, a, i), element_at(row, b, k)});
+			d->table = d->element = NULL;
+		}
+		i += order <= 0;
+		k += order >= 0;
+	}
+}
+
+static void diff_listed(struct diff *d, const struct schema_row *row, const struct spec_table *a,
+			const struct spec_table *b)
+{
+	struct diff inner = {0};
+
+	for (size_t i = 0; a->n == b->n && i < a->n; i++)
+		diff_rows(&inner, row + 1,
+			  (struct pair){element_at(row, a, i), element_at(row, b, i)});
+	if (a->n != b->n || inner.change != CHANGE_NONE)
 		note(d, row, NULL, 0);
+}
+
+/* What stands below parent. */
+static void diff_rows(struct diff *d, const struct schema_row *parent, struct pair base)
+{
+	const struct schema_row *end = schema_end(parent);
+
+	for (const struct schema_row *row = parent + 1; row < end; row++) {
+		const char *x, *y;
+
+		if (row->offset == SCHEMA_NO_FIELD)
+			continue;
+		x = (const char *)base.a + row->offset;
+		y = (const char *)base.b + row->offset;
+		if (row->type == SCHEMA_MAP)
+			diff_map(d, row, *(char **const *)(const void *)x,
+				 *(char **const *)(const void *)y);
+		else if (row->type == SCHEMA_TABLE)
+			(row->flags & SCHEMA_LISTED ? diff_listed : diff_table)(
+				d, row, (const void *)x, (const void *)y);
+		else if (!same_field(row, x, y))
+			note(d, row, NULL, 0);
+		if (row->type == SCHEMA_TABLE ||
+		    (row->type == SCHEMA_OBJECT && !(*(const bool *)x && *(const bool *)y)))
+			row = schema_end(row) - 1; /* what an absent object holds does not matter */
+	}
 }
 
 enum change_class service_spec_diff(const struct service_spec *a, const struct service_spec *b,
 				    struct buf *keys)
 {
-	const struct schema_row *service = schema_find("services.*"), *absent = NULL, *rows;
 	struct diff d = {.keys = keys};
-	size_t n;
 
-	rows = schema_rows(&n);
-	for (size_t i = 0; i < n; i++) {
-		const struct schema_row *row = &rows[i];
-		const char *x, *y;
-
-		if (row->offset == SCHEMA_NO_FIELD || row == service ||
-		    !schema_below(row, service) || (absent && schema_below(row, absent)))
-			continue;
-		x = (const char *)a + row->offset;
-		y = (const char *)b + row->offset;
-		diff_field(&d, row, x, y);
-		if (row->type == SCHEMA_OBJECT && !(*(const bool *)x && *(const bool *)y))
-			absent = row; /* what an absent object would hold does not matter */
-	}
+	diff_rows(&d, schema_find("services.*"), (struct pair){a, b});
 	return d.change;
 }
 
@@ -160,12 +291,31 @@ static uint64_t mix_text(uint64_t h, const char *text)
 	return text ? mix(h, text, strlen(text) + 1) : mix(h, "\1", 1);
 }
 
+static uint64_t mix_rows(uint64_t h, const struct schema_row *parent, const void *base);
+
+static uint64_t mix_table(uint64_t h, const struct schema_row *row, const struct spec_table *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		if (!(row->flags & SCHEMA_LISTED))
+			h = mix_text(h, element_name(row, t, i));
+		h = mix_rows(h, row + 1, element_at(row, t, i));
+	}
+	return mix_text(h, NULL);
+}
+
 static uint64_t mix_field(uint64_t h, const struct schema_row *row, const void *field)
 {
 	char *const *list;
 
-	if (row->type == SCHEMA_STRING)
+	if (row->type == SCHEMA_STRING || row->type == SCHEMA_PORTREF)
 		return mix_text(h, *(char *const *)field);
+	if (row->type == SCHEMA_TABLE)
+		return mix_table(h, row, field);
+	if (row->type == SCHEMA_INTS)
+		return mix(h, ((const struct spec_ints *)field)->v,
+			   ((const struct spec_ints *)field)->n * sizeof(int64_t));
+	if (row->type == SCHEMA_LIMIT)
+		return mix(h, field, sizeof(struct spec_limit));
 	if (row->type != SCHEMA_LIST && row->type != SCHEMA_MAP)
 		return mix(h, field, row->type == SCHEMA_OBJECT ? sizeof(bool) : sizeof(int64_t));
 	for (list = *(char **const *)field; list && *list; list++)
@@ -173,21 +323,47 @@ static uint64_t mix_field(uint64_t h, const struct schema_row *row, const void *
 	return mix_text(h, NULL);
 }
 
-uint64_t service_spec_hash(const struct service_spec *s)
+static uint64_t mix_rows(uint64_t h, const struct schema_row *parent, const void *base)
 {
-	const struct schema_row *service = schema_find("services.*"), *rows;
-	uint64_t h = UINT64_C(14695981039346656037);
-	size_t n;
+	const struct schema_row *end = schema_end(parent);
 
-	rows = schema_rows(&n);
-	for (size_t i = 0; i < n; i++) {
-		const struct schema_row *row = &rows[i];
-
-		if (row->offset == SCHEMA_NO_FIELD || row == service ||
-		    row->change != CHANGE_REPLACE || !schema_below(row, service))
-			continue;
-		h = mix_text(h, row->path); /* two keys with swapped values differ */
-		h = mix_field(h, row, (const char *)s + row->offset);
+	for (const struct schema_row *row = parent + 1; row < end; row++) {
+		if (row->change == CHANGE_REPLACE && row->offset != SCHEMA_NO_FIELD) {
+			h = mix_text(h, row->path); /* two keys with swapped values differ */
+			h = mix_field(h, row, (const char *)base + row->offset);
+		}
+		if (row->type == SCHEMA_TABLE)
+			row = schema_end(row) - 1;
 	}
 	return h;
+}
+
+uint64_t service_spec_hash(const struct service_spec *s)
+{
+	return mix_rows(UINT64_C(14695981039346656037), schema_find("services.*"), s);
+}
+
+static int by_key(const void *key, const void *place)
+{
+	return strcmp(key, ((const struct spec_place *)place)->key);
+}
+
+bool service_spec_place(const struct service_spec *s, const char *key, struct manifest_place *ret)
+{
+	_cleanup_free_ char *at = mem_strdup(key);
+
+	while (at && s->places.n > 0) {
+		const struct spec_place *found =
+			bsearch(at, s->places.v, s->places.n, sizeof(*found), by_key);
+		char *dot = strrchr(at, '.');
+
+		if (found) {
+			*ret = found->at;
+			return true;
+		}
+		if (!at[0])
+			break;
+		*(dot ? dot : at) = '\0';
+	}
+	return false;
 }

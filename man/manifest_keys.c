@@ -13,10 +13,24 @@
 #include "lib/schema.h"
 
 static const char *const type_names[SCHEMA_TYPE_MAX_] = {
-	[SCHEMA_OBJECT] = "map", [SCHEMA_SERVICES] = "map",    [SCHEMA_STRING] = "text",
-	[SCHEMA_INT] = "number", [SCHEMA_NUMBER] = "decimal",  [SCHEMA_DURATION] = "duration",
-	[SCHEMA_SIZE] = "size",	 [SCHEMA_ENUM] = "word",       [SCHEMA_SIGNAL] = "signal",
-	[SCHEMA_LIST] = "list",	 [SCHEMA_MAP] = "map of text",
+	[SCHEMA_OBJECT] = "map",
+	[SCHEMA_SERVICES] = "map",
+	[SCHEMA_STRING] = "text",
+	[SCHEMA_INT] = "number",
+	[SCHEMA_NUMBER] = "decimal",
+	[SCHEMA_DURATION] = "duration",
+	[SCHEMA_SIZE] = "size",
+	[SCHEMA_ENUM] = "word",
+	[SCHEMA_SIGNAL] = "signal",
+	[SCHEMA_LIST] = "list",
+	[SCHEMA_MAP] = "map of text",
+	[SCHEMA_UMASK] = "octal",
+	[SCHEMA_LIMIT] = "limit",
+	[SCHEMA_INTS] = "list of numbers",
+	[SCHEMA_PORTREF] = "number or name",
+	[SCHEMA_TABLE] = "map of maps",
+	[SCHEMA_DEFAULTS] = "map",
+	[SCHEMA_ANY] = "anything",
 };
 
 static void print_size(int64_t bytes)

@@ -218,6 +218,8 @@ static void write_spec(struct jsonw *w, const struct service_spec *spec, bool sh
 {
 	static const char *const when[] = {"always", "on-failure", "never"};
 
+	const struct port_spec *main_port = service_spec_main_port(spec);
+
 	jsonw_object_begin(w, "spec");
 	jsonw_string(w, "description", spec->description);
 	jsonw_array_begin(w, "command");
@@ -228,8 +230,8 @@ static void write_spec(struct jsonw *w, const struct service_spec *spec, bool sh
 	jsonw_string(w, "user", spec->user);
 	write_environment(w, spec->environment, show_values);
 	jsonw_int(w, "replicas", spec->replicas);
-	if (spec->port)
-		jsonw_int(w, "port", spec->port);
+	if (main_port && main_port->port)
+		jsonw_int(w, "port", main_port->port);
 	else
 		jsonw_null(w, "port");
 	jsonw_string(w, "restart_policy", when[spec->restart.policy]);

@@ -11,6 +11,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/parse.h"
 
 const char *replica_probe_kind_name(enum probe_kind kind)
 {
@@ -42,8 +43,11 @@ static void run(struct replica *r, enum probe_kind kind)
 {
 	const struct probe_spec *spec = &r->spec->probes[kind];
 	struct replica_probe *p = &r->probes[kind];
+	int64_t port = 0;
 	const struct probe_http req = {.host = spec->host,
-				       .port = spec->port ? (unsigned)spec->port : r->port,
+				       .port = parse_i64(spec->port, 1, 65535, &port, NULL) == 0
+						       ? (unsigned)port
+						       : r->port,
 				       .path = spec->path,
 				       .timeout_ms = spec->timeout_ms};
 	_cleanup_err_ struct err *err = NULL;

@@ -25,6 +25,20 @@ const char *const fuzz_words[] = {"version: 1\n",
 				  "liveness: ",
 				  "startup: ",
 				  "http: {}",
+				  "tcp: {}",
+				  "exec: { command: [a] }",
+				  "ports: { http: {}, m: { port: 9 } }",
+				  "ulimits: { nofile: \"1:2\" }",
+				  "secrets: { s: { file: f } }",
+				  "rules: [{ exit: [1], then: fail }]",
+				  "success_exit_codes: 3",
+				  "env_file: x",
+				  "labels: { a/b: c }",
+				  "umask: 022",
+				  "defaults:\n",
+				  "x-y: ",
+				  "${PORT_M}",
+				  "${secret:s}",
 				  "restart: no",
 				  "backoff: ",
 				  "environment: ",
@@ -94,14 +108,34 @@ static void check_errors(const struct manifest_errors *errors, const char *text)
 	}
 }
 
+/* A replica of s with numbers for all ports; ports has room for 64. */
+static struct expand_vars vars_of(const struct service_spec *s, struct expand_port *ports)
+{
+	const struct port_spec *v = s->ports.v;
+
+	for (size_t i = 0; i < s->ports.n; i++)
+		ports[i] = (struct expand_port){v[i].name, 20000 + (unsigned)i};
+	return (struct expand_vars){.service = s->name,
+				    .port = service_spec_main_port(s) ? 20000 : 0,
+				    .ports = ports,
+				    .n_ports = s->ports.n,
+				    .secrets = &s->secrets,
+				    .secrets_dir = "/run/x"};
+}
+
 static void check_service(const struct manifest *m, const struct service_spec *s)
 {
-	struct expand_vars vars = {.service = s->name, .port = (unsigned)s->port};
+	struct expand_port ports[65];
+	struct expand_vars vars;
 	_cleanup_buf_ struct buf keys = {0};
+	struct manifest_place at;
 
+	require(s->ports.n <= 65);
+	vars = vars_of(s, ports);
 	require(manifest_find(m, s->name) == s);
 	require(s->command && s->command[0] && s->command[0][0] && s->working_dir[0] == '/');
 	require(service_spec_diff(s, s, &keys) == CHANGE_NONE && keys.len == 0);
+	require(service_spec_place(s, "command.nothing", &at) && at.line >= 1 && at.column >= 1);
 	require(s->replicas >= 0 && s->replicas <= MANIFEST_REPLICAS_MAX);
 	for (size_t i = 0; s->command[i]; i++) {
 		_cleanup_free_ char *out = NULL;

@@ -55,7 +55,7 @@ static void test_defaults(void **state)
 	assert_null(s->user);
 	assert_true(s->environment == NULL || s->environment[0] == NULL);
 	assert_int_equal(s->replicas, 1);
-	assert_int_equal(s->port, 0);
+	assert_null(service_spec_main_port(s));
 	assert_int_equal(s->restart.policy, RESTART_ALWAYS);
 	assert_int_equal(s->restart.backoff_initial_ms, 1000);
 	assert_true(s->restart.backoff_factor == 2);
@@ -89,7 +89,7 @@ static void test_probe_defaults(void **state)
 		assert_true(p[i].enabled);
 		assert_string_equal(p[i].host, "127.0.0.1");
 		assert_string_equal(p[i].path, i == PROBE_LIVENESS ? "/h" : "/");
-		assert_int_equal(p[i].port, 0);
+		assert_string_equal(p[i].port, "");
 		assert_int_equal(p[i].initial_delay_ms, 0);
 		assert_int_equal(p[i].period_ms, i == PROBE_STARTUP ? 2000 : 10000);
 		assert_int_equal(p[i].timeout_ms, 2000);
@@ -119,10 +119,10 @@ static void test_all_values(void **state)
 				     "WHO=${SERVICE}/${REPLICA}@${REVISION} $$5 $HOME ${env:HOME}",
 				     NULL});
 	assert_int_equal(s->replicas, 2);
-	assert_int_equal(s->port, 8000);
+	assert_int_equal(service_spec_main_port(s)->port, 8000);
 	assert_string_equal(p->path, "/ready?deep=1");
 	assert_string_equal(p->host, "::1");
-	assert_int_equal(p->port, 9000);
+	assert_string_equal(p->port, "9000");
 	assert_int_equal(p->initial_delay_ms, 1000);
 	assert_int_equal(p->period_ms, 5000);
 	assert_int_equal(p->timeout_ms, 1500);
