@@ -108,14 +108,14 @@ static struct follow *follow_new(struct api_call *call)
 
 void api_events_get(struct api_call *call)
 {
-	int64_t n = api_query_int(call, "n", EVENTS_KEPT, 0, EVENTS_KEPT), since;
 	const char *follow = http_request_query(call->r, "follow");
 	bool stay = follow && strcmp(follow, "0") != 0;
+	int64_t n = api_query_int(call, "n", EVENTS_KEPT, 0, EVENTS_KEPT), since;
 	struct follow *f;
 
-	journal_flush(call->c->journal); /* what the caller has caused is in it */
 	if (n < 0)
-		return;
+		return;			 /* answered: the request is gone */
+	journal_flush(call->c->journal); /* what the caller has caused is in it */
 	since = api_query_int(call, "since", 0, 0, INT64_MAX);
 	if (since < 0)
 		return;

@@ -180,10 +180,10 @@ static void on_service_timeout(uv_timer_t *timer)
 
 void api_wait_service(struct api_call *call)
 {
-	int64_t timeout_ms =
-		api_query_int(call, "timeout_ms", TIMEOUT_DEFAULT_MS, 0, TIMEOUT_MAX_MS);
 	const char *what = http_request_query(call->r, "for");
 	enum target target = what && strcmp(what, "stopped") == 0 ? TARGET_STOPPED : TARGET_READY;
+	int64_t timeout_ms =
+		api_query_int(call, "timeout_ms", TIMEOUT_DEFAULT_MS, 0, TIMEOUT_MAX_MS);
 	const struct service *s = controller_find(call->c, call->name);
 	bool hopeless, met;
 	struct wait *w;
