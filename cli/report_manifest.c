@@ -27,7 +27,9 @@ static char *shown_path(const char *path)
 	return x_strdup(strcmp(path, "-") == 0 ? "<stdin>" : path);
 }
 
-static void print_placed(const struct sources *sources, const struct err *e)
+typedef int print_fn(struct buf *out, const struct err *e, const char *text, bool colour);
+
+static void print_placed(const struct sources *sources, const struct err *e, print_fn *print)
 {
 	const struct manifest_source *s = sources_find(sources, e->file);
 	_cleanup_free_ char *path = shown_path(e->file);
@@ -35,8 +37,7 @@ static void print_placed(const struct sources *sources, const struct err *e)
 	struct err shown = *e;
 
 	shown.file = path;
-	if (manifest_print_error(&out, &shown, s ? s->text : NULL,
-				 term_wants_color(STDERR_FILENO)) < 0)
+	if (print(&out, &shown, s ? s->text : NULL, term_wants_color(STDERR_FILENO)) < 0)
 		x_check(NULL);
 	fflush(stdout);
 	fputs(buf_cstr(&out), stderr);
@@ -45,7 +46,7 @@ static void print_placed(const struct sources *sources, const struct err *e)
 static void print_one(const struct sources *sources, const struct err *e)
 {
 	if (e->file)
-		print_placed(sources, e);
+		print_placed(sources, e, manifest_print_error);
 	else
 		report_err(e);
 }
@@ -56,6 +57,15 @@ void report_manifest_errors(const struct sources *sources, const struct manifest
 		print_one(sources, errors->errs[i]);
 	if (errors->more)
 		report_hint("there are more errors; repair these first");
+}
+
+void report_manifest_warnings(const struct sources *sources, const struct manifest_errors *warnings)
+{
+	for (size_t i = 0; i < warnings->n; i++)
+		if (warnings->errs[i]->file)
+			print_placed(sources, warnings->errs[i], manifest_print_warning);
+	if (warnings->more)
+		report_hint("there are more warnings");
 }
 
 static enum err_code code_of(const char *token)

@@ -17,6 +17,9 @@ struct sources;
 
 /* sources may be NULL: then no source lines. */
 void report_manifest_errors(const struct sources *sources, const struct manifest_errors *errors);
+/* The same as warnings; they change no exit code. */
+void report_manifest_warnings(const struct sources *sources,
+			      const struct manifest_errors *warnings);
 /* The error object of a reply or change; returns its exit code. */
 int report_manifest_json(const struct sources *sources, const cJSON *error);
 /* A reply that is not 2xx: its "errors" when it has some, else its "error". Returns the code. */

@@ -16,9 +16,12 @@
 #include "cli/report.h"
 #include "cli/report_manifest.h"
 #include "cli/x.h"
+#include "lib/base64.h"
 #include "lib/err.h"
 #include "lib/fs.h"
 #include "lib/mem.h"
+
+#define FILES_MAX 256 /* as the daemon takes */
 
 static char *absolute(const char *path)
 {
@@ -31,13 +34,21 @@ static char *absolute(const char *path)
 	return x_check(fs_join(cwd, path));
 }
 
-static void add(struct sources *s, char *path, char *text, size_t len)
+static void add(struct sources *s, char *path, char *text, size_t len, unsigned layer)
 {
+	if (sources_find(s, path)) {
+		report_plain("%s: this manifest is named twice", path);
+		exit(CODE_USAGE);
+	}
+	if (s->n == FILES_MAX) {
+		report_plain("more than %d manifests", FILES_MAX);
+		exit(CODE_USAGE);
+	}
 	x_grow(&s->v, &s->cap, s->n + 1, sizeof(*s->v));
-	s->v[s->n++] = (struct manifest_source){.path = path, .text = text, .len = len};
+	s->v[s->n++] = (struct manifest_source){path, text, len, layer};
 }
 
-static void load_file(struct sources *s, const char *path)
+static void load_file(struct sources *s, const char *path, unsigned layer)
 {
 	_cleanup_err_ struct err *e = NULL;
 	size_t len = 0;
@@ -52,7 +63,7 @@ static void load_file(struct sources *s, const char *path)
 		report_err(e);
 		exit(e->sys == ENOENT ? CODE_USAGE : CODE_FAILED);
 	}
-	add(s, absolute(path), text, len);
+	add(s, absolute(path), text, len, layer);
 }
 
 static int is_manifest(const struct dirent *d)
@@ -63,7 +74,7 @@ static int is_manifest(const struct dirent *d)
 	       (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
 }
 
-static void load_dir(struct sources *s, const char *dir)
+static void load_dir(struct sources *s, const char *dir, unsigned layer)
 {
 	struct dirent **list = NULL;
 	int n = scandir(dir, &list, is_manifest, alphasort);
@@ -75,7 +86,7 @@ static void load_dir(struct sources *s, const char *dir)
 	for (int i = 0; i < n; i++) {
 		_cleanup_free_ char *path = x_check(fs_join(dir, list[i]->d_name));
 
-		load_file(s, path);
+		load_file(s, path, layer);
 		mem_free(list[i]);
 	}
 	mem_free(list);
@@ -91,9 +102,9 @@ static bool is_dir(const char *path)
 static void load_default(struct sources *s)
 {
 	if (access("aictl.yaml", F_OK) == 0) {
-		load_file(s, "aictl.yaml");
+		load_file(s, "aictl.yaml", 0);
 	} else if (access("aictl.yml", F_OK) == 0) {
-		load_file(s, "aictl.yml");
+		load_file(s, "aictl.yml", 0);
 	} else {
 		report_plain("no aictl.yaml in this directory");
 		report_hint("name the manifest with -f FILE, or go to its directory");
@@ -119,21 +130,55 @@ void sources_load(struct cli *cli, const struct args *args, struct sources *ret)
 	cli->dir = ret->dir;
 	for (size_t i = 0; (path = args_nth(args, "file", i)) != NULL; i++) {
 		if (strcmp(path, "-") != 0 && is_dir(path))
-			load_dir(ret, path);
+			load_dir(ret, path, (unsigned)i);
 		else
-			load_file(ret, path);
+			load_file(ret, path, (unsigned)i);
 	}
 	if (ret->n == 0)
 		load_default(ret);
 }
 
-struct manifest *sources_check(const struct sources *s)
+/* path is "env:NAME", below "~/" or absolute (manifest_input). With the caller's own rights. */
+static int read_named(void *user, const char *path, char **ret_data, size_t *ret_len,
+		      struct err **reterr)
 {
+	const char *value = getenv(strncmp(path, "env:", 4) == 0 ? path + 4 : "HOME");
+	_cleanup_free_ char *home_path = NULL;
+	_cleanup_err_ struct err *e = NULL;
+
+	(void)user;
+	if (strncmp(path, "env:", 4) == 0) {
+		if (!value)
+			return err_set(reterr, ERR_NOTFOUND, "this variable is not set");
+		*ret_len = strlen(value);
+		*ret_data = x_strdup(value);
+		return 0;
+	}
+	if (path[0] == '~') {
+		if (!value || value[0] != '/')
+			return err_set(reterr, ERR_NOTFOUND, "HOME is not set");
+		path = home_path = x_check(fs_join(value, path + 2));
+	}
+	if (fs_read_file(path, MANIFEST_BYTES_MAX, ret_data, ret_len, &e) == 0)
+		return 0;
+	if (e->sys)
+		return err_set(reterr, ERR_SYS, "%s", strerror(e->sys));
+	return err_set(reterr, e->code, "it is larger than 1 MiB");
+}
+
+struct manifest *sources_check(struct sources *s)
+{
+	const struct manifest_input in = {.sources = s->v, .n = s->n, .read = read_named};
 	struct manifest_errors errors = {0};
 	struct manifest *m = NULL;
 
-	if (manifest_parse(&(struct manifest_input){.sources = s->v, .n = s->n}, &m, &errors) == 0)
+	if (manifest_parse(&in, &m, &errors) == 0) {
+		s->files = TAKE_PTR(m->files);
+		s->n_files = m->n_files;
+		m->n_files = 0;
+		report_manifest_warnings(s, &m->warnings);
 		return m;
+	}
 	if (errors.n == 0)
 		x_check(NULL);
 	report_manifest_errors(s, &errors);
@@ -149,6 +194,16 @@ void sources_to_json(const struct sources *s, cJSON *body)
 
 		x_check(cJSON_AddStringToObject(o, "path", s->v[i].path));
 		x_check(cJSON_AddStringToObject(o, "text", s->v[i].text));
+		x_check(cJSON_AddNumberToObject(o, "layer", s->v[i].layer));
+		cJSON_AddItemToArray(list, o);
+	}
+	for (size_t i = 0; i < s->n_files; i++) {
+		_cleanup_free_ char *base64 =
+			x_check(base64_encode(s->files[i].data, s->files[i].len));
+		cJSON *o = x_check(cJSON_CreateObject());
+
+		x_check(cJSON_AddStringToObject(o, "path", s->files[i].path));
+		x_check(cJSON_AddStringToObject(o, "base64", base64));
 		cJSON_AddItemToArray(list, o);
 	}
 }
@@ -168,6 +223,11 @@ void sources_done(struct sources *s)
 		mem_free((void *)(uintptr_t)s->v[i].path);
 		mem_free((void *)(uintptr_t)s->v[i].text);
 	}
+	for (size_t i = 0; i < s->n_files; i++) {
+		mem_free(s->files[i].path);
+		mem_free(s->files[i].data);
+	}
+	mem_free(s->files);
 	mem_free(s->v);
 	mem_free(s->dir);
 	*s = (struct sources){0};

@@ -1,8 +1,11 @@
 /*
  * sources: the manifest files a command works on, read with the caller's own rights.
  *
- * -f FILE|DIR may be repeated; a directory stands for its *.yaml and *.yml in order of name, "-"
- * for standard input. Without -f it is ./aictl.yaml, else ./aictl.yml.
+ * -f FILE|DIR may be repeated; each one is a layer over those before it (manifest_merge.h). A
+ * directory stands for its *.yaml and *.yml in order of name, which are one layer together, "-" for
+ * standard input. Without -f it is ./aictl.yaml, else ./aictl.yml.
+ *
+ * What they name (env_file, secrets) is read here, too, when they are checked, and sent along.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -20,16 +23,18 @@ struct cli;
 struct sources {
 	struct manifest_source *v; /* path and text are owned */
 	size_t n, cap;
-	char *dir; /* absolute: of the first file */
+	char *dir;		     /* absolute: of the first file */
+	struct manifest_file *files; /* what the manifests name; filled by sources_check */
+	size_t n_files;
 };
 
 /* Reads all of it and sets cli->dir, or exits: 2 when there is no manifest, 1 when unreadable. */
 void sources_load(struct cli *cli, const struct args *args, struct sources *ret);
 /* The directory alone, for the socket of its `up`; nothing is read. Caller frees. */
 char *sources_dir(const struct args *args);
-/* The checked manifest, or all of its errors on stderr and exit 9. */
-struct manifest *sources_check(const struct sources *s);
-/* Adds "manifests":[{"path","text"}] to the body of a change. */
+/* The checked manifest, with its warnings on stderr, or all of its errors there and exit 9. */
+struct manifest *sources_check(struct sources *s);
+/* Adds "manifests":[{"path","text","layer"}, {"path","base64"}] to the body of a change. */
 void sources_to_json(const struct sources *s, struct cJSON *body);
 void sources_done(struct sources *s);
 

@@ -22,6 +22,7 @@
 
 #define BOLD "\033[1m"
 #define RED "\033[1;31m"
+#define YELLOW "\033[1;33m"
 #define GREEN "\033[1;32m"
 #define RESET "\033[0m"
 
@@ -117,8 +118,12 @@ static void print_source(struct buf *out, const struct err *e, const char *text,
 	out->failed |= line.failed || pad.failed;
 }
 
-int manifest_print_error(struct buf *out, const struct err *e, const char *text, bool colour)
+/* word: "error", in that colour, or without when it is "". */
+static int print(struct buf *out, const struct err *e, const char *text, const char *word,
+		 const char *word_colour)
 {
+	bool colour = word_colour[0] != '\0';
+
 	if (colour)
 		buf_str(out, BOLD);
 	if (e->file)
@@ -127,11 +132,21 @@ int manifest_print_error(struct buf *out, const struct err *e, const char *text,
 		buf_printf(out, "%u:", e->line);
 	if (e->line && e->column)
 		buf_printf(out, "%u:", e->column);
-	buf_printf(out, "%s%serror:%s %s%s\n", e->file || e->line ? " " : "", colour ? RED : "",
+	buf_printf(out, "%s%s%s:%s %s%s\n", e->file || e->line ? " " : "", word_colour, word,
 		   colour ? RESET BOLD : "", e->msg, colour ? RESET : "");
 	if (text && e->line)
 		print_source(out, e, text, colour);
 	if (e->hint)
 		buf_printf(out, "hint: %s\n", e->hint);
 	return out->failed ? -ERR_NOMEM : 0;
+}
+
+int manifest_print_error(struct buf *out, const struct err *e, const char *text, bool colour)
+{
+	return print(out, e, text, "error", colour ? RED : "");
+}
+
+int manifest_print_warning(struct buf *out, const struct err *e, const char *text, bool colour)
+{
+	return print(out, e, text, "warning", colour ? YELLOW : "");
 }
