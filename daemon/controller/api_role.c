@@ -43,7 +43,8 @@ bool api_role_allows(struct api_call *call, enum api_role needed, const char *wh
 				what);
 	else if (needed == API_OPERATE)
 		api_reply_error(call->r, 403, "permission_denied",
-				"%s is for root, the daemon's owner and members of the group aictl",
+				"%s is for root, the daemon's owner and members of the group aictl "
+				"(apply and delete: for the first two)",
 				what);
 	else
 		api_reply_error(call->r, 403, "permission_denied", "%s is not for this listener",
