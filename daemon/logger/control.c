@@ -76,6 +76,7 @@ static int on_hello(struct control *c)
 	if (c->greeted) /* captures hold words of the first table, which is the same */
 		return 0;
 	c->greeted = true;
+	log_set_level((enum log_level)m.log_level);
 	r = intent_map(&c->set->intents, p->fds[0]);
 	if (r < 0)
 		log_error("error=\"%s\" cannot map the intent table; if the logger is killed, the "
@@ -106,6 +107,7 @@ static int dispatch(struct control *c)
 {
 	struct wire_packet *p = &c->packet;
 	struct wire_key key;
+	uint32_t level;
 
 	switch ((int)p->type) {
 	case WIRE_HELLO:
@@ -116,6 +118,11 @@ static int dispatch(struct control *c)
 		if (wire_decode_key(p->body, p->len, &key) < 0)
 			return -EBADMSG;
 		capture_gone(c->set, &key);
+		return 0;
+	case WIRE_LOG_LEVEL:
+		if (wire_decode_u32(p->body, p->len, &level) < 0 || level > LOG_LVL_DEBUG)
+			return -EBADMSG;
+		log_set_level((enum log_level)level);
 		return 0;
 	case WIRE_PING:
 		c->pong_due = true;

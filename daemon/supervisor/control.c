@@ -8,8 +8,11 @@
 
 #include "daemon/supervisor/launch.h"
 #include "daemon/supervisor/manifests.h"
+#include "daemon/supervisor/run.h"
+#include "daemon/supervisor/secrets.h"
 #include "daemon/supervisor/shutdown.h"
 #include "daemon/supervisor/slot.h"
+#include "daemon/supervisor/stream.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/wire/wire.h"
 #include "lib/clock.h"
@@ -174,7 +177,7 @@ void control_flush(void *user)
 			return;
 		control_forget(h->sup, s);
 	}
-	if (!send_once(l, &c->status_due, send_status) ||
+	if (!run_flush(h->sup) || !send_once(l, &c->status_due, send_status) ||
 	    !send_once(l, &c->synced_due, send_synced))
 		return;
 	manifests_flush(h->sup);
@@ -332,7 +335,62 @@ static int get_control(struct supervisor *sup, const struct wire_packet *p)
 	return 0;
 }
 
-static int dispatch(struct supervisor *sup, const struct wire_packet *p)
+static int get_run(struct supervisor *sup, struct wire_packet *p)
+{
+	struct wire_run m;
+	int r = wire_run_decode(p->body, p->len, &m);
+
+	if (r < 0)
+		return r;
+	run_start(sup, &m, p);
+	return 0;
+}
+
+static int get_run_kill(struct supervisor *sup, const struct wire_packet *p)
+{
+	uint64_t id;
+	int32_t n;
+	int r = wire_run_decode_kill(p->body, p->len, &id, &n);
+
+	if (r == 0)
+		run_kill(sup, id, n);
+	return r;
+}
+
+static int get_secrets(struct supervisor *sup, const struct wire_packet *p)
+{
+	struct wire_secrets m;
+	int r = wire_secrets_decode(p->body, p->len, &m);
+
+	if (r == 0)
+		secrets_put(sup, &m);
+	return r;
+}
+
+static int get_secrets_drop(struct supervisor *sup, const struct wire_packet *p)
+{
+	char service[WIRE_SERVICE_SIZE];
+	uint64_t generation;
+	int r = wire_secrets_decode_drop(p->body, p->len, service, &generation);
+
+	if (r == 0)
+		secrets_drop(sup, service, generation);
+	return r;
+}
+
+static int get_log_level(struct supervisor *sup, const struct wire_packet *p)
+{
+	uint32_t level;
+	int r = wire_decode_u32(p->body, p->len, &level);
+
+	if (r < 0 || level > LOG_LVL_DEBUG)
+		return -ERR_INVALID;
+	log_set_level((enum log_level)level);
+	stream_log_level(sup);
+	return 0;
+}
+
+static int dispatch(struct supervisor *sup, struct wire_packet *p)
 {
 	switch ((int)p->type) {
 	case WIRE_SPAWN:
@@ -351,6 +409,16 @@ static int dispatch(struct supervisor *sup, const struct wire_packet *p)
 		return get_release(sup, p);
 	case WIRE_CONTROL:
 		return get_control(sup, p);
+	case WIRE_RUN:
+		return get_run(sup, p);
+	case WIRE_RUN_KILL:
+		return get_run_kill(sup, p);
+	case WIRE_SECRETS:
+		return get_secrets(sup, p);
+	case WIRE_SECRETS_DROP:
+		return get_secrets_drop(sup, p);
+	case WIRE_LOG_LEVEL:
+		return get_log_level(sup, p);
 	default:
 		return -ERR_INVALID;
 	}

@@ -19,10 +19,17 @@
 
 #define CLOSED_MS 1000 /* from the end of its socket to its own end */
 
+static void disconnected(struct helper *h)
+{
+	if (h->on_disconnect)
+		h->on_disconnect(h->sup);
+}
+
 static void on_broken(void *user, const char *why)
 {
 	struct helper *h = user;
 
+	disconnected(h);
 	if (!child_is_alive(&h->child) || (h->quitting && !why))
 		return;
 	if (!why) { /* dying, or a program that closed it and lives on */
@@ -82,6 +89,7 @@ static void on_exit_(void *user, const siginfo_t *si)
 
 	link_drain(&h->link);
 	link_close(&h->link);
+	disconnected(h);
 	if (h->child.own_cell.stage != WIRE_STAGE_EXEC || h->child.own_cell.err != 0)
 		log_start_failure(h);
 	else if (!h->quitting)

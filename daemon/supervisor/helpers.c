@@ -118,6 +118,7 @@ int helpers_init(struct supervisor *sup, struct err **reterr)
 	c->stderr_fd = sup->own_log_write_fd;
 	l->stderr_fd = sup->stderr_fd;
 	c->on_connect = control_connected;
+	c->on_disconnect = run_abandon;
 	l->on_connect = stream_connected;
 	c->on_early_deaths = supervisor_enter_safe;
 	c->link.on_flush = control_flush;

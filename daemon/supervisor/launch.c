@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "daemon/supervisor/secrets.h"
 #include "daemon/supervisor/slot.h"
 #include "daemon/supervisor/stream.h"
 #include "daemon/supervisor/supervisor.h"
@@ -91,27 +92,15 @@ static void fill_table(struct slot *s, const struct wire_spawn *m)
 
 static void fill_job(struct slot *s, const int write_ends[2])
 {
-	struct launch *l = s->launch;
+	struct spawn_job *j = &s->child.job;
 
-	s->child.job = (struct spawn_job){
-		.cwd = l->m.child.cwd,
-		.paths = l->m.child.paths,
-		.exec_fd = -1,
-		.argv = l->m.child.argv,
-		.envp = l->envp,
-		.uid = l->m.child.uid,
-		.gid = l->m.child.gid,
-		.groups = l->m.child.groups,
-		.n_groups = l->m.child.n_groups,
-		.set_user = l->m.child.set_user &&
-			    !spawn_is_own_user(&s->sup->spawner, l->m.child.uid, l->m.child.gid,
-					       l->m.child.groups, l->m.child.n_groups),
-		.umask = l->m.child.umask,
-		.n_fds = 3,
-		.cell = &s->t->cell};
-	s->child.job.fds[0] = s->sup->spawner.null_fd;
-	s->child.job.fds[1] = write_ends[0];
-	s->child.job.fds[2] = write_ends[1];
+	spawn_fill(&s->sup->spawner, j, &s->launch->m.child);
+	j->envp = s->launch->envp;
+	j->n_fds = 3;
+	j->fds[0] = s->sup->spawner.null_fd;
+	j->fds[1] = write_ends[0];
+	j->fds[2] = write_ends[1];
+	j->cell = &s->t->cell;
 }
 
 /* 0 or -errno; the slot is SPAWNING in either case. */
@@ -121,6 +110,11 @@ static int start(struct slot *s, struct wire_spawn *m)
 	struct stream *t;
 
 	fill_table(s, m);
+	r = secrets_check(s->sup, m->key.service, m->secrets);
+	if (r < 0) {
+		s->t->cell.stage = WIRE_STAGE_SECRETS;
+		return r;
+	}
 	r = stream_new(s, m, &t, write_ends);
 	if (r < 0)
 		return r;

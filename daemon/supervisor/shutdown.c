@@ -30,6 +30,8 @@ static void enter(struct supervisor *sup, enum shutdown_phase phase, int64_t lim
 
 static bool any_living(const struct supervisor *sup)
 {
+	if (run_any(sup))
+		return true;
 	for (uint32_t i = 0; i < sup->n_slots; i++)
 		if (sup->slots[i] && slot_is_living(sup->slots[i]))
 			return true;
@@ -59,6 +61,10 @@ static void name_the_living(struct supervisor *sup)
 			log_error("replica=%s/%u pid=%d could not be stopped, leaving it",
 				  s->t->service, s->t->index, s->t->cell.pid);
 		sup->shutdown.failed |= slot_is_living(s);
+	}
+	if (run_any(sup)) {
+		log_error("what was run beside the services could not be stopped, leaving it");
+		sup->shutdown.failed = true;
 	}
 }
 
@@ -183,6 +189,7 @@ void shutdown_begin(struct supervisor *sup, bool by_signal)
 	}
 	log_info("stopping everything, slots=%u", sup->n_used);
 	control_set_mode(sup, WIRE_MODE_SHUTDOWN);
+	run_kill_all(sup);
 	for (uint32_t i = 0; i < sup->n_slots; i++) {
 		struct slot *s = sup->slots[i];
 

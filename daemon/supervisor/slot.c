@@ -172,6 +172,7 @@ static void load_slot(struct supervisor *sup, uint32_t number)
 		x->code = -1;
 		x->stage = t->cell.stage;
 		x->err = t->cell.err;
+		x->what = (uint32_t)t->cell.what;
 		x->by_stop = (t->flags & TABLE_BY_STOP) != 0;
 		x->started_wall_ms = t->started_wall_ms;
 		x->started_mono_ms = t->started_mono_ms;
@@ -295,6 +296,7 @@ static void record_exit(struct slot *s, const siginfo_t *si)
 	x->status_known = 1;
 	x->stage = t->cell.stage;
 	x->err = t->cell.err;
+	x->what = (uint32_t)t->cell.what;
 	if (t->flags & TABLE_LATE && x->err == 0) /* also when it hung in execve itself */
 		x->err = t->cell.err = ETIMEDOUT;
 	x->started_wall_ms = t->started_wall_ms;
@@ -420,6 +422,7 @@ static void fill_exit(struct wire_exit *to, const struct table_exit *x)
 	to->status_known = x->status_known != 0;
 	to->stage = x->stage;
 	to->err = x->err;
+	to->what = (uint8_t)x->what;
 	to->started_wall_ms = x->started_wall_ms;
 	to->ended_wall_ms = x->ended_wall_ms;
 	to->started_mono_ms = x->started_mono_ms;
@@ -434,6 +437,7 @@ void slot_fill(const struct slot *s, struct wire_slot *m)
 	m->state = (uint8_t)t->state;
 	m->stage = s->refused ? WIRE_STAGE_REFUSED : (uint8_t)t->cell.stage;
 	m->err = s->refused ? s->refused : t->cell.err;
+	m->what = s->refused ? WIRE_WHAT_NONE : (uint8_t)t->cell.what;
 	m->pid = t->state == WIRE_SLOT_EMPTY ? 0 : t->cell.pid;
 	m->swept = t->state == WIRE_SLOT_EMPTY && s->unswept == 0;
 	m->started_wall_ms = t->started_wall_ms;

@@ -16,8 +16,11 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -242,6 +245,28 @@ bool spawn_supported(struct err **reterr)
 	return false;
 }
 
+void spawn_fill(const struct spawner *s, struct spawn_job *j, const struct wire_child *m)
+{
+	*j = (struct spawn_job){.cwd = m->cwd,
+				.paths = m->paths,
+				.exec_fd = -1,
+				.argv = m->argv,
+				.envp = m->envp,
+				.uid = m->uid,
+				.gid = m->gid,
+				.groups = m->groups,
+				.n_groups = m->n_groups,
+				.set_user =
+					m->set_user && !spawn_is_own_user(s, m->uid, m->gid,
+									  m->groups, m->n_groups),
+				.umask = m->umask,
+				.nice = m->nice,
+				.rlimits = m->rlimits,
+				.n_rlimits = m->n_rlimits};
+	if (m->set_oom_score)
+		snprintf(j->oom_score, sizeof(j->oom_score), "%d", m->oom_score);
+}
+
 static RAW void child_main(struct spawn_job *j);
 
 int spawn_start(struct spawner *s, struct spawn_job *j, int *ret_pidfd)
@@ -265,7 +290,9 @@ int spawn_start(struct spawner *s, struct spawn_job *j, int *ret_pidfd)
 	j->root = s->root;
 	*j->cell = (struct spawn_cell){.stage = WIRE_STAGE_CLONE};
 	memset(&args, 0, sizeof(args));
-	args.flags = CLONE_VM | CLONE_PIDFD | CLONE_PARENT_SETTID | CLONE_CLEAR_SIGHAND;
+	args.flags = CLONE_PIDFD | CLONE_PARENT_SETTID | CLONE_CLEAR_SIGHAND;
+	if (!j->oom_score[0])
+		args.flags |= CLONE_VM;
 	args.exit_signal = SIGCHLD;
 	args.pidfd = (uintptr_t)&pidfd;
 	args.parent_tid = (uintptr_t)&j->cell->pid;
@@ -321,6 +348,84 @@ static inline RAW __attribute__((always_inline)) long set_fds(struct spawn_job *
 	return sys5(SYS_close_range, n + (j->exec_fd >= 0 ? 3 : 2), ~0U, 0, 0, 0);
 }
 
+static inline RAW __attribute__((always_inline)) void set_what(struct spawn_job *j, int what)
+{
+	*(volatile int32_t *)&j->cell->what = what;
+}
+
+static inline RAW __attribute__((always_inline)) long set_tty(struct spawn_job *j)
+{
+	long r;
+
+	if (!j->tty)
+		return 0;
+	set_what(j, WIRE_WHAT_TTY);
+	r = sys5(SYS_ioctl, 0, TIOCSCTTY, 0, 0, 0);
+	if (r >= 0)
+		set_what(j, WIRE_WHAT_NONE);
+	return r;
+}
+
+/* In a copy of our memory, see spawn.h. Only its own user may open a file of a process in /proc, and
+ * only if the process is dumpable; root may always. */
+static inline RAW __attribute__((always_inline)) long set_oom_score(struct spawn_job *j)
+{
+	long fd, r, n = 0;
+
+	set_what(j, WIRE_WHAT_OOM_SCORE);
+	if (!j->root)
+		sys5(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+	fd = sys5(SYS_openat, AT_FDCWD, (long)"/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC, 0,
+		  0);
+	if (fd < 0)
+		return fd;
+	while (j->oom_score[n])
+		n++;
+	r = sys5(SYS_write, fd, (long)j->oom_score, n, 0, 0);
+	sys5(SYS_close, fd, 0, 0, 0, 0);
+	return r;
+}
+
+/* A soft limit alone takes the hard one along where it must, and the other way round. */
+static inline RAW __attribute__((always_inline)) long set_rlimit(const struct wire_rlimit *l)
+{
+	struct spawn_rlimit old, new;
+	long r;
+
+	new.soft = l->soft;
+	new.hard = l->hard;
+	if (new.soft == WIRE_LIMIT_KEEP || new.hard == WIRE_LIMIT_KEEP) {
+		r = sys5(SYS_prlimit64, 0, l->resource, 0, (long)&old, 0);
+		if (r < 0)
+			return r;
+		if (new.soft == WIRE_LIMIT_KEEP)
+			new.soft = old.soft < new.hard ? old.soft : new.hard;
+		if (new.hard == WIRE_LIMIT_KEEP)
+			new.hard = old.hard > new.soft ? old.hard : new.soft;
+	}
+	return sys5(SYS_prlimit64, 0, l->resource, (long)&new, 0, 0);
+}
+
+/* The oom score before the limits: one of them may forbid to open its file. */
+static inline RAW __attribute__((always_inline)) long set_limits(struct spawn_job *j)
+{
+	long r = sys5(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&j->nofile, 0, 0);
+
+	if (r >= 0 && j->oom_score[0])
+		r = set_oom_score(j);
+	for (uint32_t i = 0; i < j->n_rlimits && r >= 0; i++) {
+		set_what(j, WIRE_WHAT_RLIMIT + (int)j->rlimits[i].resource);
+		r = set_rlimit(&j->rlimits[i]);
+	}
+	if (r >= 0 && j->nice != 0) {
+		set_what(j, WIRE_WHAT_NICE);
+		r = sys5(SYS_setpriority, PRIO_PROCESS, 0, j->nice, 0, 0);
+	}
+	if (r >= 0)
+		set_what(j, WIRE_WHAT_NONE);
+	return r;
+}
+
 static inline RAW __attribute__((always_inline)) long set_user(struct spawn_job *j)
 {
 	long r;
@@ -363,9 +468,11 @@ static RAW __attribute__((noinline)) void child_main(struct spawn_job *j)
 	sys5(SYS_setsid, 0, 0, 0, 0, 0);
 	set_stage(j, WIRE_STAGE_FDS); /* from here on the process group exists */
 	r = set_fds(j);
+	if (r >= 0)
+		r = set_tty(j);
 	if (r >= 0) {
 		set_stage(j, WIRE_STAGE_LIMITS);
-		r = sys5(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&j->nofile, 0, 0);
+		r = set_limits(j);
 	}
 	if (r >= 0) {
 		sys5(SYS_umask, j->umask, 0, 0, 0, 0);

@@ -7,6 +7,10 @@
  * (the child has exec'd or died) or when the child has been reaped. EOF is no proof of an exec: the
  * cell says how far it came (stage WIRE_STAGE_EXEC and err 0).
  *
+ * A child with an oom score of its own gets a copy of our memory instead (as fork would): writing
+ * oom_score_adj changes all processes that share the memory, so ours, too. It costs some 200 us and
+ * only services that ask for it pay.
+ *
  * All descriptors of ours lie above SPAWN_LOW_FDS (spawn_init fills the holes below with
  * /dev/null), so that dup3 in the child never hits one that is still needed.
  *
@@ -20,16 +24,21 @@
 #include <sys/types.h>
 
 struct err;
+struct wire_child;
+struct wire_rlimit;
 
 #define SPAWN_FDS_MAX 4
 #define SPAWN_LOW_FDS 16
 
-/* Lies in the shared table for a service, in private memory for a helper. */
+/*
+ * Lies in the shared table for a service, in private memory for a helper. With an oom score it must
+ * be shared memory: that child is no longer in ours.
+ */
 struct spawn_cell {
-	int32_t pid;	/* written by the kernel before the child's first instruction */
-	int32_t stage;	/* enum wire_stage, written by the child */
-	int32_t err;	/* errno of that stage, or 0 */
-	int32_t spare_; /* 0 */
+	int32_t pid;   /* written by the kernel before the child's first instruction */
+	int32_t stage; /* enum wire_stage, written by the child */
+	int32_t err;   /* errno of that stage, or 0 */
+	int32_t what;  /* enum wire_what, written by the child before err */
 };
 
 struct spawn_rlimit {
@@ -47,6 +56,11 @@ struct spawn_job {
 	uint32_t n_groups;
 	bool set_user;
 	uint32_t umask;
+	int32_t nice;			   /* 0 = ours */
+	const struct wire_rlimit *rlimits; /* set as root, before the user */
+	uint32_t n_rlimits;
+	char oom_score[8];	/* text for oom_score_adj; "" = ours */
+	bool tty;		/* fds[0] becomes the controlling terminal */
 	int fds[SPAWN_FDS_MAX]; /* become 0, 1, 2 (, 3); all >= SPAWN_LOW_FDS */
 	unsigned n_fds;
 	struct spawn_cell *cell;
@@ -81,6 +95,8 @@ bool spawn_supported(struct err **reterr);
  * needed. */
 bool spawn_is_own_user(const struct spawner *s, uint32_t uid, uint32_t gid, const uint32_t *groups,
 		       uint32_t n);
+/* What m describes, without the descriptors and the cell. Borrows from m until spawn_finish. */
+void spawn_fill(const struct spawner *s, struct spawn_job *j, const struct wire_child *m);
 /* The pid and *ret_pidfd, or -errno: then nothing is left to finish. */
 int spawn_start(struct spawner *s, struct spawn_job *j, int *ret_pidfd);
 /* Idempotent. Closes gone_fd (remove it from the loop before) and gives the stack back. */

@@ -230,6 +230,19 @@ static bool send_hello(struct supervisor *sup)
 	return link_send(l, fds, 2);
 }
 
+static bool send_level(struct link *l)
+{
+	buf_clear(&l->out);
+	wire_encode_u32(&l->out, WIRE_LOG_LEVEL, (uint32_t)log_level_get());
+	return link_send(l, NULL, 0);
+}
+
+void stream_log_level(struct supervisor *sup)
+{
+	sup->streams.level_due = true;
+	link_flush(&sup->logger.link);
+}
+
 static bool send_stream(struct link *l, struct stream *t)
 {
 	struct wire_stream m = {.intent_index = t->intent,
@@ -261,7 +274,12 @@ void stream_flush(void *user)
 	if (all->hello_due) {
 		if (!send_hello(h->sup))
 			return;
-		all->hello_due = false;
+		all->hello_due = all->level_due = false;
+	}
+	if (all->level_due) {
+		if (!send_level(&h->link))
+			return;
+		all->level_due = false;
 	}
 	while (all->first) {
 		struct stream *t = all->first;

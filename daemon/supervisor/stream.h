@@ -45,7 +45,7 @@ struct streams {
 	uint32_t *free_intents;	     /* stack of words given back */
 	size_t cap;
 	uint32_t n_free, n_used; /* n_used: words ever handed out */
-	bool hello_due;
+	bool hello_due, level_due;
 	struct loop_timer timer; /* news of dead processes are told together */
 };
 
@@ -58,6 +58,7 @@ void stream_gone(struct stream *t);
 void stream_free(struct stream *t);
 
 void stream_connected(struct supervisor *sup);
+void stream_log_level(struct supervisor *sup); /* the logger is to have ours */
 /* Link callbacks of the logger; user is the struct helper. */
 void stream_flush(void *user);
 void stream_packet(void *user, struct wire_packet *p);

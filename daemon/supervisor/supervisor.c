@@ -24,7 +24,7 @@
 
 #define SAFE_MODE_MS 60000
 #define FORMER_MS 10000 /* helpers wait at most so long for the left-overs of a former aictld */
-#define API_BACKLOG 128
+#define API_BACKLOG 1024
 
 /* ---- messages ---- */
 
@@ -36,6 +36,8 @@ void supervisor_fill_hello(const struct supervisor *sup, struct wire_hello *m)
 				 .first_start = !sup->table.former};
 	snprintf(m->version, sizeof(m->version), "%s", PKGVERSION);
 	snprintf(m->boot_id, sizeof(m->boot_id), "%s", sup->boot_id);
+	snprintf(m->secrets_dir, sizeof(m->secrets_dir), "%s", sup->secrets.dir);
+	m->log_level = (uint8_t)log_level_get();
 }
 
 void supervisor_fill_key(struct wire_key *key, const struct slot *s, const char *incarnation)
@@ -263,6 +265,7 @@ static void clear(struct supervisor *sup, const struct options *opt)
 	sup->controller.sup = sup->controller.link.sup = sup; /* supervisor_done needs them */
 	sup->logger.sup = sup->logger.link.sup = sup;
 	sup->manifests.peer_fd = sup->manifests.writer_fd = -1;
+	sup->secrets.dir_fd = -1;
 }
 
 /* What may fail before anything of another aictld could be touched. */
@@ -300,6 +303,10 @@ int supervisor_init(struct supervisor *sup, const struct options *opt, struct er
 	if (r == 0)
 		r = table_open(&sup->table, opt->paths.runtime_dir, sup->dirs.sup_fd, sup->boot_id,
 			       reterr);
+	if (r == 0)
+		r = secrets_init(sup, reterr);
+	if (r == 0 && (r = run_init(sup)) < 0)
+		r = err_sys(reterr, -r, "cannot map memory");
 	if (r == 0)
 		r = set_up_signals(sup, reterr);
 	if (r == 0)
@@ -361,6 +368,7 @@ void supervisor_done(struct supervisor *sup, int exit_code)
 	helper_done(&sup->logger);
 	manifests_done(sup);
 	sweep_done(sup);
+	run_done(sup);
 	slot_free_all(sup);
 	stream_done(sup);
 	control_done(sup);
@@ -368,6 +376,7 @@ void supervisor_done(struct supervisor *sup, int exit_code)
 		unlink(sup->api_path);
 	mem_closep(&sup->api_fd);
 	mem_free(sup->api_path);
+	secrets_done(sup);
 	table_close(&sup->table, exit_code == 0);
 	if (sup->own_log_read_fd >= 0)
 		copy_own_log(sup);

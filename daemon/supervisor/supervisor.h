@@ -20,6 +20,8 @@
 #include "daemon/supervisor/helper.h"
 #include "daemon/supervisor/manifests.h"
 #include "daemon/supervisor/options.h"
+#include "daemon/supervisor/run.h"
+#include "daemon/supervisor/secrets.h"
 #include "daemon/supervisor/shutdown.h"
 #include "daemon/supervisor/slot.h"
 #include "daemon/supervisor/spawn.h"
@@ -45,6 +47,8 @@ struct supervisor {
 	struct helper controller, logger;
 	struct control control;
 	struct streams streams;
+	struct runs runs;
+	struct secrets secrets;
 	struct sweep sweep;
 	struct manifests manifests;
 	struct shutdown shutdown;

@@ -16,7 +16,7 @@
 #include "lib/mem.h"
 
 #define MAGIC "aictltb1"
-#define LAYOUT 1
+#define LAYOUT 2
 #define HEADER_SIZE 4096
 #define RESERVED (HEADER_SIZE + (size_t)TABLE_SLOTS_MAX * sizeof(struct table_slot))
 
@@ -211,13 +211,15 @@ bool table_slot_valid(const struct table_slot *s)
 	    !is_text(s->incarnation, WIRE_INCARNATION_SIZE))
 		return false;
 	if (s->state >= WIRE_SLOT_STATE_MAX_ || s->cell.stage < 0 ||
-	    s->cell.stage >= WIRE_STAGE_MAX_ || s->cell.pid < 0 || s->cell.pid == 1)
+	    s->cell.stage >= WIRE_STAGE_MAX_ || s->cell.what < 0 ||
+	    s->cell.what >= WIRE_WHAT_MAX_ || s->cell.pid < 0 || s->cell.pid == 1)
 		return false;
 	if (s->n_exits > WIRE_EXITS_MAX || s->n_cookies > TABLE_COOKIES_MAX ||
 	    s->note_len > WIRE_NOTE_MAX || s->label_len > TABLE_LABEL_MAX)
 		return false;
 	for (uint32_t i = 0; i < s->n_exits; i++)
-		if (!is_text(s->exits[i].incarnation, WIRE_INCARNATION_SIZE))
+		if (!is_text(s->exits[i].incarnation, WIRE_INCARNATION_SIZE) ||
+		    s->exits[i].what >= WIRE_WHAT_MAX_)
 			return false;
 	for (uint32_t i = 0; i < s->n_cookies; i++)
 		if (strnlen(s->cookies[i], sizeof(s->cookies[i])) != WIRE_INCARNATION_SIZE - 1)

@@ -41,7 +41,7 @@ struct table_exit {
 	char incarnation[40];
 	uint64_t seq;
 	int32_t pid, code, signal, stage, err;
-	uint32_t core_dumped, by_stop, killed, status_known, spare_;
+	uint32_t core_dumped, by_stop, killed, status_known, what;
 	int64_t started_wall_ms, ended_wall_ms, started_mono_ms, ended_mono_ms;
 };
 

@@ -125,6 +125,8 @@ int wire_decode_hello(const uint8_t *body, size_t len, struct wire_hello *m)
 	m->shutting_down = field_get_bool(&r);
 	m->first_start = field_get_bool(&r);
 	m->log_level = field_get_u8(&r);
+	if (m->log_level > WIRE_LOG_LEVEL_MAX)
+		r.bad = true;
 	field_get_array(&r, m->secrets_dir, sizeof(m->secrets_dir));
 	return field_check(&r);
 }

@@ -71,8 +71,9 @@ struct err;
 #define WIRE_NOTE_MAX 1024
 #define WIRE_PATH_SIZE 4096
 #define WIRE_RLIMITS_MAX 16
-#define WIRE_RUNS_MAX 256   /* at once; one more is refused with EAGAIN */
-#define WIRE_SECRETS_MAX 64 /* in one generation of one service */
+#define WIRE_LOG_LEVEL_MAX 3 /* LOG_LVL_DEBUG */
+#define WIRE_RUNS_MAX 256    /* at once; one more is refused with EAGAIN */
+#define WIRE_SECRETS_MAX 64  /* in one generation of one service */
 #define WIRE_SECRET_NAME_SIZE 64
 #define WIRE_SECRET_BYTES_MAX (1 << 20)
 #define WIRE_EXITS_MAX 8 /* unacknowledged exits kept per slot; more are counted */

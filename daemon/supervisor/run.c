@@ -1,0 +1,351 @@
+/* run: see run.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/supervisor/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/supervisor/child.h"
+#include "daemon/supervisor/supervisor.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+
+#define UNKILLABLE_MS 2000
+#define CELLS_SIZE (WIRE_RUNS_MAX * sizeof(struct spawn_cell))
+
+struct run {
+	struct supervisor *sup;
+	struct run *next_end;
+	unsigned place; /* in runs.live */
+	struct wire_run m;
+	struct wire_run_end end;
+	struct child child;
+	struct loop_timer timer;
+	int64_t kill_at_mono_ms; /* time-out; INT64_MAX = none */
+	bool killed;		 /* our SIGKILL is out */
+	bool told;		 /* RUN_END is sent, queued, or owed to nobody */
+};
+
+/* Nobody may wait for `end` any more when this returns; n is freed or queued. */
+static void tell(struct run *n)
+{
+	struct runs *all = &n->sup->runs;
+
+	if (n->told || all->n_ends == RUN_ENDS_MAX) {
+		if (!n->told)
+			log_error("run=%llu its end is lost: the controller does not read",
+				  (unsigned long long)n->end.id);
+		mem_free(n);
+		return;
+	}
+	n->told = true;
+	n->next_end = NULL;
+	if (all->last_end)
+		all->last_end->next_end = n;
+	else
+		all->first_end = n;
+	all->last_end = n;
+	all->n_ends++;
+	link_flush(&n->sup->controller.link);
+}
+
+bool run_flush(struct supervisor *sup)
+{
+	struct runs *all = &sup->runs;
+	struct link *l = &sup->controller.link;
+
+	while (all->first_end) {
+		struct run *n = all->first_end;
+
+		buf_clear(&l->out);
+		wire_run_encode_end(&l->out, &n->end);
+		if (!link_send(l, NULL, 0))
+			return false;
+		all->first_end = n->next_end;
+		if (!all->first_end)
+			all->last_end = NULL;
+		all->n_ends--;
+		mem_free(n);
+	}
+	return true;
+}
+
+/* Of one that lives on: a copy of its end goes into the queue. */
+static void tell_early(struct run *n)
+{
+	struct run *copy = n->told ? NULL : mem_alloc(sizeof(*copy));
+
+	if (!copy)
+		return; /* when it ends after all */
+	copy->sup = n->sup;
+	copy->end = n->end;
+	copy->end.signal = SIGKILL;
+	copy->end.code = -1;
+	n->told = true;
+	tell(copy);
+}
+
+static void kill_run(struct run *n)
+{
+	if (!n->killed)
+		loop_timer_arm(&n->sup->loop, &n->timer, clock_mono_ms() + UNKILLABLE_MS);
+	n->killed = true;
+	child_signal_group(&n->child, SIGKILL);
+}
+
+static void on_timer(void *user)
+{
+	struct run *n = user;
+
+	if (n->killed) {
+		log_error("run=%llu pid=%d SIGKILL does not end it", (unsigned long long)n->end.id,
+			  n->child.pid);
+		tell_early(n);
+		return;
+	}
+	if (!child_has_execed(&n->child)) /* it hangs on its way */
+		n->end.err = ETIMEDOUT;
+	n->end.timed_out = true;
+	kill_run(n);
+}
+
+static void on_memory_free(void *user)
+{
+	struct run *n = user;
+
+	wire_run_free(&n->m);
+	if (!n->killed)
+		loop_timer_arm(&n->sup->loop, &n->timer, n->kill_at_mono_ms);
+}
+
+static void on_exit_(void *user, const siginfo_t *si)
+{
+	struct run *n = user;
+	struct runs *all = &n->sup->runs;
+	const struct spawn_cell *cell = &all->cells[n->place];
+
+	loop_timer_disarm(&n->sup->loop, &n->timer);
+	wire_run_free(&n->m);
+	n->end.stage = (uint8_t)cell->stage;
+	n->end.what = (uint8_t)cell->what;
+	if (cell->err != 0 || cell->stage == WIRE_STAGE_EXEC)
+		n->end.err = cell->err;
+	n->end.code = si->si_code == CLD_EXITED ? si->si_status : -1;
+	n->end.signal = si->si_code == CLD_EXITED ? 0 : si->si_status;
+	all->live[n->place] = NULL;
+	all->n--;
+	shutdown_poke(n->sup);
+	if (n->told)
+		mem_free(n);
+	else
+		tell(n);
+}
+
+/* Its user may open /dev/stdin and /dev/tty by name. Pipes and terminals only: whatever else the
+ * controller could send is not ours to give away. */
+static int give_fds(const struct supervisor *sup, const struct wire_run *m, const int *fds)
+{
+	if (!sup->spawner.root || !m->child.set_user || m->child.uid == 0)
+		return 0;
+	for (int i = 0; i < 3; i++) {
+		struct stat st;
+		bool pty;
+
+		if (fstat(fds[i], &st) < 0)
+			return -errno;
+		pty = S_ISCHR(st.st_mode) && major(st.st_rdev) >= 136 && major(st.st_rdev) <= 143;
+		if ((pty || S_ISFIFO(st.st_mode)) && fchown(fds[i], m->child.uid, (gid_t)-1) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static bool is_live(const struct runs *all, uint64_t id)
+{
+	for (unsigned i = 0; i < WIRE_RUNS_MAX; i++)
+		if (all->live[i] && all->live[i]->end.id == id)
+			return true;
+	return false;
+}
+
+static unsigned free_place(const struct runs *all)
+{
+	unsigned i = 0;
+
+	while (i < WIRE_RUNS_MAX && all->live[i])
+		i++;
+	return i;
+}
+
+/* 0 or -errno; n has its place from 0 on. */
+static int launch(struct run *n, struct wire_packet *p)
+{
+	struct supervisor *sup = n->sup;
+	struct spawn_job *j = &n->child.job;
+	int64_t now = clock_mono_ms();
+	int r = give_fds(sup, &n->m, p->fds);
+
+	if (r < 0)
+		return r;
+	n->end.stage = WIRE_STAGE_CLONE;
+	spawn_fill(&sup->spawner, j, &n->m.child);
+	j->tty = n->m.tty;
+	j->cell = &sup->runs.cells[n->place];
+	j->n_fds = 3;
+	for (int i = 0; i < 3; i++)
+		j->fds[i] = p->fds[i];
+	n->child.sup = sup;
+	n->child.user = n;
+	n->child.on_memory_free = on_memory_free;
+	n->child.on_exit = on_exit_;
+	n->timer = (struct loop_timer){.fn = on_timer, .user = n};
+	n->kill_at_mono_ms = n->m.timeout_ms ? clock_add(now, n->m.timeout_ms) : INT64_MAX;
+	r = child_start(&n->child);
+	if (r < 0)
+		return r;
+	loop_timer_arm(&sup->loop, &n->timer,
+		       n->kill_at_mono_ms < now + SLOT_SPAWN_MS ? n->kill_at_mono_ms
+								: now + SLOT_SPAWN_MS);
+	return 0;
+}
+
+/* errno of a refusal. */
+static int must_refuse(const struct supervisor *sup, const struct wire_packet *p)
+{
+	if (sup->mode == WIRE_MODE_SHUTDOWN)
+		return ESHUTDOWN;
+	if (p->n_fds != 3)
+		return EBADF;
+	return sup->runs.n == WIRE_RUNS_MAX ? EAGAIN : 0;
+}
+
+/* There is nothing to queue: told at once, or lost when the socket is full. */
+static void refuse_without(struct supervisor *sup, uint64_t id, bool is_double)
+{
+	const struct wire_run_end m = {
+		.id = id, .stage = WIRE_STAGE_REFUSED, .err = ENOMEM, .code = -1};
+	struct link *l = &sup->controller.link;
+
+	log_error("run=%llu cannot start: %s", (unsigned long long)id,
+		  is_double ? "its number is in use" : "out of memory");
+	if (is_double)
+		return; /* an end would be taken for the other's */
+	buf_clear(&l->out);
+	wire_run_encode_end(&l->out, &m);
+	link_send(l, NULL, 0);
+}
+
+void run_start(struct supervisor *sup, struct wire_run *m, struct wire_packet *p)
+{
+	struct runs *all = &sup->runs;
+	struct run *n = is_live(all, m->id) ? NULL : mem_alloc(sizeof(*n));
+	int r;
+
+	if (!n) {
+		refuse_without(sup, m->id, is_live(all, m->id));
+		wire_run_free(m);
+		return;
+	}
+	n->sup = sup;
+	n->m = *m;
+	*m = (struct wire_run){0};
+	n->end = (struct wire_run_end){.id = n->m.id, .stage = WIRE_STAGE_REFUSED, .code = -1};
+	r = -must_refuse(sup, p);
+	if (r == 0) {
+		n->place = free_place(all);
+		r = launch(n, p);
+	}
+	if (r < 0) {
+		n->end.err = -r;
+		wire_run_free(&n->m);
+		tell(n);
+		return;
+	}
+	all->live[n->place] = n;
+	all->n++;
+}
+
+void run_kill(struct supervisor *sup, uint64_t id, int signal)
+{
+	for (unsigned i = 0; i < WIRE_RUNS_MAX; i++) {
+		struct run *n = sup->runs.live[i];
+
+		if (!n || n->end.id != id)
+			continue;
+		if (signal == SIGKILL)
+			kill_run(n);
+		else
+			child_signal_group(&n->child, signal);
+		return;
+	}
+}
+
+void run_kill_all(struct supervisor *sup)
+{
+	for (unsigned i = 0; i < WIRE_RUNS_MAX; i++)
+		if (sup->runs.live[i])
+			kill_run(sup->runs.live[i]);
+}
+
+void run_abandon(struct supervisor *sup)
+{
+	struct runs *all = &sup->runs;
+
+	for (unsigned i = 0; i < WIRE_RUNS_MAX; i++) {
+		if (!all->live[i])
+			continue;
+		all->live[i]->told = true;
+		kill_run(all->live[i]);
+	}
+	while (all->first_end) {
+		struct run *n = all->first_end;
+
+		all->first_end = n->next_end;
+		mem_free(n);
+	}
+	all->last_end = NULL;
+	all->n_ends = 0;
+}
+
+bool run_any(const struct supervisor *sup)
+{
+	return sup->runs.n > 0;
+}
+
+int run_init(struct supervisor *sup)
+{
+	void *p = mmap(NULL, CELLS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	sup->runs.cells = p;
+	return 0;
+}
+
+void run_done(struct supervisor *sup)
+{
+	struct runs *all = &sup->runs;
+
+	run_abandon(sup);
+	for (unsigned i = 0; i < WIRE_RUNS_MAX; i++) {
+		struct run *n = all->live[i];
+
+		if (!n)
+			continue; /* else it could not be killed: it keeps what it may still read */
+		loop_timer_disarm(&sup->loop, &n->timer);
+		if (n->child.job.stack)
+			continue;
+		wire_run_free(&n->m);
+		mem_free(n);
+		all->live[i] = NULL;
+	}
+	if (all->cells && all->n == 0)
+		munmap(all->cells, CELLS_SIZE);
+	all->cells = NULL;
+}

@@ -1,0 +1,46 @@
+/*
+ * run: processes beside the slots, for exec probes and `aictl exec`: started with the descriptors
+ * that came with RUN, not restarted, not logged. RUN_END tells of each once, refusals included.
+ *
+ * They belong to the controller that asked: when it goes, and when we do, their groups are killed.
+ * One that cannot be killed (D state) is reported two seconds after its SIGKILL all the same, and
+ * keeps its place until it is reaped.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_SUPERVISOR_RUN_H
+#define AICTL_SUPERVISOR_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/supervisor/spawn.h"
+#include "daemon/wire/wire.h"
+
+struct run;
+struct supervisor;
+
+#define RUN_ENDS_MAX 4096 /* not yet told; a controller that reads nothing loses more */
+
+struct runs {
+	struct run *live[WIRE_RUNS_MAX]; /* NULL = free place */
+	unsigned n;
+	struct spawn_cell *cells;	  /* one for each place, in shared memory (spawn.h) */
+	struct run *first_end, *last_end; /* to be told, oldest first */
+	unsigned n_ends;
+};
+
+int run_init(struct supervisor *sup); /* 0 or -errno */
+void run_done(struct supervisor *sup);
+/* Takes m over and three of the packet's descriptors. */
+void run_start(struct supervisor *sup, struct wire_run *m, struct wire_packet *p);
+void run_kill(struct supervisor *sup, uint64_t id, int signal);
+/* The controller is gone: nobody is told. */
+void run_abandon(struct supervisor *sup);
+/* We end: all are killed, and told of. */
+void run_kill_all(struct supervisor *sup);
+bool run_any(const struct supervisor *sup);
+/* From control_flush: false = the socket is full. */
+bool run_flush(struct supervisor *sup);
+
+#endif

@@ -1,0 +1,237 @@
+/* secrets: see secrets.h. All calls are on tmpfs, which waits for no disk and no network. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/supervisor/secrets.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/supervisor/supervisor.h"
+#include "lib/err.h"
+#include "lib/fs.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+
+#define NEW ".new"	  /* no service's generation is called so */
+#define ENTRIES_MAX 20000 /* removed at once: its owner may have put there what he likes */
+#define DEPTH_MAX 8
+#define OPEN_DIR (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+
+/* ---- removal ---- */
+
+static void remove_tree(int parent, const char *name, unsigned depth, unsigned *budget);
+
+static void remove_entries(DIR *dir, unsigned depth, unsigned *budget)
+{
+	const struct dirent *e;
+
+	while (*budget > 0 && (e = readdir(dir)))
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			remove_tree(dirfd(dir), e->d_name, depth, budget);
+}
+
+/* Never follows a link, and stops where a service's user has dug too deep. */
+static void remove_tree(int parent, const char *name, unsigned depth, unsigned *budget)
+{
+	int fd;
+	DIR *dir;
+
+	if (*budget == 0)
+		return;
+	--*budget;
+	if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+		return;
+	fd = openat(parent, name, OPEN_DIR);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (dir) {
+		fchmod(fd, 0700); /* an ordinary user needs it */
+		if (depth < DEPTH_MAX)
+			remove_entries(dir, depth + 1, budget);
+		closedir(dir);
+	} else if (fd >= 0) {
+		close(fd);
+	}
+	unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+static void remove_one(int parent, const char *name)
+{
+	unsigned budget = ENTRIES_MAX;
+	struct stat st;
+
+	remove_tree(parent, name, 0, &budget);
+	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		log_warn("secrets: %s cannot be removed completely, leaving the rest", name);
+}
+
+/* ---- life ---- */
+
+int secrets_init(struct supervisor *sup, struct err **reterr)
+{
+	struct secrets *all = &sup->secrets;
+
+	all->dir = mem_printf("%s/secrets", sup->table.dir);
+	if (!all->dir)
+		return err_nomem(reterr);
+	/* /dev/shm/aictl-...: services' users must get through, and see nothing. */
+	if (sup->table.own_dir && sup->spawner.root && fchmod(sup->table.dir_fd, 0711) < 0)
+		return err_sys(reterr, errno, "cannot set the mode of %s", sup->table.dir);
+	remove_one(sup->table.dir_fd, "secrets");
+	if (mkdirat(sup->table.dir_fd, "secrets", 0711) < 0)
+		return err_sys(reterr, errno, "cannot create %s", all->dir);
+	all->dir_fd = openat(sup->table.dir_fd, "secrets", OPEN_DIR);
+	if (all->dir_fd < 0)
+		return err_sys(reterr, errno, "cannot open %s", all->dir);
+	return 0;
+}
+
+void secrets_done(struct supervisor *sup)
+{
+	struct secrets *all = &sup->secrets;
+
+	if (all->dir_fd >= 0)
+		remove_one(sup->table.dir_fd, "secrets");
+	mem_closep(&all->dir_fd);
+	mem_free(all->dir);
+	mem_free(all->list);
+	all->dir = NULL;
+	all->list = NULL;
+	all->n = all->cap = 0;
+}
+
+/* ---- one generation ---- */
+
+static int write_one(const struct supervisor *sup, int dir_fd, const struct wire_secrets *m,
+		     const struct wire_secret *one)
+{
+	_cleanup_close_ int fd = openat(dir_fd, one->name,
+					O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = fs_write_all(fd, one->data, one->len);
+	if (r == 0 && sup->spawner.root && fchown(fd, m->uid, m->gid) < 0)
+		r = -errno;
+	return r;
+}
+
+/* Fills SERVICE/.new, whose last step gives it to its user. */
+static int fill(const struct supervisor *sup, int service_fd, const struct wire_secrets *m)
+{
+	_cleanup_close_ int fd = -1;
+
+	remove_one(service_fd, NEW);
+	if (mkdirat(service_fd, NEW, 0700) < 0)
+		return -errno;
+	fd = openat(service_fd, NEW, OPEN_DIR);
+	if (fd < 0)
+		return -errno;
+	for (uint32_t i = 0; i < m->n; i++) {
+		int r = write_one(sup, fd, m, &m->secrets[i]);
+
+		if (r < 0)
+			return r;
+	}
+	if (fchmod(fd, 0500) < 0)
+		return -errno;
+	return sup->spawner.root && fchown(fd, m->uid, m->gid) < 0 ? -errno : 0;
+}
+
+static void generation_name(char out[20], uint64_t generation)
+{
+	snprintf(out, 20, "%016llx", (unsigned long long)generation);
+}
+
+static int write_all(const struct supervisor *sup, const struct wire_secrets *m)
+{
+	_cleanup_close_ int fd = -1;
+	char name[20];
+	int r;
+
+	if (mkdirat(sup->secrets.dir_fd, m->service, 0711) < 0 && errno != EEXIST)
+		return -errno;
+	fd = openat(sup->secrets.dir_fd, m->service, OPEN_DIR);
+	if (fd < 0)
+		return -errno;
+	generation_name(name, m->generation);
+	r = fill(sup, fd, m);
+	if (r == 0 && renameat(fd, NEW, fd, name) < 0)
+		r = -errno;
+	if (r < 0)
+		remove_one(fd, NEW);
+	return r;
+}
+
+static struct secrets_generation *find(const struct secrets *all, const char *service,
+				       uint64_t generation)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (all->list[i].number == generation && strcmp(all->list[i].service, service) == 0)
+			return &all->list[i];
+	return NULL;
+}
+
+static struct secrets_generation *add(struct secrets *all, const struct wire_secrets *m)
+{
+	struct secrets_generation *g;
+
+	if (all->n == SECRETS_GENERATIONS_MAX ||
+	    mem_grow(&all->list, &all->cap, all->n + 1, sizeof(*all->list)) < 0)
+		return NULL;
+	g = &all->list[all->n++];
+	*g = (struct secrets_generation){.number = m->generation};
+	memcpy(g->service, m->service, sizeof(g->service));
+	return g;
+}
+
+void secrets_put(struct supervisor *sup, const struct wire_secrets *m)
+{
+	struct secrets_generation *g = find(&sup->secrets, m->service, m->generation);
+
+	if (g && g->error == 0)
+		return;
+	if (!g)
+		g = add(&sup->secrets, m);
+	if (!g) {
+		log_error("service=%s its secrets cannot be kept: too many", m->service);
+		return;
+	}
+	g->error = -write_all(sup, m);
+	if (g->error == 0)
+		return;
+	errno = g->error;
+	log_error("service=%s its secrets cannot be written: %m", m->service);
+}
+
+void secrets_drop(struct supervisor *sup, const char *service, uint64_t generation)
+{
+	struct secrets *all = &sup->secrets;
+	struct secrets_generation *g = find(all, service, generation);
+	_cleanup_close_ int fd = -1;
+	char name[20];
+
+	if (!g)
+		return;
+	*g = all->list[--all->n];
+	fd = openat(all->dir_fd, service, OPEN_DIR);
+	if (fd < 0)
+		return;
+	generation_name(name, generation);
+	remove_one(fd, name);
+	unlinkat(all->dir_fd, service, AT_REMOVEDIR); /* unless there are others */
+}
+
+int secrets_check(const struct supervisor *sup, const char *service, uint64_t generation)
+{
+	const struct secrets_generation *g;
+
+	if (generation == 0)
+		return 0;
+	g = find(&sup->secrets, service, generation);
+	return g ? -g->error : -ENOENT;
+}

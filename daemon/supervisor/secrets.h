@@ -1,0 +1,46 @@
+/*
+ * secrets: the files of services' secrets, on the tmpfs where the table lies:
+ * DIR/SERVICE/GENERATION/NAME. A generation is written once, into a directory that gets its name
+ * when it is complete: half a secret is never seen. Directory (0500) and files (0400) belong to the
+ * service's user; the directories above are 0711, so a path can be used and nothing be listed.
+ *
+ * The controller sends a generation before the SPAWN that names it, and again after each of its own
+ * starts: what is there already stays. They go with SECRETS_DROP and with us, and when we start.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_SUPERVISOR_SECRETS_H
+#define AICTL_SUPERVISOR_SECRETS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/wire/wire.h"
+
+struct err;
+struct supervisor;
+
+#define SECRETS_GENERATIONS_MAX 16384
+
+struct secrets_generation {
+	char service[WIRE_SERVICE_SIZE];
+	uint64_t number;
+	int error; /* errno when it could not be written, else 0 */
+};
+
+struct secrets {
+	int dir_fd; /* -1 = not open */
+	char *dir;
+	struct secrets_generation *list;
+	size_t n, cap;
+};
+
+/* After the table is open: makes the directory and removes what a former aictld left in it. */
+int secrets_init(struct supervisor *sup, struct err **reterr);
+void secrets_done(struct supervisor *sup); /* removes them all */
+void secrets_put(struct supervisor *sup, const struct wire_secrets *m);
+void secrets_drop(struct supervisor *sup, const char *service, uint64_t generation);
+/* 0 = they are there (0 always is); -ENOENT = never sent; else why they could not be written. */
+int secrets_check(const struct supervisor *sup, const char *service, uint64_t generation);
+
+#endif
