@@ -130,6 +130,7 @@ void rig_start(struct rig *r, const char *const *extra)
 	char path[256];
 
 	*r = (struct rig){.listen_fd = -1, .logger_drains = true, .acks = true, .reload_fd = -1};
+	r->logger_level = -1;
 	r->controller.conn = r->controller.wire = r->logger.conn = r->logger.wire = -1;
 	snprintf(r->dir, sizeof(r->dir), "%s/aictld-test.XXXXXX",
 		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
@@ -143,7 +144,8 @@ void rig_start(struct rig *r, const char *const *extra)
 	r->slots = mem_array(RIG_SLOTS_MAX, sizeof(*r->slots));
 	r->streams = mem_array(RIG_SLOTS_MAX, sizeof(*r->streams));
 	r->exits = mem_array(RIG_SLOTS_MAX, sizeof(*r->exits));
-	assert_true(r->slots && r->streams && r->exits);
+	r->runs = mem_array(RIG_RUNS_MAX, sizeof(*r->runs));
+	assert_true(r->slots && r->streams && r->exits && r->runs);
 	rig_run(r, extra);
 	rig_wait_synced(r);
 }
@@ -223,18 +225,28 @@ struct rig_stream *rig_stream(struct rig *r, const struct wire_key *key)
 	return NULL;
 }
 
-static void send_packet(int fd, struct buf *b)
+static void send_with(int fd, struct buf *b, const int *fds, unsigned n_fds)
 {
 	int r;
 
 	do {
 		struct pollfd p = {.fd = fd, .events = POLLOUT};
 
-		r = wire_send(fd, b, NULL, 0);
+		r = wire_send(fd, b, fds, n_fds);
 		if (r == -EAGAIN)
 			poll(&p, 1, 100);
 	} while (r == -EAGAIN);
 	buf_done(b);
+}
+
+static void send_packet(int fd, struct buf *b)
+{
+	send_with(fd, b, NULL, 0);
+}
+
+void rig_send(struct rig *r, struct buf *b, const int *fds, unsigned n_fds)
+{
+	send_with(r->controller.wire, b, fds, n_fds);
 }
 
 void rig_ack(struct rig *r, const struct wire_key *key, uint64_t seq)
@@ -323,15 +335,44 @@ static void got_gone(struct rig *r)
 		rig_drained(r, &key);
 }
 
+static void got_hello(struct rig *r, struct rig_helper *h)
+{
+	struct wire_packet *p = &r->packet;
+
+	assert_int_equal(wire_decode_hello(p->body, p->len, &r->hello), 0);
+	assert_int_equal(p->n_fds, h == &r->controller ? 1 : 2);
+	if (h == &r->logger)
+		r->logger_level = r->hello.log_level;
+}
+
+static void got_run_end(struct rig *r)
+{
+	struct wire_run_end m;
+
+	assert_int_equal(wire_run_decode_end(r->packet.body, r->packet.len, &m), 0);
+	for (unsigned i = 0; i < r->n_runs; i++)
+		assert_true(r->runs[i].id != m.id); /* each once */
+	assert_true(r->n_runs < RIG_RUNS_MAX);
+	r->runs[r->n_runs++] = m;
+}
+
 static void handle(struct rig *r, struct rig_helper *h)
 {
 	struct wire_packet *p = &r->packet;
 	struct buf b = {0};
+	uint32_t level;
 
 	switch ((int)p->type) {
 	case WIRE_HELLO:
-		assert_int_equal(wire_decode_hello(p->body, p->len, &r->hello), 0);
-		assert_int_equal(p->n_fds, h == &r->controller ? 1 : 2);
+		got_hello(r, h);
+		break;
+	case WIRE_RUN_END:
+		got_run_end(r);
+		break;
+	case WIRE_LOG_LEVEL:
+		assert_ptr_equal(h, &r->logger);
+		assert_int_equal(wire_decode_u32(p->body, p->len, &level), 0);
+		r->logger_level = (int)level;
 		break;
 	case WIRE_SLOT:
 		got_slot(r);
@@ -394,6 +435,19 @@ void rig_pump(struct rig *r, int ms)
 		accept_helper(r);
 }
 
+const struct wire_run_end *rig_wait_run(struct rig *r, uint64_t id)
+{
+	const struct wire_run_end *m = NULL;
+
+	RIG_UNTIL(r, ({
+			  for (unsigned i = 0; i < r->n_runs; i++)
+				  if (r->runs[i].id == id)
+					  m = &r->runs[i];
+			  m != NULL;
+		  }));
+	return m;
+}
+
 /* ---- the end ---- */
 
 int rig_wait_exit(struct rig *r)
@@ -435,6 +489,7 @@ void rig_remove(struct rig *r)
 	mem_free(r->slots);
 	mem_free(r->streams);
 	mem_free(r->exits);
+	mem_free(r->runs);
 	snprintf(command, sizeof(command), "rm -rf '%s'", r->dir);
 	assert_int_equal(system(command), 0);
 }

@@ -13,8 +13,11 @@
 
 #include "daemon/wire/wire.h"
 
+struct buf;
+
 #define RIG_TIMEOUT_MS 20000
 #define RIG_SLOTS_MAX 4096
+#define RIG_RUNS_MAX 1024
 
 struct rig_helper {
 	pid_t pid;  /* 0 = not connected */
@@ -46,6 +49,9 @@ struct rig {
 	unsigned n_exits, exits_lost;
 	struct rig_stream *streams;
 	unsigned n_streams;
+	struct wire_run_end *runs; /* all RUN_END messages */
+	unsigned n_runs;
+	int logger_level; /* of the logger's last HELLO or LOG_LEVEL, -1 = none */
 	struct wire_hello hello;
 	struct wire_status status;
 	unsigned n_synced, n_reload;
@@ -75,6 +81,10 @@ struct wire_key rig_key(struct rig *r, const char *service, uint32_t index);
 void rig_spawn_sh(struct rig *r, const struct wire_key *key, const char *script, int64_t grace_ms);
 void rig_spawn(struct rig *r, const struct wire_spawn *m);
 void rig_stop_key(struct rig *r, const struct wire_key *key, int signal, int64_t grace_ms);
+/* The packet goes to aictld as from the controller; b is done with. */
+void rig_send(struct rig *r, struct buf *b, const int *fds, unsigned n_fds);
+/* Pumps until the RUN has ended. */
+const struct wire_run_end *rig_wait_run(struct rig *r, uint64_t id);
 struct rig_slot *rig_slot(struct rig *r, const struct wire_key *key); /* or NULL */
 struct rig_stream *rig_stream(struct rig *r, const struct wire_key *key);
 /* Pumps until the slot is in this state with this incarnation; fails the test on time-out. */

@@ -1,0 +1,574 @@
+/*
+ * test_aictld_context: what aictld makes of a child's description: limits, nice, oom score; runs
+ * beside the slots; secrets; the log level. The helpers are played by the test (aictld_rig.h).
+ */
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "tests/unit/aictld_rig.h"
+
+#define FAR 600000
+
+static void clean_stop(struct rig *r)
+{
+	int status = rig_stop(r);
+
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	rig_remove(r);
+}
+
+static bool is_alive(pid_t pid)
+{
+	char path[64], state = 'Z';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = 'Z';
+	fclose(f);
+	return state != 'Z' && state != 'X';
+}
+
+/* sh -c SCRIPT; the lists live in v. */
+struct shell {
+	const char *paths[2], *argv[4], *envp[2];
+};
+
+static struct wire_child shell(struct shell *v, const char *script)
+{
+	*v = (struct shell){
+		{"/bin/sh", NULL}, {"sh", "-c", script, NULL}, {"PATH=/usr/bin:/bin", NULL}};
+	return (struct wire_child){.cwd = "/",
+				   .paths = (char *const *)(uintptr_t)v->paths,
+				   .argv = (char *const *)(uintptr_t)v->argv,
+				   .envp = (char *const *)(uintptr_t)v->envp,
+				   .umask = 027};
+}
+
+static struct wire_spawn spawn_of(const struct wire_key *k, const struct wire_child *child)
+{
+	return (struct wire_spawn){.key = *k,
+				   .child = *child,
+				   .stop_signal = SIGTERM,
+				   .grace_ms = 1000,
+				   .log_max_size = 1 << 20,
+				   .log_max_files = 5};
+}
+
+/* ---- limits ---- */
+
+static int own_oom_score(pid_t pid)
+{
+	char path[64];
+	int n = -2000;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%d", &n), 1);
+	fclose(f);
+	return n;
+}
+
+static void limits_nice_and_oom_score_are_applied(void **state)
+{
+	static const struct wire_rlimit limits[] = {
+		{RLIMIT_NOFILE, 100, 200},
+		{RLIMIT_CORE, 0, 0},
+		{RLIMIT_FSIZE, 512 * 7, WIRE_LIMIT_KEEP},
+		{RLIMIT_STACK, WIRE_LIMIT_KEEP, 1 << 20},
+		{RLIMIT_CPU, WIRE_LIMIT_INFINITY, WIRE_LIMIT_INFINITY}};
+	struct wire_spawn m;
+	struct wire_child c;
+	struct wire_key k;
+	struct rlimit mine;
+	struct shell v;
+	struct rig r;
+	char want[128];
+	int before;
+
+	(void)state;
+	rig_start(&r, NULL);
+	r.logger_drains = false;
+	before = own_oom_score(r.pid);
+	c = shell(&v, "echo $(ulimit -Sn) $(ulimit -Hn) $(ulimit -Hc) $(ulimit -Sf) $(ulimit -Hs) "
+		      "$(ulimit -Ss) $(ulimit -t) n$(nice) o$(cat /proc/self/oom_score_adj) "
+		      "m$(umask)");
+	c.rlimits = limits;
+	c.n_rlimits = sizeof(limits) / sizeof(limits[0]);
+	c.nice = 5;
+	c.set_oom_score = true;
+	c.oom_score = before + 300;
+	k = rig_key(&r, "a", 0);
+	m = spawn_of(&k, &c);
+	rig_spawn(&r, &m);
+	snprintf(want, sizeof(want), "100 200 0 7 1024 1024 unlimited n5 o%d m0027\n",
+		 before + 300);
+	rig_expect_output(&r, &k, want);
+	/* the limits are the child's alone, and so is its score */
+	assert_int_equal(own_oom_score(r.pid), before);
+	assert_int_equal(prlimit(r.pid, RLIMIT_CORE, NULL, &mine), 0);
+	k = rig_key(&r, "b", 0);
+	c = shell(&v, "echo n$(nice) o$(cat /proc/self/oom_score_adj) $(ulimit -Sn)");
+	m = spawn_of(&k, &c);
+	rig_spawn(&r, &m);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &mine), 0);
+	snprintf(want, sizeof(want), "n%d o%d %llu\n", getpriority(PRIO_PROCESS, 0), before,
+		 (unsigned long long)mine.rlim_cur);
+	rig_expect_output(&r, &k, want);
+	rig_drained(&r, &k);
+	k.index = 0;
+	memcpy(k.service, "a", 2);
+	r.logger_drains = true;
+	for (unsigned i = 0; i < r.n_streams; i++)
+		rig_drained(&r, &r.streams[i].m.key);
+	clean_stop(&r);
+}
+
+static void expect_failure(struct rig *r, const struct wire_child *c, int stage, int what, int err)
+{
+	struct wire_key k = rig_key(r, "a", 0);
+	struct wire_spawn m = spawn_of(&k, c);
+	const struct wire_exit *x;
+
+	rig_spawn(r, &m);
+	x = rig_wait_exit_of(r, &k);
+	assert_int_equal(x->stage, stage);
+	assert_int_equal(x->what, what);
+	assert_int_equal(x->err, err);
+	rig_wait_state(r, &k, WIRE_SLOT_EMPTY);
+	assert_int_equal(rig_slot(r, &k)->m.what, what);
+}
+
+static void a_limit_that_fails_is_named(void **state)
+{
+	static const struct wire_rlimit too_many[] = {
+		{RLIMIT_CORE, 0, 0}, {RLIMIT_NOFILE, 10, UINT64_C(1) << 40}, {RLIMIT_CPU, 1, 1}};
+	static const struct wire_rlimit upside_down = {RLIMIT_MEMLOCK, 2, 1};
+	struct wire_child c;
+	struct shell v;
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, NULL);
+	c = shell(&v, "exit 0");
+	c.rlimits = too_many;
+	c.n_rlimits = 3;
+	expect_failure(&r, &c, WIRE_STAGE_LIMITS, WIRE_WHAT_RLIMIT + RLIMIT_NOFILE, EPERM);
+	c.rlimits = &upside_down;
+	c.n_rlimits = 1;
+	expect_failure(&r, &c, WIRE_STAGE_LIMITS, WIRE_WHAT_RLIMIT + RLIMIT_MEMLOCK, EINVAL);
+	if (geteuid() != 0) {
+		c = shell(&v, "exit 0");
+		c.nice = -5;
+		expect_failure(&r, &c, WIRE_STAGE_LIMITS, WIRE_WHAT_NICE, EACCES);
+		c.nice = 0;
+		c.set_oom_score = true;
+		c.oom_score = -1000;
+		expect_failure(&r, &c, WIRE_STAGE_LIMITS, WIRE_WHAT_OOM_SCORE, EACCES);
+	}
+	clean_stop(&r);
+}
+
+/* ---- runs ---- */
+
+/* Starts one with a pipe at stdout; returns the read end. */
+static int run_sh(struct rig *r, uint64_t id, const char *script, int64_t timeout_ms)
+{
+	struct wire_run m = {.id = id, .timeout_ms = timeout_ms};
+	struct buf b = {0};
+	struct shell v;
+	int p[2], null;
+
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	m.child = shell(&v, script);
+	wire_run_encode(&b, &m);
+	rig_send(r, &b, (int[]){null, p[1], null}, 3);
+	close(null);
+	close(p[1]);
+	return p[0];
+}
+
+/* Pumps while reading until the text has come, or (NULL) to the end; closes fd. */
+static void expect_text(struct rig *r, int fd, const char *what)
+{
+	int64_t until = clock_mono_ms() + RIG_TIMEOUT_MS;
+	char text[8192] = "";
+	size_t len = 0;
+
+	assert_true(fcntl(fd, F_SETFL, O_NONBLOCK) >= 0);
+	for (;;) {
+		ssize_t n = read(fd, text + len, sizeof(text) - 1 - len);
+
+		len += n > 0 ? (size_t)n : 0;
+		text[len] = '\0';
+		if (what ? strstr(text, what) != NULL : n == 0)
+			break;
+		if (clock_mono_ms() > until)
+			fail_msg("did not come: %s, got: %s", what ? what : "end of file", text);
+		rig_pump(r, 10);
+	}
+	close(fd);
+}
+
+static void runs_end_once_with_their_status(void **state)
+{
+	const struct wire_run_end *e;
+	struct wire_run m = {.id = 100};
+	struct buf b = {0};
+	struct shell v;
+	struct rig r;
+	int fd;
+
+	(void)state;
+	rig_start(&r, NULL);
+	fd = run_sh(&r, 1, "ls /proc/self/fd | tr '\\n' ' '; umask; exit 7", 0);
+	expect_text(&r, fd, "0 1 2 3 0027"); /* 3 is ls's own */
+	e = rig_wait_run(&r, 1);
+	assert_int_equal(e->code, 7);
+	assert_int_equal(e->signal, 0);
+	assert_int_equal(e->stage, WIRE_STAGE_EXEC);
+	assert_int_equal(e->err, 0);
+	assert_false(e->timed_out);
+	close(run_sh(&r, 2, "kill -USR1 $$", 0));
+	assert_int_equal(rig_wait_run(&r, 2)->signal, SIGUSR1);
+	assert_int_equal(rig_wait_run(&r, 2)->code, -1);
+	fd = run_sh(&r, 3, "sleep 1000 & sleep 1000", 100); /* the group, not the shell alone */
+	assert_true(rig_wait_run(&r, 3)->timed_out);
+	assert_int_equal(rig_wait_run(&r, 3)->signal, SIGKILL);
+	expect_text(&r, fd, NULL);
+	fd = run_sh(&r, 4, "trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done", FAR);
+	expect_text(&r, fd, "up");
+	wire_run_encode_kill(&b, 4, SIGTERM);
+	rig_send(&r, &b, NULL, 0);
+	assert_int_equal(rig_wait_run(&r, 4)->code, 9);
+	assert_false(rig_wait_run(&r, 4)->timed_out);
+	m.child = shell(&v, "");
+	v.paths[0] = "/nonexistent";
+	wire_run_encode(&b, &m);
+	rig_send(&r, &b, (int[]){1, 1, 1}, 3);
+	e = rig_wait_run(&r, 100);
+	assert_int_equal(e->stage, WIRE_STAGE_EXEC);
+	assert_int_equal(e->err, ENOENT);
+	m.id = 101;
+	wire_run_encode(&b, &m);
+	rig_send(&r, &b, (int[]){1, 1}, 2); /* a descriptor is missing */
+	assert_int_equal(rig_wait_run(&r, 101)->stage, WIRE_STAGE_REFUSED);
+	assert_int_equal(rig_wait_run(&r, 101)->err, EBADF);
+	clean_stop(&r);
+}
+
+static void a_run_has_limits_and_a_score(void **state)
+{
+	static const struct wire_rlimit limit = {RLIMIT_NOFILE, 50, 60};
+	struct wire_run m = {.id = 5};
+	struct buf b = {0};
+	struct shell v;
+	struct rig r;
+	int p[2], score;
+	char want[64];
+
+	(void)state;
+	rig_start(&r, NULL);
+	score = own_oom_score(r.pid);
+	m.child = shell(&v, "echo $(ulimit -Hn) $(nice) $(cat /proc/self/oom_score_adj)");
+	m.child.rlimits = &limit;
+	m.child.n_rlimits = 1;
+	m.child.nice = 3;
+	m.child.set_oom_score = true;
+	m.child.oom_score = score + 10;
+	wire_run_encode(&b, &m);
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	rig_send(&r, &b, (int[]){p[0], p[1], p[1]}, 3);
+	close(p[1]);
+	snprintf(want, sizeof(want), "60 3 %d\n", score + 10);
+	expect_text(&r, p[0], want);
+	assert_int_equal(rig_wait_run(&r, 5)->code, 0);
+	assert_int_equal(own_oom_score(r.pid), score);
+	clean_stop(&r);
+}
+
+static void a_run_may_have_a_terminal(void **state)
+{
+	struct wire_run m = {.id = 1, .tty = true};
+	struct buf b = {0};
+	struct shell v;
+	struct rig r;
+	int master, slave, p[2];
+
+	(void)state;
+	rig_start(&r, NULL);
+	assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	m.child = shell(&v, "tty -s && echo on-$((6*7)) >/dev/tty; exit 3");
+	wire_run_encode(&b, &m);
+	rig_send(&r, &b, (int[]){slave, slave, slave}, 3);
+	close(slave);
+	expect_text(&r, master, "on-42");
+	assert_int_equal(rig_wait_run(&r, 1)->code, 3);
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0); /* no terminal at all */
+	m.id = 2;
+	wire_run_encode(&b, &m);
+	rig_send(&r, &b, (int[]){p[0], p[0], p[0]}, 3);
+	assert_int_equal(rig_wait_run(&r, 2)->stage, WIRE_STAGE_FDS);
+	assert_int_equal(rig_wait_run(&r, 2)->what, WIRE_WHAT_TTY);
+	assert_int_equal(rig_wait_run(&r, 2)->err, ENOTTY);
+	close(p[0]);
+	close(p[1]);
+	clean_stop(&r);
+}
+
+static void runs_are_bounded_and_die_with_the_controller(void **state)
+{
+	const struct wire_run_end *e;
+	struct rig r;
+	int fd, last;
+
+	(void)state;
+	rig_start(&r, NULL);
+	fd = run_sh(&r, 1, "sleep 1000 & echo $!; wait", 0);
+	for (uint64_t id = 2; id <= WIRE_RUNS_MAX; id++)
+		close(run_sh(&r, id, "exec sleep 1000", 0));
+	close(run_sh(&r, 1000, "exit 0", 0)); /* one too many */
+	e = rig_wait_run(&r, 1000);
+	assert_int_equal(e->stage, WIRE_STAGE_REFUSED);
+	assert_int_equal(e->err, EAGAIN);
+	rig_kill_helper(&r, &r.controller);
+	expect_text(&r, fd, NULL); /* no one holds the write end any more */
+	rig_wait_synced(&r);
+	assert_int_equal(r.n_runs, 1);				/* the new one is told of nothing */
+	last = run_sh(&r, 1, "echo again; exec sleep 1000", 0); /* its own numbers, and room */
+	expect_text(&r, last, "again");
+	assert_int_equal(r.n_runs, 1);
+	clean_stop(&r); /* kills it, and says so */
+}
+
+static void the_end_kills_runs(void **state)
+{
+	struct rig r;
+	char line[32] = "";
+	int fd, status;
+	pid_t pid;
+
+	(void)state;
+	rig_start(&r, NULL);
+	fd = run_sh(&r, 1, "trap '' TERM HUP INT; echo $$; while :; do sleep 1; done", 0);
+	assert_true(read(fd, line, sizeof(line) - 1) > 0);
+	pid = (pid_t)strtol(line, NULL, 10);
+	assert_true(pid > 1 && is_alive(pid));
+	status = rig_stop(&r);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	assert_false(is_alive(pid));
+	assert_int_equal(r.n_runs, 1);
+	assert_int_equal(r.runs[0].signal, SIGKILL);
+	close(fd);
+	rig_remove(&r);
+}
+
+/* ---- secrets ---- */
+
+static void put_secrets(struct rig *r, uint64_t generation, const char *text, size_t big)
+{
+	struct wire_secrets *m = mem_alloc(sizeof(*m));
+	_cleanup_free_ uint8_t *more = mem_alloc(big + 1);
+	struct buf b = {0};
+
+	assert_true(m && more);
+	memset(more, 'x', big);
+	*m = (struct wire_secrets){.service = "chat", .generation = generation, .n = 2};
+	m->uid = geteuid() == 0 ? 65534 : geteuid();
+	m->gid = geteuid() == 0 ? 65534 : getegid();
+	m->secrets[0] =
+		(struct wire_secret){"hf-token", (const uint8_t *)text, (uint32_t)strlen(text)};
+	m->secrets[1] = (struct wire_secret){"big.pem", more, (uint32_t)big};
+	wire_secrets_encode(&b, m);
+	rig_send(r, &b, NULL, 0);
+	mem_free(m);
+}
+
+static void path_of(const struct rig *r, uint64_t generation, const char *name, char *out, size_t n)
+{
+	_cleanup_buf_ struct buf b = {0};
+
+	wire_secrets_path(&b, r->hello.secrets_dir, "chat", generation);
+	snprintf(out, n, "%s%s%s", buf_cstr(&b), name ? "/" : "", name ? name : "");
+}
+
+/* Starts sh with that generation, as the secrets' user. */
+static struct wire_key spawn_with(struct rig *r, uint64_t generation, const char *script)
+{
+	struct wire_key k = rig_key(r, "chat", 0);
+	struct wire_spawn m;
+	struct wire_child c;
+	struct shell v;
+
+	c = shell(&v, script);
+	c.set_user = true;
+	c.uid = geteuid() == 0 ? 65534 : geteuid();
+	c.gid = geteuid() == 0 ? 65534 : getegid();
+	m = spawn_of(&k, &c);
+	m.secrets = generation;
+	rig_spawn(r, &m);
+	return k;
+}
+
+static void check_modes(const struct rig *r, uint64_t generation, size_t big)
+{
+	char path[4200];
+	struct stat st;
+
+	path_of(r, generation, NULL, path, sizeof(path));
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0500);
+	assert_int_equal(st.st_uid, geteuid() == 0 ? 65534 : geteuid());
+	path_of(r, generation, "big.pem", path, sizeof(path));
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0400);
+	assert_int_equal(st.st_size, big);
+	assert_int_equal(st.st_uid, geteuid() == 0 ? 65534 : geteuid());
+	assert_int_equal(st.st_gid, geteuid() == 0 ? 65534 : getegid());
+	assert_int_equal(stat(r->hello.secrets_dir, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0711);
+}
+
+static void secrets_are_there_before_the_start(void **state)
+{
+	char script[5000], path[4200], dir[4096];
+	const struct wire_exit *x;
+	struct buf b = {0};
+	struct wire_key k;
+	struct stat st;
+	struct rig r;
+	ino_t ino;
+
+	(void)state;
+	rig_start(&r, NULL);
+	k = spawn_with(&r, 7, "exit 0"); /* never sent */
+	x = rig_wait_exit_of(&r, &k);
+	assert_int_equal(x->stage, WIRE_STAGE_SECRETS);
+	assert_int_equal(x->err, ENOENT);
+	rig_wait_swept(&r, &k);
+	put_secrets(&r, 7, "s3cret", 300 << 10); /* by memfd */
+	path_of(&r, 7, "hf-token", path, sizeof(path));
+	snprintf(script, sizeof(script), "test \"$(cat %s)\" = s3cret", path);
+	k = spawn_with(&r, 7, script);
+	assert_int_equal(rig_wait_exit_of(&r, &k)->code, 0);
+	check_modes(&r, 7, 300 << 10);
+	assert_int_equal(stat(path, &st), 0);
+	ino = st.st_ino;
+	put_secrets(&r, 8, "other", 1);
+	put_secrets(&r, 7, "not written again", 1);
+	k = spawn_with(&r, 8, "exit 0");
+	assert_int_equal(rig_wait_exit_of(&r, &k)->code, 0);
+	rig_kill_helper(&r, &r.controller);
+	rig_wait_synced(&r);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_ino, ino);
+	check_modes(&r, 8, 1);
+	wire_secrets_encode_drop(&b, "chat", 7);
+	rig_send(&r, &b, NULL, 0);
+	RIG_UNTIL(&r, stat(path, &st) < 0);
+	check_modes(&r, 8, 1);
+	k = spawn_with(&r, 7, "exit 0");
+	assert_int_equal(rig_wait_exit_of(&r, &k)->stage, WIRE_STAGE_SECRETS);
+	snprintf(dir, sizeof(dir), "%s", r.hello.secrets_dir);
+	assert_true(WIFEXITED(rig_stop(&r)));
+	assert_true(stat(dir, &st) < 0 && errno == ENOENT);
+	rig_remove(&r);
+}
+
+/* A service's user may do in his directory what he likes; all the same it goes. */
+static void secrets_of_a_former_aictld_are_removed(void **state)
+{
+	char path[4200], script[14000];
+	struct wire_key k;
+	struct stat st;
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, NULL);
+	put_secrets(&r, 1, "old", 10);
+	path_of(&r, 1, NULL, path, sizeof(path));
+	snprintf(script, sizeof(script),
+		 "chmod 700 %s && cd %s && rm -f hf-token && mkdir -p a/b/c && ln -s / a/root && "
+		 "touch a/b/c/d && chmod 0 a/b && cd / && chmod 0 %s",
+		 path, path, path);
+	k = spawn_with(&r, 1, script);
+	assert_int_equal(rig_wait_exit_of(&r, &k)->code, 0);
+	kill(r.pid, SIGKILL);
+	rig_wait_exit(&r);
+	assert_int_equal(stat(path, &st), 0);
+	rig_run(&r, NULL);
+	rig_wait_synced(&r);
+	assert_true(stat(path, &st) < 0);
+	k = spawn_with(&r, 1, "exit 0"); /* the new one has never heard of it */
+	assert_int_equal(rig_wait_exit_of(&r, &k)->stage, WIRE_STAGE_SECRETS);
+	clean_stop(&r);
+}
+
+/* ---- log level ---- */
+
+static void the_log_level_reaches_all(void **state)
+{
+	struct buf b = {0};
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, NULL);
+	assert_int_equal(r.logger_level, LOG_LVL_INFO);
+	assert_int_equal(r.hello.log_level, LOG_LVL_INFO);
+	wire_encode_u32(&b, WIRE_LOG_LEVEL, LOG_LVL_DEBUG);
+	rig_send(&r, &b, NULL, 0);
+	RIG_UNTIL(&r, r.logger_level == LOG_LVL_DEBUG);
+	wire_encode_u32(&b, WIRE_LOG_LEVEL, 77); /* no such level */
+	rig_send(&r, &b, NULL, 0);
+	r.logger_level = -1;
+	rig_kill_helper(&r, &r.logger);
+	RIG_UNTIL(&r, r.logger_level == LOG_LVL_DEBUG);
+	rig_kill_helper(&r, &r.controller);
+	rig_wait_synced(&r);
+	assert_int_equal(r.hello.log_level, LOG_LVL_DEBUG);
+	clean_stop(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(limits_nice_and_oom_score_are_applied),
+		cmocka_unit_test(a_limit_that_fails_is_named),
+		cmocka_unit_test(runs_end_once_with_their_status),
+		cmocka_unit_test(a_run_has_limits_and_a_score),
+		cmocka_unit_test(a_run_may_have_a_terminal),
+		cmocka_unit_test(runs_are_bounded_and_die_with_the_controller),
+		cmocka_unit_test(the_end_kills_runs),
+		cmocka_unit_test(secrets_are_there_before_the_start),
+		cmocka_unit_test(secrets_of_a_former_aictld_are_removed),
+		cmocka_unit_test(the_log_level_reaches_all),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
