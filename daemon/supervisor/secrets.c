@@ -46,9 +46,11 @@ static void remove_tree(int parent, const char *name, unsigned depth, unsigned *
 	if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
 		return;
 	fd = openat(parent, name, OPEN_DIR);
+	if (fd < 0 && errno == EACCES && fchmodat(parent, name, 0700, 0) == 0)
+		fd = openat(parent, name, OPEN_DIR); /* ours: we are no root */
 	dir = fd < 0 ? NULL : fdopendir(fd);
 	if (dir) {
-		fchmod(fd, 0700); /* an ordinary user needs it */
+		fchmod(fd, 0700);
 		if (depth < DEPTH_MAX)
 			remove_entries(dir, depth + 1, budget);
 		closedir(dir);
@@ -81,7 +83,7 @@ int secrets_init(struct supervisor *sup, struct err **reterr)
 	if (sup->table.own_dir && sup->spawner.root && fchmod(sup->table.dir_fd, 0711) < 0)
 		return err_sys(reterr, errno, "cannot set the mode of %s", sup->table.dir);
 	remove_one(sup->table.dir_fd, "secrets");
-	if (mkdirat(sup->table.dir_fd, "secrets", 0711) < 0)
+	if (mkdirat(sup->table.dir_fd, "secrets", 0711) < 0 && errno != EEXIST)
 		return err_sys(reterr, errno, "cannot create %s", all->dir);
 	all->dir_fd = openat(sup->table.dir_fd, "secrets", OPEN_DIR);
 	if (all->dir_fd < 0)

@@ -539,7 +539,7 @@ static void the_log_level_reaches_all(void **state)
 
 	(void)state;
 	rig_start(&r, NULL);
-	assert_int_equal(r.logger_level, LOG_LVL_INFO);
+	RIG_UNTIL(&r, r.logger_level == LOG_LVL_INFO);
 	assert_int_equal(r.hello.log_level, LOG_LVL_INFO);
 	wire_encode_u32(&b, WIRE_LOG_LEVEL, LOG_LVL_DEBUG);
 	rig_send(&r, &b, NULL, 0);
