@@ -6,15 +6,15 @@
  * SPDX-License-Identifier: MIT
  */
 #include <cjson/cJSON.h>
+#include <signal.h>
 #include <string.h>
 
 #include "daemon/controller/api.h"
-#include "daemon/controller/apply.h"
+#include "daemon/controller/api_apply.h"
 #include "daemon/controller/change.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/service.h"
-#include "daemon/controller/sources.h"
 #include "daemon/controller/store.h"
 #include "lib/buf.h"
 #include "lib/err.h"
@@ -23,7 +23,6 @@
 #include "lib/manifest.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
-#include "lib/sock.h"
 
 /* The request whose answer waits for the commit; outlives its client. */
 struct pending {
@@ -35,8 +34,8 @@ struct pending {
 /* One service of the request. */
 struct target {
 	struct service *s;
-	int replica;	  /* -1 = all */
-	int64_t replicas; /* scale */
+	int replica;   /* -1 = all */
+	int64_t value; /* scale: replicas; kill: the signal */
 };
 
 struct post {
@@ -50,12 +49,14 @@ struct post {
 struct operation {
 	const char *kind, *action;
 	enum api_role role;
-	bool gone; /* its target: nothing of the service is left */
+	bool gone;     /* its target: nothing of the service is left */
+	bool replicas; /* may name single ones */
+	bool stored;
 	void (*perform)(const struct target *t);
 };
 
-static void reply_change(struct controller *c, struct http_request *r, int status,
-			 const struct change *ch)
+void api_changes_reply(struct controller *c, struct http_request *r, int status,
+		       const struct change *ch)
 {
 	_cleanup_buf_ struct buf b = {0};
 	struct jsonw w = {.out = &b};
@@ -87,50 +88,7 @@ static struct pending *pending_new(struct api_call *call, const char *id)
 	return p;
 }
 
-/* ---- apply ---- */
-
-static void applied(void *user, struct change *ch, const struct manifest_errors *errors,
-		    const struct err *err)
-{
-	struct pending *p = user;
-
-	if (p->r && ch)
-		reply_change(p->c, p->r, 202, ch);
-	else if (p->r && errors)
-		api_reply_manifest_errors(p->r, errors);
-	else if (p->r)
-		api_reply_err(p->r, err);
-	if (ch)
-		change_review(p->c, NULL);
-	mem_free(p);
-}
-
-static void post_apply(struct api_call *call, const char *id, const cJSON *body)
-{
-	__attribute__((cleanup(sources_done))) struct sources sources = {0};
-	struct apply_args args = {.change_id = id, .done = applied};
-	_cleanup_err_ struct err *err = NULL;
-	struct sock_peer peer = {0};
-
-	if (!api_role_allows(call, API_ADMIN, "apply"))
-		return;
-	if (sources_from_json(cJSON_GetObjectItemCaseSensitive(body, "manifests"), &sources, &err) <
-	    0) {
-		api_reply_err(call->r, err);
-		return;
-	}
-	sock_peer(http_request_fd(call->r), &peer);
-	args.sources = &sources;
-	args.prune = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(body, "prune"));
-	args.uid = peer.uid;
-	args.user = pending_new(call, id);
-	if (args.user && apply_submit(call->c, &args) < 0) {
-		api_reply_error(call->r, 503, "busy", "too many applies at once: try again");
-		mem_free(args.user);
-	}
-}
-
-/* ---- start, stop, restart, scale, delete ---- */
+/* ---- start, stop, restart, scale, delete, kill, reset ---- */
 
 static void perform_start(const struct target *t)
 {
@@ -149,17 +107,22 @@ static void perform_stop(const struct target *t)
 	t->s->stopped = true;
 }
 
+static bool names(const struct target *t, const struct replica *r)
+{
+	return t->replica < 0 || r->index == (unsigned)t->replica;
+}
+
 static void perform_restart(const struct target *t)
 {
 	t->s->stopped = false;
 	for (size_t i = 0; i < t->s->n_replicas; i++)
-		if (t->replica < 0 || t->s->replicas[i]->index == (unsigned)t->replica)
+		if (names(t, t->s->replicas[i]))
 			t->s->replicas[i]->restart_wanted = true;
 }
 
 static void perform_scale(const struct target *t)
 {
-	t->s->replicas_override = t->replicas;
+	t->s->replicas_override = t->value;
 }
 
 static void perform_delete(const struct target *t)
@@ -167,12 +130,29 @@ static void perform_delete(const struct target *t)
 	t->s->deleted = true;
 }
 
+/* To the main processes; what follows is their own and the restart policy's business. */
+static void perform_kill(const struct target *t)
+{
+	for (size_t i = 0; i < t->s->n_replicas; i++)
+		if (names(t, t->s->replicas[i]))
+			replica_signal(t->s->replicas[i], (int)t->value);
+}
+
+static void perform_reset(const struct target *t)
+{
+	for (size_t i = 0; i < t->s->n_replicas; i++)
+		if (names(t, t->s->replicas[i]))
+			replica_reset(t->s->replicas[i]);
+}
+
 static const struct operation operations[] = {
-	{"start", "started", API_OPERATE, false, perform_start},
-	{"stop", "stopped", API_OPERATE, true, perform_stop},
-	{"restart", "restarted", API_OPERATE, false, perform_restart},
-	{"scale", "scaled", API_OPERATE, false, perform_scale},
-	{"delete", "removed", API_ADMIN, true, perform_delete},
+	{"start", "started", API_OPERATE, false, false, true, perform_start},
+	{"stop", "stopped", API_OPERATE, true, false, true, perform_stop},
+	{"restart", "restarted", API_OPERATE, false, true, true, perform_restart},
+	{"scale", "scaled", API_OPERATE, false, false, true, perform_scale},
+	{"delete", "removed", API_ADMIN, true, false, true, perform_delete},
+	{"kill", CHANGE_SIGNALLED, API_OPERATE, false, true, false, perform_kill},
+	{"reset", "reset", API_OPERATE, false, true, false, perform_reset},
 };
 
 static void begin_delete(struct controller *c, const struct change *ch)
@@ -206,7 +186,7 @@ static void on_committed(void *user, const struct err *err)
 	if (p->r && err)
 		api_reply_err(p->r, err);
 	else if (p->r && ch)
-		reply_change(p->c, p->r, 202, ch);
+		api_changes_reply(p->c, p->r, 202, ch);
 	else if (p->r)
 		api_reply_error(p->r, 503, "busy", "the change is no longer known");
 	mem_free(p);
@@ -235,33 +215,35 @@ static int put(struct controller *c, const struct post *post, store_cb cb, void 
 	return r;
 }
 
-static void run(struct post *post)
+static void perform_all(const struct post *post)
+{
+	for (size_t i = 0; i < post->n; i++) {
+		post->op->perform(&post->targets[i]);
+		controller_touch(post->targets[i].s);
+	}
+}
+
+/* Nothing of it is kept: done when it is done. */
+static void run_unstored(const struct post *post, struct change *ch)
 {
 	struct controller *c = post->call->c;
-	struct change *ch = change_new(c, post->id, post->op->kind);
-	struct err *err = NULL;
-	struct pending *p;
-	bool named = ch != NULL;
 
-	for (size_t i = 0; named && i < post->n; i++)
-		named = change_add_service(ch, post->targets[i].s->name, post->op->action,
-					   post->op->gone) == 0;
-	if (!named) {
-		err_nomem(&err);
-		if (ch)
-			change_finish(c, ch, err);
-		api_reply_error(post->call->r, 503, "out_of_memory", "out of memory");
-		return;
-	}
-	p = pending_new(post->call, post->id);
+	perform_all(post);
+	ch->committed = true;
+	change_review(c, NULL);
+	api_changes_reply(c, post->call->r, 202, ch);
+}
+
+static void run_stored(const struct post *post, struct change *ch)
+{
+	struct pending *p = pending_new(post->call, post->id);
+	struct controller *c = post->call->c;
+	struct err *err = NULL;
+
 	if (!p)
 		return;
-	if (post->op->perform != perform_delete) {
-		for (size_t i = 0; i < post->n; i++) {
-			post->op->perform(&post->targets[i]);
-			controller_touch(post->targets[i].s);
-		}
-	}
+	if (post->op->perform != perform_delete)
+		perform_all(post);
 	if (put(c, post, on_committed, p) < 0) {
 		err_set(&err, ERR_BUSY, "the state directory does not keep up");
 		change_finish(c, ch, err);
@@ -271,7 +253,40 @@ static void run(struct post *post)
 	}
 }
 
-static int add_target(struct post *post, const char *id, int64_t replicas)
+static void run(struct post *post)
+{
+	struct controller *c = post->call->c;
+	struct change *ch = change_new(c, post->id, post->op->kind);
+	struct err *err = NULL;
+	bool named = ch != NULL;
+
+	for (size_t i = 0; named && i < post->n; i++)
+		named = change_add_service(ch, post->targets[i].s->name, post->op->action,
+					   post->op->gone) == 0;
+	if (!named) {
+		err_nomem(&err);
+		if (ch)
+			change_finish(c, ch, err);
+		err_free(ch ? NULL : err);
+		api_reply_error(post->call->r, 503, "out_of_memory", "out of memory");
+		return;
+	}
+	if (post->op->stored)
+		run_stored(post, ch);
+	else
+		run_unstored(post, ch);
+}
+
+/* A signal needs a process. */
+static bool runs(const struct target *t)
+{
+	for (size_t i = 0; i < t->s->n_replicas; i++)
+		if (names(t, t->s->replicas[i]) && t->s->replicas[i]->pid)
+			return true;
+	return false;
+}
+
+static int add_target(struct post *post, const char *id, int64_t value)
 {
 	struct api_call *call = post->call;
 	struct target *t = &post->targets[post->n];
@@ -283,8 +298,7 @@ static int add_target(struct post *post, const char *id, int64_t replicas)
 		api_reply_err(call->r, err);
 		return -1;
 	}
-	*t = (struct target){
-		.s = controller_find(call->c, name), .replica = index, .replicas = replicas};
+	*t = (struct target){.s = controller_find(call->c, name), .replica = index, .value = value};
 	if (t->s && t->s->left_alone && post->op->perform != perform_delete) {
 		api_reply_error(call->r, 409, "conflict",
 				"the manifest of service \"%s\" is lost: apply it again", name);
@@ -294,7 +308,7 @@ static int add_target(struct post *post, const char *id, int64_t replicas)
 		api_reply_error(call->r, 404, "not_found", "no service \"%s\"", name);
 		return -1;
 	}
-	if (index >= 0 && post->op->perform != perform_restart) {
+	if (index >= 0 && !post->op->replicas) {
 		api_reply_error(call->r, 400, "invalid",
 				"%s works on whole services: \"%s\" names a replica",
 				post->op->kind, id);
@@ -302,6 +316,10 @@ static int add_target(struct post *post, const char *id, int64_t replicas)
 	}
 	if (index >= 0 && !service_replica(t->s, (unsigned)index)) {
 		api_reply_error(call->r, 404, "not_found", "no replica \"%s\"", id);
+		return -1;
+	}
+	if (post->op->perform == perform_kill && !runs(t)) {
+		api_reply_error(call->r, 409, "not_running", "nothing of \"%s\" runs", id);
 		return -1;
 	}
 	post->n++;
@@ -332,7 +350,7 @@ static int scale_targets(struct post *post, const cJSON *map)
 	return 0;
 }
 
-static int list_targets(struct post *post, const cJSON *list)
+static int list_targets(struct post *post, const cJSON *list, int64_t value)
 {
 	const cJSON *item;
 
@@ -347,34 +365,85 @@ static int list_targets(struct post *post, const cJSON *list)
 					"services: must be a list of names");
 			return -1;
 		}
-		if (!post->targets || add_target(post, item->valuestring, 0) < 0)
+		if (!post->targets || add_target(post, item->valuestring, value) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+/* All of an apply set. */
+static int set_targets(struct post *post, const cJSON *set)
+{
+	const struct controller *c = post->call->c;
+
+	if (!cJSON_IsString(set)) {
+		api_reply_error(post->call->r, 400, "invalid", "set: must be a name");
+		return -1;
+	}
+	post->targets = mem_array(c->n_services + 1, sizeof(*post->targets));
+	for (size_t i = 0; post->targets && i < c->n_services; i++) {
+		struct service *s = c->services[i];
+
+		if (!s->deleted && strcmp(s->set, set->valuestring) == 0)
+			post->targets[post->n++] = (struct target){.s = s, .replica = -1};
+	}
+	if (!post->targets)
+		api_reply_error(post->call->r, 503, "out_of_memory", "out of memory");
+	else if (post->n == 0)
+		api_reply_error(post->call->r, 404, "not_found", "no services in a set \"%s\"",
+				set->valuestring);
+	return post->n ? 0 : -1;
+}
+
+static int kill_targets(struct post *post, const cJSON *body)
+{
+	const cJSON *signal = cJSON_GetObjectItemCaseSensitive(body, "signal");
+	_cleanup_err_ struct err *err = NULL;
+	int number = SIGKILL;
+
+	if (signal && !cJSON_IsString(signal)) {
+		api_reply_error(post->call->r, 400, "invalid", "signal: must be a name");
+		return -1;
+	}
+	if (signal && parse_signal(signal->valuestring, &number, &err) < 0) {
+		err_wrap(&err, "signal");
+		api_reply_err(post->call->r, err);
+		return -1;
+	}
+	return list_targets(post, cJSON_GetObjectItemCaseSensitive(body, "services"), number);
+}
+
+static int find_targets(struct post *post, const cJSON *body)
+{
+	const cJSON *set = cJSON_GetObjectItemCaseSensitive(body, "set");
+
+	if (post->op->perform == perform_scale)
+		return scale_targets(post, cJSON_GetObjectItemCaseSensitive(body, "replicas"));
+	if (post->op->perform == perform_kill)
+		return kill_targets(post, body);
+	if (post->op->perform == perform_delete && set)
+		return set_targets(post, set);
+	return list_targets(post, cJSON_GetObjectItemCaseSensitive(body, "services"), 0);
 }
 
 static void post_operation(struct api_call *call, const char *id, const char *kind,
 			   const cJSON *body)
 {
 	struct post post = {.call = call, .id = id};
-	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
 		if (strcmp(operations[i].kind, kind) == 0)
 			post.op = &operations[i];
 	if (!post.op) {
-		api_reply_error(call->r, 400, "invalid",
-				"kind \"%s\" is none of apply, start, stop, restart, scale, delete",
-				kind);
+		api_reply_error(
+			call->r, 400, "invalid",
+			"kind \"%s\" is none of apply, start, stop, restart, scale, delete, kill, reset",
+			kind);
 		return;
 	}
 	if (!api_role_allows(call, post.op->role, kind))
 		return;
-	if (post.op->perform == perform_scale)
-		r = scale_targets(&post, cJSON_GetObjectItemCaseSensitive(body, "replicas"));
-	else
-		r = list_targets(&post, cJSON_GetObjectItemCaseSensitive(body, "services"));
-	if (r == 0)
+	if (find_targets(&post, body) == 0)
 		run(&post);
 	mem_free(post.targets);
 }
@@ -411,13 +480,13 @@ void api_changes_post(struct api_call *call)
 				"a change needs \"id\" (16 to 64 of a-z 0-9 -) and \"kind\"");
 	} else if ((known = change_find(call->c, id->valuestring))) {
 		if (strcmp(known->kind, kind->valuestring) == 0)
-			reply_change(call->c, call->r, 202, known); /* a retry */
+			api_changes_reply(call->c, call->r, 202, known); /* a retry */
 		else
 			api_reply_error(call->r, 409, "conflict", "change %s exists already, as %s",
 					known->id, known->kind);
 	} else if (writable(call)) {
 		if (strcmp(kind->valuestring, "apply") == 0)
-			post_apply(call, id->valuestring, body);
+			api_apply_post(call, id->valuestring, body);
 		else
 			post_operation(call, id->valuestring, kind->valuestring, body);
 	}
@@ -429,7 +498,7 @@ void api_changes_get(struct api_call *call)
 	struct change *ch = change_find(call->c, call->name);
 
 	if (ch)
-		reply_change(call->c, call->r, 200, ch);
+		api_changes_reply(call->c, call->r, 200, ch);
 	else
 		api_reply_error(call->r, 404, "not_found",
 				"no change \"%s\" (the newest %d are kept)", call->name,

@@ -1,7 +1,9 @@
 /*
  * apply: manifests become services. One at a time, the others wait (at most APPLY_QUEUE_MAX): parse
- * and check everything, look the users up in a worker thread, commit to the store in one
- * transaction, and only then change anything in memory. All valid or nothing.
+ * and check everything and look the users up in a worker thread (apply_check), find out what
+ * changes (preview.h), commit to the store in one transaction, and only then change anything in
+ * memory (apply_commit). All valid or nothing. A dry run ends after the third step and hands over
+ * what it found: that is `plan`, by the same code.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,20 +18,52 @@ struct apply_queue;
 struct change;
 struct controller;
 struct err;
+struct manifest;
 struct manifest_errors;
+struct preview;
+struct service_spec;
 struct sources;
 
 #define APPLY_QUEUE_MAX 32
+#define APPLY_PLANS_MAX 16 /* dry runs among them: whoever reads may ask, and must not fill it */
+
+#define APPLY_ANY_REVISION (-1)
+
+/* What a dry run found of one service. */
+struct apply_service {
+	const char *name;
+	const struct service_spec *now, *want; /* or NULL */
+	const struct preview *preview;
+};
+
+struct apply_plan {
+	const struct manifest *manifest;
+	uint64_t revision, next_revision;     /* next == revision: nothing changes */
+	const struct apply_service *services; /* by name */
+	size_t n_services;
+	char *const *not_in_manifest; /* NULL-terminated */
+};
+
+/* Exactly one of change, plan, errors and err is not NULL; all borrowed. */
+struct apply_result {
+	struct change *change;
+	const struct apply_plan *plan;
+	const struct manifest_errors *errors;
+	const struct err *err;
+	const char *code; /* of err where the API has a word of its own for it, or NULL */
+};
 
 struct apply_args {
-	const char *change_id;
+	const char *change_id;	 /* NULL: a dry run */
 	struct sources *sources; /* taken over (emptied) when it is submitted */
-	bool prune;   /* also remove what the set no longer holds */
-	uint32_t uid; /* who applies */
-	/* Exactly one of the three is not NULL, all borrowed. Not called from inside apply_submit.
-	 */
-	void (*done)(void *user, struct change *ch, const struct manifest_errors *errors,
-		     const struct err *err);
+	bool prune;		 /* also remove what the set no longer holds */
+	int64_t if_revision;	 /* conflict unless the set's is this one; 0: no such set */
+	uint32_t uid;		 /* who applies */
+	/* What the client says of itself; each may be NULL. Copied. */
+	const char *by_user, *git_commit, *git_branch;
+	bool git_dirty;
+	/* Not called from inside apply_submit. */
+	void (*done)(void *user, const struct apply_result *res);
 	void *user;
 };
 

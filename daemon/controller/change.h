@@ -22,6 +22,9 @@ struct jsonw;
 
 enum change_state { CHANGE_RUNNING, CHANGE_DONE, CHANGE_FAILED };
 
+/* The action of a kill: there is nothing to wait for. */
+#define CHANGE_SIGNALLED "signalled"
+
 struct change_service {
 	char *name;
 	const char *action; /* static: "created", "updated", "unchanged", "live", "removed",

@@ -18,6 +18,7 @@
 #include "daemon/controller/ports.h"
 #include "daemon/controller/prober.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/revisions.h"
 #include "daemon/controller/service.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -161,8 +162,10 @@ void controller_close(struct controller *c)
 void controller_done(struct controller *c)
 {
 	mem_free(c->services);
-	for (size_t i = 0; i < c->n_sets; i++)
+	for (size_t i = 0; i < c->n_sets; i++) {
+		revisions_free(&c->sets[i]);
 		mem_free(c->sets[i].name);
+	}
 	mem_free(c->sets);
 	change_list_free(c->changes);
 	apply_queue_free(c->apply);

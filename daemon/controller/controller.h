@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <uv.h>
 
 #include "daemon/wire/wire.h"
@@ -44,7 +45,9 @@ struct controller_opts {
 
 struct set {
 	char *name;
-	uint64_t revision; /* the newest */
+	uint64_t revision;	    /* the newest */
+	struct revision *revisions; /* revisions.h: newest first */
+	size_t n_revisions;
 };
 
 struct controller {
@@ -74,6 +77,12 @@ struct controller {
 	bool root;	 /* aictld is root: services run under users */
 	uid_t owner;	 /* aictld's uid */
 	struct settle_follower *settle_followers;
+	LIST_HEAD(run_list, run) runs; /* see run.h */
+	uint64_t next_run;
+	TAILQ_HEAD(probe_exec_list, probe_exec) exec_probes; /* that wait, see probe_exec.h */
+	unsigned n_exec_probes;				     /* that run or are about to */
+	LIST_HEAD(exec_list, exec) execs;		     /* see exec.h */
+	unsigned n_execs;
 	size_t log_replicas; /* whose logs are being read by api_logs */
 	int pending_reload;  /* a RELOAD's socket that came before controller_begin, or -1 */
 	bool helloed, loaded, synced, begun, store_failed;

@@ -11,6 +11,7 @@
 #include "daemon/controller/events.h"
 #include "daemon/controller/identity.h"
 #include "daemon/controller/inventory.h"
+#include "daemon/controller/revisions.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/sources.h"
 #include "daemon/controller/store.h"
@@ -154,11 +155,14 @@ int load_from_store(struct controller *c, const struct store_snapshot *snap)
 	}
 	l->c = c;
 	l->work.data = l;
-	for (size_t i = 0; i < snap->n_revisions; i++) {
+	for (size_t i = snap->n_revisions; i-- > 0;) { /* the newest of a set comes last */
 		struct set *set = controller_set(c, snap->revisions[i].set);
 
-		if (set && set->revision < snap->revisions[i].number)
-			set->revision = snap->revisions[i].number;
+		if (!set)
+			continue;
+		set->revision = snap->revisions[i].number;
+		if (revisions_add(set, &snap->revisions[i]) < 0)
+			log_warn("set=%s a revision is not shown: out of memory", set->name);
 	}
 	events_restore(c->events, snap->events, snap->n_events, snap->last_event_seq);
 	for (size_t i = 0; c->inventory && i < snap->n_exits; i++)

@@ -117,12 +117,13 @@ static void say(struct controller *c, const char *reason, const char *message)
 	events_add(c->events, &a);
 }
 
-static void applied(void *user, struct change *ch, const struct manifest_errors *errors,
-		    const struct err *err)
+static void applied(void *user, const struct apply_result *res)
 {
+	const struct manifest_errors *errors = res->errors;
+	const struct err *err = res->err;
 	struct controller *c = user;
 
-	if (ch)
+	if (res->change)
 		return; /* apply has published it */
 	for (size_t i = 0; errors && i < errors->n; i++)
 		log_error("manifests: %s:%u:%u: %s",
@@ -141,6 +142,7 @@ static void done(uv_work_t *w, int status)
 	const struct apply_args args = {.change_id = id,
 					.sources = &r->sources,
 					.prune = true,
+					.if_revision = APPLY_ANY_REVISION,
 					.uid = c->owner,
 					.done = applied,
 					.user = c};

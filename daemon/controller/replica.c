@@ -406,6 +406,28 @@ void replica_start(struct replica *r)
 	post(r, REPLICA_EV_START);
 }
 
+void replica_signal(struct replica *r, int signal)
+{
+	struct controller *c = r->service->controller;
+	struct wire_key key = key_of(r);
+
+	if (!r->pid)
+		return;
+	buf_clear(&c->packet);
+	wire_encode_signal(&c->packet, &key, signal);
+	link_send(c->link, &c->packet);
+}
+
+void replica_reset(struct replica *r)
+{
+	policy_reset(&r->policy);
+	r->restarts = 0;
+	r->note_dirty = true;
+	if (r->state == REPLICA_BACKOFF || r->state == REPLICA_FAILED)
+		r->restart_wanted = true;
+	replica_renew_standby(r);
+}
+
 const char *replica_intern_cause(const char *cause)
 {
 	static const char *const causes[] = {"exit",  "signal", "start",    "user",  "update",

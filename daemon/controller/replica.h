@@ -72,8 +72,8 @@ struct replica {
 	unsigned port;	      /* the main one's number, 0 = none; others: replica_ports.h */
 	struct replica_port ports[REPLICA_PORTS_MAX];
 	unsigned n_ports;
-	uint32_t restarts;    /* automatic ones, since the user last started it */
-	bool restart_wanted;  /* the user asked for a restart that has not begun */
+	uint32_t restarts;	 /* automatic ones, since the user last started it */
+	bool restart_wanted;	 /* the user asked for a restart that has not begun */
 	enum stop_intent intent; /* of the stop under way */
 	const char *stop_cause; /* static: what the exit record will say: "user", "update", "probe",
 				   ... */
@@ -112,6 +112,10 @@ void replica_restore(struct replica *r, const struct wire_slot *slot);
 void replica_take_over(struct replica *r);
 /* The service's spec changed without replacing: probes, policy, stop. */
 void replica_respec(struct replica *r);
+/* To its main process, if there is one. */
+void replica_signal(struct replica *r, int signal);
+/* Forgets failures: counters, back-off, budget, slow mode. One that waits or has failed starts. */
+void replica_reset(struct replica *r);
 bool replica_is_current(const struct replica *r);
 /* When the standby is due to be given, INT64_MAX = not. */
 int64_t replica_standby_due(const struct replica *r);
