@@ -330,31 +330,40 @@ static bool exists(const struct controller *c, const char *set)
 	return false;
 }
 
-static bool revision_fits(const struct apply_job *j, const struct set *set)
+/* Of a set that was never applied: 0. */
+static uint64_t revision_of(const struct controller *c, const char *set)
 {
-	if (j->if_revision == APPLY_ANY_REVISION || (uint64_t)j->if_revision == set->revision)
+	for (size_t i = 0; i < c->n_sets; i++)
+		if (strcmp(c->sets[i].name, set) == 0)
+			return c->sets[i].revision;
+	return 0;
+}
+
+static bool revision_fits(const struct apply_job *j, const char *set, uint64_t revision)
+{
+	if (j->if_revision == APPLY_ANY_REVISION || (uint64_t)j->if_revision == revision)
 		return true;
-	return j->if_revision == 0 && !exists(j->c, set->name);
+	return j->if_revision == 0 && !exists(j->c, set);
 }
 
 static void go_on(struct apply_job *j)
 {
-	struct set *set = controller_set(j->c, j->source->manifest->name);
+	const char *set = j->source->manifest->name;
+	uint64_t revision = revision_of(j->c, set);
 	_cleanup_err_ struct err *err = NULL;
 	bool changes = false;
-	int r = set ? preview_all(j, &changes) : -ERR_NOMEM;
+	int r = preview_all(j, &changes);
 
 	if (r < 0) {
 		fail_code(j, r);
-	} else if (!revision_fits(j, set)) {
-		err_set(&err, ERR_CONFLICT, "set \"%s\" is at revision %llu, not %lld", set->name,
-			(unsigned long long)set->revision, (long long)j->if_revision);
-		err_hint(&err, "see what has changed with: aictl rollout history %s", set->name);
+	} else if (!revision_fits(j, set, revision)) {
+		err_set(&err, ERR_CONFLICT, "set \"%s\" is at revision %llu, not %lld", set,
+			(unsigned long long)revision, (long long)j->if_revision);
 		fail(j, err, "revision_conflict");
 	} else if (is_plan(j)) {
-		show_plan(j, set->revision, changes);
+		show_plan(j, revision, changes);
 	} else {
-		do_apply(j, set->revision, changes);
+		do_apply(j, revision, changes);
 	}
 }
 

@@ -156,8 +156,9 @@ static void remember_revision(struct apply_job *j)
 	const struct store_revision row = revision_of(j, services ? services : "");
 	struct set *set = controller_set(j->c, row.set);
 
-	set->revision = j->revision;
-	if (revisions_add(set, &row) < 0)
+	if (set)
+		set->revision = j->revision;
+	if (!set || revisions_add(set, &row) < 0)
 		log_warn("set=%s revision %llu is not shown before the next start: out of memory",
 			 row.set, (unsigned long long)j->revision);
 	publish(j, row.set);

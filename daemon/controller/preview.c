@@ -115,14 +115,10 @@ static struct actor *add_actor(struct play *p, unsigned index)
 	return &p->actors[at];
 }
 
-/* When it is over, by the record; without one at once, and the sum is not known. */
-static int64_t due(struct play *p, int64_t own_ms, int64_t others_ms)
+/* When it is over, by the record: its own, else another's; without one at once. */
+static int64_t due(const struct play *p, int64_t own_ms, int64_t others_ms)
 {
-	int64_t ms = own_ms ? own_ms : others_ms;
-
-	if (!ms)
-		p->unknown_time = true;
-	return p->now + ms;
+	return p->now + (own_ms ? own_ms : others_ms);
 }
 
 static void post(struct play *p, struct actor *a, enum replica_event event)
@@ -131,11 +127,13 @@ static void post(struct play *p, struct actor *a, enum replica_event event)
 
 	a->plan.state = replica_sm_step(a->plan.state, event, &in).to;
 	a->due_mono_ms = NEVER;
-	if (a->plan.state == REPLICA_STARTING)
+	if (a->plan.state == REPLICA_STARTING) {
 		a->due_mono_ms = due(p, a->start_ms, p->start_ms);
-	else if (a->plan.state == REPLICA_STOPPING)
+		p->unknown_time |= !a->start_ms && !p->start_ms;
+	}
+	if (a->plan.state == REPLICA_STOPPING)
 		a->due_mono_ms = due(p, a->stop_ms, p->stop_ms);
-	else if (a->plan.state == REPLICA_BACKOFF)
+	if (a->plan.state == REPLICA_BACKOFF)
 		a->plan.next_at_mono_ms = p->now;
 }
 

@@ -151,6 +151,10 @@ static void test_single_replica_is_down(void **state)
 	assert_int_equal(p.of, 1);
 	assert_int_equal(p.expected_ms, 2100);
 	preview_done(&p);
+	r[0].stop_ms = 0; /* it was never stopped: the start counts alone */
+	look(&now, b, &p);
+	assert_int_equal(p.expected_ms, 2000);
+	preview_done(&p);
 	r[0].start_ms = 0; /* nothing is recorded */
 	look(&now, b, &p);
 	assert_true(p.down);
