@@ -145,9 +145,10 @@ struct service_spec {
 			       expanded; those of env_file below the manifest's own */
 	char **labels;		   /* "key=value", sorted by key */
 	struct spec_table secrets; /* of struct secret_spec */
-	struct spec_table ports;   /* of struct port_spec; `port` is among them as "http" */
-	int64_t replicas;	   /* default 1, 0..MANIFEST_REPLICAS_MAX */
-	int64_t port;		   /* 0 = none; 1..65535: the service's stable address */
+	uint64_t secrets_generation; /* the daemon's: of what they hold now; 0 = there are none */
+	struct spec_table ports;     /* of struct port_spec; `port` is among them as "http" */
+	int64_t replicas;	     /* default 1, 0..MANIFEST_REPLICAS_MAX */
+	int64_t port;		     /* 0 = none; 1..65535: the service's stable address */
 	struct probe_spec probes[PROBE_KIND_MAX_];
 	struct restart_spec restart;
 	int64_t stop_signal;	  /* default SIGTERM */
@@ -281,12 +282,10 @@ const char *manifest_port_variable(const char *port, char *buf, size_t n);
 /* For `aictl explain` and the man page: schema_rows() in lib/schema.h. */
 
 /*
- * One error as the terminal shows it: "file:line:column: error: ...", the source line, a caret
- * under the very column, the hint. text is the file's (NULL: no source line). Returns 0 or
- * -ERR_NOMEM.
+ * One error as the terminal shows it: "file:line:column: error: ...", the source line, what is
+ * wrong underlined, the hint. text is the file's (NULL: no source line). Returns 0 or -ERR_NOMEM.
  */
 int manifest_print_error(struct buf *out, const struct err *e, const char *text, bool colour);
-/* The same as "warning: ...". */
 int manifest_print_warning(struct buf *out, const struct err *e, const char *text, bool colour);
 /* The same as "warning: ...". */
 int manifest_print_warning(struct buf *out, const struct err *e, const char *text, bool colour);

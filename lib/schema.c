@@ -83,9 +83,9 @@ static const char *check_secret_name(const char *text)
 {
 	size_t n = strspn(text, LETTERS "._-");
 
-	if (n > 0 && n <= 64 && !text[n] && text[0] != '.' && text[0] != '-')
+	if (n > 0 && n <= 63 && !text[n] && text[0] != '.' && text[0] != '-')
 		return NULL;
-	return "is not a secret's name: it becomes a file's, of 1 to 64 letters, digits, \".\", "
+	return "is not a secret's name: it becomes a file's, of 1 to 63 letters, digits, \".\", "
 	       "\"_\" and \"-\", and starts with a letter or digit";
 }
 
@@ -237,7 +237,7 @@ static const struct schema_row rows[] = {
 	ROW(SVC ".environment", MAP, AT(environment), REPLACE, RANGE(0, 4096),
 	    .flags = SCHEMA_EXPANDED | SCHEMA_SECRET, .check = check_variable, .def_note = "empty",
 	    .doc = "Environment variables"),
-	ROW(SVC ".secrets", TABLE, AT(secrets), REPLACE, RANGE(0, 256),
+	ROW(SVC ".secrets", TABLE, AT(secrets), REPLACE, RANGE(0, 64),
 	    .size = sizeof(struct secret_spec), .check = check_secret_name, .def_note = "none",
 	    .doc = "Files for this service only; ${secret:NAME} is the path of one"),
 	ROW(SVC ".secrets.*", OBJECT, NONE, REPLACE, .flags = SCHEMA_ONE_OF,

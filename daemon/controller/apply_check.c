@@ -10,6 +10,7 @@
 #include "daemon/controller/apply_job.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/identity.h"
+#include "daemon/controller/secrets.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/sources.h"
 #include "lib/err.h"
@@ -29,12 +30,13 @@ static void add_error(struct apply_job *j, const struct service_spec *spec, stru
 static int parse(struct apply_job *j)
 {
 	struct manifest *m = NULL;
-	char *json;
+	char *json = NULL;
 	int r = sources_parse(&j->sources, &m, &j->errors);
 
 	if (r < 0)
 		return r;
-	json = sources_to_json(&j->sources);
+	if (secrets_assign(j->c, m, &j->sources) == 0)
+		json = sources_to_json(&j->sources);
 	sources_done(&j->sources);
 	j->source = json ? service_source_new(m, json) : NULL;
 	if (j->source)

@@ -186,8 +186,10 @@ void controller_begin(struct controller *c)
 	inventory_restore(c->inventory, c);
 	inventory_free(c->inventory);
 	c->inventory = NULL;
-	for (size_t i = 0; i < c->n_services; i++)
+	for (size_t i = 0; i < c->n_services; i++) {
+		secrets_send(c->services[i]);
 		controller_touch(c->services[i]);
+	}
 	log_info("controller ready: %zu services", c->n_services);
 	if (c->pending_reload >= 0)
 		manifests_reload(c, TAKE_FD(c->pending_reload));
@@ -255,6 +257,7 @@ void controller_remove_service(struct controller *c, struct service *s)
 	memmove(&c->services[i], &c->services[i + 1],
 		(c->n_services - i - 1) * sizeof(*c->services));
 	c->n_services--;
+	secrets_forget(s);
 	service_free(s);
 }
 

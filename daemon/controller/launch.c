@@ -5,10 +5,12 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "daemon/controller/controller.h"
 #include "daemon/controller/identity.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/replica_ports.h"
 #include "daemon/controller/service.h"
 #include "lib/buf.h"
 #include "lib/err.h"
@@ -16,7 +18,6 @@
 #include "lib/mem.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define UMASK 022
 
 static void strv_borrow(struct launch_strv *s, const char *item)
 {
@@ -137,8 +138,15 @@ static const char *env_get(char *const *env, const char *name)
 
 static void own_variables(const struct launch *l, const struct replica *r, struct launch_strv *env)
 {
-	if (r->port)
-		env_printf(env, "PORT=%u", r->port);
+	char name[MANIFEST_PORT_VARIABLE_SIZE];
+
+	if (l->vars.port)
+		env_printf(env, "PORT=%u", l->vars.port);
+	for (size_t i = 0; i < l->vars.n_ports; i++)
+		if (l->ports[i].port)
+			env_printf(env, "%s=%u",
+				   manifest_port_variable(l->ports[i].name, name, sizeof(name)),
+				   l->ports[i].port);
 	env_printf(env, "AICTL_SERVICE=%s", r->service->name);
 	env_printf(env, "AICTL_REPLICA=%u", r->index);
 	env_printf(env, "AICTL_REVISION=%llu", (unsigned long long)l->vars.revision);
@@ -206,6 +214,43 @@ static int build_paths(const char *file, const char *path, struct launch_strv *o
 	return out->failed ? err_nomem(reterr) : 0;
 }
 
+static uint64_t to_rlimit(int64_t value)
+{
+	if (value == SPEC_UNSET)
+		return WIRE_LIMIT_KEEP;
+	return value == SPEC_UNLIMITED ? WIRE_LIMIT_INFINITY : (uint64_t)value;
+}
+
+static void fill_limits(struct launch *l, const struct service_spec *spec)
+{
+	static const uint32_t resources[SPEC_RLIMIT_MAX_] = {
+		[SPEC_RLIMIT_AS] = RLIMIT_AS,
+		[SPEC_RLIMIT_CORE] = RLIMIT_CORE,
+		[SPEC_RLIMIT_CPU] = RLIMIT_CPU,
+		[SPEC_RLIMIT_DATA] = RLIMIT_DATA,
+		[SPEC_RLIMIT_FSIZE] = RLIMIT_FSIZE,
+		[SPEC_RLIMIT_LOCKS] = RLIMIT_LOCKS,
+		[SPEC_RLIMIT_MEMLOCK] = RLIMIT_MEMLOCK,
+		[SPEC_RLIMIT_MSGQUEUE] = RLIMIT_MSGQUEUE,
+		[SPEC_RLIMIT_NICE] = RLIMIT_NICE,
+		[SPEC_RLIMIT_NOFILE] = RLIMIT_NOFILE,
+		[SPEC_RLIMIT_NPROC] = RLIMIT_NPROC,
+		[SPEC_RLIMIT_RSS] = RLIMIT_RSS,
+		[SPEC_RLIMIT_RTPRIO] = RLIMIT_RTPRIO,
+		[SPEC_RLIMIT_RTTIME] = RLIMIT_RTTIME,
+		[SPEC_RLIMIT_SIGPENDING] = RLIMIT_SIGPENDING,
+		[SPEC_RLIMIT_STACK] = RLIMIT_STACK,
+	};
+
+	for (size_t i = 0; i < SPEC_RLIMIT_MAX_; i++) {
+		const struct spec_limit *limit = &spec->ulimits[i];
+
+		if (limit->soft != SPEC_UNSET || limit->hard != SPEC_UNSET)
+			l->limits[l->n_limits++] = (struct wire_rlimit){
+				resources[i], to_rlimit(limit->soft), to_rlimit(limit->hard)};
+	}
+}
+
 static void fill_child(struct launch *l, const struct controller *c, const struct identity *id,
 		       const struct service_spec *spec)
 {
@@ -218,7 +263,28 @@ static void fill_child(struct launch *l, const struct controller *c, const struc
 				       .gid = id->gid,
 				       .groups = id->groups,
 				       .n_groups = id->n_groups,
-				       .umask = UMASK};
+				       .umask = (uint32_t)spec->umask,
+				       .nice = (int32_t)spec->nice,
+				       .set_oom_score = spec->oom_score != SPEC_UNSET,
+				       .rlimits = l->limits};
+	if (l->child.set_oom_score)
+		l->child.oom_score = (int32_t)spec->oom_score;
+	fill_limits(l, spec);
+	l->child.n_rlimits = (uint32_t)l->n_limits;
+}
+
+static void fill_ports(struct launch *l, const struct replica *r, const struct service_spec *spec)
+{
+	const struct port_spec *main_port = service_spec_main_port(spec), *p;
+
+	for (unsigned i = 0; i < LAUNCH_PORTS_MAX && (p = replica_ports_at(spec, i)); i++) {
+		unsigned number = replica_ports_number(r, p->name);
+
+		l->ports[l->vars.n_ports++] = (struct expand_port){p->name, number};
+		if (p == main_port)
+			l->vars.port = number;
+	}
+	l->vars.ports = l->ports;
 }
 
 int launch_describe(const struct controller *c, const struct replica *r,
@@ -230,9 +296,9 @@ int launch_describe(const struct controller *c, const struct replica *r,
 
 	*l = (struct launch){.vars = {.service = s->name,
 				      .replica = r->index,
-				      .port = r->port,
 				      .revision = s->revision,
 				      .environ = c->base_env}};
+	fill_ports(l, r, what->spec);
 	rc = build_argv(l, what, reterr);
 	if (rc == 0)
 		rc = build_env(l, c, r, what, reterr);

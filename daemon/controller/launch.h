@@ -32,13 +32,20 @@ struct launch_strv {
 	bool failed;
 };
 
-/* A described child. It borrows from what described it: encode and launch_done before the loop
- * goes on. */
+#define LAUNCH_PORTS_MAX 16 /* REPLICA_PORTS_MAX */
+
+/*
+ * A described child. It borrows from what described it: encode and launch_done before the loop
+ * goes on. Refers to itself: not to be copied.
+ */
 struct launch {
 	struct wire_child child;
 	/* Private. */
 	struct launch_strv argv, env, paths;
 	struct expand_vars vars;
+	struct expand_port ports[LAUNCH_PORTS_MAX];
+	struct wire_rlimit limits[SPEC_RLIMIT_MAX_];
+	size_t n_limits;
 };
 
 struct launch_what {

@@ -58,6 +58,7 @@ void service_free(struct service *s)
 		replica_free(s->replicas[i]);
 	s->n_replicas = 0;
 	mem_free(s->replicas);
+	mem_free(s->secrets.generations);
 	service_source_unref(s->source);
 	identity_free(s->identity);
 	mem_free(s->exits);
@@ -102,6 +103,7 @@ void service_set_spec(struct service *s, struct spec_source *src, const struct s
 	s->spec = spec;
 	s->identity = id;
 	s->launch_hash = service_spec_hash(spec);
+	secrets_send(s);
 }
 
 unsigned service_desired(const struct service *s)
@@ -315,6 +317,7 @@ bool service_settle(struct service *s)
 	arm(s, wake);
 	for (size_t i = 0; i < s->n_replicas; i++)
 		replica_flush_note(s->replicas[i]);
+	secrets_settle(s);
 	return (s->deleted || (!s->spec && !s->left_alone)) && s->n_replicas == 0;
 }
 

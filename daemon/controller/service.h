@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "daemon/controller/secrets.h"
+
 struct controller;
 struct exits;
 struct identity;
@@ -58,6 +60,7 @@ struct service {
 	char changed_keys[160];	   /* of the last update: "environment.MODEL" */
 	struct replica **replicas; /* sorted by index */
 	size_t n_replicas, cap_replicas;
+	struct secrets_sent secrets;
 	struct exits *exits; /* the newest, also of replicas that are no more */
 	uv_timer_t timer;    /* plan's wake time */
 	struct service *next_dirty;

@@ -3,6 +3,8 @@
 #include "daemon/controller/sources.h"
 
 #include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base64.h"
@@ -55,6 +57,26 @@ int sources_add_file(struct sources *s, char *path, char *data, size_t len)
 	if (r == 0)
 		s->files[s->n_files++] = (struct manifest_file){path, data, len};
 	return r;
+}
+
+int sources_set_generation(struct sources *s, const char *service, uint64_t number)
+{
+	struct sources_generation g = {NULL, number};
+
+	for (size_t i = 0; i < s->n_generations; i++) {
+		if (strcmp(s->generations[i].service, service) == 0) {
+			s->generations[i].number = number;
+			return 0;
+		}
+	}
+	g.service = mem_strdup(service);
+	if (!g.service || mem_grow(&s->generations, &s->cap_generations, s->n_generations + 1,
+				   sizeof(*s->generations)) < 0) {
+		mem_free(g.service);
+		return -ERR_NOMEM;
+	}
+	s->generations[s->n_generations++] = g;
+	return 0;
 }
 
 static int twice(const char *path, struct err **reterr)
@@ -126,8 +148,27 @@ static int read_file(const char *path, const char *base64, struct sources *s, st
 	return 0;
 }
 
+/* Sixteen hexadecimal digits; others are as good as none: secrets_assign finds a new one. */
+static int read_generation(const char *service, const char *hex, struct sources *s,
+			   struct err **reterr)
+{
+	static const char digits[] = "0123456789abcdef";
+	uint64_t number = 0;
+
+	for (const char *p = hex; *p; p++) {
+		const char *at = strchr(digits, *p);
+
+		if (!at || p - hex >= 16)
+			return 0;
+		number = number << 4 | (uint64_t)(at - digits);
+	}
+	return sources_set_generation(s, service, number) < 0 ? err_nomem(reterr) : 0;
+}
+
 static int read_item(const cJSON *item, struct sources *s, struct err **reterr)
 {
+	const cJSON *service = cJSON_GetObjectItemCaseSensitive(item, "service");
+	const cJSON *generation = cJSON_GetObjectItemCaseSensitive(item, "generation");
 	const cJSON *path = cJSON_GetObjectItemCaseSensitive(item, "path");
 	const cJSON *text = cJSON_GetObjectItemCaseSensitive(item, "text");
 	const cJSON *base64 = cJSON_GetObjectItemCaseSensitive(item, "base64");
@@ -136,6 +177,8 @@ static int read_item(const cJSON *item, struct sources *s, struct err **reterr)
 		return read_text(item, path->valuestring, text->valuestring, s, reterr);
 	if (cJSON_IsString(path) && cJSON_IsString(base64) && !text)
 		return read_file(path->valuestring, base64->valuestring, s, reterr);
+	if (cJSON_IsString(service) && cJSON_IsString(generation) && !path)
+		return read_generation(service->valuestring, generation->valuestring, s, reterr);
 	return err_set(
 		reterr, ERR_INVALID,
 		"manifests: each needs \"path\" (absolute) and \"text\" (a manifest's content), "
@@ -178,6 +221,17 @@ static void write_file(struct jsonw *w, const struct manifest_file *f)
 	w->out->failed = w->out->failed || !base64;
 }
 
+static void write_generation(struct jsonw *w, const struct sources_generation *g)
+{
+	char hex[20];
+
+	snprintf(hex, sizeof(hex), "%016" PRIx64, g->number);
+	jsonw_object_begin(w, NULL);
+	jsonw_string(w, "service", g->service);
+	jsonw_string(w, "generation", hex);
+	jsonw_object_end(w);
+}
+
 char *sources_to_json(const struct sources *s)
 {
 	struct buf b = {0};
@@ -193,6 +247,8 @@ char *sources_to_json(const struct sources *s)
 	}
 	for (size_t i = 0; i < s->n_files; i++)
 		write_file(&w, &s->files[i]);
+	for (size_t i = 0; i < s->n_generations; i++)
+		write_generation(&w, &s->generations[i]);
 	jsonw_array_end(&w);
 	return buf_take(&b);
 }
@@ -221,7 +277,16 @@ int sources_parse(const struct sources *s, struct manifest **ret, struct manifes
 	const struct manifest_input in = {
 		.sources = s->v, .n = s->n, .read = look_up, .user = (void *)(uintptr_t)s};
 
-	return manifest_parse(&in, ret, errors);
+	struct manifest *m = NULL;
+	int r = manifest_parse(&in, &m, errors);
+
+	for (size_t i = 0; r == 0 && i < m->n_services; i++)
+		for (size_t k = 0; m->services[i]->secrets.n > 0 && k < s->n_generations; k++)
+			if (strcmp(s->generations[k].service, m->services[i]->name) == 0)
+				m->services[i]->secrets_generation = s->generations[k].number;
+	if (r == 0)
+		*ret = m;
+	return r;
 }
 
 void sources_done(struct sources *s)
@@ -234,6 +299,9 @@ void sources_done(struct sources *s)
 		mem_free(s->files[i].path);
 		mem_free(s->files[i].data);
 	}
+	for (size_t i = 0; i < s->n_generations; i++)
+		mem_free(s->generations[i].service);
+	mem_free(s->generations);
 	mem_free(s->v);
 	mem_free(s->files);
 	*s = (struct sources){0};

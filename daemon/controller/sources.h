@@ -4,6 +4,8 @@
  *   [{"path": "/abs/aictl.yaml", "text": "...", "layer": 0}, ...,  the manifests
  *    {"path": "/abs/.env", "base64": "..."}, ...]                  what they name: env_file, secrets
  *
+ * In the store also {"service": "chat", "generation": "0123456789abcdef"}: see secrets.h.
+ *
  * The client has read all of it with its own rights. Nothing that is named here is ever opened: a
  * file that a manifest names and the list does not hold is an error.
  *
@@ -13,6 +15,7 @@
 #define AICTL_CONTROLLER_SOURCES_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct cJSON;
 struct err;
@@ -23,22 +26,31 @@ struct manifest_source;
 
 #define SOURCES_MAX 256 /* entries in one apply */
 
+struct sources_generation {
+	char *service;
+	uint64_t number;
+};
+
 struct sources {
 	struct manifest_source *v; /* path and text are owned */
 	size_t n;
 	struct manifest_file *files;
 	size_t n_files;
+	struct sources_generation *generations; /* of services' secrets */
+	size_t n_generations, cap_generations;
 };
 
 /* *ret is to be freed with sources_done. ERR_INVALID says what is wrong. */
 int sources_from_json(const struct cJSON *array, struct sources *ret, struct err **reterr);
 /* Caller frees; NULL when out of memory. */
 char *sources_to_json(const struct sources *s);
-/* manifest_parse, with the files of the list. */
+/* manifest_parse, with the files and generations of the list. */
 int sources_parse(const struct sources *s, struct manifest **ret, struct manifest_errors *errors);
 /* Appends an entry; takes path and data over on success. 0, -ERR_NOMEM, -ERR_INVALID when full. */
 int sources_add_text(struct sources *s, char *path, char *text, size_t len, unsigned layer);
 int sources_add_file(struct sources *s, char *path, char *data, size_t len);
+/* Notes (or replaces) the generation of a service's secrets. 0 or -ERR_NOMEM. */
+int sources_set_generation(struct sources *s, const char *service, uint64_t number);
 void sources_done(struct sources *s); /* the struct may be used again */
 
 #endif

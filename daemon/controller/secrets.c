@@ -1,0 +1,178 @@
+/* secrets: see secrets.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/controller/secrets.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+#include "daemon/controller/controller.h"
+#include "daemon/controller/identity.h"
+#include "daemon/controller/link.h"
+#include "daemon/controller/replica.h"
+#include "daemon/controller/service.h"
+#include "daemon/controller/sources.h"
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/manifest.h"
+#include "lib/mem.h"
+
+/* ---- generations ---- */
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* Same files of the same owner. */
+static bool same_secrets(const struct service_spec *a, const struct service_spec *b)
+{
+	const struct secret_spec *x = a->secrets.v, *y = b->secrets.v;
+
+	if (a->secrets.n != b->secrets.n || !same_text(a->user, b->user) ||
+	    !same_text(a->group, b->group))
+		return false;
+	for (size_t i = 0; i < a->secrets.n; i++)
+		if (strcmp(x[i].name, y[i].name) != 0 || x[i].len != y[i].len || !x[i].data ||
+		    !y[i].data || memcmp(x[i].data, y[i].data, x[i].len) != 0)
+			return false;
+	return true;
+}
+
+static uint64_t new_generation(void)
+{
+	uint64_t g = 0;
+
+	while (g == 0)
+		if (getrandom(&g, sizeof(g), 0) != (ssize_t)sizeof(g))
+			g = 0;
+	return g;
+}
+
+int secrets_assign(const struct controller *c, struct manifest *m, struct sources *src)
+{
+	for (size_t i = 0; i < m->n_services; i++) {
+		struct service_spec *spec = m->services[i];
+		const struct service *s = controller_find(c, spec->name);
+
+		if (spec->secrets.n == 0)
+			continue;
+		spec->secrets_generation =
+			s && s->spec && s->spec->secrets_generation && same_secrets(s->spec, spec)
+				? s->spec->secrets_generation
+				: new_generation();
+		if (sources_set_generation(src, spec->name, spec->secrets_generation) < 0)
+			return -ERR_NOMEM;
+	}
+	return 0;
+}
+
+/* ---- sending ---- */
+
+static bool has(const struct secrets_sent *sent, uint64_t generation)
+{
+	for (size_t i = 0; i < sent->n; i++)
+		if (sent->generations[i] == generation)
+			return true;
+	return false;
+}
+
+static void fill(const struct service *s, struct wire_secrets *m)
+{
+	const struct secret_spec *v = s->spec->secrets.v;
+
+	memccpy(m->service, s->name, '\0', sizeof(m->service));
+	m->generation = s->spec->secrets_generation;
+	m->uid = s->identity->uid;
+	m->gid = s->identity->gid;
+	for (size_t i = 0; i < s->spec->secrets.n && m->n < WIRE_SECRETS_MAX; i++) {
+		struct wire_secret *one = &m->secrets[m->n++];
+
+		memccpy(one->name, v[i].name, '\0', sizeof(one->name));
+		one->data = v[i].data;
+		one->len = (uint32_t)v[i].len;
+	}
+}
+
+void secrets_send(struct service *s)
+{
+	struct secrets_sent *sent = &s->secrets;
+	_cleanup_buf_ struct buf packet = {0};
+	struct wire_secrets *m;
+
+	if (!s->controller->begun || !s->spec || !s->spec->secrets_generation || !s->identity ||
+	    has(sent, s->spec->secrets_generation))
+		return;
+	m = mem_alloc(sizeof(*m));
+	if (!m ||
+	    mem_grow(&sent->generations, &sent->cap, sent->n + 1, sizeof(*sent->generations)) < 0) {
+		log_error("service=%s its secrets are not sent: out of memory", s->name);
+		mem_free(m);
+		return;
+	}
+	fill(s, m);
+	wire_secrets_encode(&packet, m);
+	mem_free(m);
+	link_send(s->controller->link, &packet);
+	sent->generations[sent->n++] = s->spec->secrets_generation;
+}
+
+static void drop(struct service *s, size_t i)
+{
+	struct secrets_sent *sent = &s->secrets;
+	_cleanup_buf_ struct buf packet = {0};
+
+	wire_secrets_encode_drop(&packet, s->name, sent->generations[i]);
+	link_send(s->controller->link, &packet);
+	sent->generations[i] = sent->generations[--sent->n];
+}
+
+/* Runs, or is about to, with what its service does not say any more. */
+static bool may_use_former(const struct replica *r)
+{
+	switch (r->state) {
+	case REPLICA_PENDING:
+	case REPLICA_WAITING:
+	case REPLICA_BACKOFF:
+	case REPLICA_EXITED:
+	case REPLICA_FAILED:
+	case REPLICA_SUCCEEDED:
+		return false;
+	case REPLICA_STARTING:
+	case REPLICA_READY:
+	case REPLICA_UNREADY:
+	case REPLICA_DRAINING:
+	case REPLICA_STOPPING:
+	case REPLICA_UNKNOWN:
+	case REPLICA_STATE_MAX_:
+	default:
+		return !replica_is_current(r);
+	}
+}
+
+void secrets_settle(struct service *s)
+{
+	uint64_t now = s->spec ? s->spec->secrets_generation : 0;
+
+	if (s->secrets.n == 0 || (s->secrets.n == 1 && s->secrets.generations[0] == now))
+		return;
+	for (size_t i = 0; i < s->n_replicas; i++)
+		if (may_use_former(s->replicas[i]))
+			return;
+	for (size_t i = s->secrets.n; i-- > 0;)
+		if (s->secrets.generations[i] != now)
+			drop(s, i);
+}
+
+void secrets_forget(struct service *s)
+{
+	while (s->secrets.n > 0)
+		drop(s, s->secrets.n - 1);
+}
+
+void secrets_dir(const struct service *s, struct buf *out)
+{
+	if (s->spec && s->spec->secrets_generation)
+		wire_secrets_path(out, s->controller->hello.secrets_dir, s->name,
+				  s->spec->secrets_generation);
+}

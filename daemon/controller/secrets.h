@@ -1,0 +1,45 @@
+/*
+ * secrets: a service's secrets on their way to its processes. aictld writes them as files of the
+ * service's user (SECRETS, wire.h), before the SPAWN that needs them, at a path that holds their
+ * generation; ${secret:NAME} is that path.
+ *
+ * A generation is a random number that stays as long as the contents and the owner do, over
+ * restarts of ours too (the store keeps it). It says nothing about them: paths are in /proc for
+ * everybody to see, and a short secret could be guessed from a hash. The former generation is
+ * dropped when no process of the service was started with it any more.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_CONTROLLER_SECRETS_H
+#define AICTL_CONTROLLER_SECRETS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf;
+struct controller;
+struct manifest;
+struct service;
+struct sources;
+
+/* What aictld has of a service: part of it. */
+struct secrets_sent {
+	uint64_t *generations;
+	size_t n, cap;
+};
+
+/*
+ * Gives each service of m with secrets its generation: that of the running service where nothing of
+ * them changed, else a new one. Notes them in src, to be stored. 0 or -ERR_NOMEM.
+ */
+int secrets_assign(const struct controller *c, struct manifest *m, struct sources *src);
+/* Sends what aictld does not have yet; before controller_begin nothing is done. */
+void secrets_send(struct service *s);
+/* Drops generations that no process needs; after a planning of the service. */
+void secrets_settle(struct service *s);
+/* The service is gone: all of them are dropped. */
+void secrets_forget(struct service *s);
+/* Appends the directory of the service's secrets; nothing when it has none. */
+void secrets_dir(const struct service *s, struct buf *out);
+
+#endif
