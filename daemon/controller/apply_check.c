@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/controller/apply_job.h"
 #include "daemon/controller/controller.h"
@@ -61,13 +62,19 @@ static void check_user(struct apply_job *j, struct apply_item *it)
 		add_error(j, it->spec, &e);
 		return;
 	}
-	if (identity_lookup(it->user, &it->id, &e) < 0) {
+	if (identity_lookup(it->user, it->spec->group, &it->id, &e) < 0) {
 		add_error(j, it->spec, &e);
 	} else if (!c->root && it->id->uid != c->owner) {
 		err_set(&e, ERR_INVALID,
 			"user \"%s\": this daemon runs as an ordinary user and starts everything as itself",
 			it->user);
 		err_hint(&e, "leave `user` out, or apply to a daemon that runs as root");
+		add_error(j, it->spec, &e);
+	} else if (!c->root && it->spec->group && it->id->gid != getegid()) {
+		err_set(&e, ERR_INVALID,
+			"group \"%s\": this daemon runs as an ordinary user and starts everything in its own group",
+			it->spec->group);
+		err_hint(&e, "leave `group` out, or apply to a daemon that runs as root");
 		add_error(j, it->spec, &e);
 	}
 }

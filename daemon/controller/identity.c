@@ -13,6 +13,7 @@
 
 #define GROUPS_MAX_ 1024
 #define PASSWD_BYTES 16384
+#define GROUP_BYTES (1 << 20) /* a group may have many members */
 
 static int fill_groups(struct identity *id)
 {
@@ -30,7 +31,22 @@ static int fill_groups(struct identity *id)
 	return 0;
 }
 
-int identity_lookup(const char *name, struct identity **ret, struct err **reterr)
+static int find_group(const char *name, gid_t *ret, struct err **reterr)
+{
+	_cleanup_free_ char *memory = mem_alloc(GROUP_BYTES);
+	struct group gr, *found = NULL;
+	int r = memory ? getgrnam_r(name, &gr, memory, GROUP_BYTES, &found) : ENOMEM;
+
+	if (r)
+		return err_sys(reterr, r, "cannot look up group \"%s\"", name);
+	if (!found)
+		return err_set(reterr, ERR_NOTFOUND, "there is no group \"%s\" on this machine",
+			       name);
+	*ret = gr.gr_gid;
+	return 0;
+}
+
+int identity_lookup(const char *user, const char *group, struct identity **ret, struct err **reterr)
 {
 	_cleanup_free_ char *memory = mem_alloc(PASSWD_BYTES);
 	struct passwd pw, *found = NULL;
@@ -39,18 +55,20 @@ int identity_lookup(const char *name, struct identity **ret, struct err **reterr
 
 	if (!memory)
 		return err_nomem(reterr);
-	r = name ? getpwnam_r(name, &pw, memory, PASSWD_BYTES, &found)
+	r = user ? getpwnam_r(user, &pw, memory, PASSWD_BYTES, &found)
 		 : getpwuid_r(getuid(), &pw, memory, PASSWD_BYTES, &found);
-	if (!found && name)
-		return r ? err_sys(reterr, r, "cannot look up user \"%s\"", name)
+	if (!found && user)
+		return r ? err_sys(reterr, r, "cannot look up user \"%s\"", user)
 			 : err_set(reterr, ERR_NOTFOUND, "there is no user \"%s\" on this machine",
-				   name);
+				   user);
 	if (!found) /* a uid without an entry (containers): itself, without a name */
 		pw = (struct passwd){.pw_name = (char[]){"user"},
 				     .pw_dir = (char[]){"/"},
 				     .pw_shell = (char[]){"/bin/sh"},
 				     .pw_uid = getuid(),
 				     .pw_gid = getgid()};
+	if (group && (r = find_group(group, &pw.pw_gid, reterr)) < 0)
+		return r;
 	id = mem_alloc(sizeof(*id));
 	if (!id)
 		return err_nomem(reterr);

@@ -15,13 +15,15 @@ struct err;
 struct identity {
 	char *name, *home, *shell;
 	uid_t uid;
-	gid_t gid;
-	uint32_t *groups; /* supplementary, with gid */
+	gid_t gid;	  /* the user's own, or that of the group that was asked for */
+	uint32_t *groups; /* supplementary: the user's, with gid */
 	uint32_t n_groups;
 };
 
-/* name NULL = the calling uid. ERR_NOTFOUND when there is no such user. May block. */
-int identity_lookup(const char *name, struct identity **ret, struct err **reterr);
+/* user NULL = the calling uid, group NULL = the user's own. ERR_NOTFOUND when there is no such user or
+ * group. May block. */
+int identity_lookup(const char *user, const char *group, struct identity **ret,
+		    struct err **reterr);
 void identity_free(struct identity *id);
 
 #endif

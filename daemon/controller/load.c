@@ -111,7 +111,8 @@ static void look_up(uv_work_t *work)
 			err_set(&l->list[i].err, ERR_INVALID,
 				"it has no user and aictld no --default-user");
 		else
-			identity_lookup(user, &l->list[i].id, &l->list[i].err);
+			identity_lookup(user, l->list[i].spec->group, &l->list[i].id,
+					&l->list[i].err);
 	}
 }
 

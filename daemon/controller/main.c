@@ -25,6 +25,7 @@
 #include "daemon/controller/events.h"
 #include "daemon/controller/manifests.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/run.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/store.h"
 #include "lib/buf.h"
@@ -64,6 +65,8 @@ static void on_hello(struct controller *c, struct wire_packet *p)
 		return;
 	}
 	c->helloed = true;
+	/* It may have changed since aictld made our command line. */
+	log_set_level((enum log_level)c->hello.log_level);
 	c->shutting_down = c->hello.shutting_down;
 	c->status.mode = c->hello.safe_mode ? WIRE_MODE_SAFE : WIRE_MODE_NORMAL;
 	if (api_start(c, p->fds[0], &err) < 0) {
@@ -121,6 +124,16 @@ static void on_status(struct controller *c, const struct wire_packet *p)
 		controller_touch(c->services[i]);
 }
 
+static void on_run_end(struct controller *c, const struct wire_packet *p)
+{
+	struct wire_run_end end;
+
+	if (wire_run_decode_end(p->body, p->len, &end) < 0)
+		log_error("bad RUN_END from aictld, ignoring");
+	else
+		run_on_end(c, &end);
+}
+
 static void pong(struct controller *c)
 {
 	_cleanup_buf_ struct buf b = {0};
@@ -150,6 +163,9 @@ static void on_packet(struct wire_packet *p, void *user)
 	case WIRE_RELOAD:
 		if (p->n_fds > 0)
 			manifests_reload(c, TAKE_FD(p->fds[0]));
+		break;
+	case WIRE_RUN_END:
+		on_run_end(c, p);
 		break;
 	case WIRE_PING:
 		pong(c);
