@@ -11,6 +11,7 @@
 #include "daemon/controller/identity.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/replica_ports.h"
+#include "daemon/controller/secrets.h"
 #include "daemon/controller/service.h"
 #include "lib/buf.h"
 #include "lib/err.h"
@@ -297,7 +298,12 @@ int launch_describe(const struct controller *c, const struct replica *r,
 	*l = (struct launch){.vars = {.service = s->name,
 				      .replica = r->index,
 				      .revision = s->revision,
+				      .secrets = &what->spec->secrets,
 				      .environ = c->base_env}};
+	secrets_dir(c, what->spec, &l->secrets_dir);
+	if (l->secrets_dir.failed)
+		return err_nomem(reterr);
+	l->vars.secrets_dir = l->secrets_dir.len ? buf_cstr(&l->secrets_dir) : NULL;
 	fill_ports(l, r, what->spec);
 	rc = build_argv(l, what, reterr);
 	if (rc == 0)
@@ -316,6 +322,7 @@ void launch_done(struct launch *l)
 	strv_done(&l->argv);
 	strv_done(&l->env);
 	strv_done(&l->paths);
+	buf_done(&l->secrets_dir);
 	*l = (struct launch){0};
 }
 
@@ -336,6 +343,7 @@ int launch_encode(struct controller *c, const struct replica *r, bool standby,
 	memccpy(m.key.service, s->name, '\0', sizeof(m.key.service));
 	memcpy(m.key.incarnation, r->incarnation, sizeof(m.key.incarnation));
 	m.child = l.child;
+	m.secrets = spec->secrets_generation;
 	m.stop_signal = (int32_t)spec->stop_signal;
 	m.grace_ms = spec->grace_period_ms;
 	m.log_max_size = (uint64_t)spec->log_max_size;

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "daemon/wire/wire.h"
+#include "lib/buf.h"
 #include "lib/manifest.h"
 
 struct buf;
@@ -43,6 +44,7 @@ struct launch {
 	/* Private. */
 	struct launch_strv argv, env, paths;
 	struct expand_vars vars;
+	struct buf secrets_dir;
 	struct expand_port ports[LAUNCH_PORTS_MAX];
 	struct wire_rlimit limits[SPEC_RLIMIT_MAX_];
 	size_t n_limits;
