@@ -170,9 +170,8 @@ void secrets_forget(struct service *s)
 		drop(s, s->secrets.n - 1);
 }
 
-void secrets_dir(const struct service *s, struct buf *out)
+void secrets_dir(const struct controller *c, const struct service_spec *spec, struct buf *out)
 {
-	if (s->spec && s->spec->secrets_generation)
-		wire_secrets_path(out, s->controller->hello.secrets_dir, s->name,
-				  s->spec->secrets_generation);
+	if (spec->secrets_generation)
+		wire_secrets_path(out, c->hello.secrets_dir, spec->name, spec->secrets_generation);
 }

@@ -20,6 +20,7 @@ struct buf;
 struct controller;
 struct manifest;
 struct service;
+struct service_spec;
 struct sources;
 
 /* What aictld has of a service: part of it. */
@@ -39,7 +40,7 @@ void secrets_send(struct service *s);
 void secrets_settle(struct service *s);
 /* The service is gone: all of them are dropped. */
 void secrets_forget(struct service *s);
-/* Appends the directory of the service's secrets; nothing when it has none. */
-void secrets_dir(const struct service *s, struct buf *out);
+/* Appends the directory of the secrets of a service with this spec; nothing without any. */
+void secrets_dir(const struct controller *c, const struct service_spec *spec, struct buf *out);
 
 #endif
