@@ -591,10 +591,11 @@ static const char *exit_cause(const struct replica *r, const struct wire_exit *x
 static void describe_exit(struct replica *r, const struct wire_exit *x)
 {
 	const char *name = parse_signal_name(x->signal);
+	char where[WIRE_FAILURE_SIZE];
 
 	if (x->stage < WIRE_STAGE_EXEC || x->err)
 		set_message(r, "spawn_failed", "cannot start: %s: %s",
-			    wire_stage_name((enum wire_stage)x->stage),
+			    wire_failure_name(where, x->stage, x->what),
 			    x->err ? strerror(x->err) : "killed");
 	else if (!x->status_known)
 		set_message(r, "lost", "ended while nobody could read its status");
