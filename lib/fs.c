@@ -52,6 +52,26 @@ int fs_read_file(const char *path, size_t limit, char **ret_data, size_t *ret_le
 	return fs_read_fd(fd, path, limit, ret_data, ret_len, reterr);
 }
 
+ssize_t fs_read_some(int fd, void *p, size_t n)
+{
+	ssize_t k;
+
+	do {
+		k = read(fd, p, n);
+	} while (k < 0 && errno == EINTR);
+	return k < 0 ? -errno : k;
+}
+
+ssize_t fs_write_some(int fd, const void *p, size_t n)
+{
+	ssize_t k;
+
+	do {
+		k = write(fd, p, n);
+	} while (k < 0 && errno == EINTR);
+	return k < 0 ? -errno : k;
+}
+
 int fs_write_all(int fd, const void *p, size_t n)
 {
 	const char *at = p;

@@ -19,6 +19,10 @@ int fs_read_file(const char *path, size_t limit, char **ret_data, size_t *ret_le
 		 struct err **reterr);
 int fs_read_fd(int fd, const char *what, size_t limit, char **ret_data, size_t *ret_len,
 	       struct err **reterr);
+/* What is there at the moment, at most n bytes: a count, 0 at the end, or -errno (-EAGAIN). */
+ssize_t fs_read_some(int fd, void *p, size_t n);
+/* As much as it takes at the moment: a count, or -errno (-EAGAIN). */
+ssize_t fs_write_some(int fd, const void *p, size_t n);
 /* Writes all of it or fails; returns 0 or -errno. */
 int fs_write_all(int fd, const void *p, size_t n);
 /* Creates path and missing parents; existing is fine. mode is for the last part, parents get 0755.

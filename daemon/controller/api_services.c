@@ -13,6 +13,7 @@
 #include "daemon/controller/journal.h"
 #include "daemon/controller/exits.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/replica_ports.h"
 #include "daemon/controller/replica_probe.h"
 #include "daemon/controller/service.h"
 #include "lib/buf.h"
@@ -69,11 +70,15 @@ static void write_probes(struct jsonw *w, const struct replica *r)
 	jsonw_object_begin(w, "probes");
 	for (int k = 0; spec && k < PROBE_KIND_MAX_; k++) {
 		const struct replica_probe *p = &r->probes[k];
+		_cleanup_buf_ struct buf handler = {0}, target = {0};
 
 		if (!spec->probes[k].enabled)
 			continue;
 		jsonw_object_begin(w, replica_probe_kind_name((enum probe_kind)k));
 		jsonw_bool(w, "enabled", true);
+		replica_probe_describe(r, (enum probe_kind)k, &handler, &target);
+		jsonw_string(w, "handler", buf_cstr(&handler));
+		jsonw_string(w, "target", target.len ? target.data : NULL);
 		if (p->at_wall_ms)
 			jsonw_bool(w, "ok", p->ok);
 		else
@@ -89,6 +94,8 @@ static void write_probes(struct jsonw *w, const struct replica *r)
 
 static void write_replica(struct jsonw *w, const struct replica *r, bool probes)
 {
+	const struct port_spec *port;
+
 	jsonw_object_begin(w, NULL);
 	write_id(w, r);
 	jsonw_int(w, "index", r->index);
@@ -104,8 +111,9 @@ static void write_replica(struct jsonw *w, const struct replica *r, bool probes)
 	else
 		jsonw_null(w, "port");
 	jsonw_object_begin(w, "ports");
-	if (r->port)
-		jsonw_int(w, "http", r->port);
+	for (unsigned i = 0; (port = replica_ports_at(r->spec, i)); i++)
+		if (replica_ports_number(r, port->name))
+			jsonw_int(w, port->name, replica_ports_number(r, port->name));
 	jsonw_object_end(w);
 	jsonw_int(w, "restarts", r->restarts);
 	jsonw_time(w, "started_at", r->pid ? r->started_wall_ms : 0);

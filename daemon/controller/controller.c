@@ -10,6 +10,7 @@
 #include "daemon/controller/apply.h"
 #include "daemon/controller/change.h"
 #include "daemon/controller/events.h"
+#include "daemon/controller/exec.h"
 #include "daemon/controller/inventory.h"
 #include "daemon/controller/journal.h"
 #include "daemon/controller/launch.h"
@@ -18,6 +19,7 @@
 #include "daemon/controller/ports.h"
 #include "daemon/controller/prober.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/run.h"
 #include "daemon/controller/revisions.h"
 #include "daemon/controller/service.h"
 #include "lib/clock.h"
@@ -121,6 +123,9 @@ int controller_init(struct controller *c, uv_loop_t *loop, const struct controll
 		c->random = (uint64_t)clock_mono_us();
 	c->random |= 1;
 	c->note.limit = WIRE_NOTE_MAX;
+	LIST_INIT(&c->runs);
+	LIST_INIT(&c->execs);
+	TAILQ_INIT(&c->exec_probes);
 	c->base_env = launch_base_env(opts->inherit_env ? environ : NULL);
 	c->inventory = inventory_new();
 	c->changes = change_list_new();
@@ -147,9 +152,11 @@ int controller_init(struct controller *c, uv_loop_t *loop, const struct controll
 
 void controller_close(struct controller *c)
 {
+	exec_close_all(c);
 	for (size_t i = 0; i < c->n_services; i++)
 		service_free(c->services[i]);
 	c->n_services = 0;
+	run_forget_all(c);
 	if (c->prober)
 		prober_close(c->prober);
 	c->prober = NULL;

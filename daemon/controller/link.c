@@ -3,6 +3,7 @@
 #include "daemon/controller/link.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +19,8 @@
 struct queued {
 	struct queued *next;
 	struct buf packet;
+	int fds[WIRE_FDS_MAX]; /* our own copies */
+	unsigned n_fds;
 };
 
 struct link {
@@ -47,11 +50,40 @@ static void watch(struct link *l)
 		uv_poll_start(&l->poll, UV_READABLE | (l->first ? UV_WRITABLE : 0), on_poll);
 }
 
+static void queued_free(struct queued *q)
+{
+	for (unsigned i = 0; i < q->n_fds; i++)
+		close(q->fds[i]);
+	buf_done(&q->packet);
+	mem_free(q);
+}
+
+static struct queued *queued_new(const struct buf *b, const int *fds, unsigned n_fds)
+{
+	struct queued *q = mem_alloc(sizeof(*q));
+
+	if (!q)
+		return NULL;
+	buf_append(&q->packet, b->data, b->len);
+	while (!q->packet.failed && q->n_fds < n_fds) {
+		int fd = fcntl(fds[q->n_fds], F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0)
+			q->packet.failed = true;
+		else
+			q->fds[q->n_fds++] = fd;
+	}
+	if (!q->packet.failed)
+		return q;
+	queued_free(q);
+	return NULL;
+}
+
 static void flush(struct link *l)
 {
 	while (l->first) {
 		struct queued *q = l->first;
-		int r = wire_send(l->fd, &q->packet, NULL, 0);
+		int r = wire_send(l->fd, &q->packet, q->fds, q->n_fds);
 
 		if (r == -EAGAIN)
 			return;
@@ -64,8 +96,7 @@ static void flush(struct link *l)
 		if (!l->first)
 			l->last = &l->first;
 		l->queued_bytes -= q->packet.len;
-		buf_done(&q->packet);
-		mem_free(q);
+		queued_free(q);
 	}
 	watch(l);
 }
@@ -104,6 +135,11 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 void link_send(struct link *l, const struct buf *b)
 {
+	link_send_fds(l, b, NULL, 0);
+}
+
+void link_send_fds(struct link *l, const struct buf *b, const int *fds, unsigned n_fds)
+{
 	struct queued *q;
 	int r;
 
@@ -114,16 +150,13 @@ void link_send(struct link *l, const struct buf *b)
 		end(l);
 		return;
 	}
-	r = l->first ? -EAGAIN : wire_send(l->fd, b, NULL, 0);
+	r = l->first ? -EAGAIN : wire_send(l->fd, b, fds, n_fds);
 	if (r == 0)
 		return;
-	q = r == -EAGAIN && l->queued_bytes < LINK_QUEUE_MAX ? mem_alloc(sizeof(*q)) : NULL;
-	if (q)
-		buf_append(&q->packet, b->data, b->len);
-	if (!q || q->packet.failed) {
+	q = r == -EAGAIN && l->queued_bytes < LINK_QUEUE_MAX ? queued_new(b, fds, n_fds) : NULL;
+	if (!q) {
 		log_error("link: cannot send to aictld: %s",
 			  r == -EAGAIN ? "the queue is full" : strerror(-r));
-		mem_free(q);
 		end(l);
 		return;
 	}
@@ -142,8 +175,7 @@ static void on_closed(uv_handle_t *h)
 		struct queued *q = l->first;
 
 		l->first = q->next;
-		buf_done(&q->packet);
-		mem_free(q);
+		queued_free(q);
 	}
 	mem_free(l);
 }

@@ -32,5 +32,7 @@ void link_close(struct link *l);
 /* Sends or queues the one packet in b. A failed encoding (b->failed) or a full queue ends the link.
  */
 void link_send(struct link *l, const struct buf *b);
+/* With at most WIRE_FDS_MAX descriptors, which stay the caller's. */
+void link_send_fds(struct link *l, const struct buf *b, const int *fds, unsigned n_fds);
 
 #endif

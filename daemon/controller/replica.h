@@ -19,6 +19,7 @@
 #include "daemon/wire/wire.h"
 
 struct buf;
+struct probe_exec;
 struct service;
 struct service_spec;
 struct spec_source;
@@ -39,8 +40,9 @@ struct replica_exit {
 struct replica_probe {
 	struct replica *replica;
 	enum probe_kind kind;
-	struct probe_run *run; /* while it runs */
-	int64_t at_wall_ms;    /* of the last result; 0 = none yet */
+	struct probe_run *run;	 /* while it runs; http and tcp */
+	struct probe_exec *exec; /* exec */
+	int64_t at_wall_ms;	 /* of the last result; 0 = none yet */
 	bool ok;
 	char message[REPLICA_MESSAGE_MAX];
 };

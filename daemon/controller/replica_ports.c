@@ -13,22 +13,7 @@
 
 const struct port_spec *replica_ports_at(const struct service_spec *spec, unsigned i)
 {
-	static const struct port_spec only = {.name = (char *)"http"};
-
-	if (spec && i < spec->ports.n)
-		return (const struct port_spec *)spec->ports.v + i;
-	return spec && spec->ports.n == 0 && spec->port && i == 0 ? &only : NULL;
-}
-
-/* The one named http, else the only one. */
-static const struct port_spec *main_of(const struct service_spec *spec)
-{
-	const struct port_spec *p;
-
-	for (unsigned i = 0; (p = replica_ports_at(spec, i)); i++)
-		if (strcmp(p->name, "http") == 0)
-			return p;
-	return spec && spec->ports.n <= 1 ? replica_ports_at(spec, 0) : NULL;
+	return spec && i < spec->ports.n ? (const struct port_spec *)spec->ports.v + i : NULL;
 }
 
 /* FNV-1a */
@@ -43,7 +28,7 @@ static uint32_t hash(const char *name)
 
 unsigned replica_ports_number(const struct replica *r, const char *name)
 {
-	const struct port_spec *first = main_of(r->spec);
+	const struct port_spec *first = r->spec ? service_spec_main_port(r->spec) : NULL;
 	uint32_t h = hash(name);
 
 	for (unsigned i = 0; i < r->n_ports; i++)
@@ -101,7 +86,7 @@ static void release_old(struct replica *r, const struct replica_port *now, unsig
 int replica_ports_take(struct replica *r)
 {
 	const struct service *s = r->service;
-	const struct port_spec *first = main_of(s->spec), *p;
+	const struct port_spec *first = service_spec_main_port(s->spec), *p;
 	struct replica_port now[REPLICA_PORTS_MAX];
 	unsigned n = 0;
 

@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "daemon/controller/controller.h"
+#include "daemon/controller/probe_exec.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/replica_ports.h"
 #include "daemon/controller/service.h"
+#include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
-#include "lib/parse.h"
 
 const char *replica_probe_kind_name(enum probe_kind kind)
 {
@@ -26,6 +28,7 @@ static void finished(struct replica_probe *p, bool ok, const char *message)
 	enum health_verdict v;
 
 	p->run = NULL;
+	p->exec = NULL;
 	p->ok = ok;
 	p->at_wall_ms = clock_wall_ms();
 	snprintf(p->message, sizeof(p->message), "%s", message);
@@ -39,23 +42,56 @@ static void on_result(const struct probe_result *result, void *user)
 	finished(user, result->ok, result->message);
 }
 
-static void run(struct replica *r, enum probe_kind kind)
+static int start(struct replica_probe *p, const struct probe_spec *spec, struct err **reterr)
 {
-	const struct probe_spec *spec = &r->spec->probes[kind];
-	struct replica_probe *p = &r->probes[kind];
-	int64_t port = 0;
+	const struct replica *r = p->replica;
+	struct prober *prober = r->service->controller->prober;
+
+	if (spec->exec)
+		return probe_exec_start(r, p->kind, on_result, p, &p->exec, reterr);
+	if (spec->tcp) {
+		const struct probe_tcp req = {.host = spec->tcp_host,
+					      .port = replica_ports_resolve(r, spec->tcp_port),
+					      .timeout_ms = spec->timeout_ms};
+
+		return prober_tcp(prober, &req, on_result, p, &p->run, reterr);
+	}
 	const struct probe_http req = {.host = spec->host,
-				       .port = parse_i64(spec->port, 1, 65535, &port, NULL) == 0
-						       ? (unsigned)port
-						       : r->port,
+				       .port = replica_ports_resolve(r, spec->port),
 				       .path = spec->path,
 				       .timeout_ms = spec->timeout_ms};
+
+	return prober_http(prober, &req, on_result, p, &p->run, reterr);
+}
+
+static void run(struct replica *r, enum probe_kind kind)
+{
+	struct replica_probe *p = &r->probes[kind];
 	_cleanup_err_ struct err *err = NULL;
 
-	if (prober_http(r->service->controller->prober, &req, on_result, p, &p->run, &err) < 0) {
+	if (start(p, &r->spec->probes[kind], &err) < 0) {
 		log_warn("replica=%s/%u probe=%s cannot run: %s", r->service->name, r->index,
 			 replica_probe_kind_name(kind), err_msg(err));
 		finished(p, false, err_msg(err));
+	}
+}
+
+void replica_probe_describe(const struct replica *r, enum probe_kind kind, struct buf *handler,
+			    struct buf *target)
+{
+	const struct probe_spec *spec = &r->spec->probes[kind];
+
+	if (spec->exec) {
+		buf_str(handler, "exec");
+		for (size_t i = 0; spec->exec_command && spec->exec_command[i]; i++)
+			buf_printf(handler, " %s", spec->exec_command[i]);
+	} else if (spec->tcp) {
+		buf_str(handler, "tcp");
+		buf_printf(target, "%s:%u", spec->tcp_host,
+			   replica_ports_resolve(r, spec->tcp_port));
+	} else {
+		buf_printf(handler, "http GET %s", spec->path);
+		buf_printf(target, "%s:%u", spec->host, replica_ports_resolve(r, spec->port));
 	}
 }
 
@@ -118,6 +154,9 @@ void replica_probe_end(struct replica *r)
 	for (int k = 0; k < PROBE_KIND_MAX_; k++) {
 		if (r->probes[k].run)
 			prober_cancel(r->probes[k].run);
+		if (r->probes[k].exec)
+			probe_exec_cancel(r->probes[k].exec);
 		r->probes[k].run = NULL;
+		r->probes[k].exec = NULL;
 	}
 }

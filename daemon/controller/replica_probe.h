@@ -9,6 +9,7 @@
 
 #include "daemon/controller/health.h"
 
+struct buf;
 struct replica;
 
 void replica_probe_begin(struct replica *r);
@@ -20,6 +21,9 @@ void replica_probe_arm(struct replica *r);
 void replica_probe_end(struct replica *r); /* cancels what runs */
 /* The verdict's event, with its sentence; in replica.c. */
 void replica_verdict(struct replica *r, enum health_verdict v, enum probe_kind kind);
+/* For people: what it does, "http GET /healthz", and to whom, "127.0.0.1:20001" (nothing for exec). */
+void replica_probe_describe(const struct replica *r, enum probe_kind kind, struct buf *handler,
+			    struct buf *target);
 const char *replica_probe_kind_name(enum probe_kind kind);
 
 #endif

@@ -1,0 +1,129 @@
+/* run: see run.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/controller/run.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "daemon/controller/controller.h"
+#include "daemon/controller/link.h"
+#include "daemon/controller/replica.h"
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/mem.h"
+#include "lib/parse.h"
+
+struct run {
+	struct controller *c;
+	uint64_t id;
+	run_cb cb;
+	void *user;
+	LIST_ENTRY(run) all;
+};
+
+/* Numbers of a controller before us must not be ours: its runs' ends may still come. */
+static uint64_t next_id(struct controller *c)
+{
+	if (c->next_run == 0)
+		c->next_run = (uint64_t)c->started_wall_ms << 20;
+	return ++c->next_run;
+}
+
+int run_start(struct controller *c, const struct replica *r, const struct run_opts *o, run_cb cb,
+	      void *user, struct run **ret, struct err **reterr)
+{
+	_cleanup_buf_ struct buf packet = {0};
+	struct wire_run m = {.tty = o->tty, .timeout_ms = o->timeout_ms};
+	struct run *run = mem_alloc(sizeof(*run));
+	struct launch l;
+	int rc;
+
+	if (!run)
+		return err_nomem(reterr);
+	rc = launch_describe(c, r, &o->what, &l, reterr);
+	if (rc < 0) {
+		mem_free(run);
+		return rc;
+	}
+	*run = (struct run){.c = c, .id = next_id(c), .cb = cb, .user = user};
+	m.id = run->id;
+	m.child = l.child;
+	if (o->cwd)
+		m.child.cwd = o->cwd;
+	wire_run_encode(&packet, &m);
+	launch_done(&l);
+	if (packet.failed) {
+		mem_free(run);
+		return err_nomem(reterr);
+	}
+	LIST_INSERT_HEAD(&c->runs, run, all);
+	link_send_fds(c->link, &packet, o->fds, 3);
+	*ret = run;
+	return 0;
+}
+
+void run_kill(const struct run *run, int signal)
+{
+	_cleanup_buf_ struct buf packet = {0};
+
+	wire_run_encode_kill(&packet, run->id, signal);
+	link_send(run->c->link, &packet);
+}
+
+static void drop(struct run *run)
+{
+	LIST_REMOVE(run, all);
+	mem_free(run);
+}
+
+void run_forget(struct run *run)
+{
+	run_kill(run, SIGKILL);
+	drop(run);
+}
+
+void run_forget_all(struct controller *c)
+{
+	while (!LIST_EMPTY(&c->runs))
+		drop(LIST_FIRST(&c->runs));
+}
+
+void run_on_end(struct controller *c, const struct wire_run_end *end)
+{
+	struct run *run;
+
+	LIST_FOREACH (run, &c->runs, all) {
+		run_cb cb = run->cb;
+		void *user = run->user;
+
+		if (run->id != end->id)
+			continue;
+		drop(run);
+		cb(end, user);
+		return;
+	}
+}
+
+bool run_has_run(const struct wire_run_end *end)
+{
+	return end->stage >= WIRE_STAGE_EXEC && end->err == 0;
+}
+
+void run_describe_end(const struct wire_run_end *end, char *out, size_t n)
+{
+	const char *signal = parse_signal_name(end->signal);
+	char stage[WIRE_FAILURE_SIZE];
+
+	if (!run_has_run(end))
+		snprintf(out, n, "cannot start: %s: %s",
+			 wire_failure_name(stage, end->stage, end->what),
+			 end->err ? strerror(end->err) : "killed");
+	else if (end->signal && signal)
+		snprintf(out, n, "signal %s", signal + 3);
+	else if (end->signal)
+		snprintf(out, n, "signal %d", end->signal);
+	else
+		snprintf(out, n, "exit code %d", end->code);
+}
