@@ -287,7 +287,5 @@ const char *manifest_port_variable(const char *port, char *buf, size_t n);
  */
 int manifest_print_error(struct buf *out, const struct err *e, const char *text, bool colour);
 int manifest_print_warning(struct buf *out, const struct err *e, const char *text, bool colour);
-/* The same as "warning: ...". */
-int manifest_print_warning(struct buf *out, const struct err *e, const char *text, bool colour);
 
 #endif

@@ -2,93 +2,337 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/manifest_check.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/fs.h"
 #include "lib/manifest.h"
 #include "lib/manifest_decode.h"
 #include "lib/mem.h"
+#include "lib/parse.h"
+#include "lib/schema.h"
+#include "lib/schema_hint.h"
 #include "lib/yamltree.h"
 
-static struct manifest_place place(const struct service_spec *s, const struct ynode *node)
+static const char *const probe_names[PROBE_KIND_MAX_] = {"startup", "readiness", "liveness"};
+
+/* One service while it is judged. */
+struct check {
+	const struct service_spec *s;
+	const struct ynode *node; /* its map */
+	struct manifest_errors *errors, *warnings;
+};
+
+static struct manifest_place place(const struct ynode *node)
 {
-	(void)s;
 	return (struct manifest_place){node->file, node->line, node->column};
 }
 
-/* Tries the replacement that happens when a replica starts. context is taken. */
-static void try_expand(const struct service_spec *s, const struct ynode *node, char *context,
-		       struct manifest_errors *errors)
+/* The value at "restart.backoff.max", or NULL. */
+static const struct ynode *value_at(const struct ynode *node, const char *path)
 {
-	struct manifest_place at = place(s, node);
+	while (node && *path) {
+		size_t len = strcspn(path, ".");
+		const struct ynode *found = NULL;
+
+		for (size_t i = 0; node->kind == YNODE_MAP && i < node->n; i++)
+			if (strlen(node->items[i].key->text) == len &&
+			    strncmp(node->items[i].key->text, path, len) == 0)
+				found = node->items[i].value;
+		node = found;
+		path += len + (path[len] == '.');
+	}
+	return node;
+}
+
+#define WRITTEN_SIZE 80
+
+/* The value at path as it is written, else "default 60s". Returns buf. */
+static const char *written(const struct check *c, const char *path, char *buf)
+{
+	const struct ynode *node = value_at(c->node, path);
+	_cleanup_free_ char *full = mem_printf("services.*.%s", path);
+	const struct schema_row *row = full ? schema_find(full) : NULL;
+
+	if (node && node->kind == YNODE_SCALAR)
+		snprintf(buf, WRITTEN_SIZE, "%s", node->text);
+	else
+		snprintf(buf, WRITTEN_SIZE, "default %s", row && row->def ? row->def : "?");
+	return buf;
+}
+
+/* Columns from where the value stands to byte `offset` of its text; 0 when that cannot be said. */
+static unsigned columns_to(const struct ynode *node, size_t offset)
+{
+	const char *p = node->text, *end = p + strlen(p), *stop = p + offset;
+	unsigned chars = 0, at = 0, code, quotes = node->quoted ? 2 : 0;
+
+	while (p < end) {
+		at += p < stop;
+		chars++;
+		p += yamltree_utf8(p, end, &code);
+	}
+	return chars + quotes == node->width ? at + quotes / 2 : 0;
+}
+
+/* Tries the replacement that happens when a replica starts. context is taken. */
+static void try_expand(const struct check *c, const struct ynode *node, char *context)
+{
+	struct manifest_place at = place(node);
 	struct err *e = NULL;
 	size_t offset = 0;
 
-	if (!context)
-		errors->nomem = true;
-	else if (node->kind == YNODE_SCALAR &&
-		 manifest_expand_check(node->text, s, &offset, &e) < 0)
-		manifest_errors_take(errors, &at, context, &e);
+	if (!context) {
+		c->errors->nomem = true;
+	} else if (node->kind == YNODE_SCALAR &&
+		   manifest_expand_check(node->text, c->s, &offset, &e) < 0) {
+		at.column += columns_to(node, offset);
+		manifest_errors_take(c->errors, &at, context, &e);
+	}
 	mem_free(context);
 }
 
-static void check_expansion(const struct service_spec *s, const struct ynode *node,
-			    struct manifest_errors *errors)
+static void check_list_expansion(const struct check *c, const char *path)
 {
-	const struct ynode *command = yamltree_get(node, "command");
-	const struct ynode *vars = yamltree_get(node, "environment");
+	const struct ynode *list = value_at(c->node, path);
 
-	for (size_t i = 0; command && command->kind == YNODE_LIST && i < command->n; i++)
-		try_expand(s, command->items[i].value, mem_printf("command[%zu]", i), errors);
-	for (size_t i = 0; vars && vars->kind == YNODE_MAP && i < vars->n; i++)
-		try_expand(s, vars->items[i].value,
-			   mem_printf("environment.%s", vars->items[i].key->text), errors);
+	for (size_t i = 0; list && list->kind == YNODE_LIST && i < list->n; i++)
+		try_expand(c, list->items[i].value, mem_printf("%s[%zu]", path, i));
+	if (list && list->kind == YNODE_LIST && list->n > 0 &&
+	    list->items[0].value->kind == YNODE_SCALAR && !list->items[0].value->text[0]) {
+		struct manifest_place at = place(list->items[0].value);
+
+		manifest_errors_add(c->errors, &at, NULL, "%s[0]: the program's name is empty",
+				    path);
+	}
 }
 
-static void check_command(const struct service_spec *s, const struct ynode *node,
-			  struct manifest_errors *errors)
+/* A variable that aictl sets itself for one of the service's ports. */
+static void check_variable(const struct check *c, const struct ynode *name)
 {
-	const struct ynode *command = yamltree_get(node, "command");
-	struct manifest_place at;
+	const struct port_spec *ports = c->s->ports.v;
+	struct manifest_place at = place(name);
+	char variable[MANIFEST_PORT_VARIABLE_SIZE];
 
-	if (!command || command->kind != YNODE_LIST || !s->command || !s->command[0] ||
-	    s->command[0][0])
-		return;
-	at = place(s, command->items[0].value);
-	manifest_errors_add(errors, &at, NULL, "command[0]: the program's name is empty");
+	for (size_t i = 0; i < c->s->ports.n; i++)
+		if (strcmp(manifest_port_variable(ports[i].name, variable, sizeof(variable)),
+			   name->text) == 0)
+			manifest_errors_add(c->errors, &at, NULL,
+					    "environment.%s is set by aictl itself, for ports.%s",
+					    name->text, ports[i].name);
 }
 
-static void check_probe_port(const struct service_spec *s, const struct ynode *node,
-			     const char *kind, struct manifest_errors *errors)
+static void check_expansion(const struct check *c)
 {
-	const struct ynode *http =
-		yamltree_get(yamltree_get(yamltree_get(node, "probes"), kind), "http");
-	struct manifest_place at;
+	const struct ynode *vars = value_at(c->node, "environment");
 
-	if (!http || http->kind != YNODE_MAP || yamltree_get(http, "port") || s->ports.n > 0)
-		return;
-	at = place(s, http);
-	manifest_errors_add(errors, &at,
-			    "give the service a port, or the probe: http: { port: ... }",
-			    "probes.%s.http: there is no port to ask", kind);
+	check_list_expansion(c, "command");
+	for (int k = 0; k < PROBE_KIND_MAX_; k++) {
+		_cleanup_free_ char *path = mem_printf("probes.%s.exec.command", probe_names[k]);
+
+		if (path)
+			check_list_expansion(c, path);
+		else
+			c->errors->nomem = true;
+	}
+	for (size_t i = 0; vars && vars->kind == YNODE_MAP && i < vars->n; i++) {
+		check_variable(c, vars->items[i].key);
+		try_expand(c, vars->items[i].value,
+			   mem_printf("environment.%s", vars->items[i].key->text));
+	}
 }
 
-static void check_backoff(const struct service_spec *s, const struct ynode *node,
-			  struct manifest_errors *errors)
+/* "its ports are http, metrics", or how to give it one. Caller frees. */
+static char *ports_hint(const struct service_spec *s, const char *wanted)
 {
-	const struct ynode *backoff = yamltree_get(yamltree_get(node, "restart"), "backoff");
-	const struct ynode *max = yamltree_get(backoff, "max");
-	const struct ynode *initial = yamltree_get(backoff, "initial");
+	const struct port_spec *ports = s->ports.v;
+	_cleanup_buf_ struct buf names = {0};
+	struct buf b = {0};
+	const char *near;
+	size_t len = 0;
+
+	for (size_t i = 0; i < s->ports.n; i++)
+		buf_printf(&names, "%s%s", i ? "|" : "", ports[i].name);
+	near = schema_hint_nearest(buf_cstr(&names), wanted, &len);
+	if (near)
+		return mem_printf("did you mean %.*s?", (int)len, near);
+	if (s->ports.n == 0)
+		return mem_printf("give the service one: ports: { %s: {} }", wanted);
+	for (size_t i = 0; i < s->ports.n; i++)
+		buf_printf(&b, "%s%s", i ? ", " : "its ports are ", ports[i].name);
+	return buf_take(&b);
+}
+
+static bool has_port(const struct service_spec *s, const char *name)
+{
+	const struct port_spec *ports = s->ports.v;
+
+	for (size_t i = 0; i < s->ports.n; i++)
+		if (strcmp(ports[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Whom a probe asks: path is "probes.liveness.http", port what it says. */
+static void check_probe_port(const struct check *c, const char *path, const char *port)
+{
+	const struct ynode *handler = value_at(c->node, path), *node;
+	_cleanup_free_ char *hint = NULL;
 	struct manifest_place at;
 
-	if (s->restart.backoff_max_ms >= s->restart.backoff_initial_ms || (!max && !initial))
+	if (!handler || handler->kind != YNODE_MAP)
 		return;
-	at = place(s, max ? max : initial);
-	manifest_errors_add(errors, &at, NULL,
+	node = yamltree_get(handler, "port");
+	at = place(node ? node : handler);
+	if (node && port[0] && port[strspn(port, "0123456789")] && !has_port(c->s, port)) {
+		hint = ports_hint(c->s, port);
+		manifest_errors_add(c->errors, &at, hint,
+				    "%s.port: the service has no port named \"%s\"", path, port);
+	} else if (!node && c->s->ports.n == 0) {
+		manifest_errors_add(c->errors, &at,
+				    "give the service a port, or the probe: port: ...",
+				    "%s: there is no port to ask", path);
+	} else if (!node && !service_spec_main_port(c->s)) {
+		hint = ports_hint(c->s, "");
+		manifest_errors_add(
+			c->errors, &at, hint,
+			"%s: port must be given, as no port of the service is named http", path);
+	}
+}
+
+/* A wait that can never be as long as it says. */
+static void check_probe_times(const struct check *c, const char *path, const struct probe_spec *p)
+{
+	_cleanup_free_ char *timeout = mem_printf("%s.timeout", path);
+	_cleanup_free_ char *period = mem_printf("%s.period", path);
+	_cleanup_free_ char *stall = mem_printf("%s.stall", path);
+	char a[WRITTEN_SIZE], b[WRITTEN_SIZE];
+	const struct ynode *node;
+	struct manifest_place at;
+
+	if (!timeout || !period || !stall) {
+		c->errors->nomem = true;
+		return;
+	}
+	node = value_at(c->node, timeout) ? value_at(c->node, timeout) : value_at(c->node, period);
+	if (node && p->timeout_ms > p->period_ms) {
+		at = place(node);
+		manifest_errors_add(c->warnings, &at, NULL,
+				    "%s: timeout (%s) is longer than period (%s), so attempts come "
+				    "later than every period",
+				    path, written(c, timeout, a), written(c, period, b));
+	}
+	node = value_at(c->node, stall);
+	if (p->stall_ms && p->stall_ms < p->initial_delay_ms + p->timeout_ms) {
+		at = place(node ? node : value_at(c->node, path));
+		manifest_errors_add(c->warnings, &at, NULL,
+				    "%s: stall (%s) is over before the first attempt can have "
+				    "failed, as initial_delay and timeout take longer",
+				    path, written(c, stall, a));
+	}
+}
+
+static void check_probe(const struct check *c, enum probe_kind kind)
+{
+	_cleanup_free_ char *path = mem_printf("probes.%s", probe_names[kind]);
+	_cleanup_free_ char *http = mem_printf("probes.%s.http", probe_names[kind]);
+	_cleanup_free_ char *tcp = mem_printf("probes.%s.tcp", probe_names[kind]);
+	const struct probe_spec *p = &c->s->probes[kind];
+
+	if (!path || !http || !tcp) {
+		c->errors->nomem = true;
+		return;
+	}
+	if (!p->enabled)
+		return;
+	check_probe_port(c, http, p->port);
+	check_probe_port(c, tcp, p->tcp_port);
+	check_probe_times(c, path, p);
+}
+
+static void check_backoff(const struct check *c)
+{
+	const struct ynode *max = value_at(c->node, "restart.backoff.max");
+	const struct ynode *initial = value_at(c->node, "restart.backoff.initial");
+	char a[WRITTEN_SIZE], b[WRITTEN_SIZE];
+	struct manifest_place at;
+
+	if (c->s->restart.backoff_max_ms >= c->s->restart.backoff_initial_ms || (!max && !initial))
+		return;
+	at = place(max ? max : initial);
+	manifest_errors_add(c->errors, &at, NULL,
 			    "restart.backoff.%s: max (%s) is shorter than initial (%s)",
-			    max ? "max" : "initial", max ? max->text : "default 60s",
-			    initial ? initial->text : "default 1s");
+			    max ? "max" : "initial", written(c, "restart.backoff.max", a),
+			    written(c, "restart.backoff.initial", b));
+}
+
+static bool has_int(const struct spec_ints *ints, int64_t value)
+{
+	for (size_t i = 0; i < ints->n; i++)
+		if (ints->v[i] == value)
+			return true;
+	return false;
+}
+
+/* One code of a rule: decided before, or called a success elsewhere. */
+static void check_rule_code(const struct check *c, size_t rule, int64_t code,
+			    const struct manifest_place *at)
+{
+	const struct restart_rule *rules = c->s->restart.rules.v;
+	size_t first = 0;
+
+	while (!has_int(&rules[first].exit, code))
+		first++;
+	if (first < rule)
+		manifest_errors_add(
+			c->warnings, at, NULL,
+			"restart.rules[%zu].exit: %lld is decided by rules[%zu] already", rule,
+			(long long)code, first);
+	else if (rules[rule].then == RULE_FAIL && value_at(c->node, "restart.success_exit_codes") &&
+		 has_int(&c->s->restart.success_exit_codes, code))
+		manifest_errors_add(
+			c->errors, at, "take it out of one of them",
+			"restart.rules[%zu].exit: %lld is among success_exit_codes, too", rule,
+			(long long)code);
+}
+
+static void check_rules(const struct check *c)
+{
+	const struct ynode *list = value_at(c->node, "restart.rules");
+	const struct restart_rule *rules = c->s->restart.rules.v;
+
+	if (!list || list->kind != YNODE_LIST || list->n != c->s->restart.rules.n)
+		return;
+	for (size_t i = 0; i < list->n; i++) {
+		const struct ynode *exit = yamltree_get(list->items[i].value, "exit");
+
+		for (size_t k = 0; exit && k < rules[i].exit.n; k++) {
+			bool many = exit->kind == YNODE_LIST && exit->n == rules[i].exit.n;
+			struct manifest_place at = place(many ? exit->items[k].value : exit);
+
+			check_rule_code(c, i, rules[i].exit.v[k], &at);
+		}
+	}
+}
+
+/* Requests are cut when drain is over, though the process would have had time for them. */
+static void check_drain(const struct check *c)
+{
+	const struct ynode *grace = value_at(c->node, "stop.grace_period");
+	const struct ynode *drain = value_at(c->node, "stop.drain");
+	struct manifest_place at;
+
+	if (!grace || !drain || grace->kind != YNODE_SCALAR || drain->kind != YNODE_SCALAR ||
+	    c->s->grace_period_ms <= c->s->drain_ms)
+		return;
+	at = place(grace);
+	manifest_errors_add(c->warnings, &at, NULL,
+			    "stop.grace_period (%s) is longer than drain (%s): requests are cut "
+			    "when drain is over, though the process would have time for them",
+			    grace->text, drain->text);
 }
 
 /* "./x" of a manifest in /srv/app means /srv/app/x. */
@@ -108,14 +352,16 @@ static void complete_working_dir(struct service_spec *s, const struct ynode *nod
 }
 
 void manifest_check_service(struct service_spec *s, const struct ynode *node,
-			    struct manifest_errors *errors)
+			    struct manifest_errors *errors, struct manifest_errors *warnings)
 {
-	check_command(s, node, errors);
-	check_expansion(s, node, errors);
-	check_probe_port(s, node, "startup", errors);
-	check_probe_port(s, node, "readiness", errors);
-	check_probe_port(s, node, "liveness", errors);
-	check_backoff(s, node, errors);
+	const struct check c = {s, node, errors, warnings};
+
+	check_expansion(&c);
+	for (int k = 0; k < PROBE_KIND_MAX_; k++)
+		check_probe(&c, (enum probe_kind)k);
+	check_backoff(&c);
+	check_rules(&c);
+	check_drain(&c);
 	complete_working_dir(s, node, errors);
 }
 
@@ -162,11 +408,62 @@ static void check_pair(const struct manifest_entry *a, const struct manifest_ent
 		check_ports(a->spec, b->spec, errors);
 }
 
-void manifest_check_set(const struct manifest_set *set, struct manifest_errors *errors)
+/* The service other than s whose stable port this is; NULL = none. */
+static const struct service_spec *owner_of(const struct manifest_set *set, int64_t port,
+					   const struct service_spec *s)
+{
+	for (size_t i = 0; i < set->n; i++) {
+		const struct service_spec *other = set->entries[i].spec;
+		const struct port_spec *ports = other->ports.v;
+
+		for (size_t k = 0; other != s && k < other->ports.n; k++)
+			if (ports[k].port == port)
+				return other;
+	}
+	return NULL;
+}
+
+/* A probe that asks somebody else says nothing about the replica. */
+static void check_foreign(struct manifest_set *set, const struct service_spec *s, const char *key,
+			  const char *port)
+{
+	const struct service_spec *owner;
+	struct manifest_place at;
+	int64_t number;
+
+	if (!port || parse_i64(port, 1, 65535, &number, NULL) < 0)
+		return;
+	owner = owner_of(set, number, s);
+	if (owner && service_spec_place(s, key, &at))
+		manifest_errors_add(&set->warnings, &at, NULL,
+				    "%s: %lld is the port of service \"%s\"", key,
+				    (long long)number, owner->name);
+}
+
+static void check_foreign_probes(struct manifest_set *set, const struct service_spec *s,
+				 struct manifest_errors *errors)
+{
+	for (int k = 0; k < PROBE_KIND_MAX_; k++) {
+		_cleanup_free_ char *http = mem_printf("probes.%s.http.port", probe_names[k]);
+		_cleanup_free_ char *tcp = mem_printf("probes.%s.tcp.port", probe_names[k]);
+
+		if (!http || !tcp)
+			errors->nomem = true;
+		else if (s->probes[k].http)
+			check_foreign(set, s, http, s->probes[k].port);
+		else if (s->probes[k].tcp)
+			check_foreign(set, s, tcp, s->probes[k].tcp_port);
+	}
+}
+
+void manifest_check_set(struct manifest_set *set, struct manifest_errors *errors)
 {
 	for (size_t i = 0; !errors->nomem && i < set->n; i++) {
-		check_ports(set->entries[i].spec, set->entries[i].spec, errors);
+		const struct service_spec *s = set->entries[i].spec;
+
+		check_ports(s, s, errors);
 		for (size_t k = 0; k < i; k++)
 			check_pair(&set->entries[k], &set->entries[i], errors);
+		check_foreign_probes(set, s, errors);
 	}
 }

@@ -94,9 +94,7 @@ static void check_choice(struct manifest_decoder *d, const struct schema_row *pa
 		const struct ynode *key = node->items[i].key;
 		const struct schema_row *r = schema_child(parent, key->text);
 
-		misspelt |= !r && (schema_hint_unbuilt(parent, key->text) ||
-				   (schema_hint_row(parent, key->text) &&
-				    schema_hint_row(parent, key->text)->flags & SCHEMA_CHOICE));
+		misspelt |= !r; /* said already, and probably meant as one of them */
 		if (!r || !(r->flags & SCHEMA_CHOICE))
 			continue;
 		if (first)
@@ -177,6 +175,21 @@ static int by_element_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Something else stands where an element should. */
+static void no_element(struct manifest_decoder *d, const struct schema_row *row,
+		       const struct yitem *item)
+{
+	const struct ynode *node = item->value;
+	const struct schema_row *object = row + 1, *first = schema_next(object, NULL);
+	_cleanup_free_ char *hint = NULL;
+
+	if (yamltree_is_null(node) && !(object->flags & SCHEMA_ONE_OF))
+		hint = mem_strdup("write {} when no key is needed");
+	else if (node->kind == YNODE_SCALAR && !yamltree_is_null(node))
+		hint = mem_printf("write { %s: %s }", schema_key(first), node->text);
+	manifest_value_wrong_kind(d, object, node, item->key ? hint : NULL);
+}
+
 /* Reads one named element, or one of a list, into element (zeroed). false: not begun. */
 static bool decode_element(struct manifest_decoder *d, const struct schema_row *row,
 			   const struct yitem *item, void *element)
@@ -198,11 +211,7 @@ static bool decode_element(struct manifest_decoder *d, const struct schema_row *
 	if (node->kind == YNODE_MAP)
 		decode_members(d, row + 1, node, named ? item->key : node, element);
 	else
-		manifest_value_wrong_kind(d, row + 1, node,
-					  yamltree_is_null(node) && named &&
-							  !(row[1].flags & SCHEMA_ONE_OF)
-						  ? "write {} when no key is needed"
-						  : NULL);
+		no_element(d, row, item);
 	return true;
 }
 
@@ -276,7 +285,8 @@ static void normalise_port(struct manifest_decoder *d, struct service_spec *s,
 	if (!item)
 		return;
 	if (find_port(s, "http")) {
-		manifest_value_add(d, item->key, "write the number as ports.http.port and drop port",
+		manifest_value_add(d, item->key,
+				   "write the number as ports.http.port and drop port",
 				   "port: ports.http is given, too");
 		return;
 	}
@@ -330,7 +340,7 @@ static void read_service(struct manifest_decoder *d, const struct yitem *item,
 	check_required(d, row, item->value, item->key, s->name);
 	normalise_port(d, s, item->value);
 	if (!d->errors->nomem) /* nothing is half-built */
-		manifest_check_service(s, item->value, d->errors);
+		manifest_check_service(s, item->value, d->errors, &d->set->warnings);
 }
 
 /* Reads one service into a new specification; NULL when out of memory. */

@@ -3,10 +3,11 @@
  *
  *   aictl.yaml:12:11: error: port: 99999 is not in 1..65535
  *      12 |     port: 99999
- *         |           ^
+ *         |           ^~~~~
  *   hint: ...
  *
- * Columns are characters; the caret is put by display width (tabs kept, wide characters count two).
+ * The caret stands at the place, the tail below what stands there: a quoted text, a ${...}, a list
+ * or map that ends on the line, a word. Errors carry no length: it is read off the line. Columns are characters; the caret is put by display width (tabs kept, wide characters count two).
  * Nothing but printable text leaves, whatever the file holds.
  */
 /* SPDX-License-Identifier: MIT */
@@ -72,50 +73,159 @@ static size_t next_char(const char *p, const char *end, unsigned *code)
 	return n;
 }
 
-/* The part of the line around the column, into *line; what stands under the caret's left into *pad.
- */
-static void cut_line(const char *p, const char *end, unsigned column, struct buf *line,
-		     struct buf *pad)
+/* Behind the quote that ends the text beginning at p; NULL = not on this line. */
+static const char *quoted_end(const char *p, const char *end)
+{
+	char quote = *p++;
+
+	for (; p < end; p++) {
+		if (*p == '\\' && quote == '"')
+			p++;
+		else if (*p == quote && quote == '\'' && p + 1 < end && p[1] == '\'')
+			p++;
+		else if (*p == quote)
+			return p + 1;
+	}
+	return NULL;
+}
+
+/* Behind the bracket that closes the one at p; NULL = not on this line. */
+static const char *bracket_end(const char *p, const char *end)
+{
+	unsigned depth = 0;
+
+	while (p && p < end) {
+		if (*p == '"' || *p == '\'') {
+			p = quoted_end(p, end);
+			continue;
+		}
+		if (*p == '[' || *p == '{')
+			depth++;
+		else if ((*p == ']' || *p == '}') && --depth == 0)
+			return p + 1;
+		p++;
+	}
+	return NULL;
+}
+
+/* Does p stand inside a list or map that began on its line? */
+static bool is_flow(const char *line, const char *p)
+{
+	int depth = 0;
+
+	for (; line < p; line++)
+		depth += (*line == '[' || *line == '{') - (*line == ']' || *line == '}');
+	return depth > 0;
+}
+
+/* Behind a text without quotes. */
+static const char *plain_end(const char *p, const char *end, bool flow)
+{
+	const char *q = p;
+
+	for (; q < end; q++) {
+		if (*q == ':' && (q + 1 == end || q[1] == ' ' || (flow && strchr(",]}", q[1]))))
+			break;
+		if ((*q == '#' && q > p && q[-1] == ' ') || (flow && strchr(",[]{}", *q)))
+			break;
+	}
+	while (q > p && (q[-1] == ' ' || q[-1] == '\t'))
+		q--;
+	return q;
+}
+
+/* Behind what stands at p. */
+static const char *token_end(const char *line, const char *p, const char *end)
+{
+	const char *found = NULL;
+	unsigned code;
+
+	if (p >= end || yamltree_utf8(p, end, &code) == 0)
+		return p;
+	if (*p == '"' || *p == '\'')
+		found = quoted_end(p, end);
+	else if (*p == '[' || *p == '{')
+		found = bracket_end(p, end);
+	else if (*p == '$' && p + 1 < end && p[1] == '{')
+		found = memchr(p, '}', (size_t)(end - p));
+	else if (!strchr("]},: \t#|>@`%", *p))
+		found = plain_end(p, end, is_flow(line, p));
+	if (found && *p == '$')
+		return found + (*found == '}');
+	return found ? found : p;
+}
+
+/* What is shown of a line, and what stands below it. */
+struct source {
+	struct buf line, pad, tail;
+};
+
+/* A character at i, left of column, at it, or behind it and part of what is underlined. */
+static void mark_char(struct source *s, unsigned code, unsigned i, unsigned column, bool underlined)
+{
+	struct buf *to = i < column ? &s->pad : &s->tail;
+
+	if (i < column && code == '\t')
+		buf_char(to, '\t');
+	else if (i < column || underlined)
+		for (unsigned w = code == '\t' ? 1 : width_of(code); w > 0; w--)
+			buf_char(to, i < column ? ' ' : '~');
+}
+
+/* The start of the 1-based column, or end. */
+static const char *find_column(const char *p, const char *end, unsigned column)
+{
+	unsigned code;
+
+	while (--column > 0 && p < end)
+		p += next_char(p, end, &code);
+	return p;
+}
+
+/* The part of the line around the column. */
+static void cut_line(struct source *s, const char *line, const char *end, unsigned column)
 {
 	unsigned first = column > BEFORE_MAX + 1 ? column - BEFORE_MAX : 1, code = 0;
+	const char *stop = column ? token_end(line, find_column(line, end, column), end) : line;
+	const char *p = line;
 
 	if (first > 1) {
-		buf_str(line, "...");
-		buf_str(pad, "   ");
+		buf_str(&s->line, "...");
+		buf_str(&s->pad, "   ");
 	}
 	for (unsigned i = 1; p < end; i++) {
 		size_t n = next_char(p, end, &code);
 
 		if (i >= first && i > column + AFTER_MAX) {
-			buf_str(line, "...");
+			buf_str(&s->line, "...");
 			break;
 		}
 		if (i >= first && (code == '?' || n == 0))
-			buf_char(line, '?');
+			buf_char(&s->line, '?');
 		else if (i >= first)
-			buf_append(line, p, n);
-		if (i >= first && i < column && code == '\t')
-			buf_char(pad, '\t');
-		for (unsigned w = width_of(code); i >= first && i < column && code != '\t' && w > 0;
-		     w--)
-			buf_char(pad, ' ');
+			buf_append(&s->line, p, n);
+		if (i >= first)
+			mark_char(s, code, i, column, p < stop);
 		p += n;
 	}
 }
 
 static void print_source(struct buf *out, const struct err *e, const char *text, bool colour)
 {
-	_cleanup_buf_ struct buf line = {0}, pad = {0};
+	struct source s = {0};
 	const char *end, *start = find_line(text, e->line, &end);
 
 	if (!start || end == start)
 		return;
-	cut_line(start, end, e->column, &line, &pad);
-	buf_printf(out, "%5u | %s\n", e->line, buf_cstr(&line));
+	cut_line(&s, start, end, e->column);
+	buf_printf(out, "%5u | %s\n", e->line, buf_cstr(&s.line));
 	if (e->column > 0)
-		buf_printf(out, "      | %s%s^%s\n", buf_cstr(&pad), colour ? GREEN : "",
-			   colour ? RESET : "");
-	out->failed |= line.failed || pad.failed;
+		buf_printf(out, "      | %s%s^%s%s\n", buf_cstr(&s.pad), colour ? GREEN : "",
+			   s.tail.len ? buf_cstr(&s.tail) + 1 : "", colour ? RESET : "");
+	out->failed |= s.line.failed || s.pad.failed || s.tail.failed;
+	buf_done(&s.line);
+	buf_done(&s.pad);
+	buf_done(&s.tail);
 }
 
 /* word: "error", in that colour, or without when it is "". */

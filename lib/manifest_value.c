@@ -51,7 +51,7 @@ void manifest_value_add(struct manifest_decoder *d, const struct ynode *at, cons
 	if (at->origin_line)
 		hint = origin = mem_printf("%s%san alias brings it here from line %u",
 					   hint ? hint : "", hint ? "; " : "", at->origin_line);
-	else if (at->is_default)
+	else if (at->is_default && strcmp(manifest_value_shown(d), "defaults") != 0)
 		hint = origin = mem_printf("%s%s`defaults` give it to the services of the file",
 					   hint ? hint : "", hint ? "; " : "");
 	va_start(ap, fmt);

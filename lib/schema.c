@@ -222,7 +222,7 @@ static const struct schema_row rows[] = {
 	ULIMIT("locks", SPEC_RLIMIT_LOCKS, ANY_LIMIT, "File locks; Linux ignores it"),
 	ULIMIT("memlock", SPEC_RLIMIT_MEMLOCK, ANY_LIMIT, "Locked memory in bytes"),
 	ULIMIT("msgqueue", SPEC_RLIMIT_MSGQUEUE, ANY_LIMIT, "POSIX message queues in bytes"),
-	ULIMIT("nice", SPEC_RLIMIT_NICE, 40, "20 minus the lowest nice value it may take"),
+	ULIMIT("nice", SPEC_RLIMIT_NICE, 40, "Nice values it may take: 20 minus the lowest"),
 	ULIMIT("nofile", SPEC_RLIMIT_NOFILE, ANY_LIMIT, "Open files"),
 	ULIMIT("nproc", SPEC_RLIMIT_NPROC, ANY_LIMIT, "Processes and threads of the user"),
 	ULIMIT("rss", SPEC_RLIMIT_RSS, ANY_LIMIT, "Resident memory; Linux ignores it"),

@@ -211,6 +211,8 @@ char *schema_hint_key(const struct schema_row *parent, const char *key)
 
 	if (said)
 		return mem_strdup(said);
+	if (strncmp(key, "x-", strlen("x-")) == 0)
+		return mem_strdup("x-... stands at the top of the file");
 	row = schema_hint_row(parent, key);
 	if (row)
 		return mem_printf("did you mean \"%s\"?", schema_key(row));

@@ -344,6 +344,8 @@ static struct ynode *build_scalar(struct builder *b, const yaml_event_t *ev, uns
 	memcpy(text, value, len);
 	text[len] = '\0';
 	node->text = text;
+	if (ev->start_mark.line == ev->end_mark.line)
+		node->width = (unsigned)(ev->end_mark.column - ev->start_mark.column);
 	node->quoted = tag || ev->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
 	return node;
 }

@@ -37,6 +37,7 @@ struct ynode {
 	bool is_default;       /* stands below `defaults` */
 	const char *file;      /* borrowed, as given to yamltree_parse */
 	unsigned line, column; /* 1-based, columns are characters; the place of use for aliases */
+	unsigned width;	       /* scalar on one line: characters with its quotes; else 0 */
 	unsigned origin_line;  /* where an alias' original stands, 0 = here */
 	const char *text;      /* scalar: NUL-terminated, no NUL inside */
 	struct yitem *items;   /* list, map: in order of the file, merged ones last */

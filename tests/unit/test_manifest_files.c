@@ -22,7 +22,7 @@
 #include "lib/mem.h"
 #include "tests/unit/manifest_case.h"
 
-#define BAD_MIN 40
+#define BAD_MIN 190
 
 static char *in_source(const char *pattern)
 {

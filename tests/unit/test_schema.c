@@ -28,7 +28,8 @@ static void test_rows(void **state)
 	assert_true(n > 40);
 	for (size_t i = 0; i < n; i++) {
 		const struct schema_row *row = &rows[i];
-		bool scalar = row->type != SCHEMA_OBJECT && row->type != SCHEMA_SERVICES;
+		bool scalar = row->type != SCHEMA_OBJECT && row->type != SCHEMA_SERVICES &&
+			      row->type != SCHEMA_DEFAULTS && row->type != SCHEMA_ANY;
 
 		assert_ptr_equal(schema_find(row->path), row); /* once */
 		assert_non_null(row->doc);
@@ -62,10 +63,19 @@ static void test_parents_come_first(void **state)
 			assert_true(p < &rows[i]);
 			assert_true(schema_below(&rows[i], p));
 		}
-		assert_ptr_equal(schema_child(p, schema_key(&rows[i])), &rows[i]);
+		assert_ptr_equal(schema_child(p, schema_key(&rows[i])),
+				 rows[i].flags & SCHEMA_HIDDEN ? NULL : &rows[i]);
+		for (size_t k = i + 1; k < n; k++) /* what is below stands together */
+			assert_int_equal(&rows[k] < schema_end(&rows[i]),
+					 schema_below(&rows[k], &rows[i]));
 	}
 	assert_false(
 		schema_below(schema_find("services.*.port"), schema_find("services.*.probes")));
+	assert_ptr_equal(schema_child(NULL, "x-anything"), schema_find("x-*"));
+	assert_null(schema_child(NULL, "x"));
+	assert_ptr_equal(schema_child(schema_find("defaults"), "user"),
+			 schema_find("services.*.user"));
+	assert_null(schema_child(schema_find("defaults"), "version"));
 	assert_null(schema_child(NULL, "nothing"));
 	assert_null(schema_find("services.*.restar"));
 }
@@ -78,6 +88,27 @@ static char *text_of(const struct schema_row *row, int64_t v)
 				  (long long)(v < 0 ? -v : v) / 1000,
 				  (long long)(v < 0 ? -v : v) % 1000);
 	return mem_printf("%lld%s", (long long)v, row->type == SCHEMA_DURATION ? "ms" : "");
+}
+
+/* Room for any row's structure: stores text there. */
+static bool row_accepts(const struct schema_row *row, const char *text)
+{
+	union {
+		struct service_spec s;
+		struct schema_head h;
+		struct port_spec p;
+		struct secret_spec e;
+		struct restart_rule r;
+	} base;
+	bool good;
+
+	memset(&base, 0, sizeof(base));
+	good = schema_store(row, &base, text, NULL) == 0;
+	if (row->type == SCHEMA_STRING || row->type == SCHEMA_PORTREF)
+		mem_free(*(char **)((char *)&base + row->offset));
+	if (row->type == SCHEMA_INTS)
+		mem_free(((struct spec_ints *)(void *)((char *)&base + row->offset))->v);
+	return good;
 }
 
 static void expect_store(const struct schema_row *row, int64_t v, bool good)
@@ -125,10 +156,14 @@ static void test_defaults(void **state)
 
 	(void)state;
 	assert_int_equal(schema_defaults(s), 0);
+	assert_true(s->oom_score == SPEC_UNSET);
+	assert_true(s->ulimits[SPEC_RLIMIT_STACK].hard == SPEC_UNSET);
+	assert_int_equal(s->umask, 022);
+	assert_int_equal(s->restart.success_exit_codes.n, 1);
 	for (size_t i = 0; i < n; i++)
 		if (rows[i].def && in_service(&rows[i]))
-			assert_int_equal(schema_store(&rows[i], s, rows[i].def, NULL), 0);
-	for (unsigned long k = 1; k <= 7; k++) { /* seven of the defaults are strings */
+			assert_true(row_accepts(&rows[i], rows[i].def));
+	for (unsigned long k = 1; k <= 17; k++) { /* so many of the defaults are allocated */
 		struct service_spec *t = mem_alloc(sizeof(*t));
 
 		mem_fail_after(k);
@@ -175,13 +210,19 @@ static void test_hints(void **state)
 	expect_hint(NULL, "srevices", "did you mean \"services\"?");
 	expect_hint(NULL, "replicas", "\"replicas\" belongs to a service");
 	expect_hint(NULL, "signal", "\"signal\" belongs to a service, as stop.signal");
-	expect_hint(NULL, "zzz", "known keys are version, name, services");
+	expect_hint(NULL, "zzz", "known keys are version, name, defaults, x-*, services");
 	expect_hint("services.*", "erplicas", "did you mean \"replicas\"?");
 	expect_hint("services.*", "cmd", "write command");
 	expect_hint("services.*.stop", "sginal", "did you mean \"signal\"?");
 	expect_hint("services.*.logs", "x", "known keys are max_size, max_files");
 	assert_true(schema_hint_unbuilt(schema_find("services.*"), "image"));
-	assert_true(schema_hint_unbuilt(NULL, "defaults"));
+	assert_false(schema_hint_unbuilt(NULL, "defaults"));
+	expect_hint("services.*", "x-note", "x-... stands at the top of the file");
+	expect_hint("services.*.probes.liveness", "test", "write exec: { command: [...] }");
+	expect_hint("services.*.ports.*", "prot", "did you mean \"port\"?");
+	expect_hint("defaults", "usr", "did you mean \"user\"?");
+	assert_non_null(schema_hint_nearest(schema_hint_signals, "sigtrem", &len));
+	assert_int_equal(len, strlen("SIGTERM"));
 	assert_false(schema_hint_unbuilt(schema_find("services.*"), "imag"));
 	assert_false(schema_hint_unbuilt(NULL, "image"));
 	assert_non_null(schema_hint_nearest("slow|fail", "fial", &len));
