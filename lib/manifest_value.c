@@ -404,7 +404,6 @@ static void decode_limit(struct manifest_decoder *d, const struct schema_row *ro
 			 const struct ynode *node, void *base)
 {
 	struct spec_limit *to = (void *)((char *)base + row->offset), v;
-	const char *shown = manifest_value_shown(d);
 
 	if (node->kind != YNODE_MAP) {
 		decode_scalar(d, row, node, base);
@@ -415,7 +414,8 @@ static void decode_limit(struct manifest_decoder *d, const struct schema_row *ro
 
 		if (strcmp(key->text, "soft") != 0 && strcmp(key->text, "hard") != 0)
 			manifest_value_add(d, key, "known keys are soft, hard",
-					   "%s.%s: unknown key", shown, key->text);
+					   "%s.%s: unknown key", manifest_value_shown(d),
+					   key->text);
 	}
 	v.soft = limit_side(d, row, node, "soft");
 	v.hard = limit_side(d, row, node, "hard");
@@ -423,8 +423,8 @@ static void decode_limit(struct manifest_decoder *d, const struct schema_row *ro
 		return;
 	if (v.soft > v.hard)
 		manifest_value_add(d, yamltree_get(node, "soft"), NULL,
-				   "%s.soft: the soft limit (%s) is above the hard one (%s)", shown,
-				   yamltree_get(node, "soft")->text,
+				   "%s.soft: the soft limit (%s) is above the hard one (%s)",
+				   manifest_value_shown(d), yamltree_get(node, "soft")->text,
 				   yamltree_get(node, "hard")->text);
 	else
 		*to = v;
