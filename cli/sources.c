@@ -166,21 +166,31 @@ static int read_named(void *user, const char *path, char **ret_data, size_t *ret
 	return err_set(reterr, e->code, "it is larger than 1 MiB");
 }
 
-struct manifest *sources_check(struct sources *s)
+struct manifest *sources_parse(struct sources *s, struct manifest_errors *errors)
 {
 	const struct manifest_input in = {.sources = s->v, .n = s->n, .read = read_named};
-	struct manifest_errors errors = {0};
 	struct manifest *m = NULL;
 
-	if (manifest_parse(&in, &m, &errors) == 0) {
+	if (manifest_parse(&in, &m, errors) == 0) {
 		s->files = TAKE_PTR(m->files);
 		s->n_files = m->n_files;
 		m->n_files = 0;
+		return m;
+	}
+	if (errors->n == 0 || errors->nomem)
+		x_check(NULL);
+	return NULL;
+}
+
+struct manifest *sources_check(struct sources *s)
+{
+	struct manifest_errors errors = {0};
+	struct manifest *m = sources_parse(s, &errors);
+
+	if (m) {
 		report_manifest_warnings(s, &m->warnings);
 		return m;
 	}
-	if (errors.n == 0)
-		x_check(NULL);
 	report_manifest_errors(s, &errors);
 	exit(CODE_MANIFEST);
 }

@@ -32,6 +32,8 @@ struct sources {
 void sources_load(struct cli *cli, const struct args *args, struct sources *ret);
 /* The directory alone, for the socket of its `up`; nothing is read. Caller frees. */
 char *sources_dir(const struct args *args);
+/* The checked manifest; NULL with all of its errors. Exits only when out of memory. */
+struct manifest *sources_parse(struct sources *s, struct manifest_errors *errors);
 /* The checked manifest, with its warnings on stderr, or all of its errors there and exit 9. */
 struct manifest *sources_check(struct sources *s);
 /* Adds "manifests":[{"path","text","layer"}, {"path","base64"}] to the body of a change. */

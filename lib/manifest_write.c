@@ -19,7 +19,8 @@
 #include "lib/schema.h"
 #include "lib/yamltree.h"
 
-enum scalar { SCALAR_TEXT, SCALAR_NUMBER };
+/* A word is plain in YAML, although other readers may take it for a number (022). */
+enum scalar { SCALAR_TEXT, SCALAR_NUMBER, SCALAR_WORD };
 
 /* key is NULL in a list. */
 struct sink {
@@ -172,10 +173,10 @@ static void yaml_scalar(struct sink *s, const char *key, const char *text, enum 
 {
 	yaml_begin(s, key);
 	buf_char(s->out, ' ');
-	if (type == SCALAR_NUMBER)
-		buf_str(s->out, text);
-	else
+	if (type == SCALAR_TEXT)
 		manifest_write_scalar(s->out, text);
+	else
+		buf_str(s->out, text);
 	buf_char(s->out, '\n');
 }
 
@@ -276,6 +277,8 @@ const char *manifest_write_number(const struct schema_row *row, int64_t value, c
 		print_word(row, value, buf);
 	else if (row->type == SCHEMA_NUMBER)
 		snprintf(buf, MANIFEST_WRITE_NUMBER_SIZE, "%.10g", (double)value / 1000);
+	else if (row->type == SCHEMA_UMASK)
+		snprintf(buf, MANIFEST_WRITE_NUMBER_SIZE, "0%02" PRIo64, (uint64_t)value);
 	else if (row->type == SCHEMA_SIGNAL && (name = parse_signal_name((int)value)) != NULL)
 		snprintf(buf, MANIFEST_WRITE_NUMBER_SIZE, "%s", name);
 	else
@@ -289,12 +292,12 @@ struct level {
 	const void *base, *defaults; /* the struct its rows store into, and one with the defaults */
 };
 
+static bool has_written_keys(const struct sink *s, const struct level *l);
 static void write_keys(struct sink *s, const struct level *l);
 
 static bool is_masked(const struct sink *s, const struct schema_row *row)
 {
-	(void)row;
-	return (s->flags & MANIFEST_WRITE_MASKED) && row->type == SCHEMA_MAP;
+	return (s->flags & MANIFEST_WRITE_MASKED) && (row->flags & SCHEMA_SECRET);
 }
 
 static void write_string(struct sink *s, const struct schema_row *row, const void *field)
@@ -307,7 +310,53 @@ static void write_number(struct sink *s, const struct schema_row *row, const voi
 	char text[MANIFEST_WRITE_NUMBER_SIZE];
 
 	s->scalar(s, schema_key(row), manifest_write_number(row, *(const int64_t *)field, text),
-		  row->type == SCHEMA_INT ? SCALAR_NUMBER : SCALAR_TEXT);
+		  row->type == SCHEMA_INT ? SCALAR_NUMBER : SCALAR_WORD);
+}
+
+static void write_port(struct sink *s, const struct schema_row *row, const void *field)
+{
+	const char *text = *(char *const *)field;
+
+	s->scalar(s, schema_key(row), text,
+		  text[strspn(text, "0123456789")] ? SCALAR_TEXT : SCALAR_NUMBER);
+}
+
+static const char *print_limit(int64_t value, char *buf)
+{
+	if (value == SPEC_UNLIMITED)
+		snprintf(buf, MANIFEST_WRITE_NUMBER_SIZE, "unlimited");
+	else
+		snprintf(buf, MANIFEST_WRITE_NUMBER_SIZE, "%" PRId64, value);
+	return buf;
+}
+
+static void write_limit(struct sink *s, const struct schema_row *row, const void *field)
+{
+	const struct spec_limit *limit = field;
+	char soft[MANIFEST_WRITE_NUMBER_SIZE], hard[MANIFEST_WRITE_NUMBER_SIZE];
+	char both[2 * MANIFEST_WRITE_NUMBER_SIZE];
+
+	print_limit(limit->soft, soft);
+	print_limit(limit->hard, hard);
+	snprintf(both, sizeof(both), "%s:%s", soft, hard);
+	if (limit->soft != limit->hard)
+		s->scalar(s, schema_key(row), both, SCALAR_TEXT);
+	else
+		s->scalar(s, schema_key(row), soft,
+			  limit->soft == SPEC_UNLIMITED ? SCALAR_TEXT : SCALAR_NUMBER);
+}
+
+static void write_ints(struct sink *s, const struct schema_row *row, const void *field)
+{
+	const struct spec_ints *ints = field;
+	char text[MANIFEST_WRITE_NUMBER_SIZE];
+
+	s->open(s, schema_key(row), true, ints->n == 0);
+	for (size_t i = 0; i < ints->n; i++) {
+		snprintf(text, sizeof(text), "%" PRId64, ints->v[i]);
+		s->scalar(s, NULL, text, SCALAR_NUMBER);
+	}
+	s->close(s, true, false);
 }
 
 /* The shortest text that is read back as the same number. */
@@ -353,6 +402,39 @@ static void write_map(struct sink *s, const struct schema_row *row, const void *
 	s->close(s, false, false);
 }
 
+static void write_element(struct sink *s, const char *name, const struct level *l)
+{
+	bool empty = !has_written_keys(s, l);
+
+	s->open(s, name, false, empty);
+	write_keys(s, l);
+	s->close(s, false, empty);
+}
+
+static void write_table(struct sink *s, const struct schema_row *row, const void *field)
+{
+	const struct spec_table *table = field;
+	const struct schema_row *element = schema_next(row, NULL);
+	bool listed = row->flags & SCHEMA_LISTED;
+	void *defaults = mem_alloc(row->size);
+
+	if (!defaults || schema_element_defaults(row, defaults) < 0) {
+		s->failures->failed = true;
+	} else {
+		s->open(s, schema_key(row), listed, table->n == 0);
+		for (size_t i = 0; i < table->n; i++) {
+			const void *e = (const char *)table->v + i * row->size;
+
+			write_element(s, listed ? NULL : *(char *const *)e,
+				      &(struct level){element, e, defaults});
+		}
+		s->close(s, listed, table->n == 0);
+	}
+	if (defaults)
+		schema_free_fields(element, defaults);
+	mem_free(defaults);
+}
+
 /* --- which rows ------------------------------------------------------------------------- */
 
 static bool same_text(const void *a, const void *b)
@@ -380,6 +462,27 @@ static bool same_list(const void *a, const void *b)
 	return (!x || !x[0]) && (!y || !y[0]);
 }
 
+static bool same_limit(const void *a, const void *b)
+{
+	const struct spec_limit *x = a, *y = b;
+
+	return x->soft == y->soft && x->hard == y->hard;
+}
+
+static bool same_ints(const void *a, const void *b)
+{
+	const struct spec_ints *x = a, *y = b;
+
+	return x->n == y->n && (x->n == 0 || memcmp(x->v, y->v, x->n * sizeof(*x->v)) == 0);
+}
+
+static bool same_table(const void *a, const void *b)
+{
+	const struct spec_table *x = a, *y = b;
+
+	return x->n == 0 && y->n == 0;
+}
+
 /* What a type needs; a row of a type without an entry is not written. */
 static const struct type_ops {
 	void (*write)(struct sink *s, const struct schema_row *row, const void *field);
@@ -394,6 +497,11 @@ static const struct type_ops {
 	[SCHEMA_NUMBER] = {write_decimal, same_decimal},
 	[SCHEMA_LIST] = {write_list, same_list},
 	[SCHEMA_MAP] = {write_map, same_list},
+	[SCHEMA_UMASK] = {write_number, same_number},
+	[SCHEMA_LIMIT] = {write_limit, same_limit},
+	[SCHEMA_INTS] = {write_ints, same_ints},
+	[SCHEMA_PORTREF] = {write_port, same_text},
+	[SCHEMA_TABLE] = {write_table, same_table},
 };
 
 static const void *field_of(const struct schema_row *row, const void *base)
@@ -413,6 +521,17 @@ static bool has_written_keys(const struct sink *s, const struct level *l)
 	return false;
 }
 
+/* A text that is not given; "" is a port that is not. */
+static bool is_absent(const struct schema_row *row, const void *field)
+{
+	const char *text;
+
+	if (row->type != SCHEMA_STRING && row->type != SCHEMA_PORTREF)
+		return false;
+	text = *(char *const *)field;
+	return !text || (row->type == SCHEMA_PORTREF && !*text);
+}
+
 static bool is_written(const struct sink *s, const struct schema_row *row, const struct level *l)
 {
 	const void *field;
@@ -425,7 +544,7 @@ static bool is_written(const struct sink *s, const struct schema_row *row, const
 	field = field_of(row, l->base);
 	if (row->type == SCHEMA_OBJECT)
 		return *(const bool *)field;
-	if (!ops[row->type].write || (row->type == SCHEMA_STRING && !*(char *const *)field))
+	if (!ops[row->type].write || is_absent(row, field))
 		return false;
 	if (row->flags & SCHEMA_REQUIRED)
 		return true;

@@ -47,17 +47,40 @@ static void test_golden(void **state)
 		 "stop:\n  signal: SIGINT\n  grace_period: 90s\n",
 		 0},
 		{"    port: 80\n    probes: { liveness: { http: { path: / }, period: 1500ms } }\n",
-		 "command:\n  - server\nworking_dir: /srv/app\nport: 80\n"
-		 "probes:\n  liveness:\n    http: {}\n    period: 1500ms\n",
+		 "command:\n  - server\nworking_dir: /srv/app\n"
+		 "ports:\n  http:\n    port: 80\nprobes:\n  liveness:\n    http: {}\n    period: 1500ms\n",
 		 0},
 		{"    environment: { A: \"1\", B: \"\", C: \"x: y\" }\n"
 		 "    logs: { max_size: 1GiB }\n",
 		 "command:\n  - server\nworking_dir: /srv/app\n"
 		 "environment:\n  A: \"1\"\n  B: \"\"\n  C: \"x: y\"\nlogs:\n  max_size: 1GiB\n",
 		 0},
-		{"    environment: { TOKEN: hunter2 }\n",
-		 "command:\n  - server\nworking_dir: /srv/app\nenvironment:\n  TOKEN: \"***\"\n",
+		{"    environment: { TOKEN: hunter2 }\n    labels: { team: nlp }\n",
+		 "command:\n  - server\nworking_dir: /srv/app\nenvironment:\n  TOKEN: \"***\"\n"
+		 "labels:\n  team: nlp\n",
 		 MANIFEST_WRITE_MASKED},
+		{"    umask: 027\n    nice: 5\n    oom_score: 0\n    ulimits: { nofile: \"1:2\", core: "
+		 "unlimited, cpu: 9 }\n",
+		 "command:\n  - server\nworking_dir: /srv/app\numask: 027\nnice: 5\noom_score: 0\n"
+		 "ulimits:\n  core: unlimited\n  cpu: 9\n  nofile: \"1:2\"\n",
+		 0},
+		{"    secrets: { b: { env: TOKEN }, a: { file: /x } }\n    env_file: [.env]\n",
+		 "command:\n  - server\nworking_dir: /srv/app\nenv_file:\n  - .env\n"
+		 "secrets:\n  a:\n    file: /x\n  b:\n    env: TOKEN\n",
+		 MANIFEST_WRITE_MASKED},
+		{"    restart: { rules: [{ exit: 125, then: fail }, { exit: [1, 2], then: succeed "
+		 "}], success_exit_codes: [0, 143] }\n",
+		 "command:\n  - server\nworking_dir: /srv/app\nrestart:\n  success_exit_codes:\n"
+		 "    - 0\n    - 143\n  rules:\n    - exit:\n        - 125\n      then: fail\n"
+		 "    - exit:\n        - 1\n        - 2\n      then: succeed\n",
+		 0},
+		{"    ports: { metrics: {}, http: { port: 80, listen: \"::1\" } }\n"
+		 "    probes: { readiness: { tcp: { port: metrics } }, liveness: { exec: { command: "
+		 "[x] } } }\n",
+		 "command:\n  - server\nworking_dir: /srv/app\nports:\n  http:\n    port: 80\n"
+		 "    listen: \"::1\"\n  metrics: {}\nprobes:\n  readiness:\n    tcp:\n"
+		 "      port: metrics\n  liveness:\n    exec:\n      command:\n        - x\n",
+		 0},
 	};
 
 	(void)state;
@@ -74,7 +97,7 @@ static void test_defaults(void **state)
 
 	(void)state;
 	assert_non_null(strstr(text, "\nreplicas: 1\n"));
-	assert_non_null(strstr(text, "\n  policy: always\n  backoff:\n    initial: 1s\n"));
+	assert_non_null(strstr(text, "\n  policy: always\n  success_exit_codes:\n    - 0\n"));
 	assert_non_null(strstr(text, "\n    jitter: 0.2\n"));
 	assert_non_null(strstr(text, "\n  signal: SIGTERM\n"));
 	assert_non_null(strstr(text, "\n  max_size: 20MiB\n"));
@@ -287,66 +310,132 @@ static int64_t within(const struct schema_row *row, unsigned *seed)
 
 static void random_keys(struct buf *b, const struct schema_row *parent, int indent, unsigned *seed);
 
+static void random_list(struct buf *b, const struct schema_row *row, int indent, unsigned *seed)
+{
+	unsigned n = 1 + roll(seed, 3);
+
+	buf_char(b, '\n');
+	for (unsigned i = 0; i < n; i++) {
+		buf_printf(b, "%*s- ", indent, "");
+		if (row->type == SCHEMA_INTS)
+			buf_printf(b, "%u", roll(seed, 256));
+		else if (row->flags & SCHEMA_ONE_OR_MANY)
+			manifest_write_scalar(b, i ? "a b" : "~/x");
+		else
+			manifest_write_scalar(b, i ? texts[roll(seed, ARRAY_SIZE(texts))] : "prog");
+		buf_char(b, '\n');
+	}
+}
+
+static void random_map(struct buf *b, int indent, unsigned *seed)
+{
+	unsigned n = 1 + roll(seed, 3);
+
+	buf_char(b, '\n');
+	for (unsigned i = 0; i < n; i++) {
+		buf_printf(b, "%*sNAME_%u: ", indent + 2, "", i);
+		manifest_write_scalar(b, texts[roll(seed, ARRAY_SIZE(texts))]);
+		buf_char(b, '\n');
+	}
+}
+
+/* In flow style, so that there is no indentation to think of. */
+static void random_table(struct buf *b, const struct schema_row *row, unsigned *seed)
+{
+	static const char *const rules[] = {"{ exit: 1, then: fail }",
+					    "{ exit: [2, 3], then: restart }",
+					    "{ exit: [4], then: succeed }"};
+	static const char *const secrets[] = {"{ file: /x }", "{ env: A_B }", "{ file: ~/y }"};
+	static const char *const ports[] = {"{}", "{ port: 1, protocol: tcp }",
+					    "{ port: 65535, listen: \"::\", mode: proxy }"};
+	const char *const *from = strcmp(schema_key(row), "ports") == 0 ? ports : secrets;
+	unsigned n = 1 + roll(seed, 3);
+
+	if (row->flags & SCHEMA_LISTED) {
+		n = roll(seed, 3);
+		buf_printf(b, " [%s, %s]\n", rules[n], rules[(n + 1) % 3]);
+		return;
+	}
+	buf_str(b, " {");
+	for (unsigned i = 0; i < n; i++)
+		buf_printf(b, "%s a%u: %s", i ? "," : "", i, from[(n + i) % 3]);
+	buf_str(b, " }\n");
+}
+
+static void random_limit(struct buf *b, unsigned *seed)
+{
+	static const char *const limits[] = {"0", "unlimited", "\"1:2\"", "\"7:unlimited\"",
+					     "{ soft: 3, hard: 9 }"};
+
+	buf_printf(b, " %s\n", limits[roll(seed, ARRAY_SIZE(limits))]);
+}
+
+static void random_word(struct buf *b, const struct schema_row *row, unsigned *seed)
+{
+	char text[MANIFEST_WRITE_NUMBER_SIZE];
+	unsigned count = 1;
+
+	for (const char *p = row->names; *p; p++)
+		count += *p == '|';
+	buf_printf(b, " %s\n", manifest_write_number(row, roll(seed, count), text));
+}
+
 static void random_value(struct buf *b, const struct schema_row *row, int indent, unsigned *seed)
 {
 	char text[MANIFEST_WRITE_NUMBER_SIZE];
-	unsigned n = 1 + roll(seed, 3);
 
 	if (row->type == SCHEMA_STRING) {
 		buf_char(b, ' ');
 		manifest_write_scalar(b, form(row, seed));
 		buf_char(b, '\n');
-	} else if (row->type == SCHEMA_LIST) {
-		buf_char(b, '\n');
-		for (unsigned i = 0; i < n; i++) {
-			buf_printf(b, "%*s- ", indent, "");
-			manifest_write_scalar(b, i ? texts[roll(seed, ARRAY_SIZE(texts))] : "prog");
-			buf_char(b, '\n');
-		}
+	} else if (row->type == SCHEMA_LIST || row->type == SCHEMA_INTS) {
+		random_list(b, row, indent, seed);
 	} else if (row->type == SCHEMA_MAP) {
-		buf_char(b, '\n');
-		for (unsigned i = 0; i < n; i++) {
-			buf_printf(b, "%*sNAME_%u: ", indent, "", i);
-			manifest_write_scalar(b, texts[roll(seed, ARRAY_SIZE(texts))]);
-			buf_char(b, '\n');
-		}
+		random_map(b, indent, seed);
+	} else if (row->type == SCHEMA_TABLE) {
+		random_table(b, row, seed);
 	} else if (row->type == SCHEMA_OBJECT) {
 		buf_char(b, '\n');
 		random_keys(b, row, indent + 2, seed);
 	} else if (row->type == SCHEMA_ENUM) {
-		_cleanup_free_ char *words = mem_strdup(row->names);
-		unsigned count = 1;
-
-		for (const char *p = words; *p; p++)
-			count += *p == '|';
-		buf_printf(b, " %s\n", manifest_write_number(row, roll(seed, count), text));
+		random_word(b, row, seed);
 	} else if (row->type == SCHEMA_SIGNAL) {
 		buf_printf(b, " %u\n", 1 + roll(seed, 64));
+	} else if (row->type == SCHEMA_LIMIT) {
+		random_limit(b, seed);
 	} else {
 		buf_printf(b, " %s\n", manifest_write_number(row, within(row, seed), text));
 	}
 }
 
-/* Types that random_value can do; others are left out until they have a writer. */
-static bool can_do(const struct schema_row *row)
+/* Of children of which exactly one may be given, the n-th one is. */
+static bool is_chosen(const struct schema_row *row, const struct schema_row *parent, unsigned n)
 {
-	static const bool known[SCHEMA_TYPE_MAX_] = {
-		[SCHEMA_OBJECT] = true, [SCHEMA_STRING] = true,	  [SCHEMA_INT] = true,
-		[SCHEMA_NUMBER] = true, [SCHEMA_DURATION] = true, [SCHEMA_SIZE] = true,
-		[SCHEMA_ENUM] = true,	[SCHEMA_SIGNAL] = true,	  [SCHEMA_LIST] = true,
-		[SCHEMA_MAP] = true,
-	};
+	const struct schema_row *r = NULL;
+	unsigned count = 0, place = 0;
 
-	return known[row->type];
+	while ((r = schema_next(parent, r)) != NULL) {
+		if (r == row)
+			place = count;
+		count += (r->flags & SCHEMA_CHOICE) != 0;
+	}
+	return place == n % count;
 }
 
 static void random_keys(struct buf *b, const struct schema_row *parent, int indent, unsigned *seed)
 {
 	const struct schema_row *r = NULL;
+	unsigned choice = roll(seed, 6), ports = roll(seed, 2);
 	size_t before = b->len;
 
 	while ((r = schema_next(parent, r)) != NULL) {
-		if (!can_do(r) || (!(r->flags & SCHEMA_REQUIRED) && roll(seed, 3) != 0))
+		bool given = (r->flags & SCHEMA_REQUIRED) || roll(seed, 4) == 0;
+
+		if (r->flags & SCHEMA_CHOICE)
+			given = is_chosen(r, parent, choice);
+		if (strcmp(r->path, ports ? "services.*.port" : "services.*.ports") == 0)
+			given = false; /* one is short for the other */
+		if (!given)
 			continue;
 		buf_printf(b, "%*s%s:", indent, "", schema_key(r));
 		random_value(b, r, indent, seed);
