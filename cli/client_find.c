@@ -129,23 +129,42 @@ static void give_up(const struct search *s)
 	exit(CODE_UNREACHABLE);
 }
 
+static void search_done(struct search *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		mem_free(s->v[i].path);
+		mem_free(s->v[i].failure);
+	}
+}
+
+static char *find(const struct cli *cli, struct search *s)
+{
+	candidates(cli, s);
+	for (size_t i = 0; i < s->n; i++) {
+		bool named = s->n == 1;
+
+		if (answers(s, &s->v[i], named))
+			return x_strdup(s->v[i].path);
+	}
+	return NULL;
+}
+
+char *client_find_try(const struct cli *cli)
+{
+	struct search s = {0};
+	char *found = find(cli, &s);
+
+	search_done(&s);
+	return found;
+}
+
 char *client_find_socket(const struct cli *cli)
 {
 	struct search s = {0};
-	char *found = NULL;
+	char *found = find(cli, &s);
 
-	candidates(cli, &s);
-	for (size_t i = 0; i < s.n && !found; i++) {
-		bool named = s.n == 1;
-
-		if (answers(&s, &s.v[i], named))
-			found = x_strdup(s.v[i].path);
-	}
 	if (!found)
 		give_up(&s);
-	for (size_t i = 0; i < s.n; i++) {
-		mem_free(s.v[i].path);
-		mem_free(s.v[i].failure);
-	}
+	search_done(&s);
 	return found;
 }

@@ -14,6 +14,8 @@ struct cli;
 
 /* Path of the socket (caller frees), or exits 6, or 7 when one is closed to us. */
 char *client_find_socket(const struct cli *cli);
+/* The same, or NULL when none answers, or none that we may use. */
+char *client_find_try(const struct cli *cli);
 /* The socket of an `up` in dir (NULL: current directory). Caller frees. */
 char *client_find_up(const char *dir);
 

@@ -54,6 +54,8 @@ void api_daemon_info(struct api_call *call)
 	jsonw_string(&w, "state_dir", c->opts.state_dir);
 	jsonw_string(&w, "log_dir", c->opts.log_dir);
 	jsonw_string(&w, "manifests", c->opts.manifests);
+	jsonw_int(&w, "port_first", c->opts.port_first);
+	jsonw_int(&w, "port_last", c->opts.port_last);
 	jsonw_int(&w, "services", (int64_t)c->n_services);
 	jsonw_int(&w, "replicas", (int64_t)replicas);
 	jsonw_int(&w, "controller_restarts", c->status.controller_restarts);
