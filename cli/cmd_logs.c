@@ -17,6 +17,7 @@
 #include "cli/intr.h"
 #include "cli/js.h"
 #include "cli/log_out.h"
+#include "cli/output.h"
 #include "cli/report.h"
 #include "cli/tail.h"
 #include "cli/x.h"
@@ -114,10 +115,12 @@ static bool open_sources(struct client *client, const struct request *rq, struct
 
 static void wait_more(const struct tail *tail)
 {
-	struct pollfd p = {.fd = tail_fd(tail), .events = POLLIN};
+	struct pollfd p[2] = {{.fd = tail_fd(tail), .events = POLLIN},
+			      {.fd = STDOUT_FILENO, .events = 0}};
 
 	fflush(stdout);
-	poll(&p, 1, TAIL_LOOK_MS);
+	if (poll(p, 2, TAIL_LOOK_MS) > 0 && (p[1].revents & (POLLERR | POLLHUP | POLLNVAL)))
+		output_end_of_reader();
 }
 
 static void print(struct tail *tail, struct log_out *out, const struct request *rq, bool files)
@@ -127,7 +130,7 @@ static void print(struct tail *tail, struct log_out *out, const struct request *
 	for (;;) {
 		while (tail_next(tail, &line))
 			log_out_line(out, &line);
-		if (tail_is_over(tail) || (files && !rq->follow))
+		if (tail_is_over(tail) || (files && !rq->follow) || output_is_broken())
 			return;
 		wait_more(tail);
 	}
@@ -137,7 +140,18 @@ static enum log_out_format format_of(const char *name)
 {
 	if (strcmp(name, "raw") == 0)
 		return LOG_OUT_RAW;
-	return strcmp(name, "json") == 0 ? LOG_OUT_JSON : LOG_OUT_TEXT;
+	switch (output_format_of(name)) {
+	case OUTPUT_JSON:
+		return LOG_OUT_JSON;
+	case OUTPUT_YAML:
+		return LOG_OUT_YAML;
+	case OUTPUT_NAME:
+		return LOG_OUT_NAME;
+	case OUTPUT_TABLE:
+	case OUTPUT_WIDE:
+		break;
+	}
+	return LOG_OUT_TEXT;
 }
 
 static int64_t lines_of(const struct args *args)
@@ -149,14 +163,17 @@ static int64_t lines_of(const struct args *args)
 
 static int run(struct cli *cli, const struct args *args)
 {
-	enum log_out_format format = format_of(args_value(args, "output", "text"));
+	const char *name = args_value(args, "output", "table");
+	enum log_out_format format = format_of(name);
+	bool wide = output_format_of(name) == OUTPUT_WIDE;
 	struct request rq = {.args = args,
 			     .lines = lines_of(args),
 			     .follow = args_flag(args, "follow"),
 			     .raw = format == LOG_OUT_RAW};
 	struct log_out out = {.format = format,
 			      .view = {.term = &cli->term, .prefix = !args_flag(args, "no-prefix")},
-			      .timestamps = args_flag(args, "timestamps")};
+			      .timestamps = wide || args_flag(args, "timestamps"),
+			      .streams = wide};
 	_cleanup_client_ struct client *client = client_open(cli);
 	struct tail *tail = tail_new();
 	bool files;
@@ -174,10 +191,10 @@ static int run(struct cli *cli, const struct args *args)
 static const struct option_spec options[] = {
 	{'f', "follow", NULL, "go on with what is written next", NULL},
 	{'n', "lines", "N", "start with the last N lines of each service (default all)", NULL},
-	{'o', "output", "FORMAT", "text, raw (bytes as written) or json (default text)",
-	 "text|raw|json"},
-	{'t', "timestamps", NULL, "text: the time before each line", NULL},
-	{0, "no-prefix", NULL, "text: no replica name before each line", NULL},
+	{'o', "output", "FORMAT", "table, wide, json, yaml, name, or raw: bytes as written",
+	 OUTPUT_CHOICE "|raw"},
+	{'t', "timestamps", NULL, "table: the time before each line", NULL},
+	{0, "no-prefix", NULL, "table: no replica name before each line", NULL},
 	{0},
 };
 
@@ -188,8 +205,9 @@ const struct command cmd_logs_command = {
 	.summary = "Show what services write",
 	.details =
 		"Both streams of all replicas, past and present, in order of time. Replicas that\n"
-		"come later are followed too. json has an object a line: service, replica,\n"
-		"incarnation, stream, at, line.",
+		"come later are followed too. wide has the time and the stream before each line,\n"
+		"json an object a line: service, replica, incarnation, stream, at, line; name\n"
+		"only says which replicas wrote something.",
 	.examples = "aictl logs -f sentiment\n"
 		    "aictl logs -n 50 sentiment/0 tokenizer\n"
 		    "aictl logs -o raw sentiment/0 > sentiment.log",

@@ -14,57 +14,115 @@
 #include "cli/change.h"
 #include "cli/intr.h"
 #include "cli/js.h"
+#include "cli/output.h"
 #include "cli/report.h"
+#include "cli/table.h"
+#include "cli/term.h"
 #include "cli/x.h"
 #include "lib/clock.h"
 #include "lib/mem.h"
 
 #define STEP_MS 10000
 
+struct wait {
+	struct client *client;
+	const char *what;
+	int64_t deadline_mono_ms;
+	cJSON *seen; /* "services": what each was when its wait ended */
+};
+
+/* Keeps {"name","state","met"} for the output. */
+static void keep(const struct wait *w, const char *name, const cJSON *reply)
+{
+	cJSON *o = x_check(cJSON_CreateObject());
+
+	x_check(cJSON_AddStringToObject(o, "name", name));
+	x_check(cJSON_AddStringToObject(o, "state", js_str(reply, "state", "unknown")));
+	x_check(cJSON_AddBoolToObject(o, "met", js_bool(reply, "met")));
+	cJSON_AddItemToArray(w->seen, o);
+}
+
+/* An exit code once the wait for one service is over, else -1. */
+static int verdict(const struct wait *w, const char *name, const cJSON *reply, bool last)
+{
+	const char *state = js_str(reply, "state", "?");
+
+	if (js_bool(reply, "met"))
+		return CODE_OK;
+	if (js_bool(reply, "failed")) {
+		report_plain("%s is %s and will not become %s", name, state, w->what);
+		report_hint("see: aictl describe %s", name);
+		return CODE_FAILED;
+	}
+	if (!last)
+		return -1;
+	report_plain("timed out: %s is %s", name, state);
+	return CODE_TIMEOUT;
+}
+
 /* One service until the deadline; an exit code. */
-static int wait_one(struct client *client, const char *name, const char *what, int64_t deadline)
+static int wait_one(const struct wait *w, const char *name)
 {
 	_cleanup_free_ char *escaped = client_escape(name);
 
 	for (;;) {
-		int64_t left = deadline - clock_mono_ms(), step;
+		int64_t left = w->deadline_mono_ms - clock_mono_ms(), step;
 		_cleanup_reply_ struct reply r = {0};
 		_cleanup_free_ char *path = NULL;
+		int code;
 
 		step = left < 0 ? 0 : left < STEP_MS ? left : STEP_MS;
-		path = x_printf("/v1/services/%s/wait?for=%s&timeout_ms=%lld", escaped, what,
+		path = x_printf("/v1/services/%s/wait?for=%s&timeout_ms=%lld", escaped, w->what,
 				(long long)step);
-		client_get_wait(client, path, step, &r);
-		if (js_bool(r.json, "met"))
-			return CODE_OK;
-		if (js_bool(r.json, "failed")) {
-			report_plain("%s is %s and will not become %s", name,
-				     js_str(r.json, "state", "?"), what);
-			report_hint("see: aictl describe %s", name);
-			return CODE_FAILED;
-		}
-		if (left <= step) {
-			report_plain("timed out: %s is %s", name, js_str(r.json, "state", "?"));
-			return CODE_TIMEOUT;
+		client_get_wait(w->client, path, step, &r);
+		code = verdict(w, name, r.json, left <= step);
+		if (code >= 0) {
+			keep(w, name, r.json);
+			return code;
 		}
 	}
 }
 
+static void table(const struct output *out, const cJSON *reply)
+{
+	struct table t = {.term = &out->cli->term};
+	const cJSON *s;
+
+	table_plain(&t, 2);
+	cJSON_ArrayForEach (s, js_get(reply, "services")) {
+		const char *state = js_str(s, "state", "?");
+
+		table_row(&t);
+		table_cell(&t, NULL, "%s", js_str(s, "name", "?"));
+		table_cell(&t, term_state_color(t.term, state), "%s", state);
+	}
+	table_print(&t);
+	table_done(&t);
+}
+
 static int run(struct cli *cli, const struct args *args)
 {
-	const char *what = args_value(args, "for", "ready");
-	int64_t deadline =
-		clock_add(clock_mono_ms(), args_duration(args, "timeout", CHANGE_TIMEOUT_MS));
-	_cleanup_client_ struct client *client = client_open(cli);
+	static const struct output_view view = {table, "services", "name"};
+	_cleanup_js_ cJSON *result = x_check(cJSON_CreateObject());
+	struct wait w = {.what = args_value(args, "for", "ready")};
+	_cleanup_client_ struct client *client = NULL;
+	struct output out;
 	int code = CODE_OK;
 
+	output_begin(&out, cli, args);
+	w.deadline_mono_ms =
+		clock_add(clock_mono_ms(), args_duration(args, "timeout", CHANGE_TIMEOUT_MS));
+	w.seen = x_check(cJSON_AddArrayToObject(result, "services"));
+	w.client = client = client_open(cli);
 	intr_quiet();
 	for (size_t i = 0; i < args->n_operands && code == CODE_OK; i++)
-		code = wait_one(client, args->operands[i], what, deadline);
+		code = wait_one(&w, args->operands[i]);
+	output_json(&out, &view, result);
 	return code;
 }
 
 static const struct option_spec options[] = {
+	OUTPUT_OPTION,
 	{0, "for", "STATE", "ready or stopped (default ready)", "ready|stopped"},
 	{0, "timeout", "TIME", "wait at most so long (default 10m); exit code 5", NULL},
 	{0},
@@ -75,7 +133,8 @@ const struct command cmd_wait_command = {
 	.group = GROUP_LOOK,
 	.synopsis = "[OPTIONS] SERVICE...",
 	.summary = "Wait until services are ready, or stopped",
-	.details = "Exits 0 when all of them are, 1 when one of them never will be (it failed for\n"
+	.details = "Prints what each of them is when its wait ends.\n\n"
+		   "Exits 0 when all of them are, 1 when one of them never will be (it failed for\n"
 		   "good), 5 when the time is up, 4 when there is no such service.",
 	.examples = "aictl wait sentiment && curl http://127.0.0.1:8000/\n"
 		    "aictl wait --for stopped --timeout 30s sentiment",

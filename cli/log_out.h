@@ -12,12 +12,20 @@
 
 struct tail_line;
 
-enum log_out_format { LOG_OUT_TEXT, LOG_OUT_RAW, LOG_OUT_JSON };
+enum log_out_format {
+	LOG_OUT_TEXT,
+	LOG_OUT_RAW,
+	LOG_OUT_JSON, /* an object a line */
+	LOG_OUT_YAML, /* a document a line */
+	LOG_OUT_NAME, /* only the replicas, each once */
+};
 
 struct log_out {
 	enum log_out_format format;
 	struct view view; /* TEXT */
 	bool timestamps;  /* TEXT: local time before each line */
+	bool streams;	  /* TEXT: stdout or stderr before each line */
+	bool begun;	  /* YAML: a document came before */
 	bool add_newline; /* RAW: lines come without theirs (from a stream) */
 };
 

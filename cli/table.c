@@ -65,12 +65,16 @@ struct layout {
 
 static void measure(const struct table *t, struct layout *l)
 {
+	if (t->widths)
+		memcpy(l->widths, t->widths, t->n_columns * sizeof(*l->widths));
 	for (size_t i = 0; i < t->n_cells; i++) {
 		size_t w = term_width(t->term, t->cells[i].text), c = i % t->n_columns;
 
 		if (w > l->widths[c])
 			l->widths[c] = w;
 	}
+	if (t->widths)
+		memcpy(t->widths, l->widths, t->n_columns * sizeof(*l->widths));
 }
 
 static void pad(struct buf *out, size_t n)

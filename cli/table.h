@@ -29,6 +29,7 @@ struct table_cell {
 struct table {
 	const struct term *term;
 	const char *drop; /* titles, separated by blanks: the least important first; or NULL */
+	size_t *widths; /* at least these, and then what was used: for rows printed one by one; or NULL */
 	struct table_cell *cells; /* n_rows x n_columns */
 	size_t n_cells, cap_cells, n_columns, n_rows;
 };

@@ -26,9 +26,12 @@ static size_t place(struct view *v, const char *object)
 	return i;
 }
 
-void view_expect(struct view *v, const char *object)
+bool view_expect(struct view *v, const char *object)
 {
+	size_t n = v->n_objects;
+
 	place(v, object);
+	return v->n_objects > n;
 }
 
 static const char *color_of(struct view *v, const char *object)

@@ -25,8 +25,8 @@ struct view {
 	size_t n_objects, cap_objects;
 };
 
-/* Makes room for a name before it is seen, so that the columns do not move. */
-void view_expect(struct view *v, const char *object);
+/* Makes room for a name before it is seen, so that the columns do not move. True when it is new. */
+bool view_expect(struct view *v, const char *object);
 /* One line of a log, text of n bytes without its newline. */
 void view_log(struct view *v, const char *object, const char *text, size_t n);
 /* A word of ours about a replica; color may be "". */
