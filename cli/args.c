@@ -224,6 +224,7 @@ void args_parse(struct cli *cli, const struct command *command, int argc, char *
 			x_grow(&ret->operands, &ret->cap_operands, ret->n_operands + 1,
 			       sizeof(*ret->operands));
 			ret->operands[ret->n_operands++] = arg;
+			options = options && !command->options_first;
 		}
 	}
 	check_count(ret);

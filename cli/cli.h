@@ -25,6 +25,7 @@ enum exit_code {
 	CODE_NOT_PERMITTED = 7,
 	CODE_CONFLICT = 8,
 	CODE_MANIFEST = 9,
+	CODE_CHANGES = 10, /* plan --exit-code: changes are pending */
 	CODE_INTERRUPTED = 130,
 };
 
@@ -69,6 +70,7 @@ struct command {
 	const char *examples;		   /* lines "command   # what" */
 	const struct option_spec *options; /* ends with name NULL; or NULL */
 	unsigned args_min, args_max;
+	bool options_first; /* what begins with a dash behind the first operand is not an option */
 	int (*run)(struct cli *cli, const struct args *args);
 };
 

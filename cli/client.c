@@ -22,6 +22,7 @@
 #define ANSWER_MS 30000 /* an ordinary request */
 #define RETRY_MS 10000	/* while no controller answers */
 #define RETRY_STEP_MS 50
+#define REFUSAL_MAX (1u << 20) /* bytes of an error's body */
 
 struct client {
 	char *socket;
@@ -217,6 +218,49 @@ int client_stream_begin(struct client *c, const char *path, struct err **reterr)
 		}
 		if ((r == 0 && status != 503) || clock_mono_ms() >= until)
 			return r < 0 ? no_answer(c, reterr) : stream_refused(c, status, reterr);
+		poll(NULL, 0, RETRY_STEP_MS);
+	}
+}
+
+/* The whole of an answer that is no 101. */
+static void read_refusal(struct client *c, int status, int64_t deadline, struct reply *ret)
+{
+	struct buf body = {0};
+	const char *data;
+	size_t n;
+
+	while (body.len < REFUSAL_MAX && http_client_read(c->http, deadline, &data, &n, NULL) > 0)
+		buf_append(&body, data, n);
+	*ret = (struct reply){.status = status, .len = body.len};
+	buf_append(&body, "", 0);
+	ret->text = x_check(buf_take(&body));
+	ret->json = js_parse(ret->text, ret->len);
+}
+
+int client_upgrade(struct client *c, const char *path, const char *body, const char *protocol,
+		   struct buf *early)
+{
+	int64_t until = clock_add(clock_mono_ms(), retry_ms(c));
+	struct http_client_request rq = {.method = "POST",
+					 .target = path,
+					 .body = body,
+					 .body_len = strlen(body),
+					 .upgrade = protocol};
+
+	for (;;) {
+		_cleanup_err_ struct err *e = NULL;
+		_cleanup_reply_ struct reply reply = {0};
+		int status, r;
+
+		rq.deadline_mono_ms = clock_add(clock_mono_ms(), c->patience_ms);
+		r = http_client_begin(c->http, &rq, &status, &e);
+		if (r == 0 && status == 101)
+			return http_client_take(c->http, early);
+		if (r < 0) /* a command must not run twice: nothing is repeated */
+			report_die(e);
+		read_refusal(c, status, rq.deadline_mono_ms, &reply);
+		if (!is_starting(&reply) || clock_mono_ms() >= until)
+			exit(report_manifest_reply(NULL, &reply));
 		poll(NULL, 0, RETRY_STEP_MS);
 	}
 }

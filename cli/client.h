@@ -72,6 +72,14 @@ int client_stream_begin(struct client *c, const char *path, struct err **reterr)
 int client_stream_next(struct client *c, bool block, const char **ret_line, struct err **reterr);
 int client_stream_fd(const struct client *c);
 
+/*
+ * POST of body to an endpoint that leaves HTTP: the socket (the caller's) and what came behind the
+ * head. Exits with the reply's error when it is refused.
+ */
+struct buf;
+int client_upgrade(struct client *c, const char *path, const char *body, const char *protocol,
+		   struct buf *early);
+
 /* path with "service=NAME" for each name in its query. Caller frees. */
 char *client_path_services(const char *path, const char *const *names, size_t n);
 /* A name made safe for a path segment or query value. Caller frees. */

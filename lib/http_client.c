@@ -33,13 +33,16 @@ struct http_client {
 	bool keep;	 /* the connection may be used again */
 	bool answered;	 /* a byte of the answer came */
 	bool under_way;	 /* a request was sent whose answer is not complete */
+	bool upgrade;	 /* it asked for another protocol */
+	bool switched;	 /* and got it: body holds what came behind the head */
 };
 
 static int on_head(llhttp_t *ll)
 {
 	struct http_client *c = ll->data;
 
-	c->head_done = ll->status_code >= 200;
+	c->switched = ll->status_code == 101 && c->upgrade;
+	c->head_done = ll->status_code >= 200 || c->switched;
 	c->keep = llhttp_should_keep_alive(ll); /* llhttp forgets it once the message is complete */
 	return c->head_only ? 1 : 0;
 }
@@ -56,7 +59,7 @@ static int on_complete(llhttp_t *ll)
 {
 	struct http_client *c = ll->data;
 
-	if (!c->head_done) /* 100 Continue: the answer proper follows */
+	if (!c->head_done || c->switched) /* 100 Continue: the answer proper follows */
 		return 0;
 	c->complete = true;
 	return HPE_PAUSED;
@@ -195,6 +198,12 @@ static int feed(struct http_client *c, const char *data, size_t n, struct err **
 
 	if (c->body.failed)
 		return err_nomem(reterr);
+	if (c->switched && e == HPE_PAUSED_UPGRADE) {
+		const char *rest = llhttp_get_error_pos(&c->ll);
+
+		buf_append(&c->body, rest, n - (size_t)(rest - data));
+		return c->body.failed ? err_nomem(reterr) : 0;
+	}
 	if (c->complete) {
 		c->under_way = false;
 		if (!c->keep || n == 0 || llhttp_get_error_pos(&c->ll) != data + n)
@@ -240,7 +249,8 @@ static void reset(struct http_client *c, const struct http_client_request *rq)
 	buf_clear(&c->body);
 	c->given = c->scanned = 0;
 	c->head_only = strcmp(rq->method, "HEAD") == 0;
-	c->head_done = c->complete = c->answered = false;
+	c->head_done = c->complete = c->answered = c->switched = false;
+	c->upgrade = rq->upgrade != NULL;
 }
 
 static int try_once(struct http_client *c, const struct http_client_request *rq,
@@ -266,6 +276,8 @@ static int try_once(struct http_client *c, const struct http_client_request *rq,
 static void make_head(struct buf *out, const struct http_client_request *rq)
 {
 	buf_printf(out, "%s %s HTTP/1.1\r\nHost: localhost\r\n", rq->method, rq->target);
+	if (rq->upgrade)
+		buf_printf(out, "Connection: Upgrade\r\nUpgrade: %s\r\n", rq->upgrade);
 	if (rq->body)
 		buf_printf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
 			   rq->body_len);
@@ -391,6 +403,14 @@ int http_client_call(struct http_client *c, const struct http_client_request *rq
 		return err_nomem(reterr);
 	*ret = (struct http_client_answer){.status = status, .body = body, .len = len};
 	return 0;
+}
+
+int http_client_take(struct http_client *c, struct buf *early)
+{
+	c->under_way = false;
+	buf_append(early, c->body.data, c->body.len);
+	buf_clear(&c->body);
+	return TAKE_FD(c->fd);
 }
 
 int http_client_fd(const struct http_client *c)

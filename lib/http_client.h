@@ -34,6 +34,7 @@ struct http_client_request {
 	int64_t deadline_mono_ms; /* for the head of the answer; http_client_call: for all of it */
 	size_t body_max;	  /* http_client_call: a larger answer is an error; 0 = 64 MiB */
 	bool repeatable;	  /* sending it twice does no harm */
+	const char *upgrade;	  /* the protocol to change to, or NULL; see http_client_take */
 };
 
 struct http_client_answer {
@@ -60,10 +61,15 @@ int http_client_read(struct http_client *c, int64_t deadline_mono_ms, const char
 /* The same by lines, without their '\n'; a last line without one counts. */
 int http_client_line(struct http_client *c, int64_t deadline_mono_ms, const char **ret_line,
 		     struct err **reterr);
+/*
+ * After http_client_begin with `upgrade` and the status 101: the socket, now the caller's, and what
+ * came behind the head, appended to early. Any other status is an ordinary answer.
+ */
+struct buf;
+int http_client_take(struct http_client *c, struct buf *early);
 /* To poll for POLLIN between calls with deadline 0 (read until -ERR_TIMEOUT first); -1 = none. */
 int http_client_fd(const struct http_client *c);
 /* Appends s percent-encoded, fit for one path segment or query value. */
-struct buf;
 void http_client_escape(struct buf *out, const char *s);
 
 #endif
