@@ -15,6 +15,7 @@
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/report_manifest.h"
+#include "cli/sources.h"
 #include "cli/table.h"
 #include "cli/term.h"
 #include "cli/x.h"
@@ -79,17 +80,44 @@ static void print_services(const struct cli *cli, const cJSON *change)
 	table_done(&t);
 }
 
+/* With --prune they are among the services. */
+static bool is_removed(const cJSON *change, const char *name)
+{
+	const cJSON *s;
+
+	cJSON_ArrayForEach (s, js_get(change, "services")) {
+		if (strcmp(js_str(s, "name", ""), name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void print_leftovers(const cJSON *change)
 {
 	const cJSON *name;
 
 	cJSON_ArrayForEach (name, js_get(change, "not_in_manifest")) {
-		if (!cJSON_IsString(name))
+		if (!cJSON_IsString(name) || is_removed(change, name->valuestring))
 			continue;
 		report_warning("%s is in set %s but no longer in the manifest; it is left as it is",
 			       name->valuestring, js_str(change, "set", "?"));
-		report_hint("remove it with: aictl delete %s", name->valuestring);
+		report_hint("remove it with: aictl apply --prune, or: aictl delete %s",
+			    name->valuestring);
 	}
+}
+
+/* An apply of what is there already. */
+static bool is_unchanged(const cJSON *change)
+{
+	const cJSON *s;
+
+	if (strcmp(js_str(change, "kind", ""), "apply") != 0)
+		return false;
+	cJSON_ArrayForEach (s, js_get(change, "services")) {
+		if (strcmp(js_str(s, "action", ""), "unchanged") != 0)
+			return false;
+	}
+	return true;
 }
 
 /* A change that is over, or was not waited for. */
@@ -98,13 +126,17 @@ static int print_outcome(const struct cli *cli, const cJSON *change, const struc
 	const char *state = js_str(change, "state", "");
 	const cJSON *error = js_get(change, "error");
 
-	print_services(cli, change);
+	if (is_unchanged(change))
+		printf("nothing to change (revision %lld)\n",
+		       (long long)js_int(change, "revision", 0));
+	else
+		print_services(cli, change);
 	print_leftovers(change);
 	fflush(stdout);
 	if (strcmp(state, "failed") == 0 || error)
 		return error ? report_manifest_json(o->sources, error)
 			     : (report_plain("the change failed"), CODE_FAILED);
-	if (strcmp(state, "running") == 0)
+	if (strcmp(state, "running") == 0 && !is_unchanged(change))
 		printf("accepted; it goes on in the daemon (see: aictl ps)\n");
 	return CODE_OK;
 }
@@ -210,15 +242,35 @@ int change_run(struct cli *cli, struct client *client, cJSON *body, const struct
 	return o->wait ? wait_and_print(cli, &w, &change, o) : print_outcome(cli, change.json, o);
 }
 
+int change_plan(struct client *client, const struct sources *sources, bool prune, struct reply *ret)
+{
+	cJSON *body = x_check(cJSON_CreateObject());
+	_cleanup_free_ char *text = NULL;
+
+	sources_to_json(sources, body);
+	x_check(cJSON_AddBoolToObject(body, "prune", prune));
+	text = x_check(cJSON_PrintUnformatted(body));
+	cJSON_Delete(body);
+	if (client_send(client, "POST", "/v1/plan", text, ret) == 200 && ret->json)
+		return CODE_OK;
+	return report_manifest_reply(sources, ret);
+}
+
+void change_add_services(cJSON *body, const struct args *args)
+{
+	cJSON *list = x_check(cJSON_AddArrayToObject(body, "services"));
+
+	for (size_t i = 0; i < args->n_operands; i++)
+		cJSON_AddItemToArray(list, x_check(cJSON_CreateString(args->operands[i])));
+}
+
 int change_services(struct cli *cli, const struct args *args, const char *kind)
 {
 	struct change_opts o = {.wait = !args_flag(args, "no-wait"),
 				.timeout_ms = args_duration(args, "timeout", CHANGE_TIMEOUT_MS)};
 	_cleanup_client_ struct client *client = client_open(cli);
 	cJSON *body = change_new(kind);
-	cJSON *list = x_check(cJSON_AddArrayToObject(body, "services"));
 
-	for (size_t i = 0; i < args->n_operands; i++)
-		cJSON_AddItemToArray(list, x_check(cJSON_CreateString(args->operands[i])));
+	change_add_services(body, args);
 	return change_run(cli, client, body, &o);
 }

@@ -16,6 +16,7 @@
 
 struct args;
 struct client;
+struct reply;
 struct sources;
 
 struct change_opts {
@@ -32,7 +33,13 @@ cJSON *change_new(const char *kind);
 /* Posts body (consumed), waits if asked to, prints the outcome. Returns the exit code. */
 int change_run(struct cli *cli, struct client *client, cJSON *body, const struct change_opts *o);
 
-/* start, stop, restart, delete: operands are the services; --no-wait and --timeout. */
+/* POST /v1/plan for an apply of sources: CODE_OK and the plan in *ret, or what is wrong is printed. */
+int change_plan(struct client *client, const struct sources *sources, bool prune,
+		struct reply *ret);
+
+/* Adds "services": the operands. */
+void change_add_services(cJSON *body, const struct args *args);
+/* start, stop, restart, reset: operands are the services; --no-wait and --timeout. */
 int change_services(struct cli *cli, const struct args *args, const char *kind);
 extern const struct option_spec change_wait_options[];
 

@@ -74,6 +74,8 @@ static enum err_code code_of(const char *token)
 		if (strcmp(err_code_name((enum err_code)c), token) == 0)
 			return (enum err_code)c;
 	}
+	if (strcmp(token, "revision_conflict") == 0)
+		return ERR_CONFLICT;
 	return ERR_BUSY; /* safe_mode, starting, ...: the operation failed */
 }
 
@@ -95,10 +97,13 @@ int report_manifest_to_err(const cJSON *error, int status, struct err **reterr)
 
 int report_manifest_json(const struct sources *sources, const cJSON *error)
 {
+	const char *token = js_str(error, "code", "");
 	_cleanup_err_ struct err *e = NULL;
 
 	report_manifest_to_err(error, 0, &e);
 	print_one(sources, e);
+	if (strcmp(token, "not_running") == 0)
+		return CODE_NOT_READY;
 	return e->code == ERR_INVALID && e->file ? CODE_MANIFEST : (int)report_code_of(e);
 }
 

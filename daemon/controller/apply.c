@@ -214,12 +214,13 @@ static int play(struct apply_job *j, struct apply_item *it, unsigned *left)
 static void hand_over(struct apply_job *j, struct apply_service *list, uint64_t revision,
 		      bool changes)
 {
+	static char *const nothing[] = {NULL};
 	const struct apply_plan plan = {.manifest = j->source->manifest,
 					.revision = revision,
 					.next_revision = revision + changes,
 					.services = list,
 					.n_services = j->n_items,
-					.not_in_manifest = j->left_over};
+					.not_in_manifest = j->prune ? nothing : j->left_over};
 
 	for (size_t i = 0; i < j->n_items; i++) {
 		const struct apply_item *it = &j->items[i];

@@ -41,7 +41,7 @@ struct apply_plan {
 	uint64_t revision, next_revision;     /* next == revision: nothing changes */
 	const struct apply_service *services; /* by name */
 	size_t n_services;
-	char *const *not_in_manifest; /* NULL-terminated */
+	char *const *not_in_manifest; /* and not to be pruned; NULL-terminated */
 };
 
 /* Exactly one of change, plan, errors and err is not NULL; all borrowed. */

@@ -134,7 +134,7 @@ def test_changed_command_replaces_one_by_one_stop_first(daemon):
 def test_unchanged_apply_changes_nothing(web):
     before = web.ps()["web"]["replicas"]
     out = web.apply({"web": web.service("http", port=18100, replicas=2, probes=READY)})
-    assert "unchanged" in out
+    assert "nothing to change (revision 1)" in out
     assert web.ps()["web"]["replicas"] == before
 
 
