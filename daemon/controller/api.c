@@ -12,6 +12,7 @@
 #include "lib/err.h"
 #include "lib/http_server.h"
 #include "lib/jsonw.h"
+#include "lib/log.h"
 #include "lib/manifest.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
@@ -173,6 +174,8 @@ static void on_request(struct http_request *r, void *user)
 	struct api_call call = {.c = c, .r = r, .role = api_role_of(c, http_request_fd(r))};
 	bool path_known = false;
 	char name[128], what[160];
+
+	log_debug("api method=%s path=%.100s role=%s", method, path, api_role_name(call.role));
 
 	for (size_t i = 0; i < ARRAY_SIZE(endpoints); i++) {
 		const struct endpoint *e = &endpoints[i];

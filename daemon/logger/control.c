@@ -109,6 +109,7 @@ static int dispatch(struct control *c)
 	struct wire_key key;
 	uint32_t level;
 
+	log_debug("packet=%s bytes=%zu", wire_type_name(p->type), p->len);
 	switch ((int)p->type) {
 	case WIRE_HELLO:
 		return on_hello(c);

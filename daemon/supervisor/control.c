@@ -427,8 +427,10 @@ static int dispatch(struct supervisor *sup, struct wire_packet *p)
 void control_packet(void *user, struct wire_packet *p)
 {
 	struct helper *h = user;
-	int r = dispatch(h->sup, p);
+	int r;
 
+	log_debug("helper=%s packet=%s bytes=%zu", h->name, wire_type_name(p->type), p->len);
+	r = dispatch(h->sup, p);
 	if (r < 0)
 		log_warn("helper=%s sent a bad %s message, ignoring", h->name,
 			 wire_type_name(p->type));
