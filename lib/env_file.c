@@ -157,19 +157,20 @@ static bool read_variable(struct reader *r)
 {
 	_cleanup_buf_ struct buf out = {0};
 	unsigned line = r->line;
-	const char *name;
+	const char *name, *end;
 
 	skip_export(r);
 	name = r->p;
 	while (r->p < r->end && (*r->p == '_' || isalnum((unsigned char)*r->p)))
 		r->p++;
-	buf_append(&out, name, (size_t)(r->p - name));
+	end = r->p;
 	skip_blanks(r);
-	if (out.len == 0 || isdigit((unsigned char)*name) || r->p == r->end || *r->p != '=')
+	if (end == name || isdigit((unsigned char)*name) || r->p == r->end || *r->p != '=')
 		return fail(r, "expected NAME=value, a comment or nothing");
 	if (++r->n > ENV_FILE_VARIABLES_MAX)
 		return fail(r, "more than 4096 variables");
 	r->p++;
+	buf_append(&out, name, (size_t)(end - name));
 	buf_char(&out, '=');
 	skip_blanks(r);
 	if (r->p < r->end && (*r->p == '"' || *r->p == '\'')) {
