@@ -40,7 +40,7 @@ static void reload_free(struct reload *r)
 	mem_free(r);
 }
 
-/* One packet: 1 = got a file or an error, 0 = EOF, -1 = broken. */
+/* One packet: 1 = got a file or an error, 0 = that was all, -1 = broken. */
 static int receive(struct reload *r, char *name, int *file)
 {
 	char control[CMSG_SPACE(sizeof(int))];
@@ -62,6 +62,8 @@ static int receive(struct reload *r, char *name, int *file)
 	if (n <= 0)
 		return (int)n;
 	name[n] = name[n + 1] = '\0';
+	if (name[0] == '\0')
+		return 0; /* the end of the set (daemon/supervisor/manifests.h) */
 	c = CMSG_FIRSTHDR(&m);
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
 	    c->cmsg_len == CMSG_LEN(sizeof(int)))

@@ -37,6 +37,11 @@ static void on_timer(void *user)
 	struct manifests *m = &sup->manifests;
 
 	if (child_is_alive(&m->child)) {
+		if (m->peer_fd >= 0) { /* nobody reads yet */
+			loop_timer_arm(&sup->loop, &m->timer,
+				       clock_mono_ms() + MANIFESTS_DEADLINE_MS);
+			return;
+		}
 		log_warn("manifests: reading %s hangs, killing pid=%d", m->argv[2], m->child.pid);
 		child_signal(&m->child, SIGKILL);
 		return;
@@ -154,4 +159,6 @@ void manifests_flush(struct supervisor *sup)
 	mem_closep(&m->peer_fd);
 	m->due = false;
 	m->sent_mono_ms = clock_mono_ms();
+	if (child_is_alive(&m->child))
+		loop_timer_arm(&sup->loop, &m->timer, m->sent_mono_ms + MANIFESTS_DEADLINE_MS);
 }

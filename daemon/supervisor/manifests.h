@@ -4,8 +4,11 @@
  * the controller. The child sends them over a socket whose other end goes to the controller.
  *
  * One packet per file: the bytes  name NUL error  (no NUL at the end), where error is empty and one
- * descriptor is attached, or error says why the file is refused and there is none. EOF ends the
- * set. Should the child die before its end, aictld adds a packet  DIR NUL error  before the EOF, so
+ * descriptor is attached, or error says why the file is refused and there is none. A packet with an
+ * empty name (one NUL byte) ends the set. From then on the reader may send requests over the same
+ * socket, one at a time: the bytes of an absolute path (no NUL) of an env_file or a secret; the
+ * answer is a packet as above with the path as its name. The reader closes its end when it needs
+ * nothing more; requests are answered for MANIFESTS_ANSWER_MS at most. Should the child die early, aictld adds a packet  DIR NUL error  before the EOF, so
  * that an incomplete set is never taken for a complete one.
  *
  * SPDX-License-Identifier: MIT
@@ -22,6 +25,7 @@
 struct supervisor;
 
 #define MANIFESTS_DEADLINE_MS 30000
+#define MANIFESTS_ANSWER_MS 25000 /* less: the child ends by itself */
 
 struct manifests {
 	bool due;      /* a RELOAD is to be sent */

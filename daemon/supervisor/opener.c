@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/supervisor/manifests.h"
+#include "daemon/supervisor/opener_path.h"
 #include "daemon/wire/wire.h"
-#include "lib/buf.h"
+#include "lib/clock.h"
 #include "lib/mem.h"
 
 #define FILES_MAX 1000
@@ -47,17 +50,6 @@ static int send_file(const char *name, const char *error, int fd)
 	return n < 0 ? -1 : 0;
 }
 
-static const char *why_refused(const struct stat *st, bool dir)
-{
-	if (dir ? !S_ISDIR(st->st_mode) : !S_ISREG(st->st_mode))
-		return dir ? "not a directory" : "not a regular file";
-	if (st->st_uid != 0 && st->st_uid != geteuid())
-		return geteuid() == 0 ? "does not belong to root" : "belongs to somebody else";
-	if (st->st_mode & 022)
-		return "may be written by others than its owner";
-	return NULL;
-}
-
 static int send_error(const char *name, const char *what, int errnum)
 {
 	char text[256];
@@ -78,7 +70,7 @@ static int send_one(int dir_fd, const char *name)
 		return send_file(name, "a symbolic link", -1);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return send_error(name, "cannot open", errno);
-	why = why_refused(&st, false);
+	why = opener_path_refusal(&st, false);
 	if (why)
 		return send_file(name, why, -1);
 	return send_file(name, "", fd);
@@ -122,26 +114,73 @@ static char **list(int dir_fd)
 	return names;
 }
 
-int opener_main(const char *dir)
+static int send_list(const char *dir)
 {
 	_cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_strv_ char **names = NULL;
 	const char *why;
 	struct stat st;
 
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return send_error(dir, "cannot open", errno);
+	why = opener_path_refusal(&st, true);
+	if (why)
+		return send_file(dir, why, -1);
+	names = list(fd);
+	if (!names)
+		return send_file(dir, "cannot be listed (more than 1000 files?)", -1);
+	for (size_t i = 0; names[i]; i++)
+		if (send_one(fd, names[i]) < 0)
+			return -1;
+	return 0;
+}
+
+/* The next request in path; its length, 0 = none will come. */
+static size_t receive_path(char *path, int64_t until_mono_ms)
+{
+	struct pollfd p = {.fd = WIRE_HELPER_FD, .events = POLLIN};
+	int64_t left;
+	ssize_t n;
+
+	for (;;) {
+		left = until_mono_ms - clock_mono_ms();
+		if (left <= 0)
+			return 0;
+		if (poll(&p, 1, (int)left) <= 0)
+			continue;
+		n = recv(WIRE_HELPER_FD, path, OPENER_PATH_MAX - 1, MSG_DONTWAIT);
+		if (n > 0)
+			path[n] = '\0';
+		if (n >= 0 || (errno != EAGAIN && errno != EINTR))
+			return n > 0 ? (size_t)n : 0;
+	}
+}
+
+/* Until the reader closes its end. 0, or -1 when it cannot be told. */
+static int answer(void)
+{
+	int64_t until = clock_mono_ms() + MANIFESTS_ANSWER_MS;
+	char path[OPENER_PATH_MAX], why[OPENER_PATH_MAX + 128];
+	size_t n;
+
+	while ((n = receive_path(path, until)) > 0) {
+		_cleanup_close_ int fd = -1;
+
+		if (strlen(path) != n)
+			return -1;
+		fd = opener_path_open(path, why, sizeof(why));
+		if (send_file(path, fd < 0 ? why : "", fd) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int opener_main(const char *dir)
+{
 	/* The socket came non-blocking; here a slow reader may be waited for. */
 	if (fcntl(WIRE_HELPER_FD, F_SETFL, 0) < 0)
 		return 1;
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return send_error(dir, "cannot open", errno) < 0 ? 1 : 0;
-	why = why_refused(&st, true);
-	if (why)
-		return send_file(dir, why, -1) < 0 ? 1 : 0;
-	names = list(fd);
-	if (!names)
-		return send_file(dir, "cannot be listed (more than 1000 files?)", -1) < 0 ? 1 : 0;
-	for (size_t i = 0; names[i]; i++)
-		if (send_one(fd, names[i]) < 0)
-			return 1;
+	if (send_list(dir) < 0 || send_file("", "", -1) < 0 || answer() < 0)
+		return 1;
 	return 0;
 }

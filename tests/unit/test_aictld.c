@@ -18,6 +18,7 @@
 
 #include "lib/buf.h"
 #include "lib/clock.h"
+#include "lib/mem.h"
 #include "tests/unit/aictld_rig.h"
 
 /* A zombie is dead: nobody may reap it where pid 1 does not. */
@@ -434,35 +435,56 @@ static void sigterm_stops_all_and_a_second_one_kills(void **state)
 }
 
 /* Everything the socket of a RELOAD holds, as "name|error|content;" per packet. */
+/* One packet as "name|error|content;"; false = the end of the set. */
+static bool read_manifest(struct rig *r, char *text, size_t size)
+{
+	char data[512] = "", content[64] = "", control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = {.iov_base = data, .iov_len = sizeof(data) - 2};
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control,
+			   .msg_controllen = sizeof(control)};
+	struct pollfd p = {.fd = r->reload_fd, .events = POLLIN};
+	struct cmsghdr *c;
+	int fd;
+
+	assert_int_equal(poll(&p, 1, RIG_TIMEOUT_MS), 1);
+	if (recvmsg(r->reload_fd, &m, MSG_CMSG_CLOEXEC) <= 0)
+		fail_msg("the socket ended before the set");
+	if (data[0] == '\0')
+		return false;
+	c = CMSG_FIRSTHDR(&m);
+	if (c) {
+		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+		assert_true(read(fd, content, sizeof(content) - 1) >= 0);
+		close(fd);
+	}
+	assert_true((size_t)snprintf(text, size, "%s|%s|%s;", data, data + strlen(data) + 1,
+				     content) < size);
+	return true;
+}
+
 static void read_manifests(struct rig *r, char *text, size_t size)
 {
 	size_t n = 0;
 
 	text[0] = '\0';
-	for (;;) {
-		char data[512] = "", content[64] = "", control[CMSG_SPACE(sizeof(int))];
-		struct iovec iov = {.iov_base = data, .iov_len = sizeof(data) - 2};
-		struct msghdr m = {.msg_iov = &iov,
-				   .msg_iovlen = 1,
-				   .msg_control = control,
-				   .msg_controllen = sizeof(control)};
-		struct pollfd p = {.fd = r->reload_fd, .events = POLLIN};
-		struct cmsghdr *c;
-		int fd;
+	while (read_manifest(r, text + n, size - n))
+		n += strlen(text + n);
+}
 
-		assert_int_equal(poll(&p, 1, RIG_TIMEOUT_MS), 1);
-		if (recvmsg(r->reload_fd, &m, MSG_CMSG_CLOEXEC) <= 0)
-			return;
-		c = CMSG_FIRSTHDR(&m);
-		if (c) {
-			memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-			assert_true(read(fd, content, sizeof(content) - 1) >= 0);
-			close(fd);
-		}
-		n += (size_t)snprintf(text + n, size - n, "%s|%s|%s;", data,
-				      data + strlen(data) + 1, content);
-		assert_true(n < size);
-	}
+/* Asks for a file that a manifest names: "" it came, else why not. */
+static const char *ask_for(struct rig *r, const char *dir, const char *name, char *text,
+			   size_t size)
+{
+	char path[256];
+	size_t n;
+
+	n = (size_t)snprintf(path, sizeof(path), "%s%s%s", dir, dir[0] ? "/" : "", name);
+	assert_int_equal(send(r->reload_fd, path, n, MSG_NOSIGNAL), n);
+	assert_true(read_manifest(r, text, size));
+	assert_int_equal(strncmp(text, path, n), 0);
+	return text + n;
 }
 
 static void put_file(const char *dir, const char *name, mode_t mode)
@@ -500,11 +522,13 @@ static void manifests_are_opened_and_bad_ones_refused(void **state)
 	assert_string_equal(text, "a.yaml||a.yaml;b.yml||b.yml;"
 				  "c.yaml|may be written by others than its owner|;"
 				  "d.yaml|a symbolic link|;");
+	mem_closep(&r.reload_fd); /* else it may be asked for more, and the next one waits */
 	assert_int_equal(chmod(dir, 0777), 0);
 	kill(r.pid, SIGHUP);
 	RIG_UNTIL(&r, r.n_reload == 2);
 	read_manifests(&r, text, sizeof(text));
 	assert_non_null(strstr(text, "|may be written by others than its owner|;"));
+	mem_closep(&r.reload_fd);
 	rig_kill_helper(&r, &r.controller); /* it may not have applied them: told again */
 	RIG_UNTIL(&r, r.n_reload == 3);
 	clean_stop(&r);
@@ -672,6 +696,74 @@ static void a_stop_is_answered_under_the_name_it_was_asked(void **state)
 	clean_stop(&r);
 }
 
+/* What the manifests name is opened by the same rules, whatever the way to it. */
+static void files_that_manifests_name_are_opened_with_care(void **state)
+{
+	char dir[64], sub[96], text[1024], path[128], other[128];
+	const char *args[] = {"--manifests", dir, NULL};
+	struct rig r;
+
+	(void)state;
+	snprintf(dir, sizeof(dir), "%s/aictld-manifests.XXXXXX",
+		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	assert_non_null(mkdtemp(dir));
+	snprintf(sub, sizeof(sub), "%s/sub", dir);
+	assert_int_equal(mkdir(sub, 0755), 0);
+	put_file(dir, "a.yaml", 0600);
+	put_file(sub, "x.env", 0600);
+	put_file(sub, "open.env", 0620);
+	snprintf(path, sizeof(path), "%s/way", dir);
+	assert_int_equal(symlink("sub/../sub", path), 0);
+	snprintf(path, sizeof(path), "%s/round", dir);
+	assert_int_equal(symlink("round", path), 0);
+	snprintf(path, sizeof(path), "%s/pipe", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	rig_start(&r, args);
+	RIG_UNTIL(&r, r.n_reload == 1);
+	read_manifests(&r, text, sizeof(text));
+	assert_string_equal(text, "a.yaml||a.yaml;");
+	assert_string_equal(ask_for(&r, sub, "x.env", text, sizeof(text)), "||x.env;");
+	assert_string_equal(ask_for(&r, dir, "way/x.env", text, sizeof(text)), "||x.env;");
+	assert_string_equal(ask_for(&r, dir, "sub//../sub/./x.env", text, sizeof(text)),
+			    "||x.env;");
+	assert_non_null(strstr(ask_for(&r, sub, "open.env", text, sizeof(text)),
+			       "open.env: may be written by others than its owner|;"));
+	assert_non_null(
+		strstr(ask_for(&r, dir, "round", text, sizeof(text)), "too many symbolic links"));
+	assert_non_null(strstr(ask_for(&r, dir, "pipe", text, sizeof(text)), "not a regular file"));
+	assert_non_null(strstr(ask_for(&r, "", "/dev/null", text, sizeof(text)), "|/dev/null: "));
+	assert_non_null(strstr(ask_for(&r, dir, "sub", text, sizeof(text)), "not a regular file"));
+	assert_non_null(
+		strstr(ask_for(&r, dir, "none", text, sizeof(text)), "No such file or directory"));
+	assert_non_null(strstr(ask_for(&r, "", "x.env", text, sizeof(text)), "not an absolute"));
+	assert_int_equal(chmod(sub, 0775), 0); /* others could put another file there */
+	assert_non_null(strstr(ask_for(&r, sub, "x.env", text, sizeof(text)),
+			       "sub: may be written by others than its owner|;"));
+	assert_int_equal(chmod(sub, 01777), 0); /* not with the sticky bit */
+	assert_string_equal(ask_for(&r, sub, "x.env", text, sizeof(text)), "||x.env;");
+	snprintf(path, sizeof(path), "%s/x.env", sub);
+	snprintf(other, sizeof(other), "%s/second", dir);
+	assert_int_equal(link(path, other), 0);
+	assert_non_null(strstr(ask_for(&r, sub, "x.env", text, sizeof(text)), "second name"));
+	assert_int_equal(chmod(sub, 0755), 0);
+	assert_string_equal(ask_for(&r, sub, "x.env", text, sizeof(text)), "||x.env;");
+	if (geteuid() == 0) {
+		assert_int_equal(chown(path, 65534, 65534), 0);
+		assert_non_null(
+			strstr(ask_for(&r, sub, "x.env", text, sizeof(text)), "belong to root"));
+		assert_int_equal(chown(path, 0, 0), 0);
+		assert_int_equal(chown(sub, 65534, 65534), 0);
+		assert_non_null(
+			strstr(ask_for(&r, sub, "x.env", text, sizeof(text)), "belong to root"));
+	}
+	mem_closep(&r.reload_fd); /* nothing more: the opener goes, the next one may come */
+	kill(r.pid, SIGHUP);
+	RIG_UNTIL(&r, r.n_reload == 2);
+	clean_stop(&r); /* with an opener that waits to be asked */
+	snprintf(text, sizeof(text), "rm -rf '%s'", dir);
+	assert_int_equal(system(text), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -688,6 +780,7 @@ int main(void)
 		cmocka_unit_test(a_second_instance_refuses),
 		cmocka_unit_test(sigterm_stops_all_and_a_second_one_kills),
 		cmocka_unit_test(manifests_are_opened_and_bad_ones_refused),
+		cmocka_unit_test(files_that_manifests_name_are_opened_with_care),
 		cmocka_unit_test(a_standby_starts_when_the_process_ends),
 		cmocka_unit_test(a_stop_or_a_word_drops_the_standby),
 		cmocka_unit_test(a_stop_is_answered_under_the_name_it_was_asked),
