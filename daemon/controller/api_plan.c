@@ -174,21 +174,25 @@ static void write_drift(struct jsonw *w, const struct apply_plan *plan)
 	jsonw_array_begin(w, "drift");
 	for (size_t i = 0; i < plan->n_services; i++) {
 		const struct apply_service *s = &plan->services[i];
+		const struct preview *p = s->preview;
 
-		if (!s->want || (!s->preview->stopped && s->preview->replicas_override < 0))
-			continue;
-		jsonw_object_begin(w, NULL);
-		jsonw_string(w, "service", s->name);
-		if (s->preview->stopped) {
+		if (s->want && p->stopped) {
+			jsonw_object_begin(w, NULL);
+			jsonw_string(w, "service", s->name);
 			jsonw_string(w, "key", "stopped");
 			jsonw_bool(w, "manifest", false);
 			jsonw_bool(w, "actual", true);
-		} else {
+			jsonw_object_end(w);
+		}
+		if (s->want && p->replicas_override >= 0 &&
+		    p->replicas_override != s->want->replicas) {
+			jsonw_object_begin(w, NULL);
+			jsonw_string(w, "service", s->name);
 			jsonw_string(w, "key", "replicas");
 			jsonw_int(w, "manifest", s->want->replicas);
-			jsonw_int(w, "actual", s->preview->replicas_override);
+			jsonw_int(w, "actual", p->replicas_override);
+			jsonw_object_end(w);
 		}
-		jsonw_object_end(w);
 	}
 	jsonw_array_end(w);
 }

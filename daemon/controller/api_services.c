@@ -20,6 +20,7 @@
 #include "lib/http_server.h"
 #include "lib/jsonw.h"
 #include "lib/manifest.h"
+#include "lib/manifest_write.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
 
@@ -128,6 +129,41 @@ static void write_replica(struct jsonw *w, const struct replica *r, bool probes)
 	jsonw_object_end(w);
 }
 
+static void write_labels(struct jsonw *w, const struct service_spec *spec)
+{
+	jsonw_object_begin(w, "labels");
+	for (size_t i = 0; spec && spec->labels && spec->labels[i]; i++) {
+		size_t n = strcspn(spec->labels[i], "=");
+		_cleanup_free_ char *key = mem_strndup(spec->labels[i], n);
+
+		w->out->failed |= !key;
+		if (key)
+			jsonw_string(w, key, spec->labels[i] + n + (spec->labels[i][n] == '='));
+	}
+	jsonw_object_end(w);
+}
+
+/* What the user has asked for since, other than the manifest says. */
+static void write_drift(struct jsonw *w, const struct service *s)
+{
+	jsonw_array_begin(w, "drift");
+	if (s->spec && s->stopped) {
+		jsonw_object_begin(w, NULL);
+		jsonw_string(w, "key", "stopped");
+		jsonw_bool(w, "manifest", false);
+		jsonw_bool(w, "actual", true);
+		jsonw_object_end(w);
+	}
+	if (s->spec && s->replicas_override >= 0 && s->replicas_override != s->spec->replicas) {
+		jsonw_object_begin(w, NULL);
+		jsonw_string(w, "key", "replicas");
+		jsonw_int(w, "manifest", s->spec->replicas);
+		jsonw_int(w, "actual", s->replicas_override);
+		jsonw_object_end(w);
+	}
+	jsonw_array_end(w);
+}
+
 static void write_service(struct jsonw *w, const struct service *s, bool probes)
 {
 	jsonw_string(w, "name", s->name);
@@ -140,6 +176,8 @@ static void write_service(struct jsonw *w, const struct service *s, bool probes)
 	jsonw_string(w, "message", service_message(s));
 	jsonw_array_begin(w, "endpoints"); /* `port` is served when there is a gateway */
 	jsonw_array_end(w);
+	write_labels(w, s->spec);
+	write_drift(w, s);
 	jsonw_array_begin(w, "replicas");
 	for (size_t i = 0; i < s->n_replicas; i++)
 		write_replica(w, s->replicas[i], probes);
@@ -206,47 +244,28 @@ void api_services_list(struct api_call *call)
 
 /* ---- describe ---- */
 
-static void write_environment(struct jsonw *w, char *const *environment, bool show)
+/* Values are for those who may change them: they often hold keys. */
+static void write_spec(struct jsonw *w, const struct service_spec *spec, bool show_values)
 {
-	jsonw_object_begin(w, "environment");
-	for (size_t i = 0; environment && environment[i]; i++) {
-		size_t n = strcspn(environment[i], "=");
-		_cleanup_free_ char *name = mem_strndup(environment[i], n);
-
-		/* values are for those who may change them: they often hold keys */
-		if (name)
-			jsonw_string(w, name,
-				     show ? environment[i] + n + (environment[i][n] == '=')
-					  : API_MASK);
-	}
+	jsonw_object_begin(w, "spec");
+	manifest_write_json(spec, show_values ? 0 : MANIFEST_WRITE_MASKED, w);
 	jsonw_object_end(w);
 }
 
-static void write_spec(struct jsonw *w, const struct service_spec *spec, bool show_values)
+/* Where each key that was given stands. */
+static void write_places(struct jsonw *w, const struct service_spec *spec)
 {
-	static const char *const when[] = {"always", "on-failure", "never"};
+	const struct spec_place *p = spec->places.v;
 
-	const struct port_spec *main_port = service_spec_main_port(spec);
-
-	jsonw_object_begin(w, "spec");
-	jsonw_string(w, "description", spec->description);
-	jsonw_array_begin(w, "command");
-	for (size_t i = 0; spec->command[i]; i++)
-		jsonw_string(w, NULL, spec->command[i]);
-	jsonw_array_end(w);
-	jsonw_string(w, "working_dir", spec->working_dir);
-	jsonw_string(w, "user", spec->user);
-	write_environment(w, spec->environment, show_values);
-	jsonw_int(w, "replicas", spec->replicas);
-	if (main_port && main_port->port)
-		jsonw_int(w, "port", main_port->port);
-	else
-		jsonw_null(w, "port");
-	jsonw_string(w, "restart_policy", when[spec->restart.policy]);
-	jsonw_string(w, "stop_signal", parse_signal_name((int)spec->stop_signal));
-	jsonw_int(w, "grace_period_ms", spec->grace_period_ms);
-	jsonw_int(w, "log_max_size", spec->log_max_size);
-	jsonw_int(w, "log_max_files", spec->log_max_files);
+	jsonw_object_begin(w, "keys");
+	for (size_t i = 0; i < spec->places.n; i++) {
+		if (!p[i].key[0])
+			continue;
+		jsonw_object_begin(w, p[i].key);
+		jsonw_string(w, "file", p[i].at.file);
+		jsonw_int(w, "line", p[i].at.line);
+		jsonw_object_end(w);
+	}
 	jsonw_object_end(w);
 }
 
@@ -303,6 +322,7 @@ void api_services_describe(struct api_call *call)
 	write_service(&w, s, true);
 	if (s->spec) {
 		write_spec(&w, s->spec, api_role_sees_values(call));
+		write_places(&w, s->spec);
 		jsonw_string(&w, "file", s->spec->file);
 		jsonw_int(&w, "line", s->spec->line);
 	}
