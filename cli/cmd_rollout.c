@@ -58,7 +58,7 @@ static char *service_names(const cJSON *r)
 
 static void print_list(const struct output *out, const cJSON *reply)
 {
-	struct table t = {.term = &out->cli->term};
+	struct table t = {.term = &out->cli->term, .drop = "HASH COMMIT BY"};
 	int64_t now = clock_wall_ms();
 	const cJSON *r;
 

@@ -340,5 +340,5 @@ void describe_view(const struct term *term, const cJSON *service, bool wide)
 	replicas(&p, service);
 	exits(&p, service);
 	events(&p, service);
-	spec_view(term, spec, js_get(service, "keys"));
+	spec_view(term, service);
 }

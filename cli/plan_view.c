@@ -118,7 +118,7 @@ static char *away_text(const cJSON *service)
 	long long n = js_int(u, "replicas", 0), of = js_int(u, "of", 0);
 	_cleanup_free_ char *human = NULL;
 
-	if (!u || is_quiet(service))
+	if (!u || is_quiet(service) || strcmp(js_str(service, "action", ""), "stop") == 0)
 		return x_strdup("");
 	if (n == 0 && !js_bool(u, "service_down"))
 		return strcmp(js_str(service, "action", ""), "replace") == 0

@@ -13,6 +13,8 @@
 #include "lib/buf.h"
 #include "lib/mem.h"
 
+#define NARROW 16 /* less room than this for the values: they get lines of their own */
+
 struct row {
 	char *key, *value, *place;
 };
@@ -71,7 +73,18 @@ static char *value_text(const cJSON *v)
 	return out.data ? x_check(buf_take(&out)) : x_strdup("(none)");
 }
 
-static void flatten(struct rows *rows, const cJSON *keys, const char *key, const cJSON *v)
+/* "line 13" in the file of the service, else file and line; "" when nobody gave the key. */
+static char *place_text(const cJSON *service, const char *key)
+{
+	const cJSON *place = js_get(js_get(service, "keys"), key);
+	const char *file = js_str(place, "file", "");
+
+	if (*file && strcmp(file, js_str(service, "file", "")) == 0)
+		return x_printf("line %lld", (long long)js_int(place, "line", 0));
+	return text_place(place);
+}
+
+static void flatten(struct rows *rows, const cJSON *service, const char *key, const cJSON *v)
 {
 	const cJSON *m;
 
@@ -80,15 +93,14 @@ static void flatten(struct rows *rows, const cJSON *keys, const char *key, const
 			_cleanup_free_ char *sub =
 				x_printf("%s%s%s", key, *key ? "." : "", m->string);
 
-			flatten(rows, keys, sub, m);
+			flatten(rows, service, sub, m);
 		}
 		return;
 	}
 	if (strcmp(key, "description") == 0)
 		return;
 	x_grow(&rows->v, &rows->cap, rows->n + 1, sizeof(*rows->v));
-	rows->v[rows->n++] =
-		(struct row){x_strdup(key), value_text(v), text_place(js_get(keys, key))};
+	rows->v[rows->n++] = (struct row){x_strdup(key), value_text(v), place_text(service, key)};
 }
 
 /* Puts text into a column of `width`, then the gap. */
@@ -103,24 +115,31 @@ static void print_row(const struct term *t, const struct row *r, size_t keys)
 {
 	_cleanup_free_ char *text = x_printf("%s%s%s%s", r->value, *r->place ? "  (" : "", r->place,
 					     *r->place ? ")" : "");
+	bool narrow = t->columns && t->columns < 2 + keys + 2 + NARROW;
 	_cleanup_buf_ struct buf out = {0};
 
 	buf_str(&out, "  ");
-	column(t, &out, r->key, keys);
-	term_wrap(t, &out, text, 2 + keys + 2);
+	if (narrow) {
+		term_wrap(t, &out, r->key, 2);
+		buf_str(&out, "\n    ");
+	} else {
+		column(t, &out, r->key, keys);
+	}
+	term_wrap(t, &out, text, narrow ? 4 : 2 + keys + 2);
 	if (out.failed)
 		x_check(NULL);
 	puts(buf_cstr(&out));
 }
 
-void spec_view(const struct term *term, const cJSON *spec, const cJSON *keys)
+void spec_view(const struct term *term, const cJSON *service)
 {
+	const cJSON *spec = js_get(service, "spec");
 	struct rows rows = {0};
 	size_t width = 0;
 
 	if (!cJSON_IsObject(spec) || !spec->child)
 		return;
-	flatten(&rows, keys, "", spec);
+	flatten(&rows, service, "", spec);
 	for (size_t i = 0; i < rows.n; i++) {
 		size_t w = term_width(term, rows.v[i].key);
 

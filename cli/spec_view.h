@@ -2,8 +2,8 @@
  * spec_view: the specification of a service key by key, each with its line in the manifest:
  *
  *   Specification
- *     command            python3 -m uvicorn app:app    aictl.yaml:13
- *     environment.MODEL  ***                           aictl.yaml:15
+ *     command            python3 -m uvicorn app:app  (line 13)
+ *     environment.MODEL  ***  (line 15)
  *
  * SPDX-License-Identifier: MIT
  */
@@ -14,7 +14,7 @@
 
 struct term;
 
-/* keys: {"restart.policy": {"file", "line"}}, may be NULL. */
-void spec_view(const struct term *term, const cJSON *spec, const cJSON *keys);
+/* Of a described service: its "spec", and its "keys": {"restart.policy": {"file", "line"}}. */
+void spec_view(const struct term *term, const cJSON *service);
 
 #endif

@@ -4,7 +4,8 @@
 
 Speaks HTTP/1.1 over a Unix socket and answers from a small world in memory. Names steer it:
 a change that touches "slow" never ends, one that touches "broken" fails, "denied" is 403.
-Usage: fake_daemon.py SOCKET FD   (prints "ready" when it listens; ends at the end of file of FD)
+Usage: fake_daemon.py SOCKET FD [NOW]   (prints "ready" when it listens; ends at the end of file of FD)
+With NOW (seconds since 1970) the world is that of golden_world.py.
 """
 import json
 import os
@@ -15,6 +16,9 @@ import threading
 import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import golden_world  # noqa: E402
 
 AT = "2026-01-02T03:04:05Z"
 
@@ -62,10 +66,14 @@ def world():
 class State:
     def __init__(self):
         self.lock = threading.Lock()
-        self.services = world()
+        self.golden = golden_world.World(int(sys.argv[3])) if len(sys.argv) > 3 else None
         self.changes = {}
         self.events = []
         self.stopped = threading.Event()
+        if self.golden:
+            self.services, self.events = self.golden.services(), self.golden.events()
+            return
+        self.services = world()
         for i, (to, message) in enumerate([("starting", "started"), ("ready", "readiness probe passed")]):
             self.event("sentiment", 0, to, message)
 
@@ -123,6 +131,9 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(200, {"api_version": "v1", "version": "9.9.9"})
 
     def get_daemon(self, parts, query):
+        if STATE.golden:
+            self.reply(200, STATE.golden.daemon())
+            return
         self.reply(200, {"version": "9.9.9", "pid": os.getpid(), "controller_pid": 2, "logger_pid": 3,
                          "uptime_s": 3725, "mode": "normal", "runtime_dir": "/run/x", "state_dir": "/var/x",
                          "log_dir": os.environ.get("FAKE_LOG_DIR", "/nonexistent"), "manifests": None, "services": 5, "replicas": 5,
@@ -155,7 +166,13 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(min(float(query["timeout_ms"][0]) / 1000, 0.2))
         self.reply(200, {"state": s["state"], "met": met, "failed": s["state"] == "failed"})
 
+    def get_revisions(self, parts, query):
+        self.reply(200, STATE.golden.revisions())
+
     def describe(self, s):
+        if STATE.golden:
+            self.reply(200, STATE.golden.describe(s))
+            return
         probes = {"startup": {"ok": True, "message": "", "at": ago(60), "failures": 0, "enabled": True},
                   "liveness": {"ok": False, "message": "HTTP 500", "at": ago(1), "failures": 2, "enabled": True,
                                "failure_threshold": 3}}
@@ -211,7 +228,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         with STATE.lock:
-            if self.path == "/v1/changes":
+            if self.path == "/v1/plan":
+                self.reply(200, STATE.golden.plan())
+            elif self.path == "/v1/changes":
                 self.post_change(json.loads(body))
             elif self.path == "/v1/daemon/stop":
                 self.reply(202, {})

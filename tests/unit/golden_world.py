@@ -1,0 +1,153 @@
+"""The fixed replies behind the golden outputs of cli_golden.py, as fake_daemon.py gives them.
+
+All times lie a fixed number of seconds before `now`, chosen so that an age stays the same word for
+half a minute: hours with half a minute more, days with half an hour more.
+
+SPDX-License-Identifier: MIT
+"""
+import time
+
+H, M, D = 3600, 60, 86400
+# seconds before now, by what they stand for
+OFFSETS = {"start": 3 * H + 12 * M + 20, "probe": 2 * H + 20, "exit": 3 * H + 14 * M + 20,
+           "crash": 2 * D + 5 * H + 20 * M, "born": 5 * H + 41 * M + 20, "applied": 9 * D + 3 * H + 20 * M,
+           "old": 21 * D + 2 * H + 20 * M, "next": -(5 * H + 30 * M + 40)}
+ID = "019af0c2d3e4" + "5f" * 10
+
+
+def stamp(now, name):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - OFFSETS[name]))
+
+
+def spec(**more):
+    return {"description": "Sentiment of a sentence",
+            "command": ["python3", "-m", "uvicorn", "app:app", "--port", "${PORT}", "--title", "it's a model"],
+            "working_dir": "/srv/shop/sentiment", "user": "ai",
+            "environment": {"MODEL": "***", "OMP_NUM_THREADS": "***"},
+            "replicas": 2, "ports": {"http": {"port": 8000}, "metrics": {}},
+            "probes": {"startup": {"http": {"path": "/healthz"}, "period": "1s"},
+                       "liveness": {"http": {"path": "/healthz"}, "failure_threshold": 3}},
+            "stop": {"grace_period": "30s"}, "labels": {"team": "nlp", "stage": "prod"}, **more}
+
+
+KEYS = {k: {"file": "/srv/shop/aictl.yaml", "line": n} for k, n in [
+    ("command", 13), ("working_dir", 14), ("environment.MODEL", 17), ("environment.OMP_NUM_THREADS", 18),
+    ("replicas", 19), ("ports.http.port", 20), ("stop.grace_period", 31), ("user", 15)]}
+
+
+class World:
+    def __init__(self, now):
+        self.now = now
+
+    def at(self, name):
+        return stamp(self.now, name)
+
+    def replica(self, name, index, state, **more):
+        r = {"id": f"{name}/{index}", "index": index, "pid": 4711 + index, "incarnation": ID, "state": state,
+             "revision": 3, "port": 20001 + index, "ports": {"http": 20001 + index}, "restarts": index,
+             "started_at": self.at("start"), "since": self.at("probe"), "reason": "probe_passed",
+             "message": "readiness probe passed", "slow_mode": False, "next_attempt_at": None, "last_exit": None}
+        r.update(more)
+        return r
+
+    def service(self, name, state, replicas, **more):
+        s = {"name": name, "set": "shop", "state": state, "runtime": "process", "revision": 3,
+             "desired": len(replicas), "ready": sum(r["state"] == "ready" for r in replicas), "message": "",
+             "endpoints": [], "labels": {}, "drift": [], "replicas": replicas}
+        s.update(more)
+        return s
+
+    def exits(self):
+        return [{"replica": 1, "incarnation": ID, "code": None, "signal": "SIGKILL", "cause": "oom",
+                 "started_at": self.at("old"), "at": self.at("crash")},
+                {"replica": 1, "incarnation": ID, "code": 1, "signal": None, "cause": "exit",
+                 "started_at": self.at("born"), "at": self.at("exit")}]
+
+    def services(self):
+        last = {"code": 1, "signal": None, "cause": "exit", "at": self.at("exit")}
+        hostile = "exit code 1 \u2014 the model file\u202e \u201cv3.joblib\u201d is not there \x1b[31m\n(see its log)"
+        return {s["name"]: s for s in [
+            self.service("sentiment", "ready", [
+                self.replica("sentiment", 0, "ready", ports={"http": 20001, "metrics": 20011}),
+                self.replica("sentiment", 1, "ready", ports={"http": 20002, "metrics": 20012}, last_exit=last)],
+                labels={"team": "nlp", "stage": "prod"}),
+            self.service("chat", "degraded", [
+                self.replica("chat", 0, "backoff", pid=None, port=None, ports={}, restarts=7, reason="crash_loop",
+                             started_at=None, message=hostile, slow_mode=True, next_attempt_at=self.at("next"),
+                             last_exit=last)], labels={"team": "chat"}, message="replica 0 crashes again and again"),
+            self.service("api", "updating", [self.replica("api", i, "ready" if i < 2 else "starting")
+                                             for i in range(3)],
+                         drift=[{"key": "replicas", "manifest": 2, "actual": 3}], revision=4),
+            self.service("old", "stopped", [], message="stopped by alice", set="else"),
+            self.service("\u00e9t\u00e9", "succeeded", [self.replica("\u00e9t\u00e9", 0, "succeeded", pid=None,
+                         port=None, ports={}, started_at=None, message="exit code 0")], set="else")]}
+
+    def describe(self, s):
+        probes = {"startup": {"enabled": True, "ok": True, "message": "HTTP 200", "at": self.at("start"), "failures": 0,
+                              "failure_threshold": 1, "handler": "http GET /healthz"},
+                  "readiness": {"enabled": True, "ok": None, "message": "", "at": None, "failures": 0,
+                                "failure_threshold": 3, "handler": "tcp http"},
+                  "liveness": {"enabled": True, "ok": False, "message": "HTTP 500: the worker does not answer",
+                               "at": self.at("probe"), "failures": 2, "failure_threshold": 3,
+                               "handler": "exec ./check --fast"}}
+        full = dict(s, spec=spec(), keys=KEYS, file="/srv/shop/aictl.yaml", line=12, updated_at=self.at("applied"),
+                    events=[e for e in self.events() if e["service"] == s["name"]],
+                    exits=self.exits() if s["name"] == "sentiment" else [])
+        full["replicas"] = [dict(r, probes=probes) for r in s["replicas"]]
+        return full
+
+    def events(self):
+        rows = [("applied", None, None, "daemon", "started", "aictld 9.9.9 started", None, None),
+                ("crash", "sentiment", 1, "exit", "oom_killed", "signal SIGKILL (oom)", "ready", "backoff"),
+                ("exit", "sentiment", 1, "exit", "exited", "exit code 1", "ready", "backoff"),
+                ("start", "sentiment", 1, "state", "spawned", "started, pid 4712", "backoff", "starting"),
+                ("probe", "sentiment", 1, "state", "probe_passed", "readiness probe passed", "starting", "ready"),
+                ("probe", "chat", None, "apply", "applied", "revision 3 by alice: environment.MODEL", None, None)]
+        return [{"seq": 17 + i, "at": self.at(at), "service": service, "replica": replica, "type": kind,
+                 "reason": reason, "message": message, "from": source, "to": to}
+                for i, (at, service, replica, kind, reason, message, source, to) in enumerate(rows)]
+
+    def daemon(self):
+        return {"version": "9.9.9", "pid": 4242, "controller_pid": 4243, "logger_pid": 4244, "uptime_s": 777620,
+                "mode": "normal", "runtime_dir": "/run/aictl", "state_dir": "/var/lib/aictl",
+                "log_dir": "/var/log/aictl", "manifests": None, "services": 5, "replicas": 7, "log_level": "info",
+                "role": "admin", "controller_restarts": 1, "logger_restarts": 0,
+                "store": {"queued": 0, "dropped": 0, "ok": True}}
+
+    def revisions(self):
+        git = {"commit": "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d", "branch": "main", "dirty": True}
+        return {"set": "shop", "revisions": [
+            {"number": 3, "at": self.at("applied"), "uid": 1000, "user": "alice", "hash": "00c0ffee00c0ffee",
+             "git": git, "services": ["sentiment", "chat", "api"]},
+            {"number": 2, "at": self.at("old"), "uid": 0, "user": None, "hash": "0123456789abcdef", "git": None,
+             "services": ["sentiment", "chat"]}]}
+
+    def plan(self):
+        def service(name, action, **more):
+            return {"name": name, "action": action, "keys": [], "replicas": [], "unavailable": None, "note": None,
+                    "before": None, "after": None, **more}
+
+        def key(name, line, change="replace"):
+            return {"key": name, "class": change, "file": "/srv/shop/aictl.yaml", "line": line}
+
+        def away(n, of, down, ms):
+            return {"replicas": n, "of": of, "service_down": down, "expected_ms": ms}
+
+        before = "command:\n  - python3\n  - app.py\nenvironment:\n  MODEL: \"***\"\n  A: \"***\"\nreplicas: 2\nuser: ai\n"
+        return {"set": "shop", "revision": 3, "next_revision": 4, "changes": True, "services": [
+            service("sentiment", "replace", keys=[key("environment.MODEL", 17), key("replicas", 19, "live")],
+                    replicas=[{"id": "sentiment/2", "action": "start"}, {"id": "sentiment/0", "action": "restart"},
+                              {"id": "sentiment/1", "action": "restart"}], unavailable=away(1, 2, False, 4200),
+                    before=before, after=before.replace("replicas: 2", "replicas: 3").replace("  A: \"***\"\n", "")),
+            service("chat", "replace", keys=[key("command", 40)], replicas=[{"id": "chat/0", "action": "restart"}],
+                    unavailable=away(1, 1, True, None)),
+            service("api", "live", keys=[key("probes.liveness.period", 61, "live")]),
+            service("new", "start", replicas=[{"id": "new/0", "action": "start"}],
+                    after="command:\n  - sleep\n  - \"100\"\n"),
+            service("gone", "stop", replicas=[{"id": "gone/0", "action": "stop"}],
+                    unavailable=away(1, 1, True, None)),
+            service("old", "none", note="stopped by the user: stays stopped"), service("same", "none")],
+            "not_in_manifest": ["elder", "older"],
+            "warnings": [{"code": "invalid", "message": "grace_period: longer than the drain", "file":
+                          "/srv/shop/aictl.yaml", "line": 31, "column": 7, "hint": "give drain more time"}],
+            "drift": [{"service": "api", "key": "replicas", "manifest": 2, "actual": 3}]}
