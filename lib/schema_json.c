@@ -22,8 +22,16 @@
 #define NUMBER_PATTERN "[0-9]+(\\.[0-9]+)?"
 #define LABEL_PATTERN "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 #define PORT_NAME_PATTERN "(?=.*[a-z])" LABEL_PATTERN
-#define ADDRESS_PATTERN "^([0-9]{1,3}(\\.[0-9]{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$"
-#define ACCOUNT_PATTERN "^[^-:/ \\t\\n][^:/ \\t\\n]{0,254}$"
+#define WHOLE_PATTERN "(0|[1-9][0-9]*)"
+#define ADDRESS_PATTERN "^([0-9]{1,3}(\\.[0-9]{1,3}){3}|([0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f.]*)$"
+/* No reference: nothing replaces it there. */
+#define LITERAL "(?!.*\\$\\{)"
+#define ACCOUNT_PATTERN "^" LITERAL "[^-:/ \\t\\n][^:/ \\t\\n]{0,254}$"
+
+/* ${...} that are known, $$ and a "$" that is only itself. */
+#define REFERENCES_PATTERN                                                                         \
+	"^([^$]|\\$\\$|\\$(?![${])|\\$\\{(PORT|PORT_[A-Z0-9_]+|REPLICA|SERVICE|REVISION|"          \
+	"env:[^}]+|secret:[^}]+)\\})*$"
 
 struct gen {
 	struct jsonw *w;
@@ -47,10 +55,10 @@ static const struct {
 	 NULL},
 	{".secrets", "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$", NULL},
 	{".ports", "^" PORT_NAME_PATTERN "$", NULL},
-	{".working_dir", "^(?!.*\\$\\{)(.|\\n)+$", "string|number"},
-	{".env_file", "^.+$", "string|number"},
-	{".file", "^(?!.*\\$\\{).+$", "string|number"},
-	{".env", "^(?!.*\\$\\{).+$", "string"},
+	{".working_dir", "^" LITERAL "(.|\\n)+$", "string|number"},
+	{".env_file", "^(.|\\n)+$", "string|number"},
+	{".file", "^" LITERAL "(.|\\n)+$", "string|number"},
+	{".env", "^" LITERAL "(.|\\n)+$", "string|number"},
 };
 
 static size_t find_pattern(const struct schema_row *row)
@@ -126,7 +134,11 @@ static void write_text(const struct gen *g, const struct schema_row *row)
 	const char *pattern = pattern_of(row);
 
 	write_types(g, types_of(row));
-	if (pattern)
+	if (strcmp(types_of(row), "string|integer") == 0)
+		jsonw_int(g->w, "minimum", 0);
+	if (row->flags & SCHEMA_EXPANDED)
+		jsonw_string(g->w, "pattern", REFERENCES_PATTERN);
+	else if (pattern)
 		jsonw_string(g->w, "pattern", pattern);
 }
 
@@ -238,12 +250,30 @@ static void write_entry(const struct gen *g, const struct schema_row *row)
 		write_text(&plain, row);
 }
 
+/* A command: the first text is the program and cannot be empty. */
+static void write_program(const struct gen *g, const struct schema_row *row)
+{
+	jsonw_array_begin(g->w, "items");
+	jsonw_object_begin(g->w, NULL);
+	write_entry(g, row);
+	jsonw_int(g->w, "minLength", 1);
+	jsonw_object_end(g->w);
+	jsonw_array_end(g->w);
+	jsonw_object_begin(g->w, "additionalItems");
+	write_entry(g, row);
+	jsonw_object_end(g->w);
+}
+
 static void write_array(const struct gen *g, const struct schema_row *row)
 {
 	write_types(g, "array");
-	jsonw_object_begin(g->w, "items");
-	write_entry(g, row);
-	jsonw_object_end(g->w);
+	if (row->flags & SCHEMA_EXPANDED) {
+		write_program(g, row);
+	} else {
+		jsonw_object_begin(g->w, "items");
+		write_entry(g, row);
+		jsonw_object_end(g->w);
+	}
 	if (row->type == SCHEMA_LIST)
 		write_bounds(g, "minItems", "maxItems", row);
 	else if (row->flags & SCHEMA_REQUIRED)
@@ -287,6 +317,8 @@ static void write_map(const struct gen *g, const struct schema_row *row)
 	write_names(g, row);
 	jsonw_object_begin(g->w, "additionalProperties");
 	write_types(g, "string|number|boolean");
+	if (row->flags & SCHEMA_EXPANDED)
+		jsonw_string(g->w, "pattern", REFERENCES_PATTERN);
 	jsonw_object_end(g->w);
 }
 
@@ -356,7 +388,7 @@ static void write_umask(const struct gen *g, const struct schema_row *row)
 {
 	(void)row;
 	write_types(g, "string|integer");
-	jsonw_string(g->w, "pattern", "^0[0-7]{1,4}$");
+	jsonw_string(g->w, "pattern", "^0[0-7]{0,4}$");
 	jsonw_int(g->w, "minimum", 0);
 	jsonw_int(g->w, "maximum", 777);
 }
@@ -366,7 +398,7 @@ static void write_one_limit(const struct gen *g, const char *key, const struct s
 	jsonw_object_begin(g->w, key);
 	jsonw_raw(g->w, "type", "[\"integer\",\"string\"]");
 	write_bounds(g, "minimum", "maximum", row);
-	jsonw_string(g->w, "pattern", "^([0-9]+|unlimited)$");
+	jsonw_string(g->w, "pattern", "^(" WHOLE_PATTERN "|unlimited)$");
 	jsonw_object_end(g->w);
 }
 
@@ -379,7 +411,8 @@ static void write_limit(const struct gen *g, const struct schema_row *row)
 	jsonw_object_end(g->w);
 	jsonw_object_begin(g->w, NULL);
 	jsonw_string(g->w, "type", "string");
-	jsonw_string(g->w, "pattern", "^([0-9]+|unlimited)(:([0-9]+|unlimited))?$");
+	jsonw_string(g->w, "pattern",
+		     "^(" WHOLE_PATTERN "|unlimited)(:(" WHOLE_PATTERN "|unlimited))?$");
 	jsonw_object_end(g->w);
 	jsonw_object_begin(g->w, NULL);
 	jsonw_string(g->w, "type", "object");
@@ -396,7 +429,7 @@ static void write_port(const struct gen *g, const struct schema_row *row)
 {
 	write_types(g, "string|integer");
 	write_bounds(g, "minimum", "maximum", row);
-	jsonw_string(g->w, "pattern", "^([0-9]+|" PORT_NAME_PATTERN ")$");
+	jsonw_string(g->w, "pattern", "^(" WHOLE_PATTERN "|" PORT_NAME_PATTERN ")$");
 }
 
 static void write_defaults(const struct gen *g, const struct schema_row *row)

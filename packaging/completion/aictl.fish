@@ -13,7 +13,7 @@ function __aictl_complete
                 set -l before (string match -r -- '^--[a-z-]+=' $word)
                 set -l rest (string replace -r -- '^--[a-z-]+=' '' $word)
                 for file in (__fish_complete_path $rest)
-                    echo -- $before$file
+                    echo -- "$before$file"
                 end
             case '*'
                 echo -- $line
