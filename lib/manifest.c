@@ -6,6 +6,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/manifest.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -226,4 +227,15 @@ const struct service_spec *manifest_find(const struct manifest *m, const char *s
 						    : NULL;
 
 	return found ? *found : NULL;
+}
+
+const char *manifest_port_variable(const char *port, char *buf, size_t n)
+{
+	size_t len = strlen("PORT_");
+
+	memcpy(buf, "PORT_", len + 1);
+	for (; *port && len + 1 < n; port++)
+		buf[len++] = *port == '-' ? '_' : (char)toupper((unsigned char)*port);
+	buf[len] = '\0';
+	return buf;
 }

@@ -5,7 +5,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/manifest.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -20,17 +19,6 @@ struct expansion {
 	struct buf *out;
 	size_t at; /* offset of the ${ being read */
 };
-
-const char *manifest_port_variable(const char *port, char *buf, size_t n)
-{
-	size_t len = strlen("PORT_");
-
-	memcpy(buf, "PORT_", len + 1);
-	for (; *port && len + 1 < n; port++)
-		buf[len++] = *port == '-' ? '_' : (char)toupper((unsigned char)*port);
-	buf[len] = '\0';
-	return buf;
-}
 
 /* The value of NAME in "NAME=value"..., or NULL. */
 static const char *find_variable(char *const *environ, const char *name, size_t len)

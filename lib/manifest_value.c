@@ -290,6 +290,8 @@ static void decode_list(struct manifest_decoder *d, const struct schema_row *row
 	for (size_t i = 0; v && i < node->n; i++) {
 		size_t length = manifest_value_enter(d, NULL, i);
 
+		if (i == 0)
+			manifest_value_place(d, node->items[i].value); /* the program */
 		v[n] = list_entry(d, row, node->items[i].value);
 		n += v[n] != NULL;
 		manifest_value_leave(d, length);

@@ -355,7 +355,7 @@ bool service_spec_place(const struct service_spec *s, const char *key, struct ma
 	while (at && s->places.n > 0) {
 		const struct spec_place *found =
 			bsearch(at, s->places.v, s->places.n, sizeof(*found), by_key);
-		char *dot = strrchr(at, '.');
+		char *dot = at + strlen(at);
 
 		if (found) {
 			*ret = found->at;
@@ -363,7 +363,9 @@ bool service_spec_place(const struct service_spec *s, const char *key, struct ma
 		}
 		if (!at[0])
 			break;
-		*(dot ? dot : at) = '\0';
+		while (dot > at && *dot != '.' && *dot != '[')
+			dot--;
+		*dot = '\0';
 	}
 	return false;
 }
