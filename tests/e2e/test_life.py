@@ -13,7 +13,7 @@ import procfs
 from harness import wait_for
 
 SERVICE_KEYS = {"name", "set", "state", "runtime", "revision", "desired", "ready", "message",
-                "endpoints", "replicas"}
+                "endpoints", "labels", "drift", "replicas"}
 REPLICA_KEYS = {"id", "index", "pid", "incarnation", "state", "revision", "port", "ports",
                 "restarts", "started_at", "since", "reason", "message", "slow_mode",
                 "next_attempt_at", "last_exit"}
