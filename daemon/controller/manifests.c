@@ -28,7 +28,9 @@ struct reload {
 	struct controller *c;
 	int fd;
 	struct sources sources;
-	char *error; /* why nothing is applied; or NULL */
+	char *packet; /* NAME_MAX_ bytes to receive into */
+	char *error;  /* why nothing is applied; or NULL */
+	struct manifest_errors errors;
 };
 
 static void reload_free(struct reload *r)
@@ -36,7 +38,9 @@ static void reload_free(struct reload *r)
 	sources_done(&r->sources);
 	if (r->fd >= 0)
 		close(r->fd);
+	mem_free(r->packet);
 	mem_free(r->error);
+	manifest_errors_done(&r->errors);
 	mem_free(r);
 }
 
@@ -60,7 +64,7 @@ static int receive(struct reload *r, char *name, int *file)
 		n = recvmsg(r->fd, &m, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	if (n <= 0)
-		return (int)n;
+		return -1;
 	name[n] = name[n + 1] = '\0';
 	if (name[0] == '\0')
 		return 0; /* the end of the set (daemon/supervisor/manifests.h) */
@@ -95,21 +99,92 @@ static void read_one(struct reload *r, const char *name, int file)
 	path = NULL;
 }
 
-static void work(uv_work_t *w)
+/* All of the directory. False with r->error set, or nothing there. */
+static bool read_all(struct reload *r)
 {
-	struct reload *r = w->data;
-	_cleanup_free_ char *name = mem_alloc(NAME_MAX_);
-	int got = name ? 1 : -1;
+	int got = 1;
 
 	while (got > 0 && !r->error) {
 		_cleanup_close_ int file = -1;
 
-		got = receive(r, name, &file);
+		got = receive(r, r->packet, &file);
 		if (got > 0)
-			read_one(r, name, file);
+			read_one(r, r->packet, file);
 	}
 	if (got < 0 && !r->error)
 		r->error = mem_strdup("the files did not arrive");
+	return !r->error && r->sources.n > 0;
+}
+
+/* A descriptor of what a manifest names, by way of aictld's opener. */
+static int request(struct reload *r, const char *path, int *ret_file, struct err **reterr)
+{
+	const char *refused;
+	int got;
+
+	if (strncmp(path, "env:", 4) == 0)
+		return err_set(reterr, ERR_INVALID,
+			       "the daemon has no variables of a user: name a file");
+	if (path[0] != '/')
+		return err_set(reterr, ERR_INVALID,
+			       "the daemon has no home directory: name the file from / on");
+	if (strlen(path) >= NAME_MAX_ / 2)
+		return err_set(reterr, ERR_INVALID, "its path is too long");
+	if (send(r->fd, path, strlen(path), MSG_NOSIGNAL) < 0)
+		return err_set(reterr, ERR_SYS, "aictld does not answer");
+	got = receive(r, r->packet, ret_file);
+	refused = r->packet + strlen(r->packet) + 1;
+	if (got <= 0 || strcmp(r->packet, path) != 0)
+		return err_set(reterr, ERR_SYS, "aictld does not answer");
+	if (*refused || *ret_file < 0)
+		return err_set(reterr, ERR_PERM, "%s", *refused ? refused : "cannot be opened");
+	return 0;
+}
+
+/* For manifest_parse; what was read is kept for the apply. */
+static int read_named(void *user, const char *path, char **ret_data, size_t *ret_len,
+		      struct err **reterr)
+{
+	struct reload *r = user;
+	_cleanup_free_ char *copy = mem_strdup(path), *data = NULL;
+	_cleanup_close_ int file = -1;
+	char *kept;
+	size_t len = 0;
+	int rc = request(r, path, &file, reterr);
+
+	if (rc < 0)
+		return rc;
+	rc = fs_read_fd(file, path, MANIFEST_BYTES_MAX, &data, &len, reterr);
+	if (rc < 0)
+		return rc;
+	kept = mem_dup(data, len + 1);
+	if (!kept || !copy || sources_add_file(&r->sources, copy, kept, len) < 0) {
+		mem_free(kept);
+		return err_nomem(reterr);
+	}
+	copy = NULL;
+	*ret_data = TAKE_PTR(data);
+	*ret_len = len;
+	return 0;
+}
+
+static void work(uv_work_t *w)
+{
+	struct reload *r = w->data;
+	struct manifest_input in = {.read = read_named, .user = r};
+	struct manifest *m = NULL;
+
+	r->packet = mem_alloc(NAME_MAX_);
+	if (!r->packet) {
+		r->error = mem_strdup("out of memory");
+		return;
+	}
+	if (!read_all(r))
+		return;
+	in.sources = r->sources.v;
+	in.n = r->sources.n;
+	if (manifest_parse(&in, &m, &r->errors) == 0)
+		manifest_free(m); /* apply parses again, with what was read */
 }
 
 static void say(struct controller *c, const char *reason, const char *message)
@@ -154,6 +229,8 @@ static void done(uv_work_t *w, int status)
 	if (r->error || !c->begun) {
 		log_error("manifests: nothing applied: %s", r->error ? r->error : "not ready");
 		say(c, "reload_failed", r->error ? r->error : "not ready");
+	} else if (r->errors.n > 0) {
+		applied(c, NULL, &r->errors, NULL);
 	} else if (r->sources.n == 0) {
 		log_info("manifests: no file in %s", c->opts.manifests);
 	} else if (apply_submit(c, &args) < 0) {

@@ -1,6 +1,8 @@
 /*
  * manifests: the daemon's own manifest directory. aictld has its files opened and sends them over a
- * socket (RELOAD); they are read in a worker thread and applied as one set, with prune.
+ * socket (RELOAD); they are read in a worker thread and applied as one set, with prune. What they
+ * name (env_file, secrets) is asked for over the same socket, also in that thread: the opener says
+ * no to what anybody but root could have put there.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,8 +11,7 @@
 
 struct controller;
 
-/* Takes fd over: packets of "name\0error" with a descriptor (none when error is not empty) until
- * EOF. */
+/* Takes fd over: packets as daemon/supervisor/manifests.h has them. */
 void manifests_reload(struct controller *c, int fd);
 
 #endif
