@@ -237,6 +237,14 @@ static void read_refusal(struct client *c, int status, int64_t deadline, struct 
 	ret->json = js_parse(ret->text, ret->len);
 }
 
+static int report_refusal(const struct reply *reply)
+{
+	bool not_ready = strcmp(js_str(js_get(reply->json, "error"), "code", ""), "not_ready") == 0;
+	int code = report_manifest_reply(NULL, reply);
+
+	return not_ready ? CODE_NOT_READY : code;
+}
+
 int client_upgrade(struct client *c, const char *path, const char *body, const char *protocol,
 		   struct buf *early)
 {
@@ -260,7 +268,7 @@ int client_upgrade(struct client *c, const char *path, const char *body, const c
 			report_die(e);
 		read_refusal(c, status, rq.deadline_mono_ms, &reply);
 		if (!is_starting(&reply) || clock_mono_ms() >= until)
-			exit(report_manifest_reply(NULL, &reply));
+			exit(report_refusal(&reply));
 		poll(NULL, 0, RETRY_STEP_MS);
 	}
 }

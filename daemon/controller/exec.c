@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/controller/controller.h"
 #include "daemon/controller/exec_fds.h"
+#include "daemon/controller/replica.h"
+#include "daemon/controller/service.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/exec_frame.h"
@@ -36,6 +39,7 @@ struct channel {
 
 struct exec {
 	struct controller *c;
+	struct wire_key beside;
 	struct run *run; /* NULL: ended */
 	bool tty;
 	struct channel sock, in, out, err; /* with a terminal out is its master, for both ways */
@@ -43,7 +47,8 @@ struct exec {
 	bool child_eof; /* the client has said all */
 	bool ended;	/* the command */
 	bool end_sent;
-	bool killed; /* SIGKILL is out, for the client is gone */
+	bool hung_up; /* SIGHUP is out */
+	bool killed;  /* SIGKILL, too */
 	bool closing;
 	struct wire_run_end end;
 	size_t rest;	  /* bytes read since the end */
@@ -151,6 +156,16 @@ static void on_timer(uv_timer_t *timer)
 	uv_timer_start(timer, on_timer, UNKILLED_MS, 0);
 }
 
+static void end_command(struct exec *x)
+{
+	if (x->hung_up || !x->run)
+		return;
+	x->hung_up = true;
+	run_kill(x->run, SIGHUP);
+	uv_update_time(x->c->loop);
+	uv_timer_start(&x->timer, on_timer, HANGUP_MS, 0);
+}
+
 /* The client is gone. With a terminal, closing the master hangs it up as well. */
 static void hang_up(struct exec *x)
 {
@@ -159,13 +174,10 @@ static void hang_up(struct exec *x)
 	channel_close(&x->out);
 	channel_close(&x->err);
 	buf_done(&x->to_client);
-	if (!x->run) {
+	if (x->run)
+		end_command(x);
+	else
 		drop(x);
-		return;
-	}
-	run_kill(x->run, SIGHUP);
-	uv_update_time(x->c->loop);
-	uv_timer_start(&x->timer, on_timer, HANGUP_MS, 0);
 }
 
 /* ---- the client's side ---- */
@@ -421,6 +433,13 @@ static struct exec *new_session(struct controller *c, bool tty)
 	return x;
 }
 
+static void note_beside(struct exec *x, const struct replica *r)
+{
+	x->beside.index = r->index;
+	memccpy(x->beside.service, r->service->name, '\0', sizeof(x->beside.service) - 1);
+	memcpy(x->beside.incarnation, r->incarnation, sizeof(x->beside.incarnation));
+}
+
 int exec_start(struct controller *c, const struct replica *r, const struct exec_opts *o,
 	       struct exec **ret, struct err **reterr)
 {
@@ -438,6 +457,8 @@ int exec_start(struct controller *c, const struct replica *r, const struct exec_
 	if (o->tty)
 		exec_fds_resize(f.out, o->rows, o->columns);
 	x = new_session(c, o->tty);
+	if (x)
+		note_beside(x, r);
 	rc = x ? open_channels(x, &f) : err_nomem(reterr);
 	if (x && rc < 0)
 		err_set(reterr, ERR_SYS, "cannot watch the command's streams");
@@ -465,6 +486,17 @@ void exec_attach(struct exec *x, int fd, const struct buf *early)
 void exec_abandon(struct exec *x)
 {
 	drop(x);
+}
+
+void exec_end_of(struct controller *c, const struct replica *r, const char *incarnation)
+{
+	struct exec *x;
+
+	LIST_FOREACH (x, &c->execs, all)
+		if (x->beside.index == r->index &&
+		    strcmp(x->beside.service, r->service->name) == 0 &&
+		    strcmp(x->beside.incarnation, incarnation) == 0)
+			end_command(x);
 }
 
 void exec_close_all(struct controller *c)

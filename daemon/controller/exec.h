@@ -6,7 +6,8 @@
  * Every direction is bounded: what the client does not take is not read from the command, and what
  * the command does not take is not read from the client. When the client goes, the command gets
  * SIGHUP and, two seconds later, SIGKILL, both to its group. When the command has ended, what lies
- * in its pipes is still sent (not what a process it left behind goes on writing), then END.
+ * in its pipes is still sent (not what a process it left behind goes on writing), then END. A session
+ * ends with the incarnation of the replica that it was opened beside.
  *
  * At most EXEC_SESSIONS_MAX at a time; exec_close_all at the controller's end. Commands do not
  * outlive the controller: aictld sees to that.
@@ -42,6 +43,9 @@ int exec_start(struct controller *c, const struct replica *r, const struct exec_
 void exec_attach(struct exec *x, int fd, const struct buf *early);
 /* In place of exec_attach: nobody is there. */
 void exec_abandon(struct exec *x);
+/* The process beside which they run is gone: SIGHUP and soon SIGKILL for r's sessions, whose clients
+ * are told so. */
+void exec_end_of(struct controller *c, const struct replica *r, const char *incarnation);
 void exec_close_all(struct controller *c);
 
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "daemon/controller/controller.h"
+#include "daemon/controller/exec.h"
 #include "daemon/controller/exits.h"
 #include "daemon/controller/journal.h"
 #include "daemon/controller/launch.h"
@@ -646,6 +647,7 @@ static void on_exit_record(struct replica *r, const struct wire_exit *x, const c
 					     .at_wall_ms = x->ended_wall_ms};
 	memcpy(r->last_exit.incarnation, x->incarnation, sizeof(r->last_exit.incarnation));
 	exits_add(r->service->exits, r->index, &r->last_exit);
+	exec_end_of(r->service->controller, r, x->incarnation);
 	if (strcmp(x->incarnation, r->incarnation) != 0)
 		return;
 	if (r->state == REPLICA_STOPPING || !r->service->spec) {
