@@ -230,7 +230,7 @@ static void done(uv_work_t *w, int status)
 		log_error("manifests: nothing applied: %s", r->error ? r->error : "not ready");
 		say(c, "reload_failed", r->error ? r->error : "not ready");
 	} else if (r->errors.n > 0) {
-		applied(c, NULL, &r->errors, NULL);
+		applied(c, &(struct apply_result){.errors = &r->errors});
 	} else if (r->sources.n == 0) {
 		log_info("manifests: no file in %s", c->opts.manifests);
 	} else if (apply_submit(c, &args) < 0) {
