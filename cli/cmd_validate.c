@@ -21,6 +21,7 @@
 #include "cli/x.h"
 #include "lib/err.h"
 #include "lib/manifest.h"
+#include "lib/manifest_host.h"
 #include "lib/mem.h"
 
 struct verdict {
@@ -157,6 +158,8 @@ static int run(struct cli *cli, const struct args *args)
 	sources_load(cli, args, &sources);
 	v.sources = &sources;
 	v.m = m = sources_parse(&sources, &v.errors);
+	if (m)
+		manifest_host_check(m, HOST_WARN, &v.host);
 	show(cli, args, &v);
 	code = is_valid(&v) ? CODE_OK : CODE_MANIFEST;
 	manifest_errors_done(&v.errors);
