@@ -23,6 +23,7 @@
 #include "lib/manifest.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
+#include "lib/sock.h"
 
 /* The request whose answer waits for the commit; outlives its client. */
 struct pending {
@@ -253,6 +254,13 @@ static void run_stored(const struct post *post, struct change *ch)
 	}
 }
 
+static uid_t peer_uid(struct http_request *r)
+{
+	struct sock_peer peer;
+
+	return sock_peer(http_request_fd(r), &peer) == 0 ? peer.uid : (uid_t)-1;
+}
+
 static void run(struct post *post)
 {
 	struct controller *c = post->call->c;
@@ -271,6 +279,7 @@ static void run(struct post *post)
 		api_reply_error(post->call->r, 503, "out_of_memory", "out of memory");
 		return;
 	}
+	ch->uid = peer_uid(post->call->r);
 	if (post->op->stored)
 		run_stored(post, ch);
 	else
@@ -479,7 +488,10 @@ void api_changes_post(struct api_call *call)
 		api_reply_error(call->r, 400, "invalid",
 				"a change needs \"id\" (16 to 64 of a-z 0-9 -) and \"kind\"");
 	} else if ((known = change_find(call->c, id->valuestring))) {
-		if (strcmp(known->kind, kind->valuestring) == 0)
+		if (known->uid != peer_uid(call->r))
+			api_reply_error(call->r, 409, "conflict",
+					"change %s exists already, of another user", known->id);
+		else if (strcmp(known->kind, kind->valuestring) == 0)
 			api_changes_reply(call->c, call->r, 202, known); /* a retry */
 		else
 			api_reply_error(call->r, 409, "conflict", "change %s exists already, as %s",

@@ -273,6 +273,7 @@ static int fill_change(struct apply_job *j)
 	j->change = change_new(j->c, j->change_id, "apply");
 	if (!j->change)
 		return -ERR_NOMEM;
+	j->change->uid = j->uid;
 	j->change->set = mem_strdup(j->source->manifest->name);
 	j->change->not_in_manifest = mem_strv_dup((const char *const *)j->left_over);
 	if (!j->change->set || !j->change->not_in_manifest)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct change_list;
 struct controller;
@@ -41,6 +42,7 @@ struct change_waiter {
 struct change {
 	char id[CHANGE_ID_MAX + 1];
 	const char *kind; /* static: "apply", "start", ... */
+	uid_t uid;	  /* who made it */
 	enum change_state state;
 	bool committed; /* the store has it, the answer may go out */
 	char *set;	/* apply: or NULL */

@@ -150,6 +150,21 @@ def test_each_kind_of_change(shop):
     shop.wait_state("chat", "ready")
 
 
+def test_a_change_is_its_makers(shop):
+    """The id of a change is no secret; who sends it again must be who made it."""
+    os.chmod(shop.socket, 0o666)
+    with everybody(shop) as people:
+        for kind, maker, others in (("start", "root", ("member", "primary")), ("start", "member", ("root",))):
+            body = {"id": str(uuid.uuid4()), "kind": kind, "services": ["chat"]}
+            assert people[maker].ask("POST", "/v1/changes", body)[0] == 202
+            assert people[maker].ask("POST", "/v1/changes", body)[0] == 202  # a retry
+            for name in others:
+                status, text = people[name].ask("POST", "/v1/changes", body)
+                assert status == 409 and "of another user" in text, (name, status, text)
+            assert people["stranger"].ask("POST", "/v1/changes", body)[0] == 403
+            assert people["stranger"].ask("GET", f"/v1/changes/{body['id']}")[0] == 200
+
+
 def test_values_are_masked_below_admin(shop):
     os.chmod(shop.socket, 0o666)
     paths = [path.replace("{}", "chat") + ("?timeout_ms=0" if "/wait" in path else "")
