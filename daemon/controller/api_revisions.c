@@ -12,6 +12,7 @@
 #include "daemon/controller/controller.h"
 #include "daemon/controller/revisions.h"
 #include "daemon/controller/service.h"
+#include "daemon/controller/sources.h"
 #include "daemon/controller/store.h"
 #include "lib/buf.h"
 #include "lib/err.h"
@@ -102,8 +103,10 @@ static void on_read(void *user, const char *sources, const struct err *err)
 	if (p->r && err) {
 		api_reply_err(p->r, err);
 	} else if (p->r) {
-		if (sources)
-			jsonw_raw(&p->w, "manifests", sources);
+		_cleanup_free_ char *shown = sources ? sources_without_contents(sources) : NULL;
+
+		if (shown)
+			jsonw_raw(&p->w, "manifests", shown);
 		else
 			jsonw_null(&p->w, "manifests");
 		jsonw_object_end(&p->w);

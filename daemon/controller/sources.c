@@ -232,24 +232,49 @@ static void write_generation(struct jsonw *w, const struct sources_generation *g
 	jsonw_object_end(w);
 }
 
+static void write_texts(struct jsonw *w, const struct sources *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		jsonw_object_begin(w, NULL);
+		jsonw_string(w, "path", s->v[i].path);
+		jsonw_string_n(w, "text", s->v[i].text, s->v[i].len);
+		jsonw_int(w, "layer", s->v[i].layer);
+		jsonw_object_end(w);
+	}
+}
+
 char *sources_to_json(const struct sources *s)
 {
 	struct buf b = {0};
 	struct jsonw w = {.out = &b};
 
 	jsonw_array_begin(&w, NULL);
-	for (size_t i = 0; i < s->n; i++) {
-		jsonw_object_begin(&w, NULL);
-		jsonw_string(&w, "path", s->v[i].path);
-		jsonw_string_n(&w, "text", s->v[i].text, s->v[i].len);
-		jsonw_int(&w, "layer", s->v[i].layer);
-		jsonw_object_end(&w);
-	}
+	write_texts(&w, s);
 	for (size_t i = 0; i < s->n_files; i++)
 		write_file(&w, &s->files[i]);
 	for (size_t i = 0; i < s->n_generations; i++)
 		write_generation(&w, &s->generations[i]);
 	jsonw_array_end(&w);
+	return buf_take(&b);
+}
+
+char *sources_without_contents(const char *json)
+{
+	__attribute__((cleanup(sources_done))) struct sources s = {0};
+	cJSON *array = cJSON_Parse(json);
+	struct buf b = {0};
+	struct jsonw w = {.out = &b};
+
+	jsonw_array_begin(&w, NULL);
+	if (array && sources_from_json(array, &s, NULL) == 0)
+		write_texts(&w, &s);
+	for (size_t i = 0; i < s.n_files; i++) {
+		jsonw_object_begin(&w, NULL);
+		jsonw_string(&w, "path", s.files[i].path);
+		jsonw_object_end(&w);
+	}
+	jsonw_array_end(&w);
+	cJSON_Delete(array);
 	return buf_take(&b);
 }
 

@@ -44,6 +44,9 @@ struct sources {
 int sources_from_json(const struct cJSON *array, struct sources *ret, struct err **reterr);
 /* Caller frees; NULL when out of memory. */
 char *sources_to_json(const struct sources *s);
+/* What of it an administrator may see, from the store's text: the manifests, and the paths of what
+ * they name. Caller frees; NULL when out of memory. */
+char *sources_without_contents(const char *json);
 /* manifest_parse, with the files and generations of the list. */
 int sources_parse(const struct sources *s, struct manifest **ret, struct manifest_errors *errors);
 /* Appends an entry; takes path and data over on success. 0, -ERR_NOMEM, -ERR_INVALID when full. */
