@@ -1,6 +1,6 @@
 /*
- * cmd_validate: aictl validate, checks a manifest with the function that the daemon uses. No daemon
- * is needed.
+ * cmd_validate: aictl validate, checks a manifest with the function that the daemon uses, and what
+ * this machine has of it: users, programs, directories, limits. No daemon is needed.
  *
  * Errors and warnings go to stderr, each with its line; -o json and yaml make one document of them
  * on stdout instead, whatever came out.
@@ -142,6 +142,7 @@ static void show(const struct cli *cli, const struct args *args, const struct ve
 		report_manifest_errors(v->sources, &v->errors);
 		if (v->m)
 			report_manifest_warnings(v->sources, &v->m->warnings);
+		report_manifest_warnings(v->sources, &v->host);
 	}
 	json = to_json(v);
 	output_json(&out, &view, json);
@@ -184,7 +185,9 @@ const struct command cmd_validate_command = {
 	.summary = "Check a manifest without applying it",
 	.details =
 		"Needs no daemon. Shows all errors at once, each with its line and a caret under\n"
-		"the value; exit code 9 when there are any.\n\n"
+		"the value; exit code 9 when there are any. What this machine lacks (a user, a\n"
+		"program, a directory, a limit that is too low) is a warning here, since the\n"
+		"manifest may be for another one.\n\n"
 		"-o json and yaml print errors and warnings as a document with the same objects\n"
 		"that the daemon's API has; the exit code is the same.",
 	.examples = "aictl validate\n"

@@ -597,7 +597,6 @@ static void demand(const struct gen *g, const struct schema_row *row)
 /* Where `defaults` stand they may give what a service lacks; else each service is complete. */
 static void write_completeness(const struct gen *g)
 {
-	write_required(g, NULL);
 	jsonw_raw(g->w, "if", "{\"required\":[\"defaults\"]}");
 	jsonw_raw(g->w, "else",
 		  "{\"properties\":{\"services\":{\"additionalProperties\":"
@@ -652,6 +651,7 @@ void schema_json_write(enum schema_json_kind kind, struct jsonw *w)
 		     g.overlay ? "What is merged over a manifest: aictl apply -f aictl.yaml -f this"
 			       : "Services that aictl runs; see aictl-manifest(5)");
 	write_top(&g);
+	write_required(&g, NULL);
 	if (!g.overlay)
 		write_completeness(&g);
 	write_definitions(&g);

@@ -7,8 +7,8 @@
  * port used twice, a grace period, references in ${...}, whether a file is there.
  * Required keys are asked for only in a file without `defaults`, which may give them.
  *
- * An overlay, the second -f and later ones, is another kind of file: nothing in it is required, and
- * null deletes. SCHEMA_JSON_OVERLAY makes the schema of those; in a manifest null is an error.
+ * An overlay, the second -f and later ones, is another kind of file: a service in it needs no key,
+ * and null deletes. SCHEMA_JSON_OVERLAY makes the schema of those; in a manifest null is an error.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -187,9 +187,9 @@ class Schema(SchemaCase):
     def test_null(self):
         base = {"version": 1, "services": {"a": {"command": ["x"], "replicas": None}}}
         self.assertNotEqual(self.wrong(base), [])
-        self.assertEqual(self.wrong({"services": {"a": {"replicas": None, "stop": None, "command": None}, "b": None}},
+        self.assertEqual(self.wrong({"version": 1, "services": {"a": {"replicas": None, "stop": None, "command": None}, "b": None}},
                                     self.overlay()), [])
-        self.assertNotEqual(self.wrong({"services": {"a": {"replicsa": None}}}, self.overlay()), [])
+        self.assertNotEqual(self.wrong({"version": 1, "services": {"a": {"replicsa": None}}}, self.overlay()), [])
 
     def test_defaults_may_complete(self):
         service = {"probes": {"readiness": {"period": "5s"}}}
@@ -240,6 +240,277 @@ class Schema(SchemaCase):
             at = at["anyOf"][0] if "anyOf" in at else at
             at = at["items"] if "items" in at else at["additionalProperties"] if part == "*" else at["properties"][part]
         return json.dumps({k: v for k, v in at.items() if k not in ("description", "default")})
+
+
+class Explain(SchemaCase):
+    def keys(self, *key):
+        return json.loads(self.ok("explain", *key, "-o", "json").stdout)["keys"]
+
+    def test_every_key(self):
+        """Each has a page of its own, and an example that is a valid manifest."""
+        self.write("app.py", "")
+        self.write(".env", "A=b\n")
+        home = os.path.join(self.dir, ".secrets")
+        os.mkdir(home)
+        self.write(".secrets/hf", "secret")
+        env = {"HOME": self.dir, "HF_TOKEN": "x"}
+        rows = self.keys()
+        self.assertGreater(len(rows), 90)
+        for row in rows:
+            with self.subTest(row["key"]):
+                page = self.ok("explain", row["path"]).stdout
+                self.assertIn(row["doc"], page)
+                self.assertTrue(page.startswith(f"{row['key']}: {row['type']}\n"), page)
+                self.assertEqual(self.keys(row["key"])[0]["path"], row["path"])
+                text = f"version: 1\nservices: {{ chat: {{ command: [x] }} }}\n{row['example']}\n"
+                if row["path"].startswith("services"):
+                    text = "version: 1\nservices:\n  chat:\n    command: [x]\n    port: 8000\n    " + row["example"] + "\n"
+                    if row["path"] == "services.*":
+                        text = "version: 1\nservices:\n  " + row["example"] + "\n"
+                    if row["path"] == "services":
+                        text = "version: 1\n" + row["example"] + "\n"
+                    if row["example"].startswith("command:"):
+                        text = text.replace("    command: [x]\n", "")
+                    if row["example"].startswith(("port:", "ports:")):
+                        text = text.replace("    port: 8000\n", "")
+                if row["path"] == "version":
+                    text = text.replace("version: 1\n", "", 1)
+                path = self.write("t.yaml", text)
+                self.ok("validate", "-f", path, **env)
+                self.assertEqual(self.wrong(read_yaml(path)), [], text)
+
+    def test_names(self):
+        for name, path in (("restart.backoff", "services.*.restart.backoff"), ("version", "version"),
+                           ("services.chat.restart.policy", "services.*.restart.policy"), ("services", "services"),
+                           ("services.chat", "services.*"), ("environment.MODEL", "services.*.environment"),
+                           ("ports.http.listen", "services.*.ports.*.listen"), ("backoff.initial", "services.*.restart.backoff.initial"),
+                           ("restart.rules.*.exit", "services.*.restart.rules.*.exit"), ("x-anything.at.all", "x-*"),
+                           ("defaults.restart.policy", "services.*.restart.policy"), ("grace_period", "services.*.stop.grace_period")):
+            self.assertEqual(self.keys(name)[0]["path"], path, name)
+
+    def test_misspelt(self):
+        for name, hint in (("restart.backof", "restart.backoff?"), ("restrat", "restart?"), ("nmae", "name?"),
+                           ("services.chat.comand", "command?"), ("probes.livenes.http", "probes.liveness?"),
+                           ("period", "one of probes.startup.period, probes.readiness.period"), ("qqqqqq", "aictl explain")):
+            self.assertIn(hint, self.ok("explain", name, code=4).stderr)
+        self.ok("explain", "a", "b", code=2)
+        self.ok("explain", "--schema", "command", code=2)
+        self.ok("explain", "-o", "xml", code=2)
+
+    def test_words(self):
+        page = self.ok("explain", "stop.grace_period").stdout
+        for line in ("  Default   30s\n", "  Range     0s to 1d\n", "  Change    a change takes effect without touching a process\n",
+                     "  Example   stop: { grace_period: 30s }\n"):
+            self.assertIn(line, page)
+        self.assertIn("a change replaces the replicas", self.ok("explain", "command").stdout)
+        self.assertIn("  Words     always, on-failure or never\n", self.ok("explain", "restart.policy").stdout)
+        self.assertIn("grace_period  duration", self.ok("explain", "stop").stdout)
+        self.assertEqual(self.ok("explain", "stop", "-o", "name").stdout.split(),
+                         ["stop", "stop.signal", "stop.grace_period", "stop.drain"])
+        self.assertIn("30s", self.ok("explain", "-o", "wide").stdout)
+        self.assertEqual([k["key"] for k in yaml.safe_load(self.ok("explain", "stop", "-o", "yaml").stdout)["keys"]],
+                         ["stop", "stop.signal", "stop.grace_period", "stop.drain"])
+
+
+class Init(SchemaCase):
+    def manifest(self):
+        with open(os.path.join(self.dir, "aictl.yaml"), encoding="utf-8") as f:
+            return f.read()
+
+    def test_valid_as_written(self):
+        r = self.ok("init", "--name", "shop")
+        self.assertIn("aictl up", r.stdout)
+        self.assertIn("aictl.yaml: 1 service, valid", self.ok("validate").stdout)
+        self.assertTrue(self.manifest().startswith("# yaml-language-server: $schema=/"))
+        self.assertIn("aictl-manifest.schema.json\n", self.manifest())
+        self.assertEqual(self.wrong(read_yaml(os.path.join(self.dir, "aictl.yaml"))), [])
+
+    def test_every_example_in_it(self):
+        self.ok("init")
+        text = self.manifest()
+        self.write(".env", "A=b\n")
+        keys = re.findall(r"^ *#([a-z_]+): ", text, re.M)
+        self.assertGreater(len(keys), 15)
+        for key in keys + ["[a-z_]+"]:  # each alone, then all of them
+            with self.subTest(key):
+                self.write("aictl.yaml", re.sub(rf"^( *)#({key}): ", r"\1\2: ", text, flags=re.M))
+                self.ok("validate", API_TOKEN="x")
+                self.assertEqual(self.wrong(read_yaml(os.path.join(self.dir, "aictl.yaml"))), [])
+        # What a service can say is there, in one way or the other.
+        known = [r["key"] for r in json.loads(self.ok("explain", "-o", "json").stdout)["keys"]
+                 if r["path"].startswith("services.*.") and "." not in r["key"]]
+        self.assertEqual([k for k in known if not re.search(rf"^ *#?{k}:", text, re.M)], ["ports"])
+
+    def test_keeps_what_is_there(self):
+        for name in ("aictl.yaml", "aictl.yml"):
+            path = self.write(name, "mine")
+            self.assertIn("is there already", self.ok("init", code=8).stderr)
+            with open(path, encoding="utf-8") as f:
+                self.assertEqual(f.read(), "mine")
+            os.unlink(path)
+        self.write("aictl.yaml", "mine")
+        self.ok("init", "--force")
+        self.assertIn("version: 1", self.manifest())
+        self.assertEqual(sorted(os.listdir(self.dir)), ["aictl.yaml"])
+
+    def test_names_and_places(self):
+        for directory, name in (("My Shop", "my-shop"), ("a/b--c", "b-c"), ("ä", "app"), ("-x-", "x")):
+            self.ok("init", "--", directory)
+            self.assertEqual(self.ok("config", "-f", os.path.join(self.dir, directory)).stdout.splitlines()[1], f"name: {name}")
+        self.ok("init", "--name", "Bad Name", code=2)
+        self.write("file", "")
+        self.ok("init", "file", code=1)
+        self.ok("init", "/proc/nowhere", code=1)
+
+
+class Config(Case):
+    BASE = ("version: 1\nname: shop\nservices:\n  chat:\n    command: [x, \"${PORT}\"]\n    port: 8000\n"
+            "    environment: { A: \"1\", TOKEN: hunter2 }\n    stop: { grace_period: 90s }\n  old: { command: [y] }\n")
+    OVER = "version: 1\nservices:\n  chat: { replicas: 3, environment: { A: null, B: no } }\n  old: null\n"
+
+    def test_merged(self):
+        base, over = self.write("a.yaml", self.BASE), self.write("b.yaml", self.OVER)
+        r = self.ok("config", "-f", base, "-f", over)
+        self.assertEqual(r.stdout, "version: 1\nname: shop\nservices:\n  chat:\n    command:\n      - x\n      - ${PORT}\n"
+                         f"    working_dir: {self.dir}\n    environment:\n      B: \"***\"\n      TOKEN: \"***\"\n"
+                         "    replicas: 3\n    ports:\n      http:\n        port: 8000\n    stop:\n      grace_period: 90s\n")
+        self.assertNotIn("hunter2", r.stdout)
+        again = self.ok("config", "-f", base, "-f", over, "--show-values").stdout
+        self.assertIn("      B: \"no\"\n      TOKEN: hunter2\n", again)
+        self.assertEqual(self.ok("config", "-f", "-", "--show-values", stdin=again).stdout, again)
+
+    def test_formats(self):
+        base = self.write("a.yaml", self.BASE)
+        document = json.loads(self.ok("config", "-f", base, "-o", "json").stdout)
+        self.assertEqual(document["services"]["chat"]["environment"], {"A": "***", "TOKEN": "***"})
+        self.assertEqual(self.ok("config", "-f", base, "-o", "name").stdout, "chat\nold\n")
+        self.assertIn("max_size: 20MiB", self.ok("config", "-f", base, "--defaults").stdout)
+        self.ok("config", "-f", base, "-o", "table", code=2)
+        self.ok("config", "-f", "-", stdin="version: 1\nservices: { a: {} }\n", code=9)
+
+    def test_secrets_and_files(self):
+        self.write("token", "s3cret")
+        self.write(".env", "FROM_FILE=v4lue\n")
+        base = self.write("a.yaml", "version: 1\nservices:\n  a:\n    command: [x]\n    env_file: .env\n"
+                          "    secrets: { t: { file: token } }\n")
+        text = self.ok("config", "-f", base).stdout + self.ok("config", "-f", base, "-o", "json").stdout
+        self.assertNotIn("s3cret", text)
+        self.assertNotIn("v4lue", text)
+        self.assertIn("FROM_FILE", text)
+        self.assertNotIn("s3cret", self.ok("config", "-f", base, "--show-values", "--defaults").stdout)
+
+
+class Validate(Case):
+    GOOD = "version: 1\nname: shop\nservices: { a: { command: [/bin/sh] } }\n"
+
+    def test_words(self):
+        path = self.write("aictl.yaml", self.GOOD)
+        self.assertEqual(self.ok("validate").stdout, "aictl.yaml: 1 service, valid\n")
+        self.assertEqual(self.ok("validate", "-f", path, "-f", self.write("b.yaml", "version: 1\nservices: { b: { command: [/bin/sh] } }\n"))
+                         .stdout, f"{path}, {self.dir}/b.yaml: 2 services, valid\n")
+
+    def test_what_the_machine_lacks(self):
+        text = ("version: 1\nservices:\n  a:\n    command: [/no/such/program]\n    working_dir: /no/such/dir\n"
+                "    user: no-such-user\n")
+        path = self.write("aictl.yaml", text)
+        r = self.ok("validate")
+        self.assertEqual(r.stdout, "aictl.yaml: 1 service, valid, 3 warnings\n")
+        self.assertEqual(r.stderr.count("warning:"), 3)
+        self.assertIn("aictl.yaml:4:15: ", r.stderr)
+        self.assertIn("--strict", self.ok("validate", "--strict", code=9).stderr)
+        document = json.loads(self.ok("validate", "--strict", "-o", "json", code=9).stdout)
+        self.assertEqual((document["valid"], document["errors"]), (False, []))
+        self.assertEqual(sorted(e["line"] for e in document["warnings"]), [4, 5, 6])
+        self.assertEqual({e["file"] for e in document["warnings"]}, {path})
+
+    def test_errors_as_json(self):
+        text = "version: 1\nservices:\n  a:\n    comand: [x]\n    replicas: -1\n"
+        document = json.loads(self.ok("validate", "-f", "-", "-o", "json", stdin=text, code=9).stdout)
+        self.assertFalse(document["valid"])
+        self.assertEqual([(e["code"], e["line"], e["column"]) for e in document["errors"]],
+                         [("invalid", 4, 5), ("invalid", 5, 15)])
+        self.assertEqual(document["errors"][0]["hint"], 'did you mean "command"?')
+        r = self.ok("validate", "-f", "-", stdin=text, code=9)
+        self.assertEqual((r.stdout, r.stderr.count("error:")), ("", 2))
+        self.assertEqual(self.ok("validate", "-f", "-", "-o", "name", stdin=text, code=9).stdout, "")
+
+    def test_good_as_json(self):
+        self.write("aictl.yaml", self.GOOD)
+        document = json.loads(self.ok("validate", "-o", "json").stdout)
+        self.assertEqual(document, {"valid": True, "set": "shop", "services": [{"name": "a"}], "errors": [], "more_errors": False,
+                                    "warnings": []})
+        self.assertEqual(self.ok("validate", "-o", "name").stdout, "a\n")
+
+
+class Graph(Case):
+    def setUp(self):
+        super().setUp()
+        self.path = self.write("aictl.yaml", "version: 1\nname: shop\nservices:\n  a:\n    command: [x]\n    replicas: 2\n"
+                               "    ports: { http: { port: 80 }, metrics: {} }\n    probes: { liveness: { tcp: {} } }\n"
+                               "  b: { command: [y] }\n")
+
+    def test_tree(self):
+        self.assertEqual(self.ok("graph", "-f", self.path).stdout,
+                         "shop\n├─ a  2 replicas\n│  ├─ port http 127.0.0.1:80\n│  ├─ port metrics (only replicas)\n"
+                         "│  └─ probe liveness tcp\n└─ b  1 replica\n")
+        self.assertEqual(self.ok("graph", "-f", self.path, LC_ALL="C").stdout,
+                         "shop\n|- a  2 replicas\n|  |- port http 127.0.0.1:80\n|  |- port metrics (only replicas)\n"
+                         "|  `- probe liveness tcp\n`- b  1 replica\n")
+
+    def test_formats(self):
+        document = json.loads(self.ok("graph", "-f", self.path, "-o", "json").stdout)
+        self.assertEqual([s["name"] for s in document["services"]], ["a", "b"])
+        self.assertEqual(self.ok("graph", "-f", self.path, "-o", "name").stdout, "a\nb\n")
+        self.assertIn('"a" -> "a port http 127.0.0.1:80";', self.ok("graph", "-f", self.path, "-o", "dot").stdout)
+        self.assertIn("a     port   metrics", self.ok("graph", "-f", self.path, "-o", "table").stdout)
+        self.ok("graph", code=6)  # no daemon
+        self.ok("graph", "-o", "svg", code=2)
+
+
+class Complete(Case):
+    """What the scripts are told; the shells themselves: tests/e2e/test_completion.py."""
+
+    def words(self, *typed):
+        r = self.ok("__complete", "--", *typed, code=None)
+        self.assertEqual(r.stderr, "")
+        return [line.split("\t")[0] for line in r.stdout.splitlines()]
+
+    def ok(self, *args, code=0, **more):
+        if code is not None:
+            return super().ok(*args, code=code, **more)
+        return run(*args, cwd=self.dir, **more)
+
+    def test_every_command_and_option(self):
+        verbs = self.words("")
+        overview = re.findall(r"^  ([a-z-]+)  +\S", self.ok("help").stdout, re.M)
+        self.assertGreater(len(overview), 15)
+        self.assertEqual([v for v in overview if v not in verbs and v != "aictl"], [])
+        for verb in verbs:
+            shown = re.findall(r"^  (?:-.,|   ) (--[a-z-]+)", self.ok(verb, "--help").stdout, re.M)
+            self.assertEqual(sorted(self.words(verb, "-")), sorted(shown), verb)
+
+    def test_values(self):
+        self.assertEqual(self.words("graph", "-o", "j"), ["json"])
+        self.assertEqual(self.words("graph", "--output=j"), ["--output=json"])
+        self.assertEqual(self.words("--socket", "/x", "graph", "--output", "do"), ["dot"])
+        self.assertEqual(self.words("validate", "-f", ""), [":files"])
+        self.assertEqual(self.words("validate", "--file=x"), [":files"])
+        self.assertEqual(self.words("--socket", ""), [":files"])
+        self.assertEqual(self.words("completion", ""), ["bash", "zsh", "fish"])
+        self.assertEqual(self.words("help", "expl"), ["explain"])
+        self.assertEqual(self.words("explain", "stop."), ["stop.signal", "stop.grace_period", "stop.drain"])
+        self.assertEqual(self.words("wait", "--for", ""), ["ready", "stopped"])
+        self.assertEqual(self.words("nonsense", ""), [])
+        self.assertEqual(self.words("restart", ""), [])  # no daemon: nothing, and nothing said
+        self.assertEqual(self.words(), [])
+
+    def test_scripts(self):
+        for shell in ("bash", "zsh", "fish"):
+            name = {"bash": "aictl.bash", "zsh": "_aictl", "fish": "aictl.fish"}[shell]
+            with open(os.path.join(TOP, "packaging/completion", name), encoding="utf-8") as f:
+                self.assertEqual(self.ok("completion", shell).stdout, f.read())
+        self.ok("completion", "tcsh", code=2)
+        self.ok("completion", code=2)
 
 
 def notation(value, errors, parts):
