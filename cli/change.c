@@ -21,6 +21,7 @@
 #include "cli/x.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/manifest_host.h"
 #include "lib/mem.h"
 
 const struct option_spec change_wait_options[] = {
@@ -240,6 +241,17 @@ int change_run(struct cli *cli, struct client *client, cJSON *body, const struct
 	if (client_send(client, "POST", "/v1/changes", text, &change) / 100 != 2)
 		return report_manifest_reply(o->sources, &change);
 	return o->wait ? wait_and_print(cli, &w, &change, o) : print_outcome(cli, change.json, o);
+}
+
+void change_check_host(const struct sources *sources, const struct manifest *m)
+{
+	struct manifest_errors errors = {0};
+
+	manifest_host_check(m, HOST_APPLY_ROOT, &errors);
+	if (errors.n == 0)
+		return;
+	report_manifest_errors(sources, &errors);
+	exit(CODE_MANIFEST);
 }
 
 int change_plan(struct client *client, const struct sources *sources, bool prune, struct reply *ret)

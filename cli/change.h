@@ -16,6 +16,7 @@
 
 struct args;
 struct client;
+struct manifest;
 struct reply;
 struct sources;
 
@@ -33,6 +34,8 @@ cJSON *change_new(const char *kind);
 /* Posts body (consumed), waits if asked to, prints the outcome. Returns the exit code. */
 int change_run(struct cli *cli, struct client *client, cJSON *body, const struct change_opts *o);
 
+/* What this machine lacks for an apply, as the daemon will find it: on stderr, and exit 9. */
+void change_check_host(const struct sources *sources, const struct manifest *m);
 /* POST /v1/plan for an apply of sources: CODE_OK and the plan in *ret, or what is wrong is printed. */
 int change_plan(struct client *client, const struct sources *sources, bool prune,
 		struct reply *ret);

@@ -49,10 +49,13 @@ static int apply(struct cli *cli, const struct args *args, const struct sources 
 static int run(struct cli *cli, const struct args *args)
 {
 	struct sources sources;
+	struct manifest *m;
 	int code;
 
 	sources_load(cli, args, &sources);
-	manifest_free(sources_check(&sources));
+	m = sources_check(&sources);
+	change_check_host(&sources, m);
+	manifest_free(m);
 	code = args_flag(args, "dry-run") ? dry_run(cli, args, &sources)
 					  : apply(cli, args, &sources);
 	cli->dir = NULL;

@@ -32,10 +32,13 @@ static int run(struct cli *cli, const struct args *args)
 	_cleanup_client_ struct client *client = NULL;
 	_cleanup_reply_ struct reply reply = {0};
 	struct sources sources;
+	struct manifest *m;
 	int code;
 
 	sources_load(cli, args, &sources);
-	manifest_free(sources_check(&sources));
+	m = sources_check(&sources);
+	change_check_host(&sources, m);
+	manifest_free(m);
 	client = client_open(cli);
 	code = change_plan(client, &sources, args_flag(args, "prune"), &reply);
 	if (code == CODE_OK)

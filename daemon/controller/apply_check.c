@@ -16,6 +16,7 @@
 #include "daemon/controller/sources.h"
 #include "lib/err.h"
 #include "lib/manifest.h"
+#include "lib/manifest_host.h"
 #include "lib/mem.h"
 
 /* ---- in the worker thread ---- */
@@ -63,7 +64,8 @@ static void check_user(struct apply_job *j, struct apply_item *it)
 		return;
 	}
 	if (identity_lookup(it->user, it->spec->group, &it->id, &e) < 0) {
-		add_error(j, it->spec, &e);
+		if (e->code != ERR_NOTFOUND || !it->spec->user || !j->errors.n)
+			add_error(j, it->spec, &e); /* else manifest_host_check has said it */
 	} else if (!c->root && it->id->uid != c->owner) {
 		err_set(&e, ERR_INVALID,
 			"user \"%s\": this daemon runs as an ordinary user and starts everything as itself",
@@ -96,6 +98,7 @@ void apply_check_run(struct apply_job *j)
 		return;
 	}
 	j->n_items = m->n_services;
+	manifest_host_check(m, j->c->root ? HOST_APPLY_ROOT : HOST_APPLY, &j->errors);
 	for (size_t i = 0; i < j->n_items; i++) {
 		j->items[i].spec = m->services[i];
 		j->items[i].name = m->services[i]->name;

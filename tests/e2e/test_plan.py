@@ -409,6 +409,7 @@ def test_reset_tries_again_now(daemon):
     daemon.apply({"a": daemon.shell(f"test -e {flag} && exec {daemon.svc} pause; exit 3", **keys),
                   "b": daemon.service("pause")}, wait=False)
     wait_for(lambda: (r := daemon.replica("a")) and r["state"] == "backoff", what="back-off")
+    daemon.wait_state("b", "ready")
     before = daemon.pid_of("b")
     with open(flag, "w", encoding="ascii"):
         pass
@@ -445,3 +446,24 @@ def test_unreachable(base):
                  ("rollout", "history"), ("delete", "a")):
         rc, out, err = daemon.cli(*verb)
         assert rc == 6 and out == "" and err, (verb, rc, out, err)
+
+
+def test_what_the_machine_lacks(daemon):
+    """Found by the client, and by the daemon when a client sends it all the same."""
+    spec = daemon.service("pause")
+    services = {"a": {**spec, "command": ["/nonexistent/program"]},
+                "b": {**spec, "user": "no-such-user"}, "c": {**spec, "user": "no-such-one"}}
+    path = daemon.write({"version": 1, "name": "shop", "services": services})
+    rc, out, err = daemon.cli("apply", "-f", path)
+    assert rc == 9 and out == ""
+    for word in ("/nonexistent/program", "no-such-user", "no-such-one"):
+        assert word in err
+    for where, body in (("/v1/plan", {}), ("/v1/changes", {"kind": "apply"})):
+        status, reply = daemon.api("POST", where, {**body, "id": str(uuid.uuid4()),
+                                                   "manifests": manifests(daemon, services)})
+        assert status == 422
+        messages = [e["message"] for e in reply["errors"]]
+        assert len(messages) == 3, messages
+        for word in ("/nonexistent/program", "no-such-user", "no-such-one"):
+            assert len([m for m in messages if word in m]) == 1, messages
+    assert daemon.ps() == {}
