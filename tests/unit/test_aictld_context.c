@@ -378,7 +378,7 @@ static void the_end_kills_runs(void **state)
 	rig_start(&r, NULL);
 	fd = run_sh(&r, 1, "trap '' TERM HUP INT; echo $$; while :; do sleep 1; done", 0);
 	assert_true(read(fd, line, sizeof(line) - 1) > 0);
-	pid = (pid_t)strtol(line, NULL, 10);
+	assert_int_equal(sscanf(line, "%d", &pid), 1);
 	assert_true(pid > 1 && is_alive(pid));
 	status = rig_stop(&r);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
