@@ -17,7 +17,7 @@
 
 #define ACCEPT_BATCH 64
 #define LINGER_MS 1000
-#define SLOW_MS 1000
+#define SLOW_MS 200 /* a local client sends its request within a few */
 
 struct http_server {
 	struct http_server_opts opts;
