@@ -7,9 +7,11 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/args.h"
 #include "cli/cli.h"
@@ -39,6 +41,19 @@ static int flush_output(int code)
 	return code;
 }
 
+/* A closed stdin, stdout or stderr would give its number to the next thing that is opened, and the
+ * output would go there. What stands in for it cannot be written. */
+static void fill_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct cli cli = {0};
@@ -46,6 +61,7 @@ int main(int argc, char **argv)
 	struct args args;
 	int at, code;
 
+	fill_standard_fds();
 	term_init(&cli.term);
 	at = args_parse_global(&cli, argc, argv);
 	if (at >= argc) {

@@ -21,6 +21,8 @@ import termios
 import time
 import unittest
 
+import yaml
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 AICTL = os.path.join(os.getcwd(), "aictl")
 FAKE = os.path.join(HERE, "fake_daemon.py")
@@ -269,17 +271,133 @@ class Screens(Case):
         self.assertIn("\x1b[1A", live)  # redrawn in place
         self.assertNotIn("slow/0", live.rsplit("\x1b[J", 1)[1])  # and erased
 
+    def test_yaml_says_what_json_says(self):
+        for words in ("ps", "ps --set shop", "describe chat", "describe sentiment", "daemon info", "version", "wait sentiment"):
+            doc = json.loads(self.check(0, *words.split(), "-o", "json").stdout)
+            self.assertEqual(yaml.safe_load(self.check(0, *words.split(), "-o", "yaml").stdout), doc, words)
+        for words in ("events", "logs sentiment"):
+            docs = [json.loads(x) for x in self.check(0, *words.split(), "-o", "json").stdout.splitlines()]
+            self.assertEqual(list(yaml.safe_load_all(self.check(0, *words.split(), "-o", "yaml").stdout)), docs)
+
+    def test_selectors(self):
+        def names(*args):
+            return self.check(0, "ps", "-o", "name", *args).stdout.split()
+        self.assertEqual(names("--set", "other"), ["slow", "broken"])
+        self.assertEqual(names("--set", "nope"), [])
+        self.assertEqual(names("-l", "team=nlp"), ["sentiment"])
+        self.assertEqual(names("-l", "team==nlp,stage!=prod"), [])
+        self.assertEqual(names("-l", "team!=nlp", "--set", "shop"), ["chat", "old"])
+        self.assertEqual(names("-l", "team", "-l", "stage!=test"), ["sentiment", "chat"])
+        self.assertEqual(names("-l", "!team", "--set", "shop"), ["old"])
+        self.assertEqual(names("-l", "team=chat", "sentiment", "chat"), ["chat"])
+        doc = json.loads(self.check(0, "ps", "-l", "team=chat", "-o", "json").stdout)
+        self.assertEqual((doc["api_version"], [x["name"] for x in doc["services"]]), ("v1", ["chat"]))
+        self.assertEqual(self.check(0, "ps", "-l", "a=b").stderr, "no such services\n")
+        for wrong in ("", "=", "a=b,", "!", "!a=b", "a!b"):
+            self.check(2, "ps", "-l", wrong)
+
+    STREAMS = [["events", "-f"], ["events", "-f", "-o", "json"], ["logs", "-f", "sentiment"], ["ps", "--watch=1"]]
+
     def test_output_errors(self):
-        with open("/dev/full", "w", encoding="ascii") as full:
-            r = subprocess.run([AICTL, "ps"], stdout=full, stderr=subprocess.PIPE, env=self.env, timeout=DEADLINE)
-        self.assertEqual(r.returncode, 1)
-        read, write = os.pipe()
-        os.close(read)
-        p = subprocess.Popen([AICTL, "ps"], stdout=write, stderr=subprocess.PIPE, env=self.env,
-                             restore_signals=True)
-        os.close(write)
-        self.assertEqual(p.communicate(timeout=DEADLINE)[1], b"")
-        self.assertEqual(p.returncode, -signal.SIGPIPE)
+        """A full disk is an error; of streams too, which would go on for ever."""
+        for args in [["ps"], ["describe", "sentiment"], ["events"], ["version"], ["help"], ["ps", "-o", "yaml"],
+                     *self.STREAMS]:
+            with open("/dev/full", "w", encoding="ascii") as full:
+                r = subprocess.run([AICTL, *args], stdout=full, stderr=subprocess.PIPE, env=self.env,
+                                   timeout=DEADLINE)
+            self.assertEqual(r.returncode, 1, args)
+            self.assertIn(b"error: cannot write the output", r.stderr, args)
+            closed = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", AICTL, *args], stderr=subprocess.PIPE,
+                                    env=self.env, timeout=DEADLINE)
+            self.assertEqual(closed.returncode, 1, args)
+
+    def test_reader_that_goes_away(self):
+        """`aictl ... | head`: quietly, by SIGPIPE; a stream at once, not with its next line."""
+        for args in [["ps"], ["describe", "sentiment"], *self.STREAMS]:
+            read, write = os.pipe()
+            p = subprocess.Popen([AICTL, *args], stdout=write, stderr=subprocess.PIPE, env=self.env)
+            self.addCleanup(self.end, p)
+            os.close(write)
+            if args in self.STREAMS:
+                self.assertTrue(os.read(read, 1))
+            os.close(read)
+            self.assertEqual(p.communicate(timeout=DEADLINE)[1], b"", args)
+            self.assertIn(p.returncode, (-signal.SIGPIPE, 0) if args not in self.STREAMS else (-signal.SIGPIPE,), args)
+        r = subprocess.run(["sh", "-c", f"trap '' PIPE; {AICTL} ps -o json | head -n 1; {AICTL} events -f | head -n 1"],
+                           capture_output=True, env=self.env, timeout=DEADLINE)
+        self.assertEqual(r.stdout.splitlines()[0], b"{")
+
+    def test_much_input_and_little_reading(self):
+        """`yes | aictl`: stdin is not touched by who does not ask for it."""
+        r = subprocess.run(["sh", "-c", f"yes | {AICTL} ps -o name"], capture_output=True, env=self.env,
+                           timeout=DEADLINE)
+        self.assertEqual((r.returncode, r.stdout.split()[0]), (0, b"sentiment"))
+
+    def test_watch_in_a_pipe(self):
+        p = subprocess.Popen([AICTL, "ps", "-w1", "sentiment"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             env=self.env, bufsize=0)
+        self.addCleanup(self.end, p)
+
+        def lines(n):
+            got = []
+            while len(got) < n:
+                self.assertTrue(select.select([p.stdout], [], [], DEADLINE)[0], got)
+                got.append(p.stdout.readline().decode())
+            return got
+        self.assertIn("ready", lines(3)[1])
+        self.check(0, "stop", "sentiment")  # the next block comes with the change, and none before
+        block = lines(3)
+        self.assertEqual(block[0], "\n")
+        self.assertRegex(block[2], "^sentiment +stopped")
+        os.kill(self.daemon.pid, signal.SIGSTOP)
+        self.assertTrue(select.select([p.stderr], [], [], DEADLINE)[0])
+        self.assertEqual(p.stderr.readline(), b"warning: the daemon does not answer; trying again\n")
+        os.kill(self.daemon.pid, signal.SIGCONT)
+        self.assertTrue(select.select([p.stderr], [], [], DEADLINE)[0])
+        self.assertEqual(p.stderr.readline(), b"warning: the daemon answers again\n")
+        p.send_signal(signal.SIGINT)
+        self.assertEqual(p.wait(DEADLINE), 130)
+        self.assertEqual(p.stdout.read(), b"")
+
+    def test_watch_on_a_terminal(self):
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+
+        def resize(rows, columns):
+            fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        resize(24, 80)
+        p = subprocess.Popen([AICTL, "ps", "--watch=1"], stdin=slave, stdout=slave, stderr=slave, env=self.env,
+                             start_new_session=True)
+        os.close(slave)
+        self.addCleanup(self.end, p)
+        out = [""]
+
+        def read_until(pattern, what):
+            end = time.monotonic() + DEADLINE
+            while not re.search(pattern, out[0]):
+                left = end - time.monotonic()
+                self.assertTrue(left > 0 and select.select([master], [], [], left)[0], f"{what}: {out[0]!r}")
+                out[0] += os.read(master, 65536).decode().replace("\r\n", "\n")
+        read_until(r"broken/0[^\n]*\n", "the first drawing")
+        read_until(r"\x1b\[7A\r", "the second one, in its place")
+        for columns in (20, 30, 200, 40):
+            resize(24, columns)
+            p.send_signal(signal.SIGWINCH)
+            out[0] = ""
+            read_until(r"\x1b\[H\x1b\[2J(?s:.*)broken/0[^\n]*\n", "the drawing after the resize")
+            block = bare(out[0].split("\x1b[2J")[-1]).splitlines()
+            self.assertLessEqual(max(map(len, block)), columns)
+            self.assertEqual(len(block), 7, block)
+        resize(5, 80)
+        p.send_signal(signal.SIGWINCH)
+        out[0] = ""
+        read_until(r"\.\.\. 4 more lines", "fewer lines than services")
+        os.kill(self.daemon.pid, signal.SIGKILL)
+        self.daemon.wait(DEADLINE)
+        read_until(r"the daemon does not answer", "the notice")
+        self.assertIsNone(p.poll())
+        p.send_signal(signal.SIGINT)
+        self.assertEqual(p.wait(DEADLINE), 130)
 
     def test_interrupt(self):
         p = subprocess.Popen([AICTL, "start", "slow"], stderr=subprocess.PIPE, env=self.env)

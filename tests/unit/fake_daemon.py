@@ -52,11 +52,12 @@ def world():
     return {
         "sentiment": service("sentiment", "ready", [
             replica("sentiment", 0, "ready"),
-            replica("sentiment", 1, "ready", last_exit=exit1)], exits=[kill9, exit1]),
+            replica("sentiment", 1, "ready", last_exit=exit1)], exits=[kill9, exit1],
+            labels={"team": "nlp", "stage": "prod"}),
         "chat": service("chat", "degraded", [
             replica("chat", 0, "backoff", pid=None, port=None, restarts=7, reason="crash_loop",
                     message="exit code 1 \u2014 the model file is not there \x1b[31m",
-                    slow_mode=True, next_attempt_at=ago(-42), last_exit=exit1)]),
+                    slow_mode=True, next_attempt_at=ago(-42), last_exit=exit1)], labels={"team": "chat"}),
         "old": service("old", "stopped", []),
         "slow": service("slow", "starting", [replica("slow", 0, "starting", message="waiting")], set="other"),
         "broken": service("broken", "failed", [replica("broken", 0, "failed", pid=None)], set="other"),
@@ -108,13 +109,22 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def stream(self, lines):
+    def stream(self, lines, stay=False):
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for line in lines:
             data = (json.dumps(line) + "\n").encode()
             self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        if stay:  # nothing more comes
+            STATE.lock.release()
+            try:
+                self.connection.recv(1)
+            except ConnectionError:
+                pass
+            STATE.lock.acquire()
+            self.close_connection = True
+            return
         self.wfile.write(b"0\r\n\r\n")
 
     def do_GET(self):
@@ -207,6 +217,8 @@ class Handler(BaseHTTPRequestHandler):
             for s in change["services"]:
                 s["state"], s["ready"] = ("stopped", 0) if change["kind"] == "stop" else ("ready", s["desired"])
                 STATE.event(s["name"], 0, s["state"], "as asked")
+                if change["kind"] == "stop":
+                    STATE.services[s["name"]].update(state="stopped", ready=0, replicas=[])
 
     def get_events(self, parts, query):
         events = STATE.events
@@ -216,14 +228,15 @@ class Handler(BaseHTTPRequestHandler):
             events = [e for e in events if e["service"] in query["service"]]
         if "n" in query:
             events = events[len(events) - min(len(events), int(query["n"][0])):]
-        self.stream(events)
+        self.stream(events, "follow" in query)
 
     def get_logs(self, parts, query):
         name = query["service"][0]
         if not self.missing(name):
             self.stream([{"service": name, "replica": i % 2, "incarnation": "f1", "stream": "stdout",
                           "at": AT[:-1] + ".123Z", "line": f"line {i} of {name}"}
-                         for i in range(4) if query.get("replica", [str(i % 2)])[0] == str(i % 2)])
+                         for i in range(4) if query.get("replica", [str(i % 2)])[0] == str(i % 2)],
+                        "follow" in query)
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -269,6 +282,10 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # the client is gone: tests do that
+            super().handle_error(request, client_address)
 
 
 def watch(fd):
