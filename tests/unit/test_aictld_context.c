@@ -501,6 +501,34 @@ static void secrets_are_there_before_the_start(void **state)
 	rig_remove(&r);
 }
 
+/* What cannot be written fails the start that needs it, until it can be. */
+static void secrets_that_cannot_be_written_fail_the_start(void **state)
+{
+	const struct wire_exit *x;
+	char path[4200];
+	struct wire_key k;
+	struct rig r;
+	int fd;
+
+	(void)state;
+	rig_start(&r, NULL);
+	snprintf(path, sizeof(path), "%s/chat", r.hello.secrets_dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+		  0600); /* in the directory's place */
+	assert_true(fd >= 0);
+	close(fd);
+	put_secrets(&r, 3, "x", 1);
+	k = spawn_with(&r, 3, "exit 0");
+	x = rig_wait_exit_of(&r, &k);
+	assert_int_equal(x->stage, WIRE_STAGE_SECRETS);
+	assert_int_equal(x->err, ENOTDIR);
+	assert_int_equal(unlink(path), 0);
+	put_secrets(&r, 3, "x", 1);
+	k = spawn_with(&r, 3, "exit 0");
+	assert_int_equal(rig_wait_exit_of(&r, &k)->code, 0);
+	clean_stop(&r);
+}
+
 /* A service's user may do in his directory what he likes; all the same it goes. */
 static void secrets_of_a_former_aictld_are_removed(void **state)
 {
@@ -566,6 +594,7 @@ int main(void)
 		cmocka_unit_test(runs_are_bounded_and_die_with_the_controller),
 		cmocka_unit_test(the_end_kills_runs),
 		cmocka_unit_test(secrets_are_there_before_the_start),
+		cmocka_unit_test(secrets_that_cannot_be_written_fail_the_start),
 		cmocka_unit_test(secrets_of_a_former_aictld_are_removed),
 		cmocka_unit_test(the_log_level_reaches_all),
 	};
