@@ -54,6 +54,23 @@ def test_hello(base, start):
     wait_for(lambda: "goodbye from replica 1" in lines_of(daemon, "hello", 1), what="goodbye")
 
 
+def test_overlays(base, start):
+    daemon = apply_example(base, start, "overlays")
+
+    def said(replica=0):
+        return [line for line in lines_of(daemon, "greeter", replica) if line.startswith("stage=")]
+
+    wait_for(said, what="a line")
+    assert said()[-1] == "stage=laptop region=north greeting=hello quiet=0 token of 17 bytes"
+    assert sorted(daemon.ps()) == ["greeter", "watcher"]
+    daemon.ok("apply", "-f", "aictl.yaml", "-f", "prod.yaml", "--prune", "--wait",
+              cwd=os.path.join(base, "overlays"))
+    assert sorted(daemon.ps()) == ["greeter"]
+    prod = "stage=production region=north greeting=overridden by the manifest quiet=1 token of 17 bytes"
+    for replica in (0, 1):
+        wait_for(lambda r=replica: said(r) and said(r)[-1] == prod, what=lambda: daemon.logged("greeter"))
+
+
 def needs_the_model():
     imports = ["/usr/bin/python3", "-c", "import fastapi, sklearn, uvicorn"]
     if subprocess.run(imports, capture_output=True, check=False).returncode != 0:
