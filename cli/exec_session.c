@@ -50,13 +50,13 @@ static void terminal_raw(struct session *s)
 		return;
 	raw = s->saved;
 	cfmakeraw(&raw);
-	s->raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
+	s->raw = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
 }
 
 static void terminal_restore(struct session *s)
 {
 	if (s->raw)
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &s->saved);
+		tcsetattr(STDIN_FILENO, TCSANOW, &s->saved);
 	s->raw = false;
 }
 
@@ -178,13 +178,15 @@ static void write_own(struct session *s, int fd, struct buf *b)
 	size_t some = b->len < PIPE_BUF ? b->len : PIPE_BUF;
 	ssize_t n = fs_write_some(fd, b->data, some);
 
-	if (n > 0) {
+	if (n > 0)
 		buf_consume(b, (size_t)n);
-	} else if (n < 0 && n != -EAGAIN) {
-		buf_clear(b);
-		if (!s->ended)
-			fail(s, "cannot write its output");
-	}
+	if (n >= 0 || n == -EAGAIN)
+		return;
+	buf_clear(b);
+	if (n == -EPIPE) /* quietly, as every program of a pipeline */
+		end(s, 128 + SIGPIPE);
+	else if (!s->ended)
+		fail(s, "cannot write its output");
 }
 
 static void stop_ourselves(struct session *s)
@@ -270,24 +272,31 @@ static void loop(struct session *s)
 	}
 }
 
-static int watch_signals(sigset_t *before)
+/* They stay blocked: the program ends with us. */
+static int watch_signals(void)
 {
 	static const int wanted[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP};
-	sigset_t set;
+	sigset_t set, pipe;
 
 	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
-		sigaddset(&set, wanted[i]);
-	sigprocmask(SIG_BLOCK, &set, before);
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+		struct sigaction sa;
+
+		/* a blocked signal comes even if it is ignored, and nohup means it */
+		if (sigaction(wanted[i], NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
+			sigaddset(&set, wanted[i]);
+	}
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE); /* a write says it, and the terminal is restored */
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigprocmask(SIG_BLOCK, &pipe, NULL);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 int exec_session_run(int fd, const struct buf *early, const struct exec_session_opts *o)
 {
 	struct session s = {.opts = o, .fd = fd, .in_open = o->stdin_too};
-	sigset_t before;
-
-	s.signal_fd = watch_signals(&before);
+	s.signal_fd = watch_signals();
 	terminal_raw(&s);
 	tell_size(&s);
 	if (!s.in_open)
@@ -296,7 +305,6 @@ int exec_session_run(int fd, const struct buf *early, const struct exec_session_
 	take_frames(&s);
 	loop(&s);
 	terminal_restore(&s);
-	sigprocmask(SIG_SETMASK, &before, NULL);
 	mem_closep(&s.signal_fd);
 	close(fd);
 	buf_done(&s.rx);

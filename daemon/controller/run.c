@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/controller/run.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -116,7 +117,11 @@ void run_describe_end(const struct wire_run_end *end, char *out, size_t n)
 	const char *signal = parse_signal_name(end->signal);
 	char stage[WIRE_FAILURE_SIZE];
 
-	if (!run_has_run(end))
+	if (end->stage == WIRE_STAGE_REFUSED && end->err == EAGAIN)
+		snprintf(out, n, "cannot start: too many commands run at the moment");
+	else if (end->stage == WIRE_STAGE_REFUSED && end->err == ESHUTDOWN)
+		snprintf(out, n, "cannot start: the daemon is shutting down");
+	else if (!run_has_run(end))
 		snprintf(out, n, "cannot start: %s: %s",
 			 wire_failure_name(stage, end->stage, end->what),
 			 end->err ? strerror(end->err) : "killed");

@@ -265,6 +265,32 @@ def test_terminal_is_restored_on_every_way_out(web, terminal):
     assert t.wait() == 127 and t.is_restored()
 
 
+def test_terminal_is_restored_when_the_reader_leaves(web, terminal):
+    """aictl exec -t web yes | head -1"""
+    t = terminal(web, "-T", "web", "true")
+    assert t.wait() == 0  # only its terminal is wanted
+    read_end, write_end = os.pipe()
+    client = procfs.popen(web.cli_argv("exec", "-t", "web", "yes"), env=client_env(web),
+                          stdin=t.slave, stdout=write_end, stderr=subprocess.PIPE, cwd=web.base)
+    os.close(write_end)
+    assert os.read(read_end, 3) == b"y\r\n"
+    assert not t.is_restored()
+    os.close(read_end)
+    assert client.wait(30) == 128 + signal.SIGPIPE and client.stderr.read() == b""
+    assert t.is_restored()
+    wait_for(lambda: not below(web, "yes"))
+
+
+def test_nohup_is_heard(web):
+    process = popen(web, "web", "sh", "-c", "echo up; sleep 60 & wait",
+                    preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    assert process.stdout.readline() == b"up\n"
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)  # comes later, and goes to the command
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+
+
 def test_end_of_file_and_many_bytes_by_terminal(web):
     """stdin that is no terminal, given to one: its end is what Ctrl-D is."""
     done = subprocess.run(web.cli_argv("exec", "-t", "-i", "web", "sh", "-c",

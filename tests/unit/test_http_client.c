@@ -293,6 +293,56 @@ static void test_bad_peers(void **state)
 	}
 }
 
+static void test_upgrade(void **state)
+{
+	_cleanup_buf_ struct buf early = {0};
+	struct http_fixture f;
+	struct http_client *c;
+	struct http_client_request rq = get("/upgrade");
+	struct http_client_answer a;
+	int status, fd;
+	char data[8];
+
+	(void)state;
+	http_fixture_init(&f);
+	http_fixture_start(&f);
+	assert_int_equal(http_client_new(f.path, &c, NULL), 0);
+	rq.upgrade = "another";
+	assert_int_equal(http_client_call(c, &rq, &a, NULL), 0);
+	assert_int_equal(a.status, 426); /* an answer like any other */
+	assert_non_null(strstr(a.body, "upgrade_required"));
+	mem_free(a.body);
+	rq.upgrade = "echo";
+	rq.method = "POST";
+	rq.body = "{}";
+	rq.body_len = 2;
+	assert_int_equal(http_client_begin(c, &rq, &status, NULL), 0);
+	assert_int_equal(status, 101);
+	fd = http_client_take(c, &early);
+	while (early.len == 0 || early.data[early.len - 1] != '|') {
+		ssize_t n = recv(fd, data, sizeof(data), 0);
+
+		assert_true(n > 0);
+		buf_append(&early, data, (size_t)n);
+	}
+	assert_string_equal(early.data, "|"); /* in the head's segment or behind it */
+	http_fixture_say(fd, "mine");
+	assert_int_equal(recv(fd, data, 4, MSG_WAITALL), 4);
+	assert_memory_equal(data, "mine", 4);
+	assert_int_equal(http_client_fd(c), -1);
+	close(fd);
+	rq = get("/hello"); /* on a new connection */
+	assert_int_equal(http_client_call(c, &rq, &a, NULL), 0);
+	assert_string_equal(a.body, "hello\n");
+	mem_free(a.body);
+	rq = get("/hello"); /* a server that does not change */
+	rq.upgrade = "echo";
+	assert_int_equal(http_client_begin(c, &rq, &status, NULL), 0);
+	assert_int_equal(status, 200);
+	http_client_free(c);
+	http_fixture_stop(&f);
+}
+
 static void test_escape(void **state)
 {
 	_cleanup_buf_ struct buf b = {0};
@@ -308,7 +358,7 @@ int main(void)
 		cmocka_unit_test(test_call),	    cmocka_unit_test(test_big_body),
 		cmocka_unit_test(test_stream),	    cmocka_unit_test(test_stale),
 		cmocka_unit_test(test_unreachable), cmocka_unit_test(test_bad_peers),
-		cmocka_unit_test(test_escape),
+		cmocka_unit_test(test_upgrade),	    cmocka_unit_test(test_escape),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
