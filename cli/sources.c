@@ -54,12 +54,14 @@ static void load_file(struct sources *s, const char *path, unsigned layer)
 	size_t len = 0;
 	char *text;
 
-	/* One byte above the limit is read, so that the manifest parser names the limit. */
-	if (strcmp(path, "-") == 0) {
-		if (fs_read_fd(STDIN_FILENO, "standard input", MANIFEST_BYTES_MAX + 1, &text, &len,
-			       &e) < 0)
-			report_die(e);
-	} else if (fs_read_file(path, MANIFEST_BYTES_MAX + 1, &text, &len, &e) < 0) {
+	if (strcmp(path, "-") == 0)
+		fs_read_fd(STDIN_FILENO, "standard input", MANIFEST_BYTES_MAX, &text, &len, &e);
+	else
+		fs_read_file(path, MANIFEST_BYTES_MAX, &text, &len, &e);
+	if (e && e->code == ERR_INVALID) { /* too large: for the parser to say, by its length */
+		len = MANIFEST_BYTES_MAX + 1;
+		text = x_check(mem_alloc(len + 1));
+	} else if (e) {
 		report_err(e);
 		exit(e->sys == ENOENT ? CODE_USAGE : CODE_FAILED);
 	}
@@ -168,7 +170,8 @@ static int read_named(void *user, const char *path, char **ret_data, size_t *ret
 
 struct manifest *sources_parse(struct sources *s, struct manifest_errors *errors)
 {
-	const struct manifest_input in = {.sources = s->v, .n = s->n, .read = read_named};
+	const struct manifest_input in = {
+		.sources = s->v, .n = s->n, .read = s->names_only ? NULL : read_named};
 	struct manifest *m = NULL;
 
 	if (manifest_parse(&in, &m, errors) == 0) {
