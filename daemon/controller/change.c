@@ -166,7 +166,7 @@ static void review(struct controller *c, struct change *ch)
 		if (p < 0) {
 			struct err *err = NULL;
 
-			err_set(&err, ERR_CONFLICT, "service \"%s\" failed: %s", s->name,
+			err_set(&err, ERR_BUSY, "service \"%s\" failed: %s", s->name,
 				service_message(s));
 			change_finish(c, ch, err);
 			return;
