@@ -463,8 +463,10 @@ int exec_start(struct controller *c, const struct replica *r, const struct exec_
 	if (x && rc < 0)
 		err_set(reterr, ERR_SYS, "cannot watch the command's streams");
 	run.fds = f.child;
+	run.on_end = on_end;
+	run.user = x;
 	if (rc == 0)
-		rc = run_start(c, r, &run, on_end, x, &x->run, reterr);
+		rc = run_start(c, r, &run, &x->run, reterr);
 	exec_fds_close(&f);
 	if (rc < 0 && x)
 		drop(x);

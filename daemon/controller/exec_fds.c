@@ -24,14 +24,14 @@ void exec_fds_close(struct exec_fds *f)
 }
 
 /* ours: which end of the pipe is non-blocking. */
-static int make_pipe(int *ours, int *childs, int ours_end)
+static int make_pipe(int *ours, int *theirs, int ours_end)
 {
 	int ends[2];
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
 	*ours = ends[ours_end];
-	*childs = ends[1 - ours_end];
+	*theirs = ends[1 - ours_end];
 	return fcntl(*ours, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 

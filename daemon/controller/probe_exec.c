@@ -215,7 +215,9 @@ static int start(struct probe_exec *p, struct err **reterr)
 {
 	const struct probe_spec *spec = &p->replica->spec->probes[p->kind];
 	struct run_opts o = {.what = {.spec = p->replica->spec, .command = spec->exec_command},
-			     .timeout_ms = spec->timeout_ms};
+			     .timeout_ms = spec->timeout_ms,
+			     .on_end = on_end,
+			     .user = p};
 	int fds[3], rc;
 
 	if (!spec->exec) /* changed while it waited */
@@ -225,7 +227,7 @@ static int start(struct probe_exec *p, struct err **reterr)
 	if (rc < 0)
 		return rc;
 	o.fds = fds;
-	rc = run_start(p->c, p->replica, &o, on_end, p, &p->run, reterr);
+	rc = run_start(p->c, p->replica, &o, &p->run, reterr);
 	close(fds[0]);
 	close(fds[1]);
 	if (rc < 0)

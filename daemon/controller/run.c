@@ -32,8 +32,8 @@ static uint64_t next_id(struct controller *c)
 	return ++c->next_run;
 }
 
-int run_start(struct controller *c, const struct replica *r, const struct run_opts *o, run_cb cb,
-	      void *user, struct run **ret, struct err **reterr)
+int run_start(struct controller *c, const struct replica *r, const struct run_opts *o,
+	      struct run **ret, struct err **reterr)
 {
 	_cleanup_buf_ struct buf packet = {0};
 	struct wire_run m = {.tty = o->tty, .timeout_ms = o->timeout_ms};
@@ -48,7 +48,7 @@ int run_start(struct controller *c, const struct replica *r, const struct run_op
 		mem_free(run);
 		return rc;
 	}
-	*run = (struct run){.c = c, .id = next_id(c), .cb = cb, .user = user};
+	*run = (struct run){.c = c, .id = next_id(c), .cb = o->on_end, .user = o->user};
 	m.id = run->id;
 	m.child = l.child;
 	if (o->cwd)

@@ -28,14 +28,16 @@ struct run_opts {
 	const int *fds;	 /* three: stdin, stdout, stderr; they stay the caller's */
 	bool tty;	 /* they are a terminal */
 	int64_t timeout_ms;
+	run_cb on_end; /* exactly once, from the loop, unless forgotten; then the run is gone */
+	void *user;
 };
 
-/* cb fires exactly once, from the loop, unless forgotten; then the run is gone. On failure never. */
-int run_start(struct controller *c, const struct replica *r, const struct run_opts *o, run_cb cb,
-	      void *user, struct run **ret, struct err **reterr);
+/* on_end does not come after a failure. */
+int run_start(struct controller *c, const struct replica *r, const struct run_opts *o,
+	      struct run **ret, struct err **reterr);
 /* To its process group. */
 void run_kill(const struct run *run, int signal);
-/* Kills it; cb will not fire. */
+/* Kills it; on_end will not come. */
 void run_forget(struct run *run);
 /* aictld's word. */
 void run_on_end(struct controller *c, const struct wire_run_end *end);
