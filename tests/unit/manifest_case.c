@@ -49,6 +49,23 @@ char *manifest_case_errors(const char *text, size_t len)
 	return buf_take(&out);
 }
 
+char *manifest_case_warnings(const char *text, size_t len)
+{
+	struct manifest_errors errors = {0};
+	struct manifest *m = NULL;
+	struct buf out = {0};
+
+	if (manifest_case_parse(text, len, &m, &errors) < 0) {
+		buf_str(&out, "errors\n");
+		show(&out, &errors);
+	} else {
+		show(&out, &m->warnings);
+	}
+	manifest_free(m);
+	manifest_errors_done(&errors);
+	return out.len ? buf_take(&out) : mem_strdup("");
+}
+
 struct manifest *manifest_case_good(const char *text)
 {
 	struct manifest_errors errors = {0};

@@ -144,6 +144,117 @@ static void test_all_values(void **state)
 	manifest_free(m);
 }
 
+static void assert_limit(const struct service_spec *s, enum spec_rlimit which, int64_t soft,
+			 int64_t hard)
+{
+	assert_true(s->ulimits[which].soft == soft && s->ulimits[which].hard == hard);
+}
+
+static void test_context(void **state)
+{
+	struct manifest *m = parse_seed("context");
+	const struct service_spec *s = manifest_find(m, "web"), *plain = manifest_find(m, "plain");
+	const struct secret_spec *secrets = s->secrets.v;
+
+	(void)state;
+	assert_string_equal(s->group, "staff");
+	assert_int_equal(s->umask, 027);
+	assert_int_equal(s->nice, -5);
+	assert_int_equal(s->oom_score, 500);
+	assert_limit(s, SPEC_RLIMIT_CORE, 0, 0);
+	assert_limit(s, SPEC_RLIMIT_NOFILE, 65536, 65536);
+	assert_limit(s, SPEC_RLIMIT_MEMLOCK, SPEC_UNLIMITED, SPEC_UNLIMITED);
+	assert_limit(s, SPEC_RLIMIT_STACK, 8192, SPEC_UNLIMITED);
+	assert_limit(s, SPEC_RLIMIT_NPROC, 10, 20);
+	assert_limit(s, SPEC_RLIMIT_AS, SPEC_UNSET, SPEC_UNSET);
+	assert_strv(s->labels, (const char *[]){"example.org/owner=a b", "team=nlp", NULL});
+	assert_int_equal(s->secrets.n, 2);
+	assert_string_equal(secrets[0].name, "api_key.txt");
+	assert_string_equal(secrets[0].env, "API_KEY");
+	assert_null(secrets[0].file);
+	assert_string_equal(secrets[1].file, "~/.secrets/hf");
+	assert_int_equal(plain->umask, 0);
+	assert_true(plain->oom_score == SPEC_UNSET);
+	assert_int_equal(plain->restart.success_exit_codes.n, 1);
+	assert_int_equal(plain->restart.success_exit_codes.v[0], 4);
+	manifest_free(m);
+}
+
+static void test_ports(void **state)
+{
+	struct manifest *m = parse_seed("context");
+	const struct service_spec *s = manifest_find(m, "web");
+	const struct port_spec *ports = s->ports.v;
+	const struct restart_rule *rules = s->restart.rules.v;
+	struct manifest_place at;
+
+	(void)state;
+	assert_int_equal(s->port, 0);
+	assert_int_equal(s->ports.n, 3);
+	assert_string_equal(ports[0].name, "grpc");
+	assert_string_equal(ports[0].listen, "0.0.0.0");
+	assert_int_equal(ports[0].protocol, PORT_TCP);
+	assert_string_equal(ports[1].name, "http");
+	assert_int_equal(ports[1].port, 8000);
+	assert_string_equal(ports[1].listen, "127.0.0.1");
+	assert_int_equal(ports[1].protocol, PORT_HTTP);
+	assert_int_equal(ports[2].port, 0);
+	assert_ptr_equal(service_spec_main_port(s), &ports[1]);
+	assert_true(s->probes[PROBE_STARTUP].exec && !s->probes[PROBE_STARTUP].http);
+	assert_strv(s->probes[PROBE_STARTUP].exec_command,
+		    (const char *[]){"check", "${PORT}", NULL});
+	assert_true(s->probes[PROBE_READINESS].tcp);
+	assert_string_equal(s->probes[PROBE_READINESS].tcp_port, "grpc");
+	assert_string_equal(s->probes[PROBE_READINESS].tcp_host, "::1");
+	assert_string_equal(s->probes[PROBE_LIVENESS].port, "metrics");
+	assert_int_equal(s->restart.rules.n, 2);
+	assert_int_equal(rules[0].exit.v[1], 126);
+	assert_int_equal(rules[0].then, RULE_FAIL);
+	assert_int_equal(rules[1].exit.v[0], 3);
+	assert_int_equal(rules[1].then, RULE_SUCCEED);
+	assert_int_equal(s->drain_ms, 5000);
+	assert_true(service_spec_place(s, "ports.http.port", &at));
+	assert_int_equal(at.line, 23);
+	assert_true(service_spec_place(s, "ports.grpc.listen", &at));
+	assert_int_equal(at.line, 26);
+	assert_true(service_spec_place(s, "ulimits.core", &at)); /* of defaults */
+	assert_int_equal(at.line, 6);
+	assert_true(service_spec_place(s, "command[7].x", &at));
+	assert_int_equal(at.line, 9);
+	assert_true(service_spec_place(s, "stop.signal", &at)); /* nearest: stop */
+	assert_int_equal(at.line, 37);
+	assert_true(service_spec_place(s, "replicas", &at)); /* the service */
+	assert_int_equal(at.line, 8);
+	manifest_free(m);
+}
+
+static void test_clashes(void **state)
+{
+	struct manifest *m = manifest_case_good(
+		"version: 1\nservices:\n"
+		"  a: { command: [x], ports: { http: { port: 80, listen: 127.0.0.2 }, m: {} } }\n"
+		"  b: { command: [x], port: 80 }\n"
+		"  c: { command: [x], ports: { m: {} } }\n"
+		"  d: { command: [x], ports: { m: {}, n: {} } }\n");
+	struct service_spec *a = m->services[0], *b = m->services[1];
+	struct port_spec *port = a->ports.v;
+	const struct port_spec *own = NULL;
+
+	(void)state;
+	assert_null(service_spec_clash(a, b, &own));
+	assert_null(service_spec_clash(b, a, NULL));
+	for (size_t i = 0; i < 2; i++) {
+		mem_free(port->listen);
+		port->listen = mem_strdup(i ? "::" : "0.0.0.0");
+		assert_ptr_equal(service_spec_clash(a, b, &own), b->ports.v);
+		assert_ptr_equal(own, port);
+		assert_ptr_equal(service_spec_clash(b, a, NULL), port);
+	}
+	assert_ptr_equal(service_spec_main_port(m->services[2]), m->services[2]->ports.v);
+	assert_null(service_spec_main_port(m->services[3]));
+	manifest_free(m);
+}
+
 static void test_styles(void **state)
 {
 	struct manifest *m = parse_seed("block-style");
@@ -274,6 +385,9 @@ static void test_no_source(void **state)
 	"version: 1\nname: shop\nservices:\n  a: &a\n    command: [x, \"${SERVICE}\"]\n"           \
 	"    environment: { A: x, B: \"${env:C}\" }\n    port: 80\n    user: ai\n"                 \
 	"    probes: { liveness: { http: { path: /h } } }\n"                                       \
+	"    ports: { m: { listen: \"::1\" } }\n    labels: { a: b }\n    ulimits: { core: 0 }\n"  \
+	"    secrets: { t: { file: f } }\n    env_file: x\n"                                       \
+	"    restart: { rules: [{ exit: [1, 2], then: fail }], success_exit_codes: [3] }\n"        \
 	"  b: { <<: *a, port: 81, %s }\n"
 
 /* Nothing may be lost on the way either. */
@@ -315,7 +429,7 @@ static void fail_each(const char *extra, int good, const struct manifest *want)
 		assert_true(r == good || r == -ERR_NOMEM);
 		manifest_errors_done(&errors);
 		n++;
-	} while (n < 400);
+	} while (n < 1500);
 	assert_int_equal(r, good);
 }
 
@@ -334,11 +448,12 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),      cmocka_unit_test(test_probe_defaults),
-		cmocka_unit_test(test_all_values),    cmocka_unit_test(test_styles),
-		cmocka_unit_test(test_two_files),     cmocka_unit_test(test_set_names),
-		cmocka_unit_test(test_too_large),     cmocka_unit_test(test_no_source),
-		cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_probe_defaults),
+		cmocka_unit_test(test_all_values), cmocka_unit_test(test_styles),
+		cmocka_unit_test(test_context),	   cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_clashes),	   cmocka_unit_test(test_two_files),
+		cmocka_unit_test(test_set_names),  cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_no_source),  cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /*
  * Golden files: every tests/fuzz/seeds/manifest/bad/NAME.yaml must be refused with exactly the
- * errors in NAME.expect (line, column, message, hint), every good/NAME.yaml, and the
- * manifest of every example, must be accepted.
+ * errors in NAME.expect (line, column, message, hint), every warn/NAME.yaml accepted with exactly
+ * the warnings there, every good/NAME.yaml and the manifest of every example accepted.
  * UPDATE_EXPECT=1 writes the .expect files anew: read the diff.
  */
 /* SPDX-License-Identifier: MIT */
@@ -50,16 +50,16 @@ static void write_expect(const char *path, const char *text)
 	close(fd);
 }
 
-/* true when the file's errors are the expected ones. */
-static bool check_bad(const char *path)
+/* true when what is said of the file is what is expected. */
+static bool check_file(const char *path, char *(*say)(const char *text, size_t len))
 {
 	_cleanup_free_ char *expect_path = mem_printf("%.*s.expect", (int)strlen(path) - 5, path);
 	_cleanup_free_ char *text = NULL, *got = NULL, *want = NULL;
 	size_t len, want_len;
 
 	text = must_read(path, &len);
-	got = manifest_case_errors(text, len);
-	assert_true(got[0]);
+	got = say(text, len);
+	assert_true(got[0] || say == manifest_case_warnings);
 	if (getenv("UPDATE_EXPECT")) {
 		write_expect(expect_path, got);
 		return true;
@@ -71,19 +71,30 @@ static bool check_bad(const char *path)
 	return false;
 }
 
-static void test_bad(void **state)
+static void check_all(const char *files, size_t min, char *(*say)(const char *text, size_t len))
 {
-	_cleanup_free_ char *pattern = in_source("tests/fuzz/seeds/manifest/bad/*.yaml");
+	_cleanup_free_ char *pattern = in_source(files);
 	unsigned wrong = 0;
 	glob_t g;
 
-	(void)state;
 	assert_int_equal(glob(pattern, 0, NULL, &g), 0);
-	assert_true(g.gl_pathc >= BAD_MIN);
+	assert_true(g.gl_pathc >= min);
 	for (size_t i = 0; i < g.gl_pathc; i++)
-		wrong += !check_bad(g.gl_pathv[i]);
+		wrong += !check_file(g.gl_pathv[i], say);
 	globfree(&g);
 	assert_int_equal(wrong, 0);
+}
+
+static void test_bad(void **state)
+{
+	(void)state;
+	check_all("tests/fuzz/seeds/manifest/bad/*.yaml", BAD_MIN, manifest_case_errors);
+}
+
+static void test_warnings(void **state)
+{
+	(void)state;
+	check_all("tests/fuzz/seeds/manifest/warn/*.yaml", 7, manifest_case_warnings);
 }
 
 static void check_good(const char *files, size_t min)
@@ -115,6 +126,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_warnings),
 		cmocka_unit_test(test_good),
 	};
 
