@@ -7,31 +7,12 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/client.h"
-#include "cli/client_find.h"
 #include "cli/cmd.h"
+#include "cli/daemon_try.h"
 #include "cli/doctor.h"
 #include "cli/js.h"
 #include "cli/output.h"
-#include "lib/err.h"
 #include "lib/mem.h"
-
-#define PATIENCE_MS 3000 /* a daemon that does not answer is a finding, too */
-
-/* Fills reply with GET /v1/daemon where a daemon answers; returns its socket or NULL. */
-static char *ask_daemon(const struct cli *cli, struct reply *reply)
-{
-	const struct client_request rq = {.method = "GET", .path = "/v1/daemon"};
-	char *socket = client_find_try(cli);
-	_cleanup_client_ struct client *client = socket ? client_new(socket) : NULL;
-	_cleanup_err_ struct err *err = NULL;
-
-	if (!client)
-		return NULL;
-	client_set_patience(client, PATIENCE_MS);
-	if (client_call(client, &rq, reply, &err) < 0 || reply->status != 200)
-		client_reply_done(reply);
-	return socket;
-}
 
 static int run(struct cli *cli, const struct args *args)
 {
@@ -45,7 +26,7 @@ static int run(struct cli *cli, const struct args *args)
 	int code;
 
 	output_begin(&out, cli, args);
-	socket = ask_daemon(cli, &reply);
+	socket = daemon_try_info(cli, &reply);
 	doctor_machine_read(&m, reply.json, socket);
 	document = doctor_document(&m);
 	output_json(&out, &view, document);

@@ -129,12 +129,13 @@ class Usage(Case):
         overview = self.check(0, "help").stdout
         self.assertEqual(overview, self.check(0, "--help").stdout)
         verbs = re.findall(r"^  ([a-z]+)  +[A-Z]", overview, re.M)
-        self.assertGreaterEqual(len(verbs), 17)
+        self.assertGreaterEqual(len(verbs), 28)
+        self.assertLessEqual(max(map(len, overview.splitlines())), 80)
         for verb in verbs:
             page = self.check(0, verb, "--help").stdout
             self.assertEqual(page, self.check(0, "help", verb).stdout)
             self.assertIn("Examples:", page)
-            self.assertLessEqual(max(map(len, page.splitlines())), 90, verb)
+            self.assertLessEqual(max(map(len, page.splitlines())), 80, verb)
             self.assertTrue(page.isascii())
         for words in (["--version"], ["version"], ["ps", "--version"]):
             self.assertRegex(self.check(0, *words).stdout, r"^aictl \d")

@@ -134,6 +134,41 @@ static void suggestions(void **state)
 	assert_string_equal(nearest("0123456789012345678901234567890123456789012345"), "");
 }
 
+/* Each line of the examples is a use of the command (or a comment, or part of a pipe) whose options
+ * exist. */
+static void check_examples(const struct command *c)
+{
+	_cleanup_free_ char *text = mem_strdup(c->examples);
+	char *line, *word, *lines = NULL, *words = NULL;
+	bool shown = false;
+
+	for (line = strtok_r(text, "\n", &lines); line; line = strtok_r(NULL, "\n", &lines)) {
+		bool ours = false;
+
+		if (strlen(line) + 2 > 80)
+			fail_msg("aictl %s: an example is too wide: %s", c->name, line);
+		for (word = strtok_r(line, " ", &words); word; word = strtok_r(NULL, " ", &words)) {
+			const struct option_spec *o = c->options;
+			size_t n = strcspn(word, "=");
+
+			if (*word == '|' || *word == '#' || strcmp(word, "--") == 0)
+				break;
+			ours = ours || commands_find(word) == c;
+			shown = shown || ours;
+			if (!ours || strncmp(word, "--", 2) != 0)
+				continue;
+			while (o && o->name &&
+			       (strlen(o->name) != n - 2 || strncmp(o->name, word + 2, n - 2) != 0))
+				o++;
+			if (!o || !o->name)
+				fail_msg("aictl %s: an example uses %s, which is no option",
+					 c->name, word);
+		}
+	}
+	if (!shown)
+		fail_msg("aictl %s: no example shows it", c->name);
+}
+
 static void every_command_explains_itself(void **state)
 {
 	(void)state;
@@ -142,7 +177,10 @@ static void every_command_explains_itself(void **state)
 
 		assert_non_null(c->summary);
 		assert_non_null(c->synopsis);
-		assert_non_null(c->examples);
+		if (!c->examples)
+			fail_msg("aictl %s has no examples", c->name);
+		check_examples(c);
+		assert_in_range(strlen(c->summary), 10, 60);
 		assert_non_null(c->run);
 		assert_true(c->args_min <= c->args_max);
 		assert_ptr_equal(commands_find(c->name), c);
