@@ -20,7 +20,9 @@
 #include "cli/term.h"
 #include "cli/x.h"
 #include "lib/buf.h"
+#include "lib/jsonw.h"
 #include "lib/manifest.h"
+#include "lib/manifest_write.h"
 #include "lib/mem.h"
 
 static cJSON *add_object(cJSON *list)
@@ -36,58 +38,96 @@ static void add_text(cJSON *o, const char *name, const char *text)
 	x_check(text ? cJSON_AddStringToObject(o, name, text) : cJSON_AddNullToObject(o, name));
 }
 
-/* --- from a manifest -------------------------------------------------------------------- */
+/* --- the document ----------------------------------------------------------------------- */
 
-static void add_ports(cJSON *service, const struct service_spec *s)
+/* Ports and probes of a service as manifest_write_json writes them: what is left out has its
+ * default. */
+static void add_ports(cJSON *service, const cJSON *spec)
 {
 	cJSON *list = x_check(cJSON_AddArrayToObject(service, "ports"));
+	const cJSON *port;
 
-	for (size_t i = 0; i < s->ports.n; i++) {
-		const struct port_spec *p = (const struct port_spec *)s->ports.v + i;
-		bool v6 = strchr(p->listen, ':') != NULL;
-		_cleanup_free_ char *address =
-			p->port ? x_printf("%s%s%s:%lld", v6 ? "[" : "", p->listen, v6 ? "]" : "",
-					   (long long)p->port)
-				: NULL;
+	cJSON_ArrayForEach (port, js_get(spec, "ports")) {
+		const char *listen = js_str(port, "listen", "127.0.0.1");
+		long long number = js_int(port, "port", 0);
+		bool v6 = strchr(listen, ':') != NULL;
+		_cleanup_free_ char *address = number ? x_printf("%s%s%s:%lld", v6 ? "[" : "",
+								 listen, v6 ? "]" : "", number)
+						      : NULL;
 		cJSON *o = add_object(list);
 
-		add_text(o, "name", p->name);
-		add_text(o, "protocol", p->protocol == PORT_TCP ? "tcp" : "http");
+		add_text(o, "name", port->string);
+		add_text(o, "protocol", js_str(port, "protocol", "http"));
 		add_text(o, "address", address);
 	}
 }
 
-static char *handler_of(const struct probe_spec *p)
+/* A port in a probe: a number or a name. */
+static char *port_of(const cJSON *handler)
 {
-	struct buf b = {0};
+	const char *name = js_str(handler, "port", NULL);
+	int64_t number = js_int(handler, "port", 0);
 
-	if (p->http)
-		buf_printf(&b, "http GET %s%s%s", p->path, p->port && *p->port ? " port " : "",
-			   p->port ? p->port : "");
-	else if (p->tcp)
-		buf_printf(&b, "tcp%s%s", p->tcp_port && *p->tcp_port ? " port " : "",
-			   p->tcp_port ? p->tcp_port : "");
-	else
-		buf_printf(&b, "exec %s", p->exec_command ? p->exec_command[0] : "");
-	return x_check(buf_take(&b));
+	if (name)
+		return x_printf(" port %s", name);
+	return number ? x_printf(" port %lld", (long long)number) : x_strdup("");
 }
 
-static void add_probes(cJSON *service, const struct service_spec *s)
+static char *handler_of(const cJSON *probe)
 {
-	static const char *const names[PROBE_KIND_MAX_] = {"startup", "readiness", "liveness"};
+	const cJSON *http = js_get(probe, "http"), *tcp = js_get(probe, "tcp");
+	const cJSON *command = js_get(js_get(probe, "exec"), "command");
+	_cleanup_free_ char *port = port_of(http ? http : tcp);
+
+	if (http)
+		return x_printf("http GET %s%s", js_str(http, "path", "/"), port);
+	if (tcp)
+		return x_printf("tcp%s", port);
+	return x_printf("exec %s",
+			cJSON_IsArray(command) && command->child && cJSON_IsString(command->child)
+				? command->child->valuestring
+				: "");
+}
+
+static void add_probes(cJSON *service, const cJSON *spec)
+{
 	cJSON *list = x_check(cJSON_AddArrayToObject(service, "probes"));
+	const cJSON *probe;
 
-	for (int i = 0; i < PROBE_KIND_MAX_; i++) {
-		_cleanup_free_ char *handler = NULL;
-		cJSON *o;
+	cJSON_ArrayForEach (probe, js_get(spec, "probes")) {
+		_cleanup_free_ char *handler = handler_of(probe);
+		cJSON *o = add_object(list);
 
-		if (!s->probes[i].enabled)
-			continue;
-		handler = handler_of(&s->probes[i]);
-		o = add_object(list);
-		add_text(o, "name", names[i]);
+		add_text(o, "name", probe->string);
 		add_text(o, "handler", handler);
 	}
+}
+
+/* state is NULL in a manifest. */
+static void add_service(cJSON *list, const char *name, const char *set, const char *state,
+			const cJSON *spec, int64_t replicas)
+{
+	cJSON *o = add_object(list);
+
+	add_text(o, "name", name);
+	add_text(o, "set", set);
+	add_text(o, "state", state);
+	x_check(cJSON_AddNumberToObject(o, "replicas", (double)replicas));
+	add_ports(o, spec);
+	add_probes(o, spec);
+}
+
+static cJSON *spec_of(const struct service_spec *s)
+{
+	_cleanup_buf_ struct buf text = {0};
+	struct jsonw w = {.out = &text};
+
+	jsonw_object_begin(&w, NULL);
+	manifest_write_json(s, MANIFEST_WRITE_MASKED, &w);
+	jsonw_object_end(&w);
+	if (text.failed)
+		x_check(NULL);
+	return x_check(js_parse(text.data, text.len));
 }
 
 static cJSON *of_manifest(struct cli *cli, const struct args *args)
@@ -101,14 +141,9 @@ static cJSON *of_manifest(struct cli *cli, const struct args *args)
 	m = sources_check(&sources);
 	for (size_t i = 0; i < m->n_services; i++) {
 		const struct service_spec *s = m->services[i];
-		cJSON *o = add_object(list);
+		_cleanup_js_ cJSON *spec = spec_of(s);
 
-		add_text(o, "name", s->name);
-		add_text(o, "set", m->name);
-		add_text(o, "state", NULL);
-		x_check(cJSON_AddNumberToObject(o, "replicas", (double)s->replicas));
-		add_ports(o, s);
-		add_probes(o, s);
+		add_service(list, s->name, m->name, NULL, spec, s->replicas);
 	}
 	manifest_free(m);
 	cli->dir = NULL;
@@ -116,43 +151,17 @@ static cJSON *of_manifest(struct cli *cli, const struct args *args)
 	return doc;
 }
 
-/* --- from the daemon -------------------------------------------------------------------- */
-
-/* The probes of a service, as describe has them. */
-static void add_live_probes(struct client *client, cJSON *o, const char *name)
+/* One that is deleted meanwhile is left out. */
+static void add_live_service(struct client *client, cJSON *list, const cJSON *s)
 {
+	const char *name = js_str(s, "name", "");
 	_cleanup_free_ char *path = x_printf("/v1/services/%s", name);
 	_cleanup_reply_ struct reply reply = {0};
-	cJSON *list = x_check(cJSON_AddArrayToObject(o, "probes"));
-	const cJSON *spec, *probe;
 
-	client_get(client, path, &reply);
-	spec = js_get(js_get(reply.json, "spec"), "probes");
-	cJSON_ArrayForEach (probe, spec) {
-		const cJSON *http = js_get(probe, "http"), *tcp = js_get(probe, "tcp");
-		_cleanup_free_ char *handler =
-			http  ? x_printf("http GET %s", js_str(http, "path", "/"))
-			: tcp ? x_strdup("tcp")
-			      : x_strdup("exec");
-		cJSON *p = add_object(list);
-
-		add_text(p, "name", probe->string);
-		add_text(p, "handler", handler);
-	}
-}
-
-static void add_live_ports(cJSON *o, const cJSON *service)
-{
-	cJSON *list = x_check(cJSON_AddArrayToObject(o, "ports"));
-	const cJSON *endpoint;
-
-	cJSON_ArrayForEach (endpoint, js_get(service, "endpoints")) {
-		cJSON *p = add_object(list);
-
-		add_text(p, "name", js_str(endpoint, "name", NULL));
-		add_text(p, "protocol", js_str(endpoint, "protocol", NULL));
-		add_text(p, "address", js_str(endpoint, "address", NULL));
-	}
+	if (client_send(client, "GET", path, NULL, &reply) / 100 != 2)
+		return;
+	add_service(list, name, js_str(s, "set", ""), js_str(s, "state", NULL),
+		    js_get(reply.json, "spec"), js_int(s, "desired", 0));
 }
 
 static cJSON *of_daemon(struct cli *cli)
@@ -164,16 +173,8 @@ static cJSON *of_daemon(struct cli *cli)
 	const cJSON *s;
 
 	client_get(client, "/v1/services", &reply);
-	cJSON_ArrayForEach (s, js_get(reply.json, "services")) {
-		cJSON *o = add_object(list);
-
-		add_text(o, "name", js_str(s, "name", ""));
-		add_text(o, "set", js_str(s, "set", ""));
-		add_text(o, "state", js_str(s, "state", NULL));
-		x_check(cJSON_AddNumberToObject(o, "replicas", (double)js_int(s, "desired", 0)));
-		add_live_ports(o, s);
-		add_live_probes(client, o, js_str(s, "name", ""));
-	}
+	cJSON_ArrayForEach (s, js_get(reply.json, "services"))
+		add_live_service(client, list, s);
 	return doc;
 }
 

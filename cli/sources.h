@@ -26,6 +26,7 @@ struct sources {
 	char *dir;		     /* absolute: of the first file */
 	struct manifest_file *files; /* what the manifests name; filled by sources_check */
 	size_t n_files;
+	bool names_only; /* sources_check: what the manifests name is not read, nor needed */
 };
 
 /* Reads all of it and sets cli->dir, or exits: 2 when there is no manifest, 1 when unreadable. */
