@@ -389,6 +389,78 @@ static void the_end_kills_runs(void **state)
 	rig_remove(&r);
 }
 
+/* A directory that never answers (fusehang); false where that cannot be had. */
+static bool hang(const char *mode, char *dir, size_t size, pid_t *ret_pid)
+{
+	const char *top = getenv("top_builddir");
+	char program[4096], word[16] = "";
+	int p[2];
+
+	snprintf(program, sizeof(program), "%s/tests/e2e/fusehang", top ? top : ".");
+	if (geteuid() != 0 || access("/dev/fuse", R_OK | W_OK) < 0 || access(program, X_OK) < 0)
+		return false;
+	snprintf(dir, size, "%s/aictld-hung.XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	*ret_pid = fork();
+	if (*ret_pid == 0) {
+		dup2(p[1], 1);
+		execl(program, program, dir, mode, NULL);
+		_exit(127);
+	}
+	close(p[1]);
+	assert_int_equal(read(p[0], word, sizeof(word) - 1), 8);
+	assert_string_equal(word, "mounted\n");
+	close(p[0]);
+	return true;
+}
+
+/* Ends the server, and with it whoever waits for it. */
+static void unhang(const char *dir, pid_t pid)
+{
+	char command[256];
+
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	snprintf(command, sizeof(command), "umount -l '%s'; rmdir '%s'", dir, dir);
+	assert_int_equal(system(command), 0);
+}
+
+/* On its way to exec; one that SIGKILL does not end is told of all the same, once. */
+static void a_run_that_hangs_is_told_of(void **state)
+{
+	static const char *const modes[] = {"unread", "read"};
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, NULL);
+	for (uint64_t i = 0; i < 2; i++) {
+		struct wire_run m = {.id = 1 + i, .timeout_ms = 200};
+		const struct wire_run_end *e;
+		struct buf b = {0};
+		struct shell v;
+		char dir[64];
+		pid_t server = 0;
+
+		if (!hang(modes[i], dir, sizeof(dir), &server)) {
+			clean_stop(&r);
+			skip();
+		}
+		m.child = shell(&v, "exit 0");
+		m.child.cwd = dir;
+		wire_run_encode(&b, &m);
+		rig_send(&r, &b, (int[]){1, 1, 1}, 3);
+		e = rig_wait_run(&r, m.id);
+		assert_true(e->timed_out);
+		assert_int_equal(e->err, ETIMEDOUT);
+		assert_int_equal(e->signal, SIGKILL);
+		expect_text(&r, run_sh(&r, 100 + i, "echo others go on", 0), "others go on");
+		rig_wait_run(&r, 100 + i);
+		unhang(dir, server);
+	}
+	clean_stop(&r); /* it has ended by now: nothing more was told of it (got_run_end) */
+}
+
 /* ---- secrets ---- */
 
 static void put_secrets(struct rig *r, uint64_t generation, const char *text, size_t big)
@@ -593,6 +665,7 @@ int main(void)
 		cmocka_unit_test(a_run_may_have_a_terminal),
 		cmocka_unit_test(runs_are_bounded_and_die_with_the_controller),
 		cmocka_unit_test(the_end_kills_runs),
+		cmocka_unit_test(a_run_that_hangs_is_told_of),
 		cmocka_unit_test(secrets_are_there_before_the_start),
 		cmocka_unit_test(secrets_that_cannot_be_written_fail_the_start),
 		cmocka_unit_test(secrets_of_a_former_aictld_are_removed),
