@@ -3,6 +3,7 @@ and events; and what survives an apply: a stop, a scaled number, the revision's 
 
 SPDX-License-Identifier: MIT
 """
+import base64
 import json
 import os
 import random
@@ -20,54 +21,72 @@ from test_helpers import kill_helper, wait_helper
 PAIRS = int(os.environ.get("AICTL_E2E_PAIRS", "200"))
 SEED = int(os.environ.get("AICTL_E2E_SEED", time.time_ns() % 1_000_000))
 NAMES = ["ant", "bee", "cat", "dog", "eel", "fox"]
-# What a key's change means, written down a second time: the daemon's own table is not asked.
-REPLACE = {"command", "environment", "umask", "working_dir"}
-LIVE = {"replicas", "description", "labels", "restart", "stop", "logs"}
+# What manifests may name, sent along as a client does; two pairs of equal content.
+FILES = {"/s/env1": "E=1\n", "/s/env2": "# another\nE=1\n", "/s/env3": "E=2\nF=3\n",
+         "/s/key1": "hunter2", "/s/key2": "hunter2", "/s/key3": "swordfish"}
+VARIABLES = {"/s/env1": {"E": "1"}, "/s/env2": {"E": "1"}, "/s/env3": {"E": "2", "F": "3"}}
+EXEC_PROBE = {"readiness": {"exec": {"command": ["/bin/true"]}, "period": "100ms"}}
 
 
 # ---- random manifests ----
 
-def choices(daemon):
+def choices(daemon, name):
     """key -> the values it may have; None = not given."""
+    port = 18300 + NAMES.index(name)
     return {"command": [[daemon.svc, "pause"], [daemon.svc, "beat"]],
-            "environment": [None, {"A": "1"}, {"A": "2"}, {"A": "1", "B": "x"}],
+            "environment": [None, {"A": "1"}, {"A": "2"}, {"A": "1", "E": "1"}],
+            "env_file": [None, ["/s/env1"], ["/s/env2"], ["/s/env3"]],
+            "secrets": [None, {"key": {"file": "/s/key1"}}, {"key": {"file": "/s/key2"}},
+                        {"key": {"file": "/s/key3"}}],
+            "ports": [None, {"m": {}}, {"m": {"port": port}}, {"n": {}}],
             "umask": [None, "077"],
+            "nice": [None, 3],
+            "ulimits": [None, {"core": 0}],
             "working_dir": [None, "/tmp"],
             "replicas": [None, 0, 1, 2, 3],
             "description": [None, "one", "two"],
             "labels": [None, {"team": "nlp"}],
+            "probes": [None, None, EXEC_PROBE],
             "restart": [None, {"policy": "on-failure"}, {"backoff": {"max": "7s"}}],
-            "stop": [None, {"grace_period": "9s"}],
+            "stop": [None, {"grace_period": "9s"}, {"signal": "SIGINT"}],
             "logs": [None, {"max_files": 3}]}
 
 
-def random_service(rng, daemon):
-    spec = {key: rng.choice(values) for key, values in choices(daemon).items()}
+def random_service(rng, daemon, name):
+    spec = {key: rng.choice([None, *values]) if key != "command" else rng.choice(values)
+            for key, values in choices(daemon, name).items()}
     if AS_ROOT:
         spec["user"] = "nobody"
     return {key: value for key, value in spec.items() if value is not None}
 
 
-def mutate(rng, daemon, spec):
+def mutate(rng, daemon, name, spec):
     """Another value for none to three of its keys."""
-    spec = dict(spec)
-    for key in rng.sample(sorted(REPLACE & set(choices(daemon))) + sorted(LIVE),
-                          rng.choice([0, 0, 1, 1, 2, 3])):
-        value = rng.choice(choices(daemon)[key])
-        if value is None:
-            spec.pop(key, None)
-        else:
-            spec[key] = value
-    return spec
+    spec, values = dict(spec), choices(daemon, name)
+    for key in rng.sample(sorted(values), rng.choice([0, 0, 1, 1, 2, 3])):
+        spec[key] = rng.choice(values[key])
+    return {key: value for key, value in spec.items() if value is not None}
 
 
 def next_manifest(rng, daemon, last):
-    services = {name: mutate(rng, daemon, spec) for name, spec in last.items()
+    services = {name: mutate(rng, daemon, name, spec) for name, spec in last.items()
                 if rng.random() > 0.12}
     for name in NAMES:
         if name not in services and rng.random() < 0.3:
-            services[name] = random_service(rng, daemon)
-    return services or {"ant": random_service(rng, daemon)}
+            services[name] = random_service(rng, daemon, name)
+    return services or {"ant": random_service(rng, daemon, "ant")}
+
+
+def of_the_process(spec):
+    """What a process is started with: a change of it replaces. Written down a second time here:
+    the daemon's own table is not asked."""
+    environment = {}
+    for path in spec.get("env_file", []):
+        environment |= VARIABLES[path]
+    environment |= spec.get("environment", {})
+    secrets = {name: FILES[s["file"]] for name, s in spec.get("secrets", {}).items()}
+    return [environment, secrets, sorted(spec.get("ports", {})),
+            *(spec.get(key) for key in ("command", "umask", "nice", "ulimits", "working_dir"))]
 
 
 def expected_action(name, old, new, prune):
@@ -76,18 +95,22 @@ def expected_action(name, old, new, prune):
         return "stop" if prune else None
     if name not in old:
         return "start"
-    differ = {key for key in old[name].keys() | new[name].keys()
-              if old[name].get(key) != new[name].get(key)}
-    if not differ & {"replicas"} or (old[name].get("replicas", 1) == new[name].get("replicas", 1)):
-        differ -= {"replicas"}  # 1 is the default
-    return "replace" if differ & REPLACE else "live" if differ else "none"
+    if of_the_process(old[name]) != of_the_process(new[name]):
+        return "replace"
+    before, after = ({"replicas": 1, **m[name], "environment": None} for m in (old, new))
+    return "live" if before != after else "none"
 
 
 # ---- observing ----
 
 def manifests(daemon, services):
+    named = {path for s in services.values()
+             for path in [*s.get("env_file", []),
+                          *(x["file"] for x in s.get("secrets", {}).values())]}
     return [{"path": os.path.join(daemon.base, "m", "aictl.yaml"),
-             "text": json.dumps({"version": 1, "name": "zoo", "services": services})}]
+             "text": json.dumps({"version": 1, "name": "zoo", "services": services})},
+            *({"path": path, "base64": base64.b64encode(FILES[path].encode()).decode()}
+              for path in sorted(named))]
 
 
 def processes(daemon):
