@@ -156,17 +156,18 @@ static void wrap_line(struct wrap *w)
 	w->at = w->indent;
 }
 
-/* A word; one longer than a line is broken between glyphs. */
-static void wrap_word(struct wrap *w, const char *p, const char *end)
+/* A word and the blanks before it; one longer than a line is broken between glyphs. */
+static void wrap_word(struct wrap *w, size_t blanks, const char *p, const char *end)
 {
 	size_t width = 0;
 
 	for (const char *q = p; q < end; q += next_glyph(w->t, q).bytes)
 		width += next_glyph(w->t, q).width;
-	if (w->room && w->at > w->indent && w->at + 1 + width > w->room)
+	if (w->room && w->at > w->indent && w->at + blanks + width > w->room)
 		wrap_line(w);
-	else if (w->at > w->indent)
-		buf_char(w->out, ' '), w->at++;
+	else
+		for (; blanks > 0 && !(w->room && w->at >= w->room); blanks--, w->at++)
+			buf_char(w->out, ' ');
 	while (p < end) {
 		struct glyph g = next_glyph(w->t, p);
 
@@ -187,14 +188,15 @@ void term_wrap(const struct term *t, struct buf *out, const char *text, size_t i
 		wrap_line(&w);
 	}
 	while (*text) {
-		size_t n = strcspn(text, " \n");
+		size_t blanks = strspn(text, " "), n = strcspn(text + blanks, " \n");
 
+		text += blanks;
 		if (n)
-			wrap_word(&w, text, text + n);
+			wrap_word(&w, blanks, text, text + n);
 		text += n;
 		if (*text == '\n' && text[1])
 			wrap_line(&w);
-		text += *text != '\0';
+		text += *text == '\n';
 	}
 }
 

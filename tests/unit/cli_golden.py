@@ -37,7 +37,7 @@ AGED = 25  # seconds after which an age of golden_world may be another word
 VERBS = {"ps": ["ps"], "describe": ["describe", "sentiment", "chat", "old"], "events": ["events"],
          "logs": ["logs", "sentiment"], "wait": ["wait", "sentiment"], "daemon": ["daemon", "info"],
          "rollout": ["rollout", "history", "shop"], "version": ["version"], "plan": ["plan"]}
-UNCUT = ("logs", "daemon")  # lines as services wrote them; paths to be copied
+UNCUT = ("logs", "daemon", "version")  # lines as services wrote them; paths to be copied
 # terminals besides those of 80 and 200 columns: (columns, environment)
 MORE = [(60, {}), (40, {}), (20, {}), (80, {"NO_COLOR": "1"}), (80, {"TERM": "dumb"}), (80, {"LC_ALL": "C"})]
 
