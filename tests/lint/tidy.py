@@ -23,7 +23,7 @@ def flags(tree):
     """What the compiler gets, as far as it matters here."""
     config = os.path.join(tree.build, "config.h")
     found = ["-std=gnu11", "-D_GNU_SOURCE", "-I" + tree.top, "-I" + os.path.join(tree.top, "include"), "-DLIBEXECDIR=\"\"",
-             "-DSBINDIR=\"\"", "-DPKGVERSION=\"\""]
+             "-DSBINDIR=\"\"", "-DDATADIR=\"\"", "-DPKGVERSION=\"\""]
     if os.path.exists(config):
         found += ["-include", config]
     makefile = os.path.join(tree.build, "Makefile")

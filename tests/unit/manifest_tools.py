@@ -289,8 +289,8 @@ class Explain(SchemaCase):
             self.assertEqual(self.keys(name)[0]["path"], path, name)
 
     def test_misspelt(self):
-        for name, hint in (("restart.backof", "restart.backoff?"), ("restrat", "restart?"), ("nmae", "name?"),
-                           ("services.chat.comand", "command?"), ("probes.livenes.http", "probes.liveness?"),
+        for name, hint in (("restart.backof", "restart.backoff?"), ("restrat", "restart?"), ("namex", "name?"),
+                           ("services.chat.commandd", "command?"), ("probes.livenes.http", "probes.liveness?"),
                            ("period", "one of probes.startup.period, probes.readiness.period"), ("qqqqqq", "aictl explain")):
             self.assertIn(hint, self.ok("explain", name, code=4).stderr)
         self.ok("explain", "a", "b", code=2)
@@ -424,7 +424,7 @@ class Validate(Case):
         self.assertEqual({e["file"] for e in document["warnings"]}, {path})
 
     def test_errors_as_json(self):
-        text = "version: 1\nservices:\n  a:\n    comand: [x]\n    replicas: -1\n"
+        text = "version: 1\nservices:\n  a:\n    commandd: [x]\n    replicas: -1\n"
         document = json.loads(self.ok("validate", "-f", "-", "-o", "json", stdin=text, code=9).stdout)
         self.assertFalse(document["valid"])
         self.assertEqual([(e["code"], e["line"], e["column"]) for e in document["errors"]],
