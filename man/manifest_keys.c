@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -55,8 +56,21 @@ static void print_bound(const struct schema_row *row, int64_t value)
 		print_size(value);
 	else if (row->type == SCHEMA_NUMBER)
 		printf("%g", (double)value / 1000);
+	else if (row->type == SCHEMA_UMASK)
+		printf("%s%" PRIo64, value ? "0" : "", (uint64_t)value);
 	else
 		printf("%" PRId64, value);
+}
+
+/* How many entries; elsewhere the range. */
+static bool print_entries(const struct schema_row *row)
+{
+	if (row->flags & SCHEMA_ONE_OR_MANY)
+		printf("A single one may stand without brackets.\n");
+	if (row->type != SCHEMA_LIST && row->type != SCHEMA_MAP && row->type != SCHEMA_TABLE)
+		return false;
+	printf("At most %" PRId64 " entries.\n", row->max);
+	return true;
 }
 
 static void print_range(const struct schema_row *row)
@@ -65,20 +79,41 @@ static void print_range(const struct schema_row *row)
 
 	if (row->type == SCHEMA_ENUM)
 		printf("One of %s.\n", schema_words(row, words, sizeof(words)));
-	if (row->max == 0 || row->min == row->max || row->type == SCHEMA_LIST ||
-	    row->type == SCHEMA_MAP)
+	if (print_entries(row) || row->max == 0 || row->min == row->max ||
+	    row->max == INT64_MAX - 1)
 		return;
-	printf("From ");
+	printf(row->type == SCHEMA_INTS ? "Each from " : "From ");
 	print_bound(row, row->min);
 	printf(" to ");
 	print_bound(row, row->max);
 	printf(".\n");
 }
 
+/* "Exactly one of http, tcp, exec must be given." */
+static void print_choices(const struct schema_row *row)
+{
+	const struct schema_row *r = NULL;
+	const char *before = "Exactly one of ";
+
+	if (!(row->flags & SCHEMA_ONE_OF))
+		return;
+	while ((r = schema_next(row, r)) != NULL) {
+		if (!(r->flags & SCHEMA_CHOICE))
+			continue;
+		printf("%s%s", before, schema_key(r));
+		before = ", ";
+	}
+	printf(" must be given.\n");
+}
+
 static void print_row(const struct schema_row *row)
 {
-	printf(".It Cm %s : Ar %s\n%s.\n", schema_shown(row), type_names[row->type], row->doc);
+	if (row->flags & SCHEMA_HIDDEN)
+		return;
+	printf(".It Cm %s : Ar %s\n%s.\n", schema_shown(row),
+	       row->flags & SCHEMA_LISTED ? "list of maps" : type_names[row->type], row->doc);
 	print_range(row);
+	print_choices(row);
 	if (row->flags & SCHEMA_REQUIRED)
 		printf("Must be given.\n");
 	else if (row->def && row->def[0])
