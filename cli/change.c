@@ -12,6 +12,7 @@
 #include "cli/client.h"
 #include "cli/intr.h"
 #include "cli/js.h"
+#include "cli/plan_view.h"
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/report_manifest.h"
@@ -23,6 +24,8 @@
 #include "lib/err.h"
 #include "lib/manifest_host.h"
 #include "lib/mem.h"
+
+#define REVISION_MAX (INT64_C(1) << 53) /* JSON numbers are whole up to there */
 
 const struct option_spec change_wait_options[] = {
 	{0, "no-wait", NULL, "return when the daemon has accepted it", NULL},
@@ -254,13 +257,29 @@ void change_check_host(const struct sources *sources, const struct manifest *m)
 	exit(CODE_MANIFEST);
 }
 
-int change_plan(struct client *client, const struct sources *sources, bool prune, struct reply *ret)
+void change_add_conditions(cJSON *body, const struct args *args)
+{
+	int64_t n = args_number(args, "if-revision", 0, REVISION_MAX, -1);
+
+	x_check(cJSON_AddBoolToObject(body, "prune", args_flag(args, "prune")));
+	if (n >= 0)
+		x_check(cJSON_AddNumberToObject(body, "if_revision", (double)n));
+}
+
+void change_show_plan(const struct cli *cli, const struct reply *plan, bool diff)
+{
+	cJSON_DeleteItemFromObjectCaseSensitive(plan->json, "warnings");
+	plan_view(cli, plan->json, diff);
+}
+
+int change_plan(struct client *client, const struct sources *sources, const struct args *args,
+		struct reply *ret)
 {
 	cJSON *body = x_check(cJSON_CreateObject());
 	_cleanup_free_ char *text = NULL;
 
 	sources_to_json(sources, body);
-	x_check(cJSON_AddBoolToObject(body, "prune", prune));
+	change_add_conditions(body, args);
 	text = x_check(cJSON_PrintUnformatted(body));
 	cJSON_Delete(body);
 	if (client_send(client, "POST", "/v1/plan", text, ret) == 200 && ret->json)

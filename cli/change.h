@@ -36,9 +36,13 @@ int change_run(struct cli *cli, struct client *client, cJSON *body, const struct
 
 /* What this machine lacks for an apply, as the daemon will find it: on stderr, and exit 9. */
 void change_check_host(const struct sources *sources, const struct manifest *m);
+/* Adds "prune" and "if_revision" as the options of the same names say. */
+void change_add_conditions(cJSON *body, const struct args *args);
 /* POST /v1/plan for an apply of sources: CODE_OK and the plan in *ret, or what is wrong is printed. */
-int change_plan(struct client *client, const struct sources *sources, bool prune,
+int change_plan(struct client *client, const struct sources *sources, const struct args *args,
 		struct reply *ret);
+/* For people; warnings were printed when the manifest was read here. */
+void change_show_plan(const struct cli *cli, const struct reply *plan, bool diff);
 
 /* Adds "services": the operands. */
 void change_add_services(cJSON *body, const struct args *args);

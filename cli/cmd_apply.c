@@ -10,21 +10,17 @@
 #include "cli/client.h"
 #include "cli/cmd.h"
 #include "cli/git.h"
-#include "cli/plan_view.h"
 #include "cli/sources.h"
-#include "cli/x.h"
 #include "lib/manifest.h"
-
-#define REVISION_MAX (INT64_C(1) << 53)
 
 static int dry_run(struct cli *cli, const struct args *args, const struct sources *sources)
 {
 	_cleanup_client_ struct client *client = client_open(cli);
 	_cleanup_reply_ struct reply reply = {0};
-	int code = change_plan(client, sources, args_flag(args, "prune"), &reply);
+	int code = change_plan(client, sources, args, &reply);
 
 	if (code == CODE_OK)
-		plan_view(cli, reply.json, true);
+		change_show_plan(cli, &reply, true);
 	return code;
 }
 
@@ -34,14 +30,11 @@ static int apply(struct cli *cli, const struct args *args, const struct sources 
 				.lines = true,
 				.timeout_ms = args_duration(args, "timeout", CHANGE_TIMEOUT_MS),
 				.sources = sources};
-	int64_t if_revision = args_number(args, "if-revision", 0, REVISION_MAX, -1);
 	_cleanup_client_ struct client *client = client_open(cli);
 	cJSON *body = change_new("apply");
 
 	sources_to_json(sources, body);
-	x_check(cJSON_AddBoolToObject(body, "prune", args_flag(args, "prune")));
-	if (if_revision >= 0)
-		x_check(cJSON_AddNumberToObject(body, "if_revision", (double)if_revision));
+	change_add_conditions(body, args);
 	git_add_origin(sources->dir, body);
 	return change_run(cli, client, body, &o);
 }

@@ -11,7 +11,6 @@
 #include "cli/cmd.h"
 #include "cli/js.h"
 #include "cli/output.h"
-#include "cli/plan_view.h"
 #include "cli/sources.h"
 #include "lib/manifest.h"
 
@@ -22,7 +21,7 @@ static void show(struct cli *cli, const struct args *args, const struct reply *r
 
 	output_begin(&out, cli, args);
 	if (out.format == OUTPUT_TABLE || out.format == OUTPUT_WIDE)
-		plan_view(cli, reply->json, !args_flag(args, "no-diff"));
+		change_show_plan(cli, reply, !args_flag(args, "no-diff"));
 	else
 		output_reply(&out, &view, reply);
 }
@@ -40,7 +39,7 @@ static int run(struct cli *cli, const struct args *args)
 	change_check_host(&sources, m);
 	manifest_free(m);
 	client = client_open(cli);
-	code = change_plan(client, &sources, args_flag(args, "prune"), &reply);
+	code = change_plan(client, &sources, args, &reply);
 	if (code == CODE_OK)
 		show(cli, args, &reply);
 	if (code == CODE_OK && args_flag(args, "exit-code") && js_bool(reply.json, "changes"))

@@ -327,6 +327,8 @@ def test_if_revision(daemon):
     daemon.ok("apply", "-f", path, "--if-revision", "0")
     rc, _, err = daemon.cli("apply", "-f", path, "--if-revision", "0")
     assert rc == 8 and 'set "shop" is at revision 1, not 0' in err
+    assert daemon.cli("apply", "-f", path, "--if-revision", "0", "--dry-run")[0] == 8
+    assert daemon.cli("apply", "-f", path, "--if-revision", "1", "--dry-run")[0] == 0
     daemon.ok("apply", "-f", path, "--if-revision", "1")
     assert daemon.cli("apply", "-f", path, "--if-revision", "-1")[0] == 2
     daemon.ok("delete", "--set", "shop")
