@@ -74,6 +74,7 @@ static int run(struct cli *cli, const struct args *args)
 	check_usage(args);
 	if (args_flag(args, "file")) {
 		sources_load(cli, args, &sources);
+		sources.names_only = true;
 		m = sources_check(&sources);
 	}
 	client = client_open(cli);

@@ -45,6 +45,7 @@ static int delete_set(struct cli *cli, struct client *client, const struct args 
 	int code = CODE_OK;
 
 	sources_load(cli, args, &sources);
+	sources.names_only = true;
 	m = sources_check(&sources);
 	if (names_of_set(client, m->name, x_check(cJSON_AddArrayToObject(body, "services"))) == 0) {
 		fprintf(stderr, "no services of set %s\n", m->name);
