@@ -50,17 +50,15 @@ static const struct {
 	[SPEC_RLIMIT_STACK] = {"stack", RLIMIT_STACK},
 };
 
-/* Adds it at the key's place; not when only errors are asked for and this is none. */
-__attribute__((format(printf, 6, 7))) static void complain(const struct host *h,
+/* Adds it at the key's place. */
+__attribute__((format(printf, 5, 6))) static void complain(const struct host *h,
 							   const struct service_spec *s,
-							   const char *key, bool is_error,
-							   const char *hint, const char *fmt, ...)
+							   const char *key, const char *hint,
+							   const char *fmt, ...)
 {
 	struct manifest_place at = {s->file, s->line, 1};
 	va_list ap;
 
-	if (!is_error && h->what != HOST_WARN)
-		return;
 	service_spec_place(s, key, &at);
 	va_start(ap, fmt);
 	manifest_errors_vadd(h->errors, &at, hint, fmt, ap);
@@ -98,11 +96,9 @@ static void check_accounts(const struct host *h, const struct service_spec *s)
 		return;
 	}
 	if (s->user && !is_user(s->user, buf))
-		complain(h, s, "user", true, NULL, "user: this machine has no user \"%s\"",
-			 s->user);
+		complain(h, s, "user", NULL, "user: this machine has no user \"%s\"", s->user);
 	if (s->group && !is_group(s->group, buf))
-		complain(h, s, "group", true, NULL, "group: this machine has no group \"%s\"",
-			 s->group);
+		complain(h, s, "group", NULL, "group: this machine has no group \"%s\"", s->group);
 }
 
 /* Why path cannot be run, or NULL; also when this process may not look. */
@@ -153,16 +149,16 @@ static void check_program(const struct host *h, const struct service_spec *s, co
 	if (strchr(program, '$')) /* known when a replica starts */
 		return;
 	if (!strchr(program, '/')) {
-		if (path && !strchr(path, '$') && !is_in_path(program, path))
-			complain(h, s, at, false, "PATH may be another under the daemon",
+		if (h->what == HOST_WARN && path && !strchr(path, '$') &&
+		    !is_in_path(program, path))
+			complain(h, s, at, "PATH may be another under the daemon",
 				 "%s: \"%s\" is not found in PATH", at, program);
 		return;
 	}
 	full = fs_join(s->working_dir, program);
 	wrong = full ? unusable(full) : NULL;
-	if (wrong)
-		complain(h, s, at, is_error && program[0] == '/', NULL, "%s: %s: %s", at, full,
-			 wrong);
+	if (wrong && (h->what == HOST_WARN || (is_error && program[0] == '/')))
+		complain(h, s, at, NULL, "%s: %s: %s", at, full, wrong);
 }
 
 static void check_working_dir(const struct host *h, const struct service_spec *s)
@@ -174,9 +170,8 @@ static void check_working_dir(const struct host *h, const struct service_spec *s
 		wrong = errno == ENOENT || errno == ENOTDIR ? "there is no such directory" : NULL;
 	else if (!S_ISDIR(st.st_mode))
 		wrong = "it is not a directory";
-	if (wrong)
-		complain(h, s, "working_dir", false, NULL, "working_dir: %s: %s", s->working_dir,
-			 wrong);
+	if (wrong && h->what == HOST_WARN)
+		complain(h, s, "working_dir", NULL, "working_dir: %s: %s", s->working_dir, wrong);
 }
 
 /* The kernel's own maximum of open files, which binds root, too. */
@@ -226,7 +221,7 @@ static void check_limits(const struct host *h, const struct service_spec *s)
 		if (hard <= max)
 			continue;
 		snprintf(key, sizeof(key), "ulimits.%s", limits[i].name);
-		complain(h, s, key, true,
+		complain(h, s, key,
 			 h->root ? "raise the sysctl fs.nr_open"
 				 : "only a root daemon can raise it",
 			 "%s: %s is above the hard limit of this machine, %s", key,

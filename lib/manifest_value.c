@@ -363,8 +363,7 @@ static void decode_ints(struct manifest_decoder *d, const struct schema_row *row
 	struct spec_ints *to = (void *)((char *)base + row->offset);
 
 	if (!is_list(d, row, node, NULL) ||
-	    (node->kind == YNODE_LIST &&
-	     !is_length(d, node, (row->flags & SCHEMA_REQUIRED) != 0, INTS_MAX)))
+	    (node->kind == YNODE_LIST && !is_length(d, node, 1, INTS_MAX)))
 		return;
 	to->n = 0;
 	if (node->kind == YNODE_SCALAR && is_word(d, row, node))

@@ -507,7 +507,7 @@ static int store_limit(const struct schema_row *row, struct spec_limit *to, cons
 {
 	const char *colon = strchr(text, ':');
 	_cleanup_free_ char *soft = colon ? mem_strndup(text, (size_t)(colon - text)) : NULL;
-	struct spec_limit v;
+	struct spec_limit v = {0};
 	int r;
 
 	if (colon && !soft)

@@ -74,8 +74,6 @@ static const struct {
 	{"", "    restart: { success_exit_codes: 0 }\n", CHANGE_NONE, ""},
 	{"", "    restart: { success_exit_codes: [0, 3] }\n", CHANGE_LIVE,
 	 "restart.success_exit_codes"},
-	{"", "    restart: { success_exit_codes: [] }\n", CHANGE_LIVE,
-	 "restart.success_exit_codes"},
 	{"", "    restart: { rules: [] }\n", CHANGE_NONE, ""},
 	{"    restart: { rules: [{ exit: [1], then: fail }] }\n",
 	 "    restart: { rules: [{ exit: 1, then: fail }] }\n", CHANGE_NONE, ""},
