@@ -109,7 +109,7 @@ def test_policy_on_failure(daemon):
 def test_program_that_cannot_start(daemon):
     restart = {"backoff": {"initial": "50ms", "factor": 1},
                "budget": {"restarts": 1, "window": "10m", "then": "fail"}}
-    broken = {**daemon.service(restart=restart), "command": ["/nonexistent/program"]}
+    broken = {**daemon.service(restart=restart), "command": ["nonexistent-program"]}
     daemon.apply({"broken": broken}, wait=False)
     service = daemon.wait_state("broken", "failed")
     assert "No such file" in str(service) + str(daemon.describe("broken"))
