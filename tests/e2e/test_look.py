@@ -149,7 +149,7 @@ def test_every_exit_code(daemon):
     daemon.wait_state("web", "ready")
     daemon.wait_state("lost", "ready")
     os.rmdir(lost)  # exec cannot enter it any more
-    bad = daemon.write("version: 1\nservices:\n  web: { comand: [x] }\n", "bad.yaml")
+    bad = daemon.write("version: 1\nservices:\n  web: { nonsense: [x] }\n", "bad.yaml")
     services["web"]["environment"] = {"A": "b"}
     other = daemon.write({"version": 1, "name": "shop", "services": services}, "other.yaml")
     wrong, seen = [], set()
