@@ -109,6 +109,11 @@ void manifest_value_wrong_kind(struct manifest_decoder *d, const struct schema_r
 		manifest_value_add(d, node, hint, "%s: expected one of %s, this is %s", shown,
 				   schema_words(row, words, sizeof(words)),
 				   yamltree_kind_name(node));
+	else if (row->flags & SCHEMA_SHORTHAND)
+		manifest_value_add(d, node, hint, "%s: expected a map or one of %s, this is %s",
+				   shown,
+				   schema_words(schema_next(row, NULL), words, sizeof(words)),
+				   yamltree_kind_name(node));
 	else
 		manifest_value_add(d, node, hint, "%s: expected %s, this is %s", shown,
 				   expected(row), yamltree_kind_name(node));
@@ -146,9 +151,7 @@ static char *value_hint(const struct schema_row *row, const char *text)
 
 	if (near)
 		return mem_printf("did you mean %.*s?", (int)len, near);
-	if (row->type == SCHEMA_DURATION && text[0] && !text[strspn(text, "0123456789.")])
-		return mem_printf("did you mean %ss?", text);
-	return NULL;
+	return schema_hint_units(row, text);
 }
 
 static void store_failed(struct manifest_decoder *d, const struct schema_row *row,

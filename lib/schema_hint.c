@@ -7,6 +7,7 @@
 
 #include "lib/buf.h"
 #include "lib/mem.h"
+#include "lib/parse.h"
 #include "lib/schema.h"
 
 #define WORD_MAX 40 /* longer words get no hint */
@@ -230,5 +231,58 @@ const char *schema_hint_table(const struct schema_row *row)
 		return "write secrets: { NAME: { file: PATH } }";
 	if (strcmp(key, "rules") == 0)
 		return "write rules: [{ exit: [125], then: fail }]";
+	return NULL;
+}
+
+/* What others call our units, in lower case; a bare number of a duration is seconds. */
+static const struct {
+	enum schema_type type;
+	const char *unit, *names;
+} units[] = {
+	{SCHEMA_DURATION, "s", "||s|sec|secs|second|seconds|"},
+	{SCHEMA_DURATION, "m", "|m|min|mins|minute|minutes|"},
+	{SCHEMA_DURATION, "h", "|h|hr|hrs|hour|hours|"},
+	{SCHEMA_DURATION, "d", "|d|day|days|"},
+	{SCHEMA_DURATION, "ms", "|ms|msec|msecs|milliseconds|"},
+	{SCHEMA_SIZE, "KiB", "|k|ki|kib|"},
+	{SCHEMA_SIZE, "MiB", "|m|mi|mib|"},
+	{SCHEMA_SIZE, "GiB", "|g|gi|gib|"},
+	{SCHEMA_SIZE, "TiB", "|t|ti|tib|"},
+	{SCHEMA_SIZE, "kB", "|kb|kilobytes|"},
+	{SCHEMA_SIZE, "MB", "|mb|megabytes|"},
+	{SCHEMA_SIZE, "GB", "|gb|gigabytes|"},
+	{SCHEMA_SIZE, "TB", "|tb|terabytes|"},
+	{SCHEMA_SIZE, "B", "|b|byte|bytes|"},
+};
+
+/* "did you mean 10s?" when the row takes that. value is taken. */
+static char *mean_value(const struct schema_row *row, char *value)
+{
+	int64_t parsed;
+	bool good = value &&
+		    (row->type == SCHEMA_SIZE
+			     ? parse_size(value, row->min, row->max, &parsed, NULL)
+			     : parse_duration_ms(value, row->min, row->max, &parsed, NULL)) == 0;
+	char *hint = good ? mem_printf("did you mean %s?", value) : NULL;
+
+	mem_free(value);
+	return hint;
+}
+
+char *schema_hint_units(const struct schema_row *row, const char *text)
+{
+	size_t number = strspn(text, "0123456789."), n = 1;
+	const char *word = text + number + strspn(text + number, " ");
+	char name[16] = "|";
+
+	if (number == 0 || text[0] == '.' || strlen(word) + 3 > sizeof(name))
+		return NULL;
+	for (; *word; word++)
+		name[n++] = (char)(*word >= 'A' && *word <= 'Z' ? *word | 0x20 : *word);
+	name[n] = '|';
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+		if (units[i].type == row->type && strstr(units[i].names, name))
+			return mean_value(row,
+					  mem_printf("%.*s%s", (int)number, text, units[i].unit));
 	return NULL;
 }

@@ -21,6 +21,9 @@ char *schema_hint_key(const struct schema_row *parent, const char *key);
 const struct schema_row *schema_hint_row(const struct schema_row *parent, const char *key);
 /* The nearest of names ("a|b|c") to text, borrowed, *ret_len long; NULL when none is near. */
 const char *schema_hint_nearest(const char *names, const char *text, size_t *ret_len);
+/* "10s" for "10 sec", "20MiB" for "20Mi": a DURATION or SIZE as somebody else writes it. Caller
+ * frees; NULL = no idea. */
+char *schema_hint_units(const struct schema_row *row, const char *text);
 /* How a TABLE is written, for who wrote something else; NULL = no idea. */
 const char *schema_hint_table(const struct schema_row *row);
 /* Names of signals, for schema_hint_nearest. */

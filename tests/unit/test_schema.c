@@ -235,12 +235,46 @@ static void test_hints(void **state)
 	assert_true(strlen(words) < 10);
 }
 
+static void test_units(void **state)
+{
+	static const struct {
+		const char *path, *text, *want;
+	} cases[] = {
+		{"services.*.stop.drain", "10", "10s"},
+		{"services.*.stop.drain", "1.5 Hours", "1.5h"},
+		{"services.*.stop.drain", "5 min", "5m"},
+		{"services.*.stop.drain", "5 fortnights", NULL},
+		{"services.*.stop.drain", "soon", NULL},
+		{"services.*.stop.drain", ".5s", NULL},
+		{"services.*.stop.drain", "20MiB", NULL},
+		{"services.*.logs.max_size", "20M", "20MiB"},
+		{"services.*.logs.max_size", "20Gi", "20GiB"},
+		{"services.*.logs.max_size", "20 megabytes", "20MB"},
+		{"services.*.logs.max_size", "20 of these whatever", NULL},
+		{"services.*.logs.max_size", "20 b", NULL}, /* too few, whatever the unit */
+		{"services.*.replicas", "20M", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *got =
+			schema_hint_units(schema_find(cases[i].path), cases[i].text);
+		_cleanup_free_ char *want =
+			cases[i].want ? mem_printf("did you mean %s?", cases[i].want) : NULL;
+
+		assert_int_equal(got != NULL, want != NULL);
+		if (want)
+			assert_string_equal(got, want);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),   cmocka_unit_test(test_parents_come_first),
 		cmocka_unit_test(test_ranges), cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_labels), cmocka_unit_test(test_hints),
+		cmocka_unit_test(test_units),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
