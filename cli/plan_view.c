@@ -311,7 +311,9 @@ static void print_summary(const struct view *v, const cJSON *plan)
 		if (n)
 			buf_printf(&out, "%s%lld %s", out.len ? ", " : "", n, actions[i].summary);
 	}
-	if (next > 0 && next != revision)
+	if (next > 0 && revision == 0)
+		buf_printf(&out, " (set %s is new)", js_str(plan, "set", "?"));
+	else if (next > 0 && next != revision)
 		buf_printf(&out, " (set %s: revision %lld becomes %lld)", js_str(plan, "set", "?"),
 			   revision, next);
 	print_paragraph(v, out.len ? buf_cstr(&out) : "Changes.");

@@ -127,7 +127,12 @@ static void draw(struct progress *p, const cJSON *change)
 	struct term term = p->cli->term;
 	struct table t = {.term = &term};
 
-	term.columns = term_columns(STDOUT_FILENO); /* it may have been resized */
+	/* clearing to the end of a full line would take its last character along */
+	term.columns = term_columns(STDOUT_FILENO);
+	term.columns -= term.columns > 1;
+	if (term.columns != p->columns) /* resized: nobody knows how many rows the block has now */
+		p->drawn = 0;
+	p->columns = term.columns;
 	if (change) {
 		client_get(p->client, "/v1/services", &r);
 		table_plain(&t, 4);

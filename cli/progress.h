@@ -23,8 +23,9 @@ struct progress {
 	const struct cli *cli;
 	struct client *client;
 	enum progress_mode mode;
-	unsigned drawn; /* LIVE: lines on the screen */
-	int64_t seq;	/* LINES: last event seen */
+	unsigned drawn;	  /* LIVE: lines on the screen */
+	unsigned columns; /* LIVE: of the screen then */
+	int64_t seq;	  /* LINES: last event seen */
 };
 
 /* Before the change is sent: remembers where the events stand. */
