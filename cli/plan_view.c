@@ -8,7 +8,6 @@
 #include "cli/cli.h"
 #include "cli/js.h"
 #include "cli/linediff.h"
-#include "cli/report.h"
 #include "cli/term.h"
 #include "cli/text.h"
 #include "cli/x.h"
@@ -272,19 +271,6 @@ static void print_drift(const struct view *v, const cJSON *plan)
 	}
 }
 
-static void print_warnings(const cJSON *plan)
-{
-	const cJSON *w;
-
-	cJSON_ArrayForEach (w, js_get(plan, "warnings")) {
-		_cleanup_free_ char *place = text_place(w);
-
-		report_warning("%s%s%s", place, *place ? ": " : "", js_str(w, "message", "?"));
-		if (js_get(w, "hint"))
-			report_hint("%s", js_str(w, "hint", ""));
-	}
-}
-
 static long long count(const cJSON *services, const char *action)
 {
 	long long n = 0;
@@ -325,7 +311,6 @@ void plan_view(const struct cli *cli, const cJSON *plan, bool diff)
 	const cJSON *services = js_get(plan, "services"), *s;
 	bool shown = false;
 
-	print_warnings(plan);
 	widths(&v, services);
 	cJSON_ArrayForEach (s, services) {
 		if (!is_shown(s))

@@ -18,7 +18,7 @@
 struct cli;
 
 /*
- * To stdout; warnings of the manifest to stderr. diff: with the changed lines of each service's
+ * To stdout; the warnings of the manifest are not shown: who read it has shown them. diff: with the changed lines of each service's
  * manifest, in colour on a terminal. Texts come from the reply and are made safe.
  */
 void plan_view(const struct cli *cli, const cJSON *plan, bool diff);
