@@ -17,6 +17,7 @@ struct actor {
 	enum stop_intent intent;
 	int64_t due_mono_ms;	   /* its start or stop is over then; NEVER = nothing under way */
 	int64_t start_ms, stop_ms; /* 0 = not known */
+	int64_t away_mono_ms; /* since when it is no longer ready; NEVER = it is, or never was */
 };
 
 struct play {
@@ -26,10 +27,11 @@ struct play {
 	size_t cap_seen;
 	struct plan_desired desired;
 	struct preview *result;
-	int64_t now, begun;
+	int64_t now;
 	unsigned needed;	   /* ready ones that are there now and wanted afterwards */
-	int64_t short_ms;	   /* so long one of them was missing */
-	bool unknown_time;	   /* a time in short_ms is not known */
+	int64_t longest_ms;	   /* that a replica was away */
+	int64_t down_ms;	   /* that none was ready */
+	bool unknown_time;	   /* how long a start takes is not known */
 	int64_t start_ms, stop_ms; /* for those that have no record */
 };
 
@@ -109,8 +111,9 @@ static struct actor *add_actor(struct play *p, unsigned index)
 	while (at > 0 && p->actors[at - 1].plan.index > index)
 		at--;
 	memmove(&p->actors[at + 1], &p->actors[at], (p->n - at) * sizeof(*p->actors));
-	p->actors[at] =
-		(struct actor){.plan = {.index = index, .current = true}, .due_mono_ms = NEVER};
+	p->actors[at] = (struct actor){.plan = {.index = index, .current = true},
+				       .due_mono_ms = NEVER,
+				       .away_mono_ms = NEVER};
 	p->n++;
 	return &p->actors[at];
 }
@@ -121,11 +124,24 @@ static int64_t due(const struct play *p, int64_t own_ms, int64_t others_ms)
 	return p->now + (own_ms ? own_ms : others_ms);
 }
 
+static int64_t longer(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
 static void post(struct play *p, struct actor *a, enum replica_event event)
 {
 	const struct replica_sm_in in = {.verdict = POLICY_RESTART, .intent = a->intent};
 
+	bool was_ready = a->plan.state == REPLICA_READY;
+
 	a->plan.state = replica_sm_step(a->plan.state, event, &in).to;
+	if (was_ready && a->plan.state != REPLICA_READY)
+		a->away_mono_ms = p->now;
+	if (a->plan.state == REPLICA_READY && a->away_mono_ms != NEVER) {
+		p->longest_ms = longer(p->longest_ms, p->now - a->away_mono_ms);
+		a->away_mono_ms = NEVER;
+	}
 	a->due_mono_ms = NEVER;
 	if (a->plan.state == REPLICA_STARTING) {
 		a->due_mono_ms = due(p, a->start_ms, p->start_ms);
@@ -228,7 +244,8 @@ static void account(struct play *p, int64_t until)
 	if (p->needed - have > p->result->unavailable)
 		p->result->unavailable = p->needed - have;
 	p->result->down |= have == 0;
-	p->short_ms += until - p->now;
+	if (have == 0)
+		p->down_ms += until - p->now;
 }
 
 /* Time goes on to the next end of a start or stop, or plan's own time; false: nothing comes. */
@@ -254,11 +271,6 @@ static bool advance(struct play *p, int64_t wake_mono_ms)
 							       : REPLICA_EV_HEALTHY);
 	}
 	return true;
-}
-
-static int64_t longer(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
 }
 
 static int enter(struct play *p, const struct preview_present *now, uint64_t hash)
@@ -295,14 +307,14 @@ static void conclude(struct play *p, bool goes)
 		r->unavailable = r->of;
 		r->down = true;
 	} else if (!p->unknown_time || !r->unavailable) {
-		r->expected_ms = p->short_ms;
+		r->expected_ms = !r->unavailable ? 0 : r->down ? p->down_ms : p->longest_ms;
 	}
 }
 
 int preview_play(const struct preview_present *now, const struct service_spec *want,
 		 int64_t now_mono_ms, struct preview *res)
 {
-	struct play p = {.result = res, .now = now_mono_ms, .begun = now_mono_ms};
+	struct play p = {.result = res, .now = now_mono_ms};
 	int r = enter(&p, now, want ? service_spec_hash(want) : 0);
 	int64_t wake = NEVER;
 

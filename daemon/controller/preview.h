@@ -7,7 +7,7 @@
  * decides in the real run, drive the replicas' own state machine with a runtime that is only
  * played: a stop ends, a start becomes ready. How long each takes is what the replica remembers of
  * its last time (or another replica of the service, when it has none); from these times comes how
- * long the service is short of replicas.
+ * long replicas are away.
  *
  * What the play cannot know: a start that fails, an update by somebody else meanwhile.
  *
@@ -72,7 +72,9 @@ struct preview {
 	size_t n_steps, cap_steps;
 	unsigned unavailable, of; /* at worst so many of those that are ready now and stay wanted */
 	bool down;		  /* at some time none is left of them */
-	int64_t expected_ms;	  /* how long some are missing; -1 = not known, or for good */
+	/* How long the service is down, else how long one replica is away at most; -1 = not known, or
+	 * for good. */
+	int64_t expected_ms;
 };
 
 /* now NULL: no such service yet; want NULL: it is to be removed. -ERR_NOMEM. */

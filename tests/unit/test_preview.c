@@ -169,6 +169,27 @@ static void test_single_replica_is_down(void **state)
 	service_spec_free(b);
 }
 
+static void test_two_take_turns(void **state)
+{
+	struct service_spec *a = spec("x", 2), *b = spec("y", 2);
+	struct preview_replica r[] = {rep(0, REPLICA_READY, a), rep(1, REPLICA_READY, a)};
+	const struct preview_present now = {
+		.spec = a, .replicas_override = -1, .replicas = r, .n_replicas = 2};
+	struct preview p;
+
+	(void)state;
+	r[1].start_ms = 0; /* not known: as long as the other's */
+	r[1].stop_ms = 700;
+	look(&now, b, &p);
+	assert_false(p.down);
+	assert_int_equal(p.unavailable, 1);
+	assert_int_equal(p.of, 2);
+	assert_int_equal(p.expected_ms, 2700); /* the longer of the two */
+	preview_done(&p);
+	service_spec_free(a);
+	service_spec_free(b);
+}
+
 static void test_scale_is_live(void **state)
 {
 	struct service_spec *a = spec("x", 2), *up = spec("x", 4), *down = spec("x", 1);
@@ -373,6 +394,7 @@ int main(void)
 		cmocka_unit_test(test_unchanged),
 		cmocka_unit_test(test_replace_rolls),
 		cmocka_unit_test(test_single_replica_is_down),
+		cmocka_unit_test(test_two_take_turns),
 		cmocka_unit_test(test_scale_is_live),
 		cmocka_unit_test(test_failed_one_holds),
 		cmocka_unit_test(test_order_is_that_of_plan_step),
