@@ -36,8 +36,11 @@ AGED = 25  # seconds after which an age of golden_world may be another word
 # verb of the file -> arguments
 VERBS = {"ps": ["ps"], "describe": ["describe", "sentiment", "chat", "old"], "events": ["events"],
          "logs": ["logs", "sentiment"], "wait": ["wait", "sentiment"], "daemon": ["daemon", "info"],
-         "rollout": ["rollout", "history", "shop"], "version": ["version"], "plan": ["plan"]}
-UNCUT = ("logs", "daemon", "version")  # lines as services wrote them; paths to be copied
+         "rollout": ["rollout", "history", "shop"], "version": ["version"], "plan": ["plan"], "graph": ["graph"], "explain": ["explain", "restart.budget.window"],
+         "config": ["config"], "validate": ["validate"]}
+OTHER_FORMATS = {"config": ("yaml", "json", "name"), "graph": (*FORMATS, "dot", "tree"),
+                 "logs": (*FORMATS, "raw")}
+UNCUT = ("logs", "daemon", "version", "config", "validate", "graph", "explain")  # lines as services wrote them; paths to be copied
 # terminals besides those of 80 and 200 columns: (columns, environment)
 MORE = [(60, {}), (40, {}), (20, {}), (80, {"NO_COLOR": "1"}), (80, {"TERM": "dumb"}), (80, {"LC_ALL": "C"})]
 
@@ -115,9 +118,9 @@ def bare(text):
     return re.sub(r"\\e\[[0-9;]*[A-Za-z]", "", text)
 
 
-def sections(runner, args):
+def sections(runner, verb, args):
     """(title, output, columns or 0) of each way to call a verb."""
-    for name in FORMATS:
+    for name in OTHER_FORMATS.get(verb, FORMATS):
         full = [*args, "-o", name]
         yield f"aictl {' '.join(full)} | cat", runner.piped(full), 0
         for columns in (80, 200):
@@ -131,7 +134,7 @@ def page(runner, verb, args):
     """The golden file of a verb; outputs that came before are only named."""
     seen, out, problems = {}, [], []
     runner.start()
-    for title, data, columns in sections(runner, args):
+    for title, data, columns in sections(runner, verb, args):
         text = runner.named(data)
         out.append(f"==== {title}\n")
         out.append(f"     as: {seen[text]}\n" if text in seen else text)
@@ -140,7 +143,7 @@ def page(runner, verb, args):
             problems.append(f"{title}: not ASCII")
         if ("NO_COLOR" in title or "dumb" in title or "| cat" in title) and "\\e" in text:
             problems.append(f"{title}: escape sequences")
-        if columns and not re.search(r"-o (json|yaml|name)", title) and verb not in UNCUT:
+        if columns and not re.search(r"-o (json|yaml|name|dot)", title) and verb not in UNCUT:
             problems += [f"{title}: wider than the terminal: {line}" for line in bare(text).splitlines()
                          if len(line) > columns and not line.startswith(("warning:", "hint:"))]
         runner.start()
