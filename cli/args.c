@@ -93,14 +93,15 @@ static bool is_choice(const char *choice, const char *value)
 static void wrong_choice(const struct cursor *c, const struct option_spec *o, const char *value)
 {
 	struct suggest s = {.wanted = value};
-	_cleanup_free_ char *words = x_strdup(o->choice);
-	char *rest = words, *word;
+	char *words = x_strdup(o->choice), *rest = words, *word, best[32];
 
 	while ((word = strsep(&rest, "|")))
 		suggest_offer(&s, word);
-	if (s.best)
+	snprintf(best, sizeof(best), "%s", s.best ? s.best : "");
+	mem_free(words); /* now: report_usage does not return */
+	if (*best)
 		report_usage(c->command, "--%s %s: did you mean %s? (expected %s)", o->name, value,
-			     s.best, o->choice);
+			     best, o->choice);
 	report_usage(c->command, "--%s %s: expected %s", o->name, value, o->choice);
 }
 

@@ -276,7 +276,7 @@ static void write_array(const struct gen *g, const struct schema_row *row)
 	}
 	if (row->type == SCHEMA_LIST)
 		write_bounds(g, "minItems", "maxItems", row);
-	else if (row->flags & SCHEMA_REQUIRED)
+	else
 		jsonw_int(g->w, "minItems", 1);
 }
 
