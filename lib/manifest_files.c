@@ -194,7 +194,9 @@ static int64_t digest(const char *data, size_t len)
 	return (int64_t)h;
 }
 
-static void read_secret(struct files *f, struct secret_spec *s, const struct ynode *node)
+/* sum: bytes of the service's secrets so far. */
+static void read_secret(struct files *f, struct secret_spec *s, const struct ynode *node,
+			size_t *sum)
 {
 	const struct ynode *at = yamltree_get(node, s->file ? "file" : "env");
 	const struct manifest_file *file;
@@ -205,6 +207,12 @@ static void read_secret(struct files *f, struct secret_spec *s, const struct yno
 		   s->file ? resolve(at) : mem_printf("env:%s", s->env));
 	if (!file)
 		return;
+	if (file->len > MANIFEST_SECRETS_BYTES_MAX - *sum) {
+		refuse(f, at, s->file ? "file" : "env",
+		       "the secrets of a service have at most 4 MiB together");
+		return;
+	}
+	*sum += file->len;
 	s->data = mem_alloc(file->len + 1);
 	if (!s->data) {
 		f->errors->nomem = true;
@@ -218,9 +226,10 @@ static void read_secret(struct files *f, struct secret_spec *s, const struct yno
 static void read_secrets(struct files *f, struct service_spec *s, const struct ynode *node)
 {
 	struct secret_spec *v = s->secrets.v;
+	size_t sum = 0;
 
 	for (size_t i = 0; node && i < s->secrets.n; i++)
-		read_secret(f, &v[i], yamltree_get(node, v[i].name));
+		read_secret(f, &v[i], yamltree_get(node, v[i].name), &sum);
 }
 
 void manifest_files_read(const struct manifest_input *in, const struct ynode *services,

@@ -17,7 +17,8 @@ struct manifest_input;
 struct manifest_set;
 struct ynode;
 
-#define MANIFEST_FILES_MAX 256 /* manifests and what they name */
+#define MANIFEST_FILES_MAX 256		     /* manifests and what they name */
+#define MANIFEST_SECRETS_BYTES_MAX (4 << 20) /* of one service: they travel in one packet */
 
 /* services: what the set was decoded from. Fills m->files; what is wrong is added to errors. */
 void manifest_files_read(const struct manifest_input *in, const struct ynode *services,

@@ -113,6 +113,11 @@ void secrets_send(struct service *s)
 	fill(s, m);
 	wire_secrets_encode(&packet, m);
 	mem_free(m);
+	if (packet.failed) { /* a SPAWN that names them will fail, and say so */
+		log_error("service=%s its secrets are not sent: too large or out of memory",
+			  s->name);
+		return;
+	}
 	link_send(s->controller->link, &packet);
 	sent->generations[sent->n++] = s->spec->secrets_generation;
 }

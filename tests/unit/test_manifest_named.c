@@ -247,6 +247,38 @@ static void test_no_reader(void **state)
 	manifest_free(m);
 }
 
+/* The secrets of a service travel in one packet. */
+static int read_large(void *user, const char *path, char **ret_data, size_t *ret_len,
+		      struct err **reterr)
+{
+	(void)user;
+	(void)path;
+	*ret_data = mem_alloc(MANIFEST_BYTES_MAX + 1);
+	*ret_len = MANIFEST_BYTES_MAX;
+	return *ret_data ? 0 : err_nomem(reterr);
+}
+
+static void test_secrets_together(void **state)
+{
+	static const char text[] = X
+		"    secrets: { a: { file: a }, b: { file: b }, c: { file: c }, d: { file: d } }\n"
+		"  y:\n    command: [a]\n    secrets: { e: { file: e }, f: { file: e }, g: { file: e "
+		"},\n              h: { file: e }, i: { file: e } }\n";
+	const struct manifest_source src = {"/a/aictl.yaml", text, strlen(text), 0};
+	const struct manifest_input in = {.sources = &src, .n = 1, .read = read_large};
+	struct manifest_errors errors = {0};
+	struct manifest *m = NULL;
+
+	(void)state;
+	assert_int_equal(manifest_parse(&in, &m, &errors), -ERR_INVALID);
+	assert_int_equal(errors.n, 1);
+	assert_int_equal(errors.errs[0]->line, 9);
+	assert_string_equal(
+		errors.errs[0]->msg,
+		"file: cannot read e: the secrets of a service have at most 4 MiB together");
+	manifest_errors_done(&errors);
+}
+
 static int read_empty(void *user, const char *path, char **ret_data, size_t *ret_len,
 		      struct err **reterr)
 {
@@ -323,10 +355,11 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_env_files),	cmocka_unit_test(test_read_once),
-		cmocka_unit_test(test_secrets),		cmocka_unit_test(test_content_is_a_change),
-		cmocka_unit_test(test_missing_secrets), cmocka_unit_test(test_no_reader),
-		cmocka_unit_test(test_file_count),	cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_env_files),	 cmocka_unit_test(test_read_once),
+		cmocka_unit_test(test_secrets),		 cmocka_unit_test(test_content_is_a_change),
+		cmocka_unit_test(test_missing_secrets),	 cmocka_unit_test(test_no_reader),
+		cmocka_unit_test(test_secrets_together), cmocka_unit_test(test_file_count),
+		cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
