@@ -163,6 +163,10 @@ def one_pair(daemon, old, new, prune):
     actions = {s["name"]: s["action"] for s in plan["services"]}
     names = old.keys() | new.keys()
     assert actions == {n: a for n in names if (a := expected_action(n, old, new, prune))}
+    for s in plan["services"]:  # the keys say the same
+        classes = {key["class"] for key in s["keys"]}
+        said = "replace" if "replace" in classes else "live" if classes else "none"
+        assert s["action"] in ("start", "stop") or s["action"] == said, s
     assert plan["changes"] == any(a != "none" for a in actions.values())
     assert set(plan["not_in_manifest"]) == (set() if prune else old.keys() - new.keys())
     before, seq = processes(daemon), newest(daemon)
