@@ -231,6 +231,44 @@ static bool take_frames(struct exec *x)
 	return !x->to_child.failed;
 }
 
+static void write_child(struct exec *x)
+{
+	struct channel *ch = x->tty ? &x->out : &x->in;
+
+	while (ch->fd >= 0 && x->to_child.len > 0) {
+		ssize_t n = fs_write_some(ch->fd, x->to_child.data, x->to_child.len);
+
+		if (n == -EAGAIN)
+			return;
+		if (n < 0 && !x->tty)
+			channel_close(ch); /* it reads no more */
+		if (n < 0)
+			break;
+		buf_consume(&x->to_child, (size_t)n);
+	}
+	if (ch->fd < 0 || x->to_child.len > 0)
+		buf_clear(&x->to_child);
+	if (!x->tty && x->child_eof && x->to_child.len == 0)
+		channel_close(ch);
+}
+
+/* Frames wait in rx while the command takes nothing: no event tells when they may go on but this. */
+static void feed_child(struct exec *x)
+{
+	size_t frames, waiting;
+
+	do {
+		frames = x->rx.len;
+		if (!take_frames(x)) {
+			channel_close(&x->sock);
+			return;
+		}
+		waiting = x->to_child.len;
+		write_child(x);
+	} while ((x->rx.len < frames || x->to_child.len < waiting) &&
+		 x->to_child.len < WAITING_MAX);
+}
+
 static void read_client(struct exec *x)
 {
 	for (int turn = 0; turn < TURNS && x->sock.fd >= 0 && x->to_child.len < WAITING_MAX;
@@ -242,8 +280,10 @@ static void read_client(struct exec *x)
 			return;
 		if (n > 0)
 			buf_append(&x->rx, data, (size_t)n);
-		if (n <= 0 || x->rx.failed || !take_frames(x))
+		if (n <= 0 || x->rx.failed)
 			channel_close(&x->sock);
+		else
+			feed_child(x);
 	}
 }
 
@@ -265,27 +305,6 @@ static void write_client(struct exec *x)
 }
 
 /* ---- the command's side ---- */
-
-static void write_child(struct exec *x)
-{
-	struct channel *ch = x->tty ? &x->out : &x->in;
-
-	while (ch->fd >= 0 && x->to_child.len > 0) {
-		ssize_t n = fs_write_some(ch->fd, x->to_child.data, x->to_child.len);
-
-		if (n == -EAGAIN)
-			return;
-		if (n < 0 && !x->tty)
-			channel_close(ch); /* it reads no more */
-		if (n < 0)
-			break;
-		buf_consume(&x->to_child, (size_t)n);
-	}
-	if (ch->fd < 0 || x->to_child.len > 0)
-		buf_clear(&x->to_child);
-	if (!x->tty && x->child_eof && x->to_child.len == 0)
-		channel_close(ch);
-}
 
 /* True: nothing more is there at the moment, or ever. */
 static bool read_child(struct exec *x, struct channel *ch, enum exec_frame_type type)
@@ -368,23 +387,31 @@ static void watch(struct exec *x)
 	channel_watch(&x->err, room);
 }
 
-static void pump(struct exec *x)
+/* After the command's end no event need come: it goes on until all is read or the client is full. */
+static void feed_client(struct exec *x)
 {
 	bool drained;
 
+	do {
+		drained = read_child(x, &x->out, EXEC_FRAME_STDOUT);
+		drained = read_child(x, &x->err, EXEC_FRAME_STDERR) && drained;
+		if (x->ended && drained && !x->end_sent)
+			send_end(x);
+		write_client(x);
+	} while (x->ended && !x->end_sent && x->sock.fd >= 0 && x->to_client.len < WAITING_MAX);
+}
+
+static void pump(struct exec *x)
+{
 	if (x->closing || x->sock.fd < 0) {
 		if (!x->closing)
 			hang_up(x);
 		return;
 	}
+	feed_child(x);
 	if (!x->end_sent)
 		read_client(x);
-	write_child(x);
-	drained = read_child(x, &x->out, EXEC_FRAME_STDOUT);
-	drained = read_child(x, &x->err, EXEC_FRAME_STDERR) && drained;
-	if (x->ended && drained && !x->end_sent)
-		send_end(x);
-	write_client(x);
+	feed_client(x);
 	if (x->to_client.failed || x->to_child.failed)
 		channel_close(&x->sock);
 	if (x->sock.fd < 0)
@@ -477,11 +504,8 @@ int exec_start(struct controller *c, const struct replica *r, const struct exec_
 
 void exec_attach(struct exec *x, int fd, const struct buf *early)
 {
-	if (channel_open(x, &x->sock, fd) == 0) {
+	if (channel_open(x, &x->sock, fd) == 0)
 		buf_append(&x->rx, early->data, early->len);
-		if (!take_frames(x))
-			channel_close(&x->sock);
-	}
 	pump(x);
 }
 

@@ -421,6 +421,19 @@ def test_a_client_that_does_not_read_stops_the_command(web):
     wait_for(lambda: not procfs.alive(pid), what="it is ended")
 
 
+def test_a_late_reader_gets_all(web):
+    """The last frames, end of file among them, wait with us when nothing more comes. Around the
+    place where both pipe and buffer are full."""
+    sessions = {n: Raw(web, command=["sh", "-c", "sleep 1; wc -c"]) for n in range(310, 370, 3)}
+    for n, late in sessions.items():
+        late.socket.sendall((struct.pack(">BBHI", 0, 0, 0, 1000) + b"x" * 1000) * n
+                            + struct.pack(">BBHI", 0, 0, 0, 0))
+    for n, late in sessions.items():
+        assert late.next() == (1, b"%d000\n" % n)
+        assert json.loads(late.next()[1])["code"] == 0
+        late.socket.close()
+
+
 def test_a_command_that_does_not_read_stops_the_client(web):
     full = Raw(web, command=["sleep", "1006"])
     full.socket.settimeout(1)
