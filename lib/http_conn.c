@@ -26,14 +26,16 @@ static struct http_conn *conn_of(struct http_watch_entry *e)
 	return (struct http_conn *)((char *)e - offsetof(struct http_conn, wait));
 }
 
-struct http_conn *http_conn_oldest(const struct http_watch *w, enum http_watch_kind kind)
+struct http_conn *http_conn_oldest(const struct http_watch *w, enum http_watch_kind kind,
+				   uint64_t min_ms)
 {
+	uint64_t last = uv_now(w->timer.loop) + (uint64_t)w->wait_ms[kind] - min_ms;
 	struct http_watch_entry *e, *first = TAILQ_FIRST(&w->lists[kind]);
 
 	TAILQ_FOREACH (e, &w->lists[kind], by_time)
-		if (!conn_of(e)->trusted)
+		if (e->deadline <= last && !conn_of(e)->trusted)
 			return conn_of(e);
-	return first ? conn_of(first) : NULL;
+	return first && first->deadline <= last ? conn_of(first) : NULL;
 }
 
 /* Counts what c holds now. May close it, or others, when all together hold too much. */

@@ -78,8 +78,10 @@ size_t http_conn_pending(const struct http_conn *c);
 void http_conn_early(const struct http_conn *c, struct buf *out);
 /* The answer of c's request is written: frees it and goes on with the next, from the loop. */
 void http_conn_answered(struct http_conn *c);
-/* The oldest connection that waits for `kind`, of an untrusted user where there is one; or NULL. */
-struct http_conn *http_conn_oldest(const struct http_watch *w, enum http_watch_kind kind);
+/* The one that has waited longest for `kind`, of an untrusted user where there is one, but at least
+ * min_ms; or NULL. */
+struct http_conn *http_conn_oldest(const struct http_watch *w, enum http_watch_kind kind,
+				   uint64_t min_ms);
 void http_conn_expired(struct http_watch_entry *e, enum http_watch_kind kind);
 void http_conn_kicked(struct http_watch_entry *e);
 

@@ -17,7 +17,8 @@
 
 #define ACCEPT_BATCH 64
 #define LINGER_MS 1000
-#define SLOW_MS 200 /* a local client sends its request within a few */
+#define FRESH_MS 20 /* has just come: its request is on the way */
+#define SLOW_MS 200 /* reads its request for longer than any honest local client */
 
 struct http_server {
 	struct http_server_opts opts;
@@ -86,12 +87,6 @@ static void on_over(void *owner)
 	}
 }
 
-/* Reads its request for longer than any honest client. */
-static bool is_slow(const struct http_server *s, const struct http_conn *c)
-{
-	return c && uv_now(s->env.loop) + (uint64_t)s->opts.head_ms >= c->wait.deadline + SLOW_MS;
-}
-
 /* Is there a place for one more? The longest idle one gives way, or one that dribbles. */
 static bool make_room(struct http_server *s)
 {
@@ -99,11 +94,9 @@ static bool make_room(struct http_server *s)
 
 	if (s->n_conns - s->env.n_closing < s->opts.connections_max)
 		return true;
-	c = http_conn_oldest(&s->watch, HTTP_WATCH_IDLE);
-	if (!c) {
-		c = http_conn_oldest(&s->watch, HTTP_WATCH_READ);
-		c = is_slow(s, c) ? c : NULL;
-	}
+	c = http_conn_oldest(&s->watch, HTTP_WATCH_IDLE, FRESH_MS);
+	if (!c)
+		c = http_conn_oldest(&s->watch, HTTP_WATCH_READ, SLOW_MS);
 	if (!c)
 		return false;
 	http_conn_close(c);
