@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/args.h"
 #include "cli/cli.h"
@@ -17,6 +18,7 @@
 #include "cli/report.h"
 #include "cli/selector.h"
 #include "cli/services_view.h"
+#include "cli/term.h"
 #include "cli/watch.h"
 #include "cli/x.h"
 #include "lib/buf.h"
@@ -139,7 +141,8 @@ static int watch(struct cli *cli, struct ps *p)
 {
 	const struct watch w = {.cli = cli,
 				.interval_ms = interval(p->args),
-				.redraw = cli->term.tty && p->out.format <= OUTPUT_WIDE,
+				.redraw = p->out.format <= OUTPUT_WIDE &&
+					  term_can_redraw(STDOUT_FILENO),
 				.user = p,
 				.look = look,
 				.render = render,
@@ -155,7 +158,7 @@ static void once(struct ps *p)
 	client_get(p->client, p->path, &p->reply);
 	filter(p);
 	print(p);
-	if (!is_empty(p->reply.json))
+	if (!is_empty(p->reply.json) || p->out.format > OUTPUT_WIDE)
 		return;
 	if (selector_is_used(p->args))
 		fputs("no such services\n", stderr);

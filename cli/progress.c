@@ -69,7 +69,7 @@ static void show_events(struct progress *p, const cJSON *change)
 void progress_begin(struct progress *p, const struct cli *cli, struct client *client, bool lines)
 {
 	*p = (struct progress){.cli = cli, .client = client};
-	if (cli->term.tty && cli->term.color)
+	if (term_can_redraw(STDOUT_FILENO))
 		p->mode = PROGRESS_LIVE;
 	else if (lines)
 		p->mode = PROGRESS_LINES;

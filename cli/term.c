@@ -19,11 +19,18 @@
 
 #define WRAP_MIN 16 /* columns that a wrapped text needs */
 
+bool term_can_redraw(int fd)
+{
+	const char *name = getenv("TERM");
+
+	return isatty(fd) && name && strcmp(name, "dumb") != 0;
+}
+
 bool term_wants_color(int fd)
 {
-	const char *no = getenv("NO_COLOR"), *name = getenv("TERM");
+	const char *no = getenv("NO_COLOR");
 
-	return isatty(fd) && !(no && *no) && name && strcmp(name, "dumb") != 0;
+	return term_can_redraw(fd) && !(no && *no);
 }
 
 unsigned term_columns(int fd)

@@ -30,6 +30,8 @@ struct term;
 void term_init(struct term *t);
 /* A terminal, TERM is not dumb, NO_COLOR is not set. */
 bool term_wants_color(int fd);
+/* A terminal on which lines can be drawn again: TERM is not dumb. */
+bool term_can_redraw(int fd);
 /* Columns of the terminal at fd, 0 when it is none; COLUMNS wins. */
 unsigned term_columns(int fd);
 

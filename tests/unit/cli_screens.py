@@ -268,6 +268,10 @@ class Screens(Case):
             self.assertLessEqual(max(map(len, bare(out).splitlines())), columns)
         self.assertNotIn("\x1b", self.on_terminal("ps", NO_COLOR="1"))
         self.assertNotIn("\x1b", self.on_terminal("ps", TERM="dumb"))
+        self.assertNotIn("\x1b", self.on_terminal("start", "--timeout", "300ms", "slow", TERM="dumb"))
+        plain = self.on_terminal("start", "--timeout", "700ms", "slow", NO_COLOR="1")
+        self.assertIn("\x1b[1A", plain)
+        self.assertNotRegex(plain, "\x1b\\[[0-9;]*m")
         live = self.on_terminal("start", "--timeout", "700ms", "slow")
         self.assertIn("\x1b[1A", live)  # redrawn in place
         self.assertNotIn("slow/0", live.rsplit("\x1b[J", 1)[1])  # and erased
