@@ -241,6 +241,31 @@ def test_scale_survives_until_the_number_changes(start):
     assert len(service["replicas"]) == 1 and service["drift"] == []
 
 
+def test_expected_unavailability(start):
+    """From how long the last start took; known to the next controller, too."""
+    daemon = start("--helper-restart", CAMPAIGN)
+    spec = daemon.service("http", "400", port=18350, probes={
+        "readiness": {"http": {"path": "/ready"}, "period": "100ms"}})
+    daemon.apply({"a": spec, "b": {**spec, "port": 18351, "replicas": 2}})
+
+    def plan():
+        changed = {n: {**s, "environment": {"X": "1"}} for n, s in
+                   {"a": spec, "b": {**spec, "port": 18351, "replicas": 2}}.items()}
+        path = daemon.write({"version": 1, "name": "shop", "services": changed}, "next.yaml")
+        reply = json.loads(daemon.ok("plan", "-f", path, "-o", "json"))
+        return [s["unavailable"] for s in reply["services"]]
+
+    before = plan()
+    a, b = before
+    assert (a["replicas"], a["of"], a["service_down"]) == (1, 1, True)
+    assert (b["replicas"], b["of"], b["service_down"]) == (1, 2, False)
+    assert 400 <= a["expected_ms"] < 20000 and 400 <= b["expected_ms"] < 20000
+    old = kill_helper(daemon, "controller")
+    wait_helper(daemon, "controller", old)
+    daemon.wait_state("b", "ready")
+    assert plan() == before
+
+
 # ---- revisions ----
 
 def test_revisions(daemon):
@@ -376,6 +401,25 @@ def test_an_id_is_one_change(daemon):
     assert len(daemon.get("/v1/services")["services"]) == 1
     status, reply = daemon.api("POST", "/v1/changes", {**body, "kind": "stop", "services": ["a"]})
     assert (status, reply["error"]["code"]) == (409, "conflict")
+
+
+def test_wrong_bodies(daemon):
+    daemon.write("", "x.yaml")
+    good = {"manifests": manifests(daemon, {"a": daemon.service("pause")})}
+    for wrong in ({"prune": "yes"}, {"if_revision": -1}, {"if_revision": 1.5},
+                  {"if_revision": "1"}, {"origin": {"user": "x" * 300}},
+                  {"origin": {"user": "\x1b[31m"}}, {"origin": {"git": {"commit": 7}}},
+                  {"manifests": []}, {"manifests": [{"path": "a", "text": ""}]}):
+        for where, more in (("/v1/plan", {}),
+                            ("/v1/changes", {"kind": "apply", "id": str(uuid.uuid4())})):
+            status, reply = daemon.api("POST", where, {**good, **more, **wrong})
+            assert (status, reply["error"]["code"]) == (400, "invalid"), (where, wrong, reply)
+    for wrong in ({"kind": "kill", "services": ["a"], "signal": 9},
+                  {"kind": "kill", "services": ["a"], "signal": "SIGNONE"},
+                  {"kind": "delete", "set": 7}, {"kind": "reset", "services": "a"}):
+        status, reply = daemon.api("POST", "/v1/changes", {"id": str(uuid.uuid4()), **wrong})
+        assert (status, reply["error"]["code"]) == (400, "invalid"), (wrong, reply)
+    assert daemon.ps() == {} and daemon.get("/v1/sets") == {"sets": []}
 
 
 # ---- prune, delete, kill, reset ----

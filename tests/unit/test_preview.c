@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "daemon/controller/preview.h"
+#include "lib/err.h"
 #include "lib/manifest.h"
 #include "lib/mem.h"
 #include "lib/schema.h"
@@ -231,6 +232,31 @@ static void test_failed_one_holds(void **state)
 	service_spec_free(b);
 }
 
+static void test_out_of_memory(void **state)
+{
+	struct service_spec *a = spec("x", 2), *b = spec("y", 5);
+	struct preview_replica r[] = {rep(0, REPLICA_READY, a), rep(1, REPLICA_READY, a)};
+	const struct preview_present now = {
+		.spec = a, .replicas_override = -1, .replicas = r, .n_replicas = 2};
+	int failures = 0, code = -1;
+	struct preview p;
+
+	(void)state;
+	for (unsigned long nth = 1; code < 0; nth++) {
+		mem_fail_after(nth);
+		code = preview_compare(&now, b, &p);
+		if (code == 0)
+			code = preview_play(&now, b, NOW, &p);
+		mem_fail_after(0);
+		assert_true(code == 0 || code == -ERR_NOMEM);
+		failures += code < 0;
+		preview_done(&p);
+	}
+	assert_true(failures >= 3); /* the keys, the replicas, the steps */
+	service_spec_free(a);
+	service_spec_free(b);
+}
+
 /* ---- the naive player ---- */
 
 struct naive {
@@ -397,6 +423,7 @@ int main(void)
 		cmocka_unit_test(test_two_take_turns),
 		cmocka_unit_test(test_scale_is_live),
 		cmocka_unit_test(test_failed_one_holds),
+		cmocka_unit_test(test_out_of_memory),
 		cmocka_unit_test(test_order_is_that_of_plan_step),
 	};
 
