@@ -155,9 +155,11 @@ static void check_program(const struct host *h, const struct service_spec *s, co
 				 "%s: \"%s\" is not found in PATH", at, program);
 		return;
 	}
+	if (h->what != HOST_WARN && (!is_error || program[0] != '/'))
+		return; /* no look at what is not judged: its file system may hang */
 	full = fs_join(s->working_dir, program);
 	wrong = full ? unusable(full) : NULL;
-	if (wrong && (h->what == HOST_WARN || (is_error && program[0] == '/')))
+	if (wrong)
 		complain(h, s, at, NULL, "%s: %s: %s", at, full, wrong);
 }
 
@@ -166,11 +168,13 @@ static void check_working_dir(const struct host *h, const struct service_spec *s
 	const char *wrong = NULL;
 	struct stat st;
 
+	if (h->what != HOST_WARN)
+		return;
 	if (stat(s->working_dir, &st) < 0)
 		wrong = errno == ENOENT || errno == ENOTDIR ? "there is no such directory" : NULL;
 	else if (!S_ISDIR(st.st_mode))
 		wrong = "it is not a directory";
-	if (wrong && h->what == HOST_WARN)
+	if (wrong)
 		complain(h, s, "working_dir", NULL, "working_dir: %s: %s", s->working_dir, wrong);
 }
 
