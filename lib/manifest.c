@@ -196,17 +196,24 @@ int manifest_parse(const struct manifest_input *in, struct manifest **ret,
 	return r == -ERR_NOMEM || errors->nomem ? out_of_memory(errors) : r;
 }
 
-void manifest_free(struct manifest *m)
+void manifest_forget_files(struct manifest *m)
 {
-	if (!m)
-		return;
-	for (size_t i = 0; i < m->n_services; i++)
-		service_spec_free(m->services[i]);
 	for (size_t i = 0; i < m->n_files; i++) {
 		mem_free(m->files[i].path);
 		mem_free(m->files[i].data);
 	}
 	mem_free(m->files);
+	m->files = NULL;
+	m->n_files = 0;
+}
+
+void manifest_free(struct manifest *m)
+{
+	if (!m)
+		return;
+	manifest_forget_files(m);
+	for (size_t i = 0; i < m->n_services; i++)
+		service_spec_free(m->services[i]);
 	manifest_errors_done(&m->warnings);
 	mem_free(m->services);
 	mem_free(m->name);

@@ -219,6 +219,7 @@ struct manifest_input {
 int manifest_parse(const struct manifest_input *in, struct manifest **ret,
 		   struct manifest_errors *errors);
 void manifest_free(struct manifest *m);
+void manifest_forget_files(struct manifest *m); /* frees m->files before m */
 const struct service_spec *manifest_find(const struct manifest *m, const char *service);
 void service_spec_free(struct service_spec *s);
 

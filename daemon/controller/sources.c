@@ -309,8 +309,10 @@ int sources_parse(const struct sources *s, struct manifest **ret, struct manifes
 		for (size_t k = 0; m->services[i]->secrets.n > 0 && k < s->n_generations; k++)
 			if (strcmp(s->generations[k].service, m->services[i]->name) == 0)
 				m->services[i]->secrets_generation = s->generations[k].number;
-	if (r == 0)
+	if (r == 0) { /* s has them */
+		manifest_forget_files(m);
 		*ret = m;
+	}
 	return r;
 }
 

@@ -166,9 +166,14 @@ class Schema(SchemaCase):
             with self.subTest(path):
                 self.assertEqual(self.wrong(read_yaml(path)), [])
                 self.assertEqual(self.wrong(read_yaml(path), self.overlay()), [])
+        overlays = glob.glob(TOP + "/examples/*/prod.yaml")
+        self.assertGreater(len(overlays), 0)
+        for path in overlays:
+            with self.subTest(path):
+                self.assertEqual(self.wrong(read_yaml(path), self.overlay()), [])
 
     def test_examples_name_the_schema(self):
-        for path in glob.glob(TOP + "/examples/*/aictl.yaml"):
+        for path in glob.glob(TOP + "/examples/*/*.yaml"):
             with open(path, encoding="utf-8") as f:
                 found = re.match(r"# yaml-language-server: \$schema=(\S+)\n", f.read())
             self.assertTrue(found, path)
