@@ -207,7 +207,31 @@ def test_values_are_masked_for_readers(daemon):
     for args in (("describe", "chat"), ("describe", "chat", "-o", "yaml"), ("ps", "-o", "json"),
                  ("rollout", "history", "shop", "-o", "json"), ("events",)):
         text += reader(*args)
+    for query in ("/v1/revisions?set=shop&number=1", "/v1/services/chat", "/v1/events?n=100"):
+        script = ("import http.client, socket, sys; c = http.client.HTTPConnection('l'); "
+                  "c.sock = socket.socket(socket.AF_UNIX); c.sock.connect(sys.argv[1]); "
+                  "c.request('GET', sys.argv[2]); print(c.getresponse().read().decode())")
+        done = subprocess.run(["setpriv", f"--reuid={entry.pw_uid}", f"--regid={gid}",
+                               "--clear-groups", "/usr/bin/python3", "-c", script, daemon.socket,
+                               query], capture_output=True, text=True, timeout=60, check=True)
+        assert "chat" in done.stdout, done
+        text += done.stdout
     assert VALUE not in text and SECRET not in text
+
+
+@pytest.mark.needs_root
+def test_secrets_of_an_ordinary_users_daemon(start):
+    daemon = start(user="nobody")
+    path = setup_secret(daemon)
+    os.chown(path, pwd.getpwnam("nobody").pw_uid, -1)
+    daemon.ok("apply", "-f", daemon.write({"version": 1, "name": "shop", "services": {"chat": {
+        "command": ["/bin/sleep", "1000"], "environment": {"TOKEN_FILE": "${secret:tok}"},
+        "secrets": {"tok": {"file": "tok"}}}}}), "--wait")
+    path = secret_path(daemon)
+    assert procfs.read(path) == SECRET
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o400
+    daemon.ok("delete", "chat")
+    wait_for(lambda: not os.path.exists(path), what="it is removed")
 
 
 def test_the_database_is_private(daemon):
