@@ -27,6 +27,8 @@
 #include "lib/mem.h"
 #include "lib/parse.h"
 
+#define PATIENCE_MS 3000 /* while watching: then the last view gets a notice */
+
 struct ps {
 	const struct args *args;
 	struct client *client;
@@ -140,6 +142,7 @@ static int64_t interval(const struct args *args)
 static int watch(struct cli *cli, struct ps *p)
 {
 	const struct watch w = {.cli = cli,
+				.socket = client_socket(p->client),
 				.interval_ms = interval(p->args),
 				.redraw = p->out.format <= OUTPUT_WIDE &&
 					  term_can_redraw(STDOUT_FILENO),
@@ -149,7 +152,7 @@ static int watch(struct cli *cli, struct ps *p)
 				.signature = signature,
 				.print = print};
 
-	client_set_patience(p->client, w.interval_ms < 1000 ? 1000 : w.interval_ms);
+	client_set_patience(p->client, PATIENCE_MS);
 	return watch_run(&w);
 }
 
@@ -206,7 +209,7 @@ const struct command cmd_ps_command = {
 		"says, has a row of its own. AGE counts from the start of the process, RESTARTS\n"
 		"what we restarted. A narrow terminal shows fewer columns.\n\n"
 		"--watch redraws in place on a terminal; elsewhere it prints again when something\n"
-		"has changed. Ctrl-C ends it.\n\n"
+		"has changed. Changes show at once, ages with the next look. Ctrl-C ends it.\n\n"
 		"`aictl ps NAME` exits 0 when the service exists. `aictl status NAME` exits 3\n"
 		"when a named service is not ready, as systemctl does. Both exit 4 when there\n"
 		"is no such service.",

@@ -1,4 +1,8 @@
-/* watch: see watch.h. One poll over: the interval, SIGWINCH (a signalfd), the reader of stdout. */
+/*
+ * watch: see watch.h. One poll over: the interval, SIGWINCH (a signalfd), the reader of stdout, the
+ * stream of events. What the events say does not matter here; a stream that ends is opened again
+ * with the next look.
+ */
 /* SPDX-License-Identifier: MIT */
 #include "cli/watch.h"
 
@@ -11,6 +15,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/client.h"
 #include "cli/intr.h"
 #include "cli/output.h"
 #include "cli/report.h"
@@ -21,9 +26,14 @@
 #include "lib/err.h"
 #include "lib/mem.h"
 
+#define SOON_MS 100	 /* after an event: others come with it */
+#define PATIENCE_MS 1000 /* for the stream of events */
+
 struct state {
 	const struct watch *w;
 	int winch_fd;
+	struct client *events;
+	bool streaming;	      /* events has a stream under way */
 	int64_t lost_mono_ms; /* since when there is no answer; 0 = there is one */
 	bool told;	      /* off a terminal: that it is lost */
 	char *signature;
@@ -39,6 +49,27 @@ static int winch_open(void)
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -1;
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void stream_open(struct state *s)
+{
+	_cleanup_err_ struct err *e = NULL;
+
+	s->streaming = client_stream_begin(s->events, "/v1/events?n=0&follow=1", &e) == 0;
+}
+
+/* Takes what came; whether that was anything. */
+static bool stream_drain(struct state *s)
+{
+	_cleanup_err_ struct err *e = NULL;
+	const char *line;
+	bool any = false;
+	int r;
+
+	while ((r = client_stream_next(s->events, false, &line, &e)) > 0)
+		any = true;
+	s->streaming = r == -ERR_TIMEOUT && !e;
+	return any || !s->streaming;
 }
 
 static unsigned screen_rows(void)
@@ -153,15 +184,19 @@ static void drain(int fd)
 		;
 }
 
-/* Until `until`, or an earlier resize (returns true). Ends when nobody reads us any more. */
-static bool rest(const struct state *s, int64_t until)
+/* Until `until`, an event, or a resize (returns true). Ends when nobody reads us any more. */
+static bool rest(struct state *s, int64_t until)
 {
-	struct pollfd p[2] = {{.fd = s->winch_fd, .events = POLLIN},
-			      {.fd = STDOUT_FILENO, .events = 0}};
+	struct pollfd p[3] = {{.fd = s->winch_fd, .events = POLLIN},
+			      {.fd = STDOUT_FILENO, .events = 0},
+			      {.fd = -1, .events = POLLIN}};
 	int64_t left;
 
 	while ((left = until - clock_mono_ms()) > 0) {
-		if (poll(p, 2, (int)left) <= 0)
+		int64_t soon = clock_mono_ms() + SOON_MS;
+
+		p[2].fd = s->streaming ? client_stream_fd(s->events) : -1;
+		if (poll(p, 3, (int)left) <= 0)
 			continue;
 		if (p[1].revents & (POLLERR | POLLHUP))
 			output_end_of_reader();
@@ -169,17 +204,28 @@ static bool rest(const struct state *s, int64_t until)
 			drain(s->winch_fd);
 			return true;
 		}
+		if (p[2].revents && stream_drain(s) && soon < until)
+			until = soon;
 	}
 	return false;
 }
 
+/* A daemon that is back is seen soon, however long the interval is. */
+static int64_t pause_ms(const struct state *s)
+{
+	int64_t ms = s->w->interval_ms;
+
+	return s->lost_mono_ms && ms > WATCH_DEFAULT_MS ? WATCH_DEFAULT_MS : ms;
+}
+
 int watch_run(const struct watch *w)
 {
-	struct state s = {.w = w, .winch_fd = winch_open()};
+	struct state s = {.w = w, .winch_fd = winch_open(), .events = client_new(w->socket)};
 	bool resized = false;
 	int code = CODE_OK;
 
 	intr_quiet();
+	client_set_patience(s.events, PATIENCE_MS);
 	for (;;) {
 		if (!resized)
 			code = look(&s);
@@ -193,8 +239,11 @@ int watch_run(const struct watch *w)
 			code = CODE_FAILED;
 			break;
 		}
-		resized = rest(&s, clock_add(clock_mono_ms(), w->interval_ms)) && w->redraw;
+		if (!s.streaming && !s.lost_mono_ms)
+			stream_open(&s);
+		resized = rest(&s, clock_add(clock_mono_ms(), pause_ms(&s))) && w->redraw;
 	}
+	client_free(s.events);
 	mem_free(s.signature);
 	mem_closep(&s.winch_fd);
 	return code;

@@ -1,6 +1,8 @@
 /*
  * watch: a view that is looked at again and again, until Ctrl-C (exit code 130).
  *
+ * It looks at every interval, and soon after an event of the daemon, so that changes show at once.
+ *
  * On a terminal the block is redrawn in place: each drawing is one write, lines that became shorter
  * are cleared at their end, so nothing flickers; a resize redraws at once. What does not fit on the
  * screen is counted in the last line. Elsewhere a block is printed when its signature changed.
@@ -25,6 +27,7 @@ struct term;
 
 struct watch {
 	struct cli *cli;
+	const char *socket; /* for the stream of events */
 	int64_t interval_ms;
 	bool redraw; /* in place; else blocks */
 	void *user;

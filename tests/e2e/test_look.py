@@ -169,9 +169,10 @@ def test_every_exit_code(daemon):
 
 
 def test_watch_outlives_the_controller(daemon):
-    """`ps --watch` goes on when the controller is killed, and tells of what happens after."""
+    """`ps --watch` goes on when the controller is killed, and tells of what happens after, long before
+    its next look would."""
     daemon.apply({"web": daemon.shell("sleep 1000")})
-    process = procfs.popen(daemon.cli_argv("ps", "-w1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+    process = procfs.popen(daemon.cli_argv("ps", "-w600"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
                            env={**daemon.env, "AICTL_SOCKET": daemon.socket})
     text = [""]
 
@@ -182,6 +183,8 @@ def test_watch_outlives_the_controller(daemon):
             assert left > 0 and select.select([process.stdout], [], [], left)[0], (pattern, text[0])
             text[0] += os.read(process.stdout.fileno(), 65536).decode()
     read_until(r"web/0 +ready")
+    daemon.ok("scale", "web=2")
+    read_until(r"web/1 +ready")
     os.kill(daemon.helper("controller"), signal.SIGKILL)
     wait_for(lambda: daemon.mode() == "normal", what="another controller")
     text[0] = ""
