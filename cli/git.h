@@ -1,9 +1,10 @@
 /*
  * git: which commit the manifest's directory is at, so that a revision says where it came from.
  *
- * `git status` is run (posix_spawn, no shell) with a deadline; it takes no lock and runs none of
- * the repository's programs (core.fsmonitor is off). Without git, without a repository or a commit,
- * or when it is too slow, there is nothing to say, and that is no error.
+ * `git status` is run (posix_spawn, no shell) with a deadline, in directories of our own only: it
+ * takes no lock and core.fsmonitor is off, but a repository's filters would run. Without git,
+ * without a repository or a commit, or when it is too slow, there is nothing to say, and that is no
+ * error.
  *
  * SPDX-License-Identifier: MIT
  */

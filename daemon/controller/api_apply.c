@@ -36,8 +36,8 @@ static bool read_text(const cJSON *o, const char *name, const char **ret)
 		return true;
 	if (!cJSON_IsString(item) || strlen(item->valuestring) > ORIGIN_MAX)
 		return false;
-	for (const char *p = item->valuestring; *p; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+	for (const unsigned char *p = (const unsigned char *)item->valuestring; *p; p++)
+		if (*p < 0x20 || *p == 0x7f || (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
 			return false;
 	*ret = item->valuestring;
 	return true;

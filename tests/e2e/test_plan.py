@@ -408,7 +408,8 @@ def test_wrong_bodies(daemon):
     good = {"manifests": manifests(daemon, {"a": daemon.service("pause")})}
     for wrong in ({"prune": "yes"}, {"if_revision": -1}, {"if_revision": 1.5},
                   {"if_revision": "1"}, {"origin": {"user": "x" * 300}},
-                  {"origin": {"user": "\x1b[31m"}}, {"origin": {"git": {"commit": 7}}},
+                  {"origin": {"user": "\x1b[31m"}}, {"origin": {"user": "\x9b31m"}},
+                  {"origin": {"git": {"commit": 7}}},
                   {"manifests": []}, {"manifests": [{"path": "a", "text": ""}]}):
         for where, more in (("/v1/plan", {}),
                             ("/v1/changes", {"kind": "apply", "id": str(uuid.uuid4())})):
