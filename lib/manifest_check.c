@@ -291,7 +291,7 @@ static void check_rule_code(const struct check *c, size_t rule, int64_t code,
 			c->warnings, at, NULL,
 			"restart.rules[%zu].exit: %lld is decided by rules[%zu] already", rule,
 			(long long)code, first);
-	else if (rules[rule].then == RULE_FAIL && value_at(c->node, "restart.success_exit_codes") &&
+	else if (rules[rule].then == RULE_FAIL && code != 0 && /* which is there by default */
 		 has_int(&c->s->restart.success_exit_codes, code))
 		manifest_errors_add(
 			c->errors, at, "take it out of one of them",

@@ -1,15 +1,18 @@
 /*
  * fuzz_manifest: any bytes as a manifest. It is accepted or refused, never both; errors are in
- * order and inside the text; what is accepted equals itself, prints, and survives every later step
- * (finding, expanding). One input in eight runs with one allocation that fails.
+ * order and inside the text; what is accepted equals itself, survives every later step (finding,
+ * expanding), and is the same again when it is written and read back. One input in eight runs with
+ * one allocation that fails.
  */
 /* SPDX-License-Identifier: MIT */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/manifest.h"
+#include "lib/manifest_write.h"
 #include "lib/mem.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -152,6 +155,30 @@ static int parse(const uint8_t *data, size_t size, struct manifest **m, struct m
 	return manifest_parse(&(struct manifest_input){.sources = &src, .n = 1}, m, e);
 }
 
+/* What was accepted is written back and read to the same. */
+static void check_round_trip(const struct manifest *m, unsigned flags)
+{
+	_cleanup_buf_ struct buf out = {0}, keys = {0};
+	struct manifest_errors errors = {0};
+	struct manifest *back = NULL;
+	int r;
+
+	manifest_write_file(m, flags, &out);
+	require(!out.failed);
+	if (out.len > MANIFEST_BYTES_MAX) /* aliases of long texts */
+		return;
+	r = parse((const uint8_t *)out.data, out.len, &back, &errors);
+	require(r == 0 || strstr(errors.errs[0]->msg, "nodes") != NULL);
+	for (size_t i = 0; back && i < m->n_services; i++) {
+		if (service_spec_diff(m->services[i], back->services[i], &keys) == CHANGE_NONE)
+			continue;
+		fprintf(stderr, "%s differ in\n%s", buf_cstr(&keys), out.data);
+		abort();
+	}
+	manifest_free(back);
+	manifest_errors_done(&errors);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_free_ char *text = mem_strndup((const char *)data, size);
@@ -171,6 +198,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_errors(&errors, text);
 	for (size_t i = 0; m && i < m->n_services; i++)
 		check_service(m, m->services[i]);
+	if (m)
+		check_round_trip(m, sum % 2 ? MANIFEST_WRITE_DEFAULTS : 0);
 	manifest_free(m);
 	manifest_errors_done(&errors);
 	return 0;
