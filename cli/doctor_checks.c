@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -62,21 +63,38 @@ static bool exists(const struct doctor_machine *m, const char *path)
 	return access(full, F_OK) == 0;
 }
 
+/* The number of `base` that begins at *p, or -1; *p is moved behind it. */
+static long long number(const char **p, int base)
+{
+	static const char digits[] = "0123456789abcdef";
+	long long n = -1;
+	const char *d;
+
+	while (**p && (d = strchr(digits, tolower((unsigned char)**p))) && d - digits < base &&
+	       n < INT32_MAX) {
+		n = (n < 0 ? 0 : n * base) + (d - digits);
+		*p += 1;
+	}
+	return n;
+}
+
 /* The first number of a file, or -1. */
 static long long number_below(const struct doctor_machine *m, const char *path)
 {
 	_cleanup_free_ char *text = read_below(m, path);
-	long long n;
+	const char *p = text ? text : "";
 
-	return text && sscanf(text, "%lld", &n) == 1 ? n : -1;
+	return number(&p, 10);
 }
 
-static bool kernel_is(const struct doctor_machine *m, unsigned major, unsigned minor)
+static bool kernel_is(const struct doctor_machine *m, long long major, long long minor)
 {
-	unsigned a = 0, b = 0;
+	const char *p = m->release;
+	long long a = number(&p, 10), b;
 
-	return sscanf(m->release, "%u.%u", &a, &b) == 2 &&
-	       (a > major || (a == major && b >= minor));
+	p += *p == '.';
+	b = number(&p, 10);
+	return a > major || (a == major && b >= minor);
 }
 
 static void kernel(const struct doctor_machine *m, struct doctor_finding *f)
@@ -283,6 +301,21 @@ static void users(const struct doctor_machine *m, struct doctor_finding *f)
 	}
 }
 
+/* Is it a line of /proc/net/tcp: "  0: 0100007F:4E20 00000000:0000 0A ..." of a listener there? */
+static bool listens_in_range(const struct doctor_machine *m, const char *line)
+{
+	const char *p = strchr(line, ':');
+	long long port;
+
+	p = p ? strchr(p + 1, ':') : NULL;
+	if (!p)
+		return false;
+	p++;
+	port = number(&p, 16);
+	p = *p == ' ' ? strchr(p + 1, ' ') : NULL;
+	return p && strncmp(p, " 0A", 3) == 0 && port >= m->port_first && port <= m->port_last;
+}
+
 /* Listening TCP ports in the range, of /proc/net/tcp or tcp6. */
 static unsigned listening(const struct doctor_machine *m, const char *path)
 {
@@ -291,30 +324,26 @@ static unsigned listening(const struct doctor_machine *m, const char *path)
 	unsigned n = 0;
 
 	for (line = text ? strtok_r(text, "\n", &save) : NULL; line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		unsigned port, state;
-
-		if (sscanf(line, " %*[^:]: %*[0-9A-Fa-f]:%x %*s %x", &port, &state) == 2 &&
-		    state == 0x0A && port >= m->port_first && port <= m->port_last)
-			n++;
-	}
+	     line = strtok_r(NULL, "\n", &save))
+		n += listens_in_range(m, line);
 	return n;
 }
 
 static void ports(const struct doctor_machine *m, struct doctor_finding *f)
 {
 	_cleanup_free_ char *text = read_below(m, "/proc/sys/net/ipv4/ip_local_port_range");
-	unsigned first = 0, last = 0;
+	const char *p = text ? text : "";
+	long long first = number(&p, 10), last;
 	unsigned taken = listening(m, "/proc/net/tcp") + listening(m, "/proc/net/tcp6");
 
-	if (text)
-		sscanf(text, "%u %u", &first, &last);
+	p += strspn(p, " \t");
+	last = number(&p, 10);
 	if (first > m->port_last || last < m->port_first) {
 		say(f, DOCTOR_OK, "%u-%u for replicas, %u of them taken", m->port_first,
 		    m->port_last, taken);
 		return;
 	}
-	say(f, DOCTOR_WARNING, "%u-%u for replicas overlaps %u-%u of outgoing connections",
+	say(f, DOCTOR_WARNING, "%u-%u for replicas overlaps %lld-%lld of outgoing connections",
 	    m->port_first, m->port_last, first, last);
 	f->costs =
 		"an outgoing connection may hold a replica's port when it starts; it is skipped, "

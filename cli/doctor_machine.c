@@ -58,21 +58,29 @@ static void read_calls(struct doctor_machine *m)
 		close(fd);
 }
 
+/* A limit as /proc/PID/limits has it. */
+static uint64_t limit_of(const char *word)
+{
+	int64_t n;
+
+	return parse_i64(word, 0, INT64_MAX, &n, NULL) < 0 ? UINT64_MAX : (uint64_t)n;
+}
+
 /* The limit of a running process, of /proc/PID/limits. */
 static bool read_limits_of(struct doctor_machine *m, int64_t pid)
 {
 	_cleanup_free_ char *path = x_printf("/proc/%lld/limits", (long long)pid), *text = NULL;
-	unsigned long long soft, hard;
-	size_t len;
 	const char *line;
+	char soft[24], hard[24];
+	size_t len;
 
 	if (pid <= 0 || fs_read_file(path, 65536, &text, &len, NULL) < 0)
 		return false;
 	line = strstr(text, "Max open files");
-	if (!line || sscanf(line, "Max open files %llu %llu", &soft, &hard) != 2)
+	if (!line || sscanf(line, "Max open files %23s %23s", soft, hard) != 2)
 		return false;
-	m->nofile_soft = soft;
-	m->nofile_hard = hard;
+	m->nofile_soft = limit_of(soft);
+	m->nofile_hard = limit_of(hard);
 	return true;
 }
 

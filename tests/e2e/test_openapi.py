@@ -144,7 +144,7 @@ def upgrade(daemon, body):
 
 def ask_everything(daemon, a, web):
     text = {"path": "/srv/aictl.yaml", "layer": 0, "text": json.dumps({"version": 1, "name": "shop", "services": web})}
-    bad = {**text, "text": "version: 1\nname: shop\nservices: {web: {comand: [x]}}\n"}
+    bad = {**text, "text": "version: 1\nname: shop\nservices: {web: {colour: blue}}\n"}
     a.ask("GET", "/v1/version", 200)
     a.ask("GET", "/v1/daemon", 200)
     a.ask("POST", "/v1/daemon/reload", 202)

@@ -105,7 +105,7 @@ static void test_connections_max_slow(void **state)
 	f->opts.connections_max = 2;
 	http_fixture_start(f);
 	fd = http_fixture_connect(f);
-	http_fixture_say(fd, "GET /hel");
+	http_fixture_say(fd, "GET /he");
 	t = clock_mono_ms();
 	busy = http_fixture_connect(f);
 	http_fixture_say(busy, "GET /never HTTP/1.1\r\n" HOST "\r\n");
