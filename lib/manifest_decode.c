@@ -82,6 +82,19 @@ static char *choices(const struct schema_row *parent)
 	return buf_take(&b);
 }
 
+/* Two of which one is enough: the second is reported. */
+static void add_choice(struct manifest_decoder *d, const struct ynode *first,
+		       const struct ynode *second, const char *all)
+{
+	bool merged =
+		first->is_default != second->is_default || strcmp(first->file, second->file) != 0;
+	_cleanup_free_ char *hint =
+		merged ? mem_printf("%s: null takes the other one away", first->text) : NULL;
+
+	manifest_value_add(d, second, hint, "%s: only one of %s can be given, and %s is at line %u",
+			   manifest_value_shown(d), all, first->text, first->line);
+}
+
 /* A probe has exactly one of http, tcp and exec. */
 static void check_choice(struct manifest_decoder *d, const struct schema_row *parent,
 			 const struct ynode *node, const struct ynode *at)
@@ -98,10 +111,7 @@ static void check_choice(struct manifest_decoder *d, const struct schema_row *pa
 		if (!r || !(r->flags & SCHEMA_CHOICE))
 			continue;
 		if (first)
-			manifest_value_add(d, key, NULL,
-					   "%s: only one of %s can be given, and %s is at line %u",
-					   manifest_value_shown(d), all ? all : "them", first->text,
-					   first->line);
+			add_choice(d, first, key, all ? all : "them");
 		else
 			first = key;
 	}
