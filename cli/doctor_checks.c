@@ -214,7 +214,8 @@ static bool has_word(const char *text, const char *word)
 static void cgroups(const struct doctor_machine *m, struct doctor_finding *f)
 {
 	_cleanup_free_ char *mount = cgroup2_mount(m), *own = own_cgroup(m), *dir = NULL;
-	_cleanup_free_ char *list = NULL, *controllers = NULL, *full = NULL, *kill = NULL;
+	_cleanup_free_ char *list = NULL, *controllers = NULL, *full = NULL, *kill = NULL,
+			    *oom = NULL;
 	bool writable;
 
 	f->costs =
@@ -228,6 +229,7 @@ static void cgroups(const struct doctor_machine *m, struct doctor_finding *f)
 	dir = x_printf("%s%s", mount, strcmp(own, "/") == 0 ? "" : own);
 	list = x_printf("%s/cgroup.controllers", dir);
 	kill = x_printf("%s/cgroup.kill", dir);
+	oom = x_printf("%s/memory.oom.group", dir);
 	full = x_printf("%s%s", m->root, dir);
 	controllers = read_below(m, list);
 	writable = access(full, W_OK) == 0;
@@ -239,8 +241,8 @@ static void cgroups(const struct doctor_machine *m, struct doctor_finding *f)
 		return;
 	}
 	f->costs = NULL;
-	say(f, DOCTOR_OK, "%s: writable, memory and cpu%s", dir,
-	    exists(m, kill) ? ", cgroup.kill" : "");
+	say(f, DOCTOR_OK, "%s: writable, memory and cpu%s%s", dir,
+	    exists(m, kill) ? ", cgroup.kill" : "", exists(m, oom) ? ", memory.oom.group" : "");
 }
 
 static void linger(const struct doctor_machine *m, struct doctor_finding *f)

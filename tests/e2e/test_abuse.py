@@ -227,6 +227,45 @@ def test_numbers_and_names(abused):
     assert abused.ps()["idle"]["state"] == "ready"  # all names are checked before anything is done
 
 
+def test_new_endpoints_bodies(abused):
+    """plan and exec take bodies, too."""
+    for path in ("/v1/plan", "/v1/exec", "/v1/daemon/log-level"):
+        is_error(ask(abused, "POST", path, b"x" * (17 * MIB)), 413)
+        for broken in (b"", b"{", b"[" * MIB, b'{"a":1,"a":2}', b"[" + b"0," * (6 * MIB) + b"0]", b"null"):
+            status, body = ask(abused, "POST", path, broken)
+            assert status in (400, 426) and body["error"]["message"], (path, status, body)
+    many = [{"path": f"/srv/{n}.yaml", "layer": 0, "text": "version: 1\n"} for n in range(4000)]
+    for wrong in ({"manifests": many}, {"manifests": [{"path": "/a", "layer": -1, "text": "x"}]},
+                  {"manifests": [{"path": "/a", "text": "x" * (2 * MIB), "layer": 0}]},
+                  {"manifests": [{"path": "/a\nb", "text": "&a [*a]", "layer": 0}]},
+                  {"manifests": [{"path": "/a", "base64": "%%%"}]}, {"manifests": {"path": "/a"}}):
+        status, body = ask(abused, "POST", "/v1/plan", json.dumps(wrong))
+        assert status in (400, 422) and body["error"]["message"], (str(wrong)[:80], status, body)
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))
+    status, body = ask(abused, "POST", "/v1/plan", json.dumps({"manifests": [{"path": "/a", "layer": 0, "text": bomb}]}))
+    assert status == 422, body
+
+
+def test_many_execs(abused):
+    """More sessions than there may be, half of them cut without a word: each answered or refused."""
+    clients, statuses = [], set()
+    body = json.dumps({"replica": "again", "command": ["/bin/sleep", "1000"], "tty": False})
+    for _ in range(300):
+        client = Client(abused.socket)
+        client.send(f"POST /v1/exec HTTP/1.1\r\n{HEAD}Connection: Upgrade\r\nUpgrade: aictl-exec\r\n"
+                    f"Content-Length: {len(body)}\r\n\r\n{body}")
+        clients.append(client)
+    for client in clients:
+        statuses.add(client.sock.recv(4096).split()[1])
+    assert b"101" in statuses and statuses <= {b"101", b"503"}, statuses
+    for client in clients:
+        client.close()
+    wait_for(lambda: not [p for p in procfs.descendants(abused.pid) if "sleep" in procfs.read(f"/proc/{p}/cmdline")
+                          and "1000" in procfs.read(f"/proc/{p}/cmdline") and p != abused.pid_of("idle")],
+             what="the commands end with their clients")
+
+
 def test_forged_change(abused):
     first = json.loads(change("restart", services=["again/0"]))
     pid = abused.pid_of("again")

@@ -177,6 +177,14 @@ def test_values_are_masked_below_admin(shop):
             assert status == 200 and '"TOKEN":"***"' in text
             for path in paths:
                 assert SECRET not in people[name].ask("GET", path)[1], (name, path)
+        changed = {"chat": shop.service("pause", environment={"TOKEN": "other"}, replicas=2)}
+        text = json.dumps({"version": 1, "name": "shop", "services": changed})
+        body = {"manifests": [{"path": "/srv/aictl.yaml", "layer": 0, "text": text}]}
+        plans = {name: people[name].ask("POST", "/v1/plan", body) for name in people}
+        assert all(status == 200 and "environment.TOKEN" in plan for status, plan in plans.values()), plans
+        assert SECRET in plans["root"][1]
+        for name in ("member", "primary", "stranger"):
+            assert SECRET not in plans[name][1] and "***" in plans[name][1]
 
 
 def test_the_command_line_says_who_may(shop):

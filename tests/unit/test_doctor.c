@@ -54,6 +54,7 @@ static void good_files(void)
 	put("/proc/self/cgroup", "1:name=x:/\n0::/user.slice/me\n");
 	put(CG "/cgroup.controllers", "cpuset cpu io memory pids\n");
 	put(CG "/cgroup.kill", "");
+	put(CG "/memory.oom.group", "0");
 	put("/proc/net/tcp", "  sl  local_address rem_address   st\n"
 			     "   0: 0100007F:4E20 00000000:0000 0A 00000000:00000000\n"
 			     "   1: 0100007F:4E21 00000000:0000 01 00000000:00000000\n"
@@ -135,7 +136,7 @@ static void a_good_machine(void **state)
 			 DOCTOR_OK);
 	look(*state, "ports", "1 of them taken");
 	look(*state, "open-files", "room for about 131047 replicas");
-	look(*state, "cgroups", "cgroup.kill");
+	look(*state, "cgroups", "cgroup.kill, memory.oom.group");
 }
 
 static void set(struct doctor_machine *m, const char *key, cJSON *value)
