@@ -66,6 +66,14 @@ static void test_defaults(void **state)
 	assert_int_equal(s->restart.budget_then, BUDGET_SLOW);
 	assert_int_equal(s->stop_signal, SIGTERM);
 	assert_int_equal(s->grace_period_ms, 30000);
+	assert_int_equal(s->drain_ms, 30000);
+	assert_int_equal(s->umask, 022);
+	assert_int_equal(s->nice, 0);
+	assert_true(s->oom_score == SPEC_UNSET);
+	assert_null(s->group);
+	assert_int_equal(s->ports.n + s->secrets.n + s->restart.rules.n, 0);
+	assert_int_equal(s->restart.success_exit_codes.v[0], 0);
+	assert_true(s->ulimits[SPEC_RLIMIT_NOFILE].soft == SPEC_UNSET);
 	assert_int_equal(s->log_max_size, 20 << 20);
 	assert_int_equal(s->log_max_files, 5);
 	assert_int_equal(s->line, 2);
