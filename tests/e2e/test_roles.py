@@ -187,6 +187,19 @@ def test_values_are_masked_below_admin(shop):
             assert SECRET not in plans[name][1] and "***" in plans[name][1]
 
 
+def test_no_value_in_our_own_log(shop):
+    """Not at level debug either, and not when a start fails."""
+    shop.ok("daemon", "log-level", "debug")
+    services = {"chat": shop.service("pause", environment={"TOKEN": SECRET + "-2"}),
+                "never": {**shop.service("pause", environment={"TOKEN": SECRET + "-3"}),
+                          "command": ["no-such-program", "${env:TOKEN}"]}}
+    shop.apply(services, wait=False)
+    shop.wait_state("chat", "ready")
+    shop.ok("plan", "-f", os.path.join(shop.base, "m", "shop.yaml"))
+    assert " debug " in shop.log() and SECRET not in shop.log()
+    assert SECRET not in json.dumps(shop.events())
+
+
 def test_the_command_line_says_who_may(shop):
     os.chmod(shop.socket, 0o666)
     path = shop.write({"version": 1, "name": "mine", "services": {"mine": shop.service("pause")}}, "mine.yaml")

@@ -3,8 +3,8 @@
 
 aictl.1: every command has an item; each of its options stands in that item or in the text of its
 section outside the items; an item names no command, and an option that does not exist; all exit codes
-of cli.h and all variables that are read are there, and no others. aictld.8: options and exit
-statuses. aictl-manifest.5: every key of the schema table, and no dotted key that is not in it.
+of cli.h and all variables that are read are there, and no others. aictld.8: options.
+aictl-manifest.5: every key of the schema table, and no dotted key that is not in it.
 
 Options are read from the sources and, where the programs are built, from their --help.
 
