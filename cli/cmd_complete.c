@@ -30,14 +30,15 @@
 
 #define PATIENCE_MS 1000
 #define SIGNALS_MAX 64
+#define LEVELS "error|warn|info|debug"
 
 /* What stands before the word that is completed. */
 struct line {
 	struct cli *cli;
 	const struct command *command;	   /* NULL: the verb itself is asked for */
 	const struct option_spec *pending; /* its value is asked for */
-	const char *const *words;
 	size_t n_operands;
+	const char *first;  /* of them */
 	bool unknown;	    /* the verb is none of ours */
 	bool no_options;    /* behind "--" */
 	const char *prefix; /* "--output=": stands before each candidate */
@@ -144,8 +145,8 @@ static void read_word(struct line *l, const char *word)
 	} else if (!l->command) {
 		l->command = commands_find(word);
 		l->unknown = !l->command;
-	} else {
-		l->n_operands++;
+	} else if (l->n_operands++ == 0) {
+		l->first = word;
 	}
 }
 
@@ -209,6 +210,17 @@ static void offer_keys(const struct line *l)
 
 enum live { LIVE_SERVICES, LIVE_REPLICAS, LIVE_SCALES, LIVE_SETS };
 
+/* A set is offered with its first service. */
+static bool is_new_set(const cJSON *service)
+{
+	const cJSON *s = service;
+
+	while ((s = s->prev) && s->next) /* the first one's prev is the last */
+		if (strcmp(js_str(s, "set", ""), js_str(service, "set", "")) == 0)
+			return false;
+	return true;
+}
+
 static void offer_replicas(const struct line *l, const cJSON *service)
 {
 	const cJSON *r;
@@ -233,7 +245,8 @@ static void offer_live_service(const struct line *l, const cJSON *s, enum live w
 		offer_scale(l, s);
 		break;
 	case LIVE_SETS:
-		offer(l, js_str(s, "set", ""), NULL);
+		if (is_new_set(s))
+			offer(l, js_str(s, "set", ""), NULL);
 		break;
 	case LIVE_REPLICAS:
 		offer(l, js_str(s, "name", ""), js_str(s, "state", NULL));
@@ -276,13 +289,15 @@ static void offer_placeholder(const struct line *l, const char *name, size_t n)
 		puts(":nospace");
 	if (strcmp(text, "KEY") == 0)
 		offer_keys(l);
-	else if (strcmp(text, "COMMAND") == 0)
-		offer_verbs(l);
+	else if (strcmp(text, "COMMAND") == 0 && l->command->args_max == 1)
+		offer_verbs(l); /* of ours; that of `exec` is the service's */
+	else if (strcmp(text, "LEVEL") == 0 && l->first && strcmp(l->first, "log-level") == 0)
+		offer_choice(l, LEVELS, strlen(LEVELS));
 	else if (strncmp(text, "SIG", 3) == 0)
 		offer_signals(l);
 	else if (strstr(text, "FILE") || strstr(text, "DIR") || strcmp(text, "PATH") == 0)
 		puts(":files");
-	else if (text[strspn(text, "abcdefghijklmnopqrstuvwxyz-|")] == '\0' && strchr(text, '|'))
+	else if (text[strspn(text, "abcdefghijklmnopqrstuvwxyz-|")] == '\0')
 		offer_choice(l, text, n);
 	for (size_t i = 0; i < ARRAY_SIZE(live); i++) {
 		if (strcmp(text, live[i].name) == 0) {
@@ -290,6 +305,11 @@ static void offer_placeholder(const struct line *l, const char *name, size_t n)
 			return;
 		}
 	}
+}
+
+static bool is_word(const char *p, size_t n, const char *name)
+{
+	return strlen(name) == n && strncmp(p, name, n) == 0;
 }
 
 /* The index-th operand of a synopsis such as "[OPTIONS] SERVICE[/N]... [KEY]"; the last one may be
@@ -305,7 +325,7 @@ static void offer_operand(const struct line *l)
 		size_t size = n - (*p == '[') - (n > 0 && *p == '[' && p[n - 1] == ']');
 		bool repeated = size > 3 && strncmp(name + size - 3, "...", 3) == 0;
 
-		if (!(n == 9 && strncmp(p, "[OPTIONS]", n) == 0) && strncmp(p, "--", 2) != 0) {
+		if (!is_word(p, n, "[OPTIONS]") && !is_word(p, n, "[--]") && !is_word(p, n, "--")) {
 			found = name;
 			len = repeated ? size - 3 : size;
 			if (index == 0 || repeated)
@@ -323,6 +343,8 @@ static void offer_value(const struct line *l, const struct option_spec *o)
 {
 	if (o->choice)
 		offer_choice(l, o->choice, strlen(o->choice));
+	else if (strcmp(o->name, "set") == 0)
+		offer_placeholder(l, "SET", strlen("SET"));
 	else if (o->value)
 		offer_placeholder(l, o->value, strlen(o->value));
 }

@@ -17,9 +17,11 @@
 #include "cli/sources.h"
 #include "cli/x.h"
 #include "lib/buf.h"
+#include "lib/fs.h"
 #include "lib/jsonw.h"
 #include "lib/manifest.h"
 #include "lib/manifest_write.h"
+#include "lib/mem.h"
 
 static void print(const struct buf *b)
 {
@@ -50,6 +52,35 @@ static void print_json(const struct manifest *m, unsigned flags)
 	print(&out);
 }
 
+/* A path below the file that names it, as the reader of what is printed needs it. */
+static void resolve_secrets(struct service_spec *s)
+{
+	for (size_t i = 0; i < s->secrets.n; i++) {
+		struct secret_spec *secret = (struct secret_spec *)s->secrets.v + i;
+		_cleanup_free_ char *key = x_printf("secrets.%s.file", secret->name), *dir = NULL;
+		struct manifest_place at;
+		char *path;
+
+		if (!secret->file || secret->file[0] == '~' || !service_spec_place(s, key, &at))
+			continue;
+		dir = x_check(fs_dirname(at.file));
+		path = x_check(fs_join(dir, secret->file));
+		mem_free(secret->file);
+		secret->file = path;
+	}
+}
+
+/* Nothing of it depends on where it stands any more. The variables of env_file are among those of
+ * environment already. */
+static void resolve(struct manifest *m)
+{
+	for (size_t i = 0; i < m->n_services; i++) {
+		mem_strv_free(m->services[i]->env_file);
+		m->services[i]->env_file = NULL;
+		resolve_secrets(m->services[i]);
+	}
+}
+
 static int run(struct cli *cli, const struct args *args)
 {
 	const char *format = args_value(args, "output", "yaml");
@@ -60,6 +91,7 @@ static int run(struct cli *cli, const struct args *args)
 
 	sources_load(cli, args, &sources);
 	m = sources_check(&sources);
+	resolve(m);
 	if (strcmp(format, "json") == 0) {
 		print_json(m, flags);
 	} else if (strcmp(format, "name") == 0) {
@@ -89,8 +121,8 @@ const struct command cmd_config_command = {
 	.summary = "Show the manifest merged and resolved",
 	.details =
 		"What `aictl apply` with the same -f would apply, as one manifest: overlays merged,\n"
-		"defaults and aliases in place, paths absolute. Values of environment are shown as\n"
-		"*** unless --show-values is given; contents of secrets are never shown.\n"
+		"defaults, aliases and env_file in place, paths absolute. Values of environment are\n"
+		"shown as *** unless --show-values is given; contents of secrets are never shown.\n"
 		"References such as ${PORT} stay: they differ for each replica.\n\n"
 		"-o name lists the services. Exits 9 when anything is wrong.",
 	.examples = "aictl config\n"

@@ -36,6 +36,7 @@
 struct gen {
 	struct jsonw *w;
 	bool overlay;
+	bool nullable; /* null deletes what `defaults` or an earlier file says */
 };
 
 /* A text, or the names in a map: the row's path ends in this. */
@@ -92,10 +93,10 @@ static const char *types_of(const struct schema_row *row)
 							     : "string|number|boolean";
 }
 
-/* "type": one of these, and null in an overlay. */
+/* "type": one of these, and null where it deletes. */
 static void write_types(const struct gen *g, const char *types)
 {
-	bool many = g->overlay || strchr(types, '|');
+	bool many = g->nullable || strchr(types, '|');
 
 	if (!many) {
 		jsonw_string(g->w, "type", types);
@@ -108,7 +109,7 @@ static void write_types(const struct gen *g, const char *types)
 		jsonw_string_n(g->w, NULL, p, n);
 		p += n + (p[n] == '|');
 	}
-	if (g->overlay)
+	if (g->nullable)
 		jsonw_string(g->w, NULL, "null");
 	jsonw_array_end(g->w);
 }
@@ -184,7 +185,7 @@ static void write_enum(const struct gen *g, const struct schema_row *row)
 	}
 	if (row->flags & SCHEMA_BARE_NO)
 		jsonw_string(g->w, NULL, "no");
-	if (g->overlay)
+	if (g->nullable)
 		jsonw_null(g->w, NULL);
 	jsonw_array_end(g->w);
 }
@@ -196,7 +197,7 @@ static void begin_choice(const struct gen *g)
 
 static void end_choice(const struct gen *g)
 {
-	if (g->overlay)
+	if (g->nullable)
 		jsonw_raw(g->w, NULL, "{\"type\":\"null\"}");
 	jsonw_array_end(g->w);
 }
@@ -353,16 +354,21 @@ static void write_services(const struct gen *g, const struct schema_row *row)
 	jsonw_object_end(g->w);
 }
 
-static void write_object(const struct gen *g, const struct schema_row *row)
+static void write_properties(const struct gen *g, const struct schema_row *row)
 {
 	const struct schema_row *r = NULL;
 
-	write_types(g, "object");
 	jsonw_bool(g->w, "additionalProperties", false);
 	jsonw_object_begin(g->w, "properties");
 	while ((r = schema_next(row, r)) != NULL)
 		describe(g, schema_key(r), r);
 	jsonw_object_end(g->w);
+}
+
+static void write_object(const struct gen *g, const struct schema_row *row)
+{
+	write_types(g, "object");
+	write_properties(g, row);
 }
 
 static void write_any_of_object(const struct gen *g, const struct schema_row *row)
@@ -435,7 +441,11 @@ static void write_port(const struct gen *g, const struct schema_row *row)
 static void write_defaults(const struct gen *g, const struct schema_row *row)
 {
 	(void)row;
-	jsonw_string(g->w, "$ref", "#/definitions/service");
+	jsonw_array_begin(g->w, "allOf");
+	jsonw_raw(g->w, NULL, "{\"$ref\":\"#/definitions/service\"}");
+	if (!g->overlay)
+		jsonw_raw(g->w, NULL, "{\"$ref\":\"#/definitions/given\"}");
+	jsonw_array_end(g->w);
 }
 
 static void write_nothing(const struct gen *g, const struct schema_row *row)
@@ -503,9 +513,7 @@ static void write_default(const struct gen *g, const struct schema_row *row)
 static void describe(const struct gen *g, const char *key, const struct schema_row *row)
 {
 	jsonw_object_begin(g->w, key);
-	/* Beside a $ref nothing else counts in draft-07. */
-	if (row->type != SCHEMA_DEFAULTS)
-		write_description(g, row);
+	write_description(g, row);
 	write_default(g, row);
 	writers[row->type](g, row);
 	jsonw_object_end(g->w);
@@ -594,13 +602,25 @@ static void demand(const struct gen *g, const struct schema_row *row)
 
 /* --- the file --------------------------------------------------------------------------- */
 
-/* Where `defaults` stand they may give what a service lacks; else each service is complete. */
+/* Where `defaults` stand they may give what a service lacks, and a null takes it away again; else
+ * each service is complete. */
 static void write_completeness(const struct gen *g)
 {
 	jsonw_raw(g->w, "if", "{\"required\":[\"defaults\"]}");
 	jsonw_raw(g->w, "else",
-		  "{\"properties\":{\"services\":{\"additionalProperties\":"
-		  "{\"$ref\":\"#/definitions/complete\"}}}}");
+		  "{\"properties\":{\"services\":{\"additionalProperties\":{\"allOf\":["
+		  "{\"$ref\":\"#/definitions/complete\"},{\"$ref\":\"#/definitions/given\"}]}}}}");
+}
+
+static void write_service(const struct gen *g, const struct schema_row *service)
+{
+	const struct gen inside = {.w = g->w, .overlay = g->overlay, .nullable = true};
+
+	jsonw_object_begin(g->w, "service");
+	write_description(g, service);
+	write_types(g, "object");
+	write_properties(&inside, service);
+	jsonw_object_end(g->w);
 }
 
 static void write_definitions(const struct gen *g)
@@ -608,14 +628,16 @@ static void write_definitions(const struct gen *g)
 	const struct schema_row *service = schema_find(SERVICE);
 
 	jsonw_object_begin(g->w, "definitions");
-	jsonw_object_begin(g->w, "service");
-	write_description(g, service);
-	write_object(g, service);
-	jsonw_object_end(g->w);
+	write_service(g, service);
 	if (!g->overlay) {
 		jsonw_object_begin(g->w, "complete");
 		demand(g, service);
 		jsonw_object_end(g->w);
+		/* No null anywhere in it. */
+		jsonw_raw(g->w, "given",
+			  "{\"not\":{\"type\":\"null\"},"
+			  "\"additionalProperties\":{\"$ref\":\"#/definitions/given\"},"
+			  "\"items\":{\"$ref\":\"#/definitions/given\"}}");
 	}
 	jsonw_object_end(g->w);
 }
@@ -642,7 +664,8 @@ static void write_top(const struct gen *g)
 
 void schema_json_write(enum schema_json_kind kind, struct jsonw *w)
 {
-	const struct gen g = {.w = w, .overlay = kind == SCHEMA_JSON_OVERLAY};
+	bool overlay = kind == SCHEMA_JSON_OVERLAY;
+	const struct gen g = {.w = w, .overlay = overlay, .nullable = overlay};
 
 	jsonw_object_begin(w, NULL);
 	jsonw_string(w, "$schema", "http://json-schema.org/draft-07/schema#");

@@ -5,10 +5,11 @@
  *
  * A schema sees one file. What lies between files or keys it cannot say: ranges of durations, a
  * port used twice, a grace period, references in ${...}, whether a file is there.
- * Required keys are asked for only in a file without `defaults`, which may give them.
+ * Required keys are asked for only in a file without `defaults`, which may give them; only beside
+ * them null is allowed, which takes such a key away from a service.
  *
  * An overlay, the second -f and later ones, is another kind of file: a service in it needs no key,
- * and null deletes. SCHEMA_JSON_OVERLAY makes the schema of those; in a manifest null is an error.
+ * and null deletes. SCHEMA_JSON_OVERLAY makes the schema of those.
  *
  * SPDX-License-Identifier: MIT
  */

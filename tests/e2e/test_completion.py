@@ -36,6 +36,9 @@ LINES = [
     ("aictl restart tokenizer/", "aictl restart tokenizer/0"),
     ("aictl logs -f tok", "aictl logs -f tokenizer"),
     ("aictl scale tok", "aictl scale tokenizer="),
+    ("aictl rollout history sh", "aictl rollout history shop"),
+    ("aictl ps --set sh", "aictl ps --set shop"),
+    ("aictl exec tokenizer/", "aictl exec tokenizer/0"),
 ]
 
 

@@ -58,6 +58,7 @@ ACCEPTED = {
     "probe-no-port": BETWEEN,
     "probe-port-name-alone": BETWEEN,
     "probe-stall": RANGE,
+    "probe-two-by-defaults": BETWEEN,
     "replicas-hex": NOTATION,
     "replicas-octal": NOTATION,
     "restart-bare-no": NOTATION,
@@ -183,16 +184,20 @@ class Schema(SchemaCase):
         accepted = set()
         for path in glob.glob(SEEDS + "/bad/*.yaml"):
             try:
-                document = read_yaml(path)
+                wrong = self.wrong(read_yaml(path))
             except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
-                continue  # no reader gets as far as the schema
-            if not self.wrong(document):
+                continue  # no reader gets as far as the schema, or to the end of it
+            if not wrong:
                 accepted.add(os.path.basename(path)[:-len(".yaml")])
         self.assertEqual(accepted, set(ACCEPTED))
 
     def test_null(self):
         base = {"version": 1, "services": {"a": {"command": ["x"], "replicas": None}}}
         self.assertNotEqual(self.wrong(base), [])
+        base["defaults"] = {"replicas": 2}
+        self.assertEqual(self.wrong(base), [])
+        self.ok("validate", "-f", "-", stdin=json.dumps(base))
+        self.assertNotEqual(self.wrong({**base, "defaults": {"replicas": None}}), [])
         self.assertEqual(self.wrong({"version": 1, "services": {"a": {"replicas": None, "stop": None, "command": None}, "b": None}},
                                     self.overlay()), [])
         self.assertNotEqual(self.wrong({"version": 1, "services": {"a": {"replicsa": None}}}, self.overlay()), [])
@@ -408,6 +413,8 @@ class Config(Case):
         self.assertNotIn("s3cret", text)
         self.assertNotIn("v4lue", text)
         self.assertIn("FROM_FILE", text)
+        self.assertNotIn("env_file", text)  # what it says stands in environment
+        self.assertIn(f"        file: {self.dir}/token\n", text)
         self.assertNotIn("s3cret", self.ok("config", "-f", base, "--show-values", "--defaults").stdout)
 
 
@@ -511,6 +518,12 @@ class Complete(Case):
         self.assertEqual(self.words("help", "expl"), ["explain"])
         self.assertEqual(self.words("explain", "stop."), ["stop.signal", "stop.grace_period", "stop.drain"])
         self.assertEqual(self.words("wait", "--for", ""), ["ready", "stopped"])
+        self.assertEqual(self.words("kill", "--signal", "SIGUSR"), ["SIGUSR1", "SIGUSR2"])
+        self.assertEqual(self.words("daemon", "log-level", ""), ["error", "warn", "info", "debug"])
+        self.assertEqual(self.words("daemon", "info", ""), [])
+        self.assertEqual(self.words("rollout", ""), ["history"])
+        self.assertEqual(self.words("exec", "chat", ""), [])
+        self.assertEqual(self.words("exec", "chat", "--", ""), [])
         self.assertEqual(self.words("nonsense", ""), [])
         self.assertEqual(self.words("restart", ""), [])  # no daemon: nothing, and nothing said
         self.assertEqual(self.words(), [])
@@ -535,7 +548,7 @@ def manifest_of(services):
 
 def service_with(parts, value):
     """A service that has the key, and what has to stand beside it."""
-    service = {"command": ["x"], "ports": {"http": {"port": 8000}, "a": {}}}
+    service = {"command": ["x"], "ports": {"http": {}, "a": {}}}
     names = {"secrets": "token", "ports": "http"}
     at = service
     for i, part in enumerate(parts[:-1]):
