@@ -60,6 +60,49 @@ static const struct ynode *spell_out(struct merger *m, const struct schema_row *
 	return map;
 }
 
+/* A map with one item. NULL: out of memory. */
+static struct ynode *wrap(struct merger *m, const struct ynode *key, const struct ynode *value)
+{
+	struct ynode *map = key ? yamltree_new_map(m->tree, value, 1) : NULL;
+
+	if (!map)
+		return out_of_memory(m);
+	map->items[map->n++] = (struct yitem){key, value};
+	return map;
+}
+
+/* A service with `port: N` as one with `ports: { http: { port: N } }`. NULL: out of memory. */
+static const struct ynode *spell_out_port(struct merger *m, const struct ynode *service)
+{
+	struct ynode *rest = yamltree_new_map(m->tree, service, service->n), *http, *ports, *over;
+
+	if (!rest)
+		return out_of_memory(m);
+	over = NULL;
+	for (size_t i = 0; i < service->n; i++) {
+		const struct yitem *item = &service->items[i];
+
+		if (strcmp(item->key->text, "port") != 0) {
+			rest->items[rest->n++] = *item;
+			continue;
+		}
+		http = wrap(m, item->key, item->value);
+		ports = http ? wrap(m, yamltree_new_text(m->tree, item->key, "http"), http) : NULL;
+		over = ports ? wrap(m, yamltree_new_text(m->tree, item->key, "ports"), ports)
+			     : NULL;
+	}
+	return over ? merge_maps(m, NULL, rest, over) : NULL;
+}
+
+/* Has one side the short form of the port, the other the long one? */
+static bool is_port_mixed(const struct ynode *a, const struct ynode *b)
+{
+	const struct ynode *port = yamltree_get(a, "port");
+
+	return port && port->kind == YNODE_SCALAR && !yamltree_is_null(port) &&
+	       !yamltree_get(b, "port") && yamltree_get(yamltree_get(b, "ports"), "http");
+}
+
 static bool is_shorthand(const struct schema_row *row, const struct ynode *value)
 {
 	return row && (row->flags & SCHEMA_SHORTHAND) && value->kind == YNODE_SCALAR &&
@@ -74,6 +117,10 @@ static const struct ynode *merge_values(struct merger *m, const struct schema_ro
 		over = spell_out(m, row, over);
 	else if (over->kind == YNODE_MAP && is_shorthand(row, base))
 		base = spell_out(m, row, base);
+	else if (row && strcmp(row->path, "services.*") == 0 && is_port_mixed(base, over))
+		base = spell_out_port(m, base);
+	else if (row && strcmp(row->path, "services.*") == 0 && is_port_mixed(over, base))
+		over = spell_out_port(m, over);
 	if (!base || !over)
 		return NULL;
 	return base->kind == YNODE_MAP && over->kind == YNODE_MAP ? merge_maps(m, row, base, over)

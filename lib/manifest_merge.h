@@ -7,7 +7,7 @@
  *   - lists and single values replace what was there (a list never grows);
  *   - null deletes the key, and as a whole service the service with all that lower layers said; a
  *     null that deletes nothing stays, for the decoder to report at its place;
- *   - a shorthand (`restart: always`) counts as the map it stands for.
+ *   - a shorthand (`restart: always`, `port: 8000`) counts as the map it stands for.
  * `defaults` reach the services of their own file only. In one layer (the files of a directory) a
  * service stands in one file; a later layer (each -f is one) may change it.
  *

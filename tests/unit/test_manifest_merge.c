@@ -274,6 +274,41 @@ static void test_places(void **state)
 	check(cases, ARRAY_SIZE(cases), false);
 }
 
+/* `port: N` and `ports.http` are the same thing, whichever layer says which. */
+static void test_ports(void **state)
+{
+	static const char *const cases[][3] = {
+		{"port: 8000", "ports: { http: { listen: '::1' } }", "http:8000@::1"},
+		{"ports: { http: { port: 7, listen: '::1' } }", "port: 8000", "http:8000@::1"},
+		{"port: 8000, ports: { m: { port: 9 } }", "ports: { http: { listen: '::1' } }",
+		 "http:8000@::1 m:9@127.0.0.1"},
+		{"port: 8000", "ports: { m: { port: 9 } }", "http:8000@127.0.0.1 m:9@127.0.0.1"},
+		{"port: 8000", "port: null, ports: { http: { port: 9 } }", "http:9@127.0.0.1"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *a =
+			mem_printf(V "services: { x: { command: [a], %s } }", cases[i][0]);
+		_cleanup_free_ char *b = mem_printf(V "services: { x: { %s } }", cases[i][1]);
+		const struct manifest_source src[] = {{"/a/a.yaml", a, strlen(a), 0},
+						      {"/b/b.yaml", b, strlen(b), 1}};
+		const struct manifest_input in = {.sources = src, .n = 2};
+		struct manifest_errors errors = {0};
+		_cleanup_buf_ struct buf out = {0};
+		const struct port_spec *p;
+		struct manifest *m = NULL;
+
+		assert_int_equal(manifest_parse(&in, &m, &errors), 0);
+		p = m->services[0]->ports.v;
+		for (size_t k = 0; k < m->services[0]->ports.n; k++)
+			buf_printf(&out, "%s%s:%d@%s", k ? " " : "", p[k].name, (int)p[k].port,
+				   p[k].listen);
+		assert_string_equal(buf_cstr(&out), cases[i][2]);
+		manifest_free(m);
+	}
+}
+
 static void add_keys(struct buf *out, unsigned from, unsigned n)
 {
 	for (unsigned i = from; i < from + n; i++)
@@ -374,11 +409,11 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_values),	      cmocka_unit_test(test_services),
-		cmocka_unit_test(test_defaults),      cmocka_unit_test(test_siblings),
-		cmocka_unit_test(test_names),	      cmocka_unit_test(test_places),
-		cmocka_unit_test(test_limits),	      cmocka_unit_test(test_work_is_bounded),
-		cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_values),		cmocka_unit_test(test_services),
+		cmocka_unit_test(test_defaults),	cmocka_unit_test(test_siblings),
+		cmocka_unit_test(test_names),		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_ports),		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_work_is_bounded), cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
