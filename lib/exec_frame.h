@@ -1,7 +1,7 @@
 /*
  * exec_frame: what both sides of `aictl exec` say after the connection has left HTTP: frames of a
  * type, three zero bytes, the payload's length (u32, big-endian) and the payload, at most
- * EXEC_FRAME_MAX bytes. Sans-IO.
+ * EXEC_FRAME_MAX bytes. Sans-IO. A client that closes its sending side has left.
  *
  *   client -> server  STDIN (length 0 = end of file), RESIZE (u16 rows, u16 columns), SIGNAL (u8)
  *   server -> client  STDOUT, STDERR, and once, as the last, END: JSON with

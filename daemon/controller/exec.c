@@ -103,15 +103,17 @@ static int channel_open(struct exec *x, struct channel *ch, int fd)
 	return 0;
 }
 
-/* A descriptor with an error is stopped by libuv: the next read or write says what it is. */
+/* A descriptor with an error is stopped by libuv: the next read or write says what it is. The
+ * client's may have neither: it has left, also when all we see is that. */
 static void on_ready(uv_poll_t *poll, int status, int events)
 {
 	struct channel *ch = poll->data;
+	bool gone = status < 0 || (events & UV_DISCONNECT && !(events & UV_READABLE));
 
 	if (status < 0)
 		ch->events = 0;
-	if (events & UV_DISCONNECT && ch == &ch->x->sock && !(events & UV_READABLE))
-		channel_close(ch); /* it has left, and we are not reading */
+	if (gone && ch == &ch->x->sock)
+		channel_close(ch);
 	pump(ch->x);
 }
 

@@ -354,6 +354,34 @@ def test_replica_stop_takes_its_sessions_along(web):
     assert not below(web, "sleep 1005")
 
 
+@pytest.mark.needs_root
+def test_ordinary_users_daemon(start):
+    daemon = start(user="nobody")
+    daemon.apply({"web": daemon.shell("exec sleep 1000", **QUIET)})
+    out = daemon.ok("exec", "-t", "web", "sh", "-c", ": >/dev/tty && : >$(tty) && id -un")
+    assert out == "nobody\n"
+    assert daemon.ok("exec", "web", "sh", "-c", "echo $AICTL_SERVICE") == "web\n"
+
+
+def test_beside_up(base):
+    daemon = harness.Daemon(base)  # only its manifest and its environment
+    path = daemon.write({"version": 1, "name": "here", "services": {
+        "web": {"command": ["sleep", "1000"], "environment": {"MODEL": "m"}}}})
+    where = os.path.dirname(path)
+    env = {**daemon.env, "FROM_CALLER": "yes", "XDG_RUNTIME_DIR": base}
+    up = procfs.popen([harness.program("aictl"), "up", "-f", path], env=env, cwd=where,
+                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def ask():
+        done = subprocess.run([harness.program("aictl"), "exec", "web", "sh", "-c",
+                               "echo $MODEL $FROM_CALLER; pwd"], env=env, cwd=where, check=False,
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        return done.returncode == 0 and done.stdout
+    assert wait_for(ask) == f"m yes\n{where}\n"
+    up.send_signal(signal.SIGINT)
+    up.wait(30)
+
+
 # limits and rights
 
 
