@@ -124,3 +124,21 @@ def test_one_bad_file_stops_all(running):
     assert rc == EXIT_MANIFEST
     assert re.search(r'b\.yaml:3:34: error: prot: unknown key', err), err
     assert 'did you mean "port"?' in err
+
+
+def test_what_the_machine_lacks(running):
+    """A warning at validate; at apply an error where every start would fail, also past the client's check."""
+    text = ("version: 1\nname: shop\nservices:\n  other:\n    command: [/nope/server]\n    user: no-such-user\n"
+            "    ulimits: { nofile: 99999999999 }\n    working_dir: nowhere\n")
+    path = running.write(text, "lacks.yaml")
+    rc, out, err = running.cli("validate", "-f", path)
+    assert rc == 0, out + err
+    for want in (r"5:15: warning: command\[0\]: /nope/server: there is no such file",
+                 r"6:11: warning: user: this machine has no user \"no-such-user\"",
+                 r"7:24: warning: ulimits.nofile: 99999999999 is above the hard limit of this machine, \d+",
+                 r"8:18: warning: working_dir: \S+/nowhere: there is no such directory"):
+        assert re.search(want, err), err
+    rc, _, err = running.cli("apply", "-f", path)
+    assert rc == EXIT_MANIFEST
+    assert [at[:2] for at in reported(err)] == [(5, 15), (6, 11), (7, 24)], err
+    assert refused_by_daemon(running, text.encode(), [(5, 15)])
