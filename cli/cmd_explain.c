@@ -25,6 +25,8 @@
 #include "lib/schema.h"
 #include "lib/schema_json.h"
 
+#define NARROW 100 /* columns: what a key means is worth more than its type */
+
 static int print_schema(const char *kind)
 {
 	_cleanup_buf_ struct buf compact = {0}, text = {0};
@@ -90,12 +92,15 @@ static int depth_of(const char *path)
 	return depth;
 }
 
-static void tree_row(struct table *t, const struct schema_row *row, int depth, bool wide)
+enum tree { TREE_NARROW, TREE_NORMAL, TREE_WIDE };
+
+static void tree_row(struct table *t, const struct schema_row *row, int depth, enum tree how)
 {
 	table_row(t);
 	table_cell(t, TERM_BOLD, "%*s%s", 2 * depth, "", schema_key(row));
-	table_cell(t, NULL, "%s", key_type(row));
-	if (wide) {
+	if (how != TREE_NARROW)
+		table_cell(t, NULL, "%s", key_type(row));
+	if (how == TREE_WIDE) {
 		_cleanup_free_ char *range = key_range(row);
 
 		table_cell(t, NULL, "%s", key_default(row));
@@ -108,6 +113,8 @@ static void tree_row(struct table *t, const struct schema_row *row, int depth, b
 /* Rows below only; without it, all. */
 static void tree(const struct cli *cli, const struct schema_row *only, bool wide)
 {
+	bool narrow = cli->term.columns > 0 && cli->term.columns < NARROW;
+	enum tree how = wide ? TREE_WIDE : narrow ? TREE_NARROW : TREE_NORMAL;
 	struct table t = {.term = &cli->term};
 	const struct schema_row *rows;
 	int base = only ? depth_of(only->path) + 1 : 0;
@@ -115,13 +122,15 @@ static void tree(const struct cli *cli, const struct schema_row *only, bool wide
 
 	if (wide)
 		table_header(&t, "KEY", "TYPE", "DEFAULT", "RANGE", "CHANGE", "WHAT", NULL);
-	else
+	else if (how == TREE_NORMAL)
 		table_header(&t, "KEY", "TYPE", "WHAT", NULL);
+	else
+		table_header(&t, "KEY", "WHAT", NULL);
 	rows = schema_rows(&n);
 	for (size_t i = 0; i < n; i++)
 		if (!(rows[i].flags & SCHEMA_HIDDEN) &&
 		    (!only || (&rows[i] != only && schema_below(&rows[i], only))))
-			tree_row(&t, &rows[i], depth_of(rows[i].path) - base, wide);
+			tree_row(&t, &rows[i], depth_of(rows[i].path) - base, how);
 	table_print(&t);
 	table_done(&t);
 }

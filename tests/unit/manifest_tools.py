@@ -313,6 +313,16 @@ class Explain(SchemaCase):
         self.ok("explain", "--schema", "command", code=2)
         self.ok("explain", "-o", "xml", code=2)
 
+    def test_widths(self):
+        """On a narrow terminal the meaning has the room; a pipe has no width."""
+        lines = self.ok("explain").stdout.splitlines()
+        self.assertEqual(lines[0].split(), ["KEY", "TYPE", "WHAT"])
+        self.assertGreater(max(map(len, lines)), 100)
+        for columns in (40, 80, 200):
+            lines = self.ok("explain", COLUMNS=str(columns)).stdout.splitlines()
+            self.assertEqual(lines[0].split(), ["KEY", "TYPE", "WHAT"] if columns == 200 else ["KEY", "WHAT"])
+            self.assertLessEqual(max(map(len, lines)), columns)
+
     def test_words(self):
         page = self.ok("explain", "stop.grace_period").stdout
         for line in ("  Default   30s\n", "  Range     0s to 1d\n", "  Change    a change takes effect without touching a process\n",
