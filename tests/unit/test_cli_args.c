@@ -64,6 +64,34 @@ static void mixed_options_and_operands(void **state)
 	args_done(&a);
 }
 
+/* aictl exec -a chat ls -a -- --file */
+static void options_before_the_first_operand_only(void **state)
+{
+	static const struct command first = {.name = "do",
+					     .synopsis = "X...",
+					     .options = options,
+					     .args_max = ARGS_MANY,
+					     .options_first = true};
+	const char *argv[] = {"do", "-a", "chat", "ls", "-b", "--", "--file", NULL};
+	struct cli cli = {0};
+	struct args a;
+
+	(void)state;
+	args_parse(&cli, &first, 7, (char **)(uintptr_t)argv, &a);
+	assert_true(args_flag(&a, "all"));
+	assert_false(args_flag(&a, "both"));
+	assert_int_equal(a.n_operands, 5);
+	assert_string_equal(a.operands[3], "--");
+	assert_string_equal(a.operands[4], "--file");
+	args_done(&a);
+	argv[1] = "--"; /* ends the options; behind an operand it is one */
+	argv[2] = "-a";
+	args_parse(&cli, &first, 7, (char **)(uintptr_t)argv, &a);
+	assert_int_equal(a.n_operands, 5);
+	assert_string_equal(a.operands[0], "-a");
+	args_done(&a);
+}
+
 static void joined_letters(void **state)
 {
 	struct cli cli = {0};
@@ -195,6 +223,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mixed_options_and_operands),
+		cmocka_unit_test(options_before_the_first_operand_only),
 		cmocka_unit_test(joined_letters),
 		cmocka_unit_test(dashes),
 		cmocka_unit_test(socket_is_global),
