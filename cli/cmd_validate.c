@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <stdio.h>
+#include <string.h>
 #include <cjson/cJSON.h>
 
 #include "cli/args.h"
@@ -19,6 +20,7 @@
 #include "cli/sources.h"
 #include "cli/text.h"
 #include "cli/x.h"
+#include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/manifest.h"
 #include "lib/manifest_host.h"
@@ -95,23 +97,23 @@ static cJSON *to_json(const struct verdict *v)
 /* --- for people ------------------------------------------------------------------------- */
 
 /* "aictl.yaml", "services/", "a.yaml, b.yaml", as they were named. */
-static char *shown_files(const struct args *args)
+static char *shown_files(const struct verdict *v, const struct args *args)
 {
-	const char *path = args_nth(args, "file", 0);
-	char *text = x_strdup(path ? path : "aictl.yaml");
+	const char *path = args_nth(args, "file", 0), *slash;
+	struct buf b = {0};
 
-	for (size_t i = 1; (path = args_nth(args, "file", i)) != NULL; i++) {
-		char *longer = x_printf("%s, %s", text, path);
-
-		mem_free(text);
-		text = longer;
+	if (!path) {
+		slash = strrchr(v->sources->v[0].path, '/');
+		buf_str(&b, slash ? slash + 1 : v->sources->v[0].path);
 	}
-	return text;
+	for (size_t i = 0; (path = args_nth(args, "file", i)) != NULL; i++)
+		buf_printf(&b, "%s%s", i ? ", " : "", strcmp(path, "-") == 0 ? "<stdin>" : path);
+	return x_check(buf_take(&b));
 }
 
 static void report(const struct verdict *v, const struct args *args)
 {
-	_cleanup_free_ char *files = shown_files(args), *services = NULL, *warnings = NULL;
+	_cleanup_free_ char *files = shown_files(v, args), *services = NULL, *warnings = NULL;
 	size_t n = count_warnings(v);
 
 	report_manifest_errors(v->sources, &v->errors);
