@@ -351,7 +351,7 @@ def test_replica_stop_takes_its_sessions_along(web):
     for process, number in ((polite, signal.SIGHUP), (stubborn, signal.SIGKILL)):
         process.communicate(timeout=30)
         assert process.returncode == 128 + number
-    assert not below(web, "sleep 1005")
+    wait_for(lambda: not below(web, "sleep 1005"))
 
 
 @pytest.mark.needs_root
