@@ -194,7 +194,7 @@ void controller_begin(struct controller *c)
 	inventory_free(c->inventory);
 	c->inventory = NULL;
 	for (size_t i = 0; i < c->n_services; i++) {
-		secrets_send(c->services[i]);
+		secrets_begin(c->services[i]);
 		controller_touch(c->services[i]);
 	}
 	log_info("controller ready: %zu services", c->n_services);

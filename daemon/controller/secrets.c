@@ -69,14 +69,6 @@ int secrets_assign(const struct controller *c, struct manifest *m, struct source
 
 /* ---- sending ---- */
 
-static bool has(const struct secrets_sent *sent, uint64_t generation)
-{
-	for (size_t i = 0; i < sent->n; i++)
-		if (sent->generations[i] == generation)
-			return true;
-	return false;
-}
-
 static void fill(const struct service *s, struct wire_secrets *m)
 {
 	const struct secret_spec *v = s->spec->secrets.v;
@@ -96,40 +88,41 @@ static void fill(const struct service *s, struct wire_secrets *m)
 
 void secrets_send(struct service *s)
 {
-	struct secrets_sent *sent = &s->secrets;
+	uint64_t now = s->spec ? s->spec->secrets_generation : 0;
 	_cleanup_buf_ struct buf packet = {0};
 	struct wire_secrets *m;
 
-	if (!s->controller->begun || !s->spec || !s->spec->secrets_generation || !s->identity ||
-	    has(sent, s->spec->secrets_generation))
+	if (!s->controller->begun || (now && !s->identity) || s->secrets.generation == now)
+		return;
+	s->secrets.others = true;
+	s->secrets.generation = now;
+	if (!now)
 		return;
 	m = mem_alloc(sizeof(*m));
-	if (!m ||
-	    mem_grow(&sent->generations, &sent->cap, sent->n + 1, sizeof(*sent->generations)) < 0) {
-		log_error("service=%s its secrets are not sent: out of memory", s->name);
+	if (m) {
+		fill(s, m);
+		wire_secrets_encode(&packet, m);
 		mem_free(m);
-		return;
 	}
-	fill(s, m);
-	wire_secrets_encode(&packet, m);
-	mem_free(m);
-	if (packet.failed) { /* a SPAWN that names them will fail, and say so */
-		log_error("service=%s its secrets are not sent: too large or out of memory",
-			  s->name);
-		return;
-	}
-	link_send(s->controller->link, &packet);
-	sent->generations[sent->n++] = s->spec->secrets_generation;
+	if (m && !packet.failed)
+		link_send(s->controller->link, &packet);
+	else /* a SPAWN that names them will fail, and say so */
+		log_error("service=%s its secrets are not sent: out of memory", s->name);
 }
 
-static void drop(struct service *s, size_t i)
+void secrets_begin(struct service *s)
 {
-	struct secrets_sent *sent = &s->secrets;
+	s->secrets.others = true;
+	secrets_send(s);
+}
+
+static void send_drop(struct service *s, uint64_t keep)
+{
 	_cleanup_buf_ struct buf packet = {0};
 
-	wire_secrets_encode_drop(&packet, s->name, sent->generations[i]);
+	wire_secrets_encode_drop(&packet, s->name, keep);
 	link_send(s->controller->link, &packet);
-	sent->generations[i] = sent->generations[--sent->n];
+	s->secrets.others = false;
 }
 
 /* Runs, or is about to, with what its service does not say any more. */
@@ -157,22 +150,17 @@ static bool may_use_former(const struct replica *r)
 
 void secrets_settle(struct service *s)
 {
-	uint64_t now = s->spec ? s->spec->secrets_generation : 0;
-
-	if (s->secrets.n == 0 || (s->secrets.n == 1 && s->secrets.generations[0] == now))
+	if (!s->secrets.others || !s->controller->begun)
 		return;
 	for (size_t i = 0; i < s->n_replicas; i++)
 		if (may_use_former(s->replicas[i]))
 			return;
-	for (size_t i = s->secrets.n; i-- > 0;)
-		if (s->secrets.generations[i] != now)
-			drop(s, i);
+	send_drop(s, s->secrets.generation);
 }
 
 void secrets_forget(struct service *s)
 {
-	while (s->secrets.n > 0)
-		drop(s, s->secrets.n - 1);
+	send_drop(s, 0);
 }
 
 void secrets_dir(const struct controller *c, const struct service_spec *spec, struct buf *out)

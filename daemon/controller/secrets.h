@@ -13,7 +13,7 @@
 #ifndef AICTL_CONTROLLER_SECRETS_H
 #define AICTL_CONTROLLER_SECRETS_H
 
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct buf;
@@ -25,8 +25,8 @@ struct sources;
 
 /* What aictld has of a service: part of it. */
 struct secrets_sent {
-	uint64_t *generations;
-	size_t n, cap;
+	uint64_t generation; /* sent on this connection, 0 = none */
+	bool others;	     /* it may have former ones, also those of a former controller */
 };
 
 /*
@@ -34,11 +34,13 @@ struct secrets_sent {
  * them changed, else a new one. Notes them in src, to be stored. 0 or -ERR_NOMEM.
  */
 int secrets_assign(const struct controller *c, struct manifest *m, struct sources *src);
+/* In controller_begin: aictld may have anything of former controllers. */
+void secrets_begin(struct service *s);
 /* Sends what aictld does not have yet; before controller_begin nothing is done. */
 void secrets_send(struct service *s);
 /* Drops generations that no process needs; after a planning of the service. */
 void secrets_settle(struct service *s);
-/* The service is gone: all of them are dropped. */
+/* The service is gone: all of its generations are dropped. */
 void secrets_forget(struct service *s);
 /* Appends the directory of the secrets of a service with this spec; nothing without any. */
 void secrets_dir(const struct controller *c, const struct service_spec *spec, struct buf *out);

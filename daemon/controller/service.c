@@ -58,7 +58,6 @@ void service_free(struct service *s)
 		replica_free(s->replicas[i]);
 	s->n_replicas = 0;
 	mem_free(s->replicas);
-	mem_free(s->secrets.generations);
 	service_source_unref(s->source);
 	identity_free(s->identity);
 	mem_free(s->exits);

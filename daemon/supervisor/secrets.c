@@ -210,22 +210,24 @@ void secrets_put(struct supervisor *sup, const struct wire_secrets *m)
 	log_error("service=%s its secrets cannot be written: %m", m->service);
 }
 
-void secrets_drop(struct supervisor *sup, const char *service, uint64_t generation)
+void secrets_drop(struct supervisor *sup, const char *service, uint64_t keep)
 {
 	struct secrets *all = &sup->secrets;
-	struct secrets_generation *g = find(all, service, generation);
 	_cleanup_close_ int fd = -1;
 	char name[20];
 
-	if (!g)
-		return;
-	*g = all->list[--all->n];
-	fd = openat(all->dir_fd, service, OPEN_DIR);
-	if (fd < 0)
-		return;
-	generation_name(name, generation);
-	remove_one(fd, name);
-	unlinkat(all->dir_fd, service, AT_REMOVEDIR); /* unless there are others */
+	for (size_t i = all->n; i-- > 0;) {
+		if (all->list[i].number == keep || strcmp(all->list[i].service, service) != 0)
+			continue;
+		generation_name(name, all->list[i].number);
+		all->list[i] = all->list[--all->n];
+		if (fd < 0)
+			fd = openat(all->dir_fd, service, OPEN_DIR);
+		if (fd >= 0)
+			remove_one(fd, name);
+	}
+	if (fd >= 0)
+		unlinkat(all->dir_fd, service, AT_REMOVEDIR); /* unless one is kept */
 }
 
 int secrets_check(const struct supervisor *sup, const char *service, uint64_t generation)

@@ -39,7 +39,8 @@ struct secrets {
 int secrets_init(struct supervisor *sup, struct err **reterr);
 void secrets_done(struct supervisor *sup); /* removes them all */
 void secrets_put(struct supervisor *sup, const struct wire_secrets *m);
-void secrets_drop(struct supervisor *sup, const char *service, uint64_t generation);
+/* All of a service but that one; 0: all. */
+void secrets_drop(struct supervisor *sup, const char *service, uint64_t keep);
 /* 0 = they are there (0 always is); -ENOENT = never sent; else why they could not be written. */
 int secrets_check(const struct supervisor *sup, const char *service, uint64_t generation);
 

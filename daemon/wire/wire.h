@@ -34,7 +34,8 @@
  *                killed when the controller goes. RUN_KILL signals its process group
  *   SECRETS      files for a service, at wire_secrets_path; before the SPAWN that names their
  *                generation. Again at each connection: what aictld has already is not written twice
- *   SECRETS_DROP no SPAWN will name that generation any more
+ *   SECRETS_DROP of the service's generations only that one is needed any more; 0: none. It says
+ *                what to keep, so that one of a former controller is not forgotten
  *   LOG_LEVEL    of aictld, and through it of the logger; the next helpers find it in HELLO
  *   SIGNAL, NOTE, RELEASE (slot no longer wanted), ACK (exit records committed), CONTROL, PONG
  * aictld -> logger

@@ -13,9 +13,11 @@ DEFAULTS = {"user": "nobody"} if AS_ROOT else {}
 
 
 def environment(daemon, service, index=0):
-    pid = wait_for(lambda: daemon.pid_of(service, index), what=f"{service} runs")
-    pairs = (entry.split("=", 1) for entry in procfs.read(f"/proc/{pid}/environ").split("\0") if entry)
-    return dict(pairs)
+    def read():  # empty for a moment while the program is executed
+        pid = daemon.pid_of(service, index)
+        return pid and procfs.read(f"/proc/{pid}/environ")
+    entries = wait_for(read, what=f"{service} runs").split("\0")
+    return dict(entry.split("=", 1) for entry in entries if entry)
 
 
 def overlay(daemon, text, name):

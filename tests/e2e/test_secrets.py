@@ -48,8 +48,10 @@ def manifest(daemon, **keys):
 
 
 def secret_path(daemon, service="chat", index=0):
-    pid = daemon.pid_of(service, index)
-    return re.search(r"TOKEN_FILE=([^\0]*)", procfs.read(f"/proc/{pid}/environ")).group(1)
+    def named():  # empty for a moment while a shell executes the next program
+        pid = daemon.pid_of(service, index)
+        return re.search(r"TOKEN_FILE=([^\0]*)", procfs.read(f"/proc/{pid}/environ"))
+    return wait_for(named, what=lambda: daemon.ps()[service]).group(1)
 
 
 def raw(daemon, method, path, body=None):
@@ -119,6 +121,32 @@ def test_secrets_outlive_the_controller(daemon):
     assert secret_path(daemon) == path
 
 
+def test_no_former_secret_is_left(daemon):
+    """The controller dies while the service is replaced: its successor removes the old one."""
+    setup_secret(daemon)
+    stubborn = {"command": ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"],
+                "stop": {"grace_period": "2s"}}
+    path = manifest(daemon, **stubborn)
+    daemon.ok("apply", "-f", path, "--wait")
+    pid, former = daemon.pid_of("chat"), secret_path(daemon)
+    setup_secret(daemon, ROTATED)
+    daemon.ok("apply", "-f", path)
+    wait_for(lambda: daemon.replica("chat")["state"] == "stopping", what=daemon.ps)
+    assert procfs.read(former) == SECRET  # who still runs still has it
+    old = daemon.helper("controller")
+    procfs.kill(old)
+    wait_for(lambda: daemon.helper("controller") not in (None, old), what="a new controller")
+    daemon.wait_new_pid("chat", pid)
+    daemon.wait_state("chat", "ready")
+    assert procfs.read(secret_path(daemon)) == ROTATED
+    wait_for(lambda: not os.path.exists(former), what="the former one is removed")
+    assert len(os.listdir(os.path.dirname(os.path.dirname(former)))) == 1
+    # a service that has none any more leaves none behind
+    daemon.ok("apply", "-f", manifest(daemon, secrets={}, environment={}, command=["/bin/sleep", "1000"]),
+              "--wait")
+    wait_for(lambda: not os.path.exists(os.path.dirname(os.path.dirname(former))), what="nothing left")
+
+
 def test_secrets_go_with_the_service(daemon):
     setup_secret(daemon)
     daemon.ok("apply", "-f", manifest(daemon), "--wait")
@@ -176,9 +204,12 @@ def test_contents_are_nowhere(daemon):
             "plan": daemon.ok("plan", "-f", path), "json": daemon.ok("plan", "-f", path, "-o", "json"),
             "apply": daemon.ok("apply", "-f", path, "--wait")}
     said.update(everything_said(daemon))
+    wait_for(lambda: procfs.read(f"/proc/{daemon.pid_of('chat')}/cmdline").startswith("sleep"),
+             what="the shell has become sleep")
     for pid in [daemon.pid_of("chat"), *daemon.our_pids()]:
         for name in ("environ", "cmdline"):
             said[f"{pid} {name}"] = procfs.read(f"/proc/{pid}/{name}")
+    assert "AICTL_SERVICE=chat" in said[f"{daemon.pid_of('chat')} environ"]
     encoded = {subprocess.run(["base64", "-w0"], input=text, capture_output=True, text=True,
                               check=True).stdout for text in (SECRET, ROTATED)}
     for where, text in said.items():

@@ -561,7 +561,7 @@ static void secrets_are_there_before_the_start(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_ino, ino);
 	check_modes(&r, 8, 1);
-	wire_secrets_encode_drop(&b, "chat", 7);
+	wire_secrets_encode_drop(&b, "chat", 8); /* the one that is kept */
 	rig_send(&r, &b, NULL, 0);
 	RIG_UNTIL(&r, stat(path, &st) < 0);
 	check_modes(&r, 8, 1);
