@@ -217,7 +217,7 @@ static void check_probe_times(const struct check *c, const char *path, const str
 		c->errors->nomem = true;
 		return;
 	}
-	node = value_at(c->node, timeout) ? value_at(c->node, timeout) : value_at(c->node, period);
+	node = value_at(c->node, timeout); /* the default says nothing about this service */
 	if (node && p->timeout_ms > p->period_ms) {
 		at = place(node);
 		manifest_errors_add(c->warnings, &at, NULL,
