@@ -297,7 +297,10 @@ static size_t take(struct http_conn *c, const char *data, size_t n)
 	return used;
 }
 
-/* Parses as far as one request at a time allows; returns the number of bytes used. */
+/*
+ * Parses as far as one request at a time allows; returns the number of bytes used. After a request
+ * that was answered at once it is the turn of the other connections.
+ */
 static size_t pump(struct http_conn *c, const char *data, size_t n)
 {
 	size_t used = 0;
@@ -309,8 +312,17 @@ static size_t pump(struct http_conn *c, const char *data, size_t n)
 		if (!may_read)
 			break;
 		used += take(c, data + used, n - used);
+		if (!c->req)
+			break;
 	}
 	return used;
+}
+
+/* Another request may wait already: it is read when all others had their turn. */
+static void queue_up(struct http_conn *c)
+{
+	if (!c->closing && !c->req && !c->last_answer && c->in.len > 0 && http_conn_pending(c) == 0)
+		http_watch_kick(c->env->watch, &c->wait);
 }
 
 /* The client sends no more, and nothing of it waits. */
@@ -334,6 +346,8 @@ static void pump_ahead(struct http_conn *c)
 		set_reading(c, true);
 	if (c->eof && c->in.len == 0 && !c->closing)
 		at_end(c);
+	else
+		queue_up(c);
 }
 
 static void keep_ahead(struct http_conn *c, const char *data, size_t n)
@@ -359,6 +373,7 @@ static void on_bytes(struct http_conn *c, const char *data, size_t n)
 			http_conn_close(c);
 	} else if (used < n) {
 		keep_ahead(c, data + used, n - used);
+		queue_up(c);
 	}
 }
 

@@ -2,8 +2,9 @@
  * http_conn: private to the http_* files: one client's connection. Reads, lets http_parse take what
  * belongs to a request, asks the handler, writes what http_reply and http_stream hand over.
  *
- * One request at a time: bytes of later ones wait in `in` (bounded: beyond HTTP_CONN_AHEAD_MAX
- * reading stops) until the answer before them has left. An end of file is the client's farewell,
+ * One request at a time, and one in a turn of the loop, so that pipelining gains nobody a larger
+ * share: bytes of later ones wait in `in` (bounded: beyond HTTP_CONN_AHEAD_MAX reading stops) until
+ * the answer before them has left. An end of file is the client's farewell,
  * unless pipelined bytes are waiting; so a half-closed connection counts as gone.
  * The last answer of a connection is followed by a shutdown, and reads are thrown away for a
  * moment, for closing with unread bytes would destroy the answer on its way.
