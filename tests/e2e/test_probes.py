@@ -103,6 +103,8 @@ def test_exec_probe(daemon):
 
 
 def test_exec_probe_runs_in_the_services_context(daemon):
+    def whole(name):  # never half written
+        return f">{out}/.{name}; mv {out}/.{name} {out}/{name}"
     context = "id -u; id -g; pwd; umask; ulimit -n; echo $MODEL $PORT $PORT_METRICS $AICTL_REPLICA"
     out = os.path.join(daemon.base, "seen")
     os.mkdir(out)
@@ -111,14 +113,14 @@ def test_exec_probe_runs_in_the_services_context(daemon):
             "environment": {"MODEL": "m"}, "replicas": 2,
             "ports": {"http": {"port": 18403}, "metrics": {}}}
     daemon.apply({"web": daemon.shell(
-        f"({context}) >{out}/own-$AICTL_REPLICA; exec sleep 1000", **keys,
+        f"({context}) {whole('own-$AICTL_REPLICA')}; exec sleep 1000", **keys,
         probes={"readiness": {"period": "100ms", "exec": {
-            "command": ["/bin/sh", "-c", f"({context}) >{out}/probe-${{REPLICA}}".replace(
+            "command": ["/bin/sh", "-c", f"({context}) {whole('probe-${REPLICA}')}".replace(
                 "$MODEL $PORT $PORT_METRICS $AICTL_REPLICA",
                 "$$MODEL ${PORT} ${PORT_METRICS} $$AICTL_REPLICA")]}}})})
     for index in range(2):
-        own = procfs.read(f"{out}/own-{index}")
-        assert own and procfs.read(f"{out}/probe-{index}") == own
+        own = wait_for(lambda i=index: procfs.read(f"{out}/own-{i}"))
+        assert procfs.read(f"{out}/probe-{index}") == own
         ports = daemon.replica("web", index)["ports"]
         assert own.endswith(f"m {ports['http']} {ports['metrics']} {index}\n")
 
