@@ -23,6 +23,8 @@
 #include "lib/schema.h"
 #include "tests/unit/manifest_case.h"
 
+#define DUMPED 200 /* random manifests for manifest_tools.py */
+
 /* What is written of the service `web` with these keys. */
 static char *written(const char *keys, unsigned flags)
 {
@@ -444,6 +446,19 @@ static void random_keys(struct buf *b, const struct schema_row *parent, int inde
 		buf_printf(b, "%*s{}\n", indent, "");
 }
 
+/* For manifest_tools.py, which asks the JSON Schema about them. */
+static void dump(const struct buf *b, unsigned i)
+{
+	const char *dir = getenv("AICTL_DUMP_DIR");
+	_cleanup_free_ char *path = dir ? mem_printf("%s/%u.yaml", dir, i) : NULL;
+	FILE *f = path ? fopen(path, "we") : NULL;
+
+	if (!f)
+		return;
+	assert_int_equal(fwrite(b->data, 1, b->len, f), b->len);
+	assert_int_equal(fclose(f), 0);
+}
+
 static void test_random(void **state)
 {
 	unsigned seed = 20260101, good = 0;
@@ -461,7 +476,8 @@ static void test_random(void **state)
 		}
 		if (manifest_case_parse(b.data, b.len, &m, &errors) == 0) {
 			check_round_trip(m, i % 2 ? MANIFEST_WRITE_DEFAULTS : 0);
-			good++;
+			if (good++ < DUMPED)
+				dump(&b, i);
 		} else if (getenv("AICTL_SHOW_BAD")) {
 			print_message("%s\n", err_msg(errors.errs[0]));
 		}
