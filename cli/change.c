@@ -161,6 +161,15 @@ static void print_timeout(const cJSON *change, int64_t timeout_ms)
 	}
 }
 
+static int refused(const struct sources *sources, const struct reply *reply)
+{
+	int code = report_manifest_reply(sources, reply);
+
+	if (strcmp(js_str(js_get(reply->json, "error"), "code", ""), "revision_conflict") == 0)
+		report_hint("see what was applied since: aictl rollout history");
+	return code;
+}
+
 struct waiting {
 	struct client *client;
 	struct progress progress;
@@ -242,7 +251,7 @@ int change_run(struct cli *cli, struct client *client, cJSON *body, const struct
 	if (o->wait)
 		progress_begin(&w.progress, cli, client, o->lines);
 	if (client_send(client, "POST", "/v1/changes", text, &change) / 100 != 2)
-		return report_manifest_reply(o->sources, &change);
+		return refused(o->sources, &change);
 	return o->wait ? wait_and_print(cli, &w, &change, o) : print_outcome(cli, change.json, o);
 }
 
@@ -284,7 +293,7 @@ int change_plan(struct client *client, const struct sources *sources, const stru
 	cJSON_Delete(body);
 	if (client_send(client, "POST", "/v1/plan", text, ret) == 200 && ret->json)
 		return CODE_OK;
-	return report_manifest_reply(sources, ret);
+	return refused(sources, ret);
 }
 
 void change_add_services(cJSON *body, const struct args *args)

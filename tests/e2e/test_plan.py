@@ -356,6 +356,7 @@ def test_if_revision(daemon):
     daemon.ok("apply", "-f", path, "--if-revision", "0")
     rc, _, err = daemon.cli("apply", "-f", path, "--if-revision", "0")
     assert rc == 8 and 'set "shop" is at revision 1, not 0' in err
+    assert "rollout history" in err
     assert daemon.cli("apply", "-f", path, "--if-revision", "0", "--dry-run")[0] == 8
     assert daemon.cli("apply", "-f", path, "--if-revision", "1", "--dry-run")[0] == 0
     daemon.ok("apply", "-f", path, "--if-revision", "1")
