@@ -23,6 +23,7 @@ struct buf;
 #define MANIFEST_BYTES_MAX (1 << 20)
 #define MANIFEST_NAME_MAX 63 /* DNS label */
 #define MANIFEST_REPLICAS_MAX 1000
+#define MANIFEST_PORTS_MAX 16 /* names of one service */
 
 enum probe_kind { PROBE_STARTUP, PROBE_READINESS, PROBE_LIVENESS, PROBE_KIND_MAX_ };
 

@@ -351,6 +351,19 @@ static void complete_working_dir(struct service_spec *s, const struct ynode *nod
 	s->working_dir = dir;
 }
 
+/* A replica's note has room for so many. */
+static void check_port_count(const struct check *c)
+{
+	const struct ynode *ports = value_at(c->node, "ports");
+	struct manifest_place at;
+
+	if (c->s->ports.n <= MANIFEST_PORTS_MAX || !ports || ports->kind != YNODE_MAP)
+		return;
+	at = place(ports->n > MANIFEST_PORTS_MAX ? ports->items[MANIFEST_PORTS_MAX].key : ports);
+	manifest_errors_add(c->errors, &at, NULL, "ports: %zu names, at most %d are possible",
+			    c->s->ports.n, MANIFEST_PORTS_MAX);
+}
+
 void manifest_check_service(struct service_spec *s, const struct ynode *node,
 			    struct manifest_errors *errors, struct manifest_errors *warnings)
 {
@@ -359,6 +372,7 @@ void manifest_check_service(struct service_spec *s, const struct ynode *node,
 	check_expansion(&c);
 	for (int k = 0; k < PROBE_KIND_MAX_; k++)
 		check_probe(&c, (enum probe_kind)k);
+	check_port_count(&c);
 	check_backoff(&c);
 	check_rules(&c);
 	check_drain(&c);

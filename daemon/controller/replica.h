@@ -47,7 +47,7 @@ struct replica_probe {
 	char message[REPLICA_MESSAGE_MAX];
 };
 
-#define REPLICA_PORTS_MAX 16
+#define REPLICA_PORTS_MAX MANIFEST_PORTS_MAX
 
 struct replica_port {
 	uint32_t name; /* its hash, see replica_ports.h */
