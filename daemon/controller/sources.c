@@ -79,6 +79,12 @@ int sources_set_generation(struct sources *s, const char *service, uint64_t numb
 	return 0;
 }
 
+static int wrong_size(struct err **reterr)
+{
+	return err_set(reterr, ERR_INVALID,
+		       "manifests: must be a list of 1 to %d {\"path\", \"text\"}", SOURCES_MAX);
+}
+
 static int twice(const char *path, struct err **reterr)
 {
 	return err_set(reterr, ERR_INVALID, "manifests: \"%.200s\" is there twice", path);
@@ -119,9 +125,10 @@ static int read_text(const cJSON *item, const char *path, const char *text, stru
 		return err_set(reterr, ERR_INVALID, "manifests: \"%.200s\" is not absolute", path);
 	if (has_text(s, path))
 		return twice(path, reterr);
-	if (!path_copy || !copy ||
-	    sources_add_text(s, path_copy, copy, strlen(copy), layer) == -ERR_NOMEM)
-		return err_nomem(reterr);
+	r = path_copy && copy ? sources_add_text(s, path_copy, copy, strlen(copy), layer)
+			      : -ERR_NOMEM;
+	if (r < 0)
+		return r == -ERR_NOMEM ? err_nomem(reterr) : wrong_size(reterr);
 	path_copy = copy = NULL;
 	return 0;
 }
@@ -142,8 +149,9 @@ static int read_file(const char *path, const char *base64, struct sources *s, st
 	if (len > MANIFEST_BYTES_MAX)
 		return err_set(reterr, ERR_INVALID, "manifests: \"%.200s\" is larger than 1 MiB",
 			       path);
-	if (!path_copy || sources_add_file(s, path_copy, data, len) == -ERR_NOMEM)
-		return err_nomem(reterr);
+	r = path_copy ? sources_add_file(s, path_copy, data, len) : -ERR_NOMEM;
+	if (r < 0)
+		return r == -ERR_NOMEM ? err_nomem(reterr) : wrong_size(reterr);
 	path_copy = data = NULL;
 	return 0;
 }
@@ -162,6 +170,9 @@ static int read_generation(const char *service, const char *hex, struct sources 
 			return 0;
 		number = number << 4 | (uint64_t)(at - digits);
 	}
+	if (s->n_generations >= SOURCES_GENERATIONS_MAX)
+		return err_set(reterr, ERR_INVALID, "manifests: more than %d generations",
+			       SOURCES_GENERATIONS_MAX);
 	return sources_set_generation(s, service, number) < 0 ? err_nomem(reterr) : 0;
 }
 
@@ -192,10 +203,8 @@ int sources_from_json(const cJSON *array, struct sources *ret, struct err **rete
 	int r = 0;
 
 	if (!cJSON_IsArray(array) || cJSON_GetArraySize(array) < 1 ||
-	    cJSON_GetArraySize(array) > SOURCES_MAX)
-		return err_set(reterr, ERR_INVALID,
-			       "manifests: must be a list of 1 to %d {\"path\", \"text\"}",
-			       SOURCES_MAX);
+	    cJSON_GetArraySize(array) > SOURCES_MAX + SOURCES_GENERATIONS_MAX)
+		return wrong_size(reterr);
 	cJSON_ArrayForEach (item, array) {
 		r = read_item(item, &s, reterr);
 		if (r < 0)

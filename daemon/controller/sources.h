@@ -24,7 +24,8 @@ struct manifest_errors;
 struct manifest_file;
 struct manifest_source;
 
-#define SOURCES_MAX 256 /* entries in one apply */
+#define SOURCES_MAX 256		     /* manifests and what they name, in one apply */
+#define SOURCES_GENERATIONS_MAX 1024 /* 10,000 nodes name fewer services with secrets */
 
 struct sources_generation {
 	char *service;

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cjson/cJSON.h>
 #include <cmocka.h>
@@ -147,6 +148,41 @@ static void test_generations(void **state)
 	}
 }
 
+/* What may be applied can be read from the store again: generations come on top of the files. */
+static void test_many(void **state)
+{
+	struct sources s = {0}, again = {0};
+	_cleanup_err_ struct err *e = NULL;
+	_cleanup_free_ char *json = NULL, *more = NULL;
+
+	(void)state;
+	assert_int_equal(read_json("[" FIRST "]", &s, NULL), 0);
+	for (unsigned i = 1; i < SOURCES_MAX; i++)
+		assert_int_equal(sources_add_file(&s, mem_printf("/a/%u", i), mem_strdup("x"), 1),
+				 0);
+	for (unsigned i = 0; i < SOURCES_GENERATIONS_MAX; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "s%u", i);
+		assert_int_equal(sources_set_generation(&s, name, i + 1), 0);
+	}
+	json = sources_to_json(&s);
+	assert_int_equal(read_json(json, &again, &e), 0);
+	assert_int_equal(again.n + again.n_files, SOURCES_MAX);
+	assert_int_equal(again.n_generations, SOURCES_GENERATIONS_MAX);
+	sources_done(&again);
+	sources_done(&s);
+	/* one file or one generation more is refused, and freed */
+	more = mem_printf("%.*s,%s]", (int)strlen(json) - 1, json,
+			  "{\"path\":\"/a/t\",\"base64\":\"\"}");
+	assert_int_equal(read_json(more, &again, &e), -ERR_INVALID);
+	assert_non_null(strstr(e->msg, "256"));
+	mem_free(more);
+	more = mem_printf("%.*s,%s]", (int)strlen(json) - 1, json, GENERATION);
+	err_free(TAKE_PTR(e));
+	assert_int_equal(read_json(more, &again, &e), -ERR_INVALID);
+}
+
 static void test_out_of_memory(void **state)
 {
 	cJSON *array = cJSON_Parse(ALL);
@@ -177,7 +213,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),	  cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_nothing_is_opened), cmocka_unit_test(test_without_contents),
-		cmocka_unit_test(test_generations),	  cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_generations),	  cmocka_unit_test(test_many),
+		cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
