@@ -102,7 +102,7 @@ static void read_unquoted(struct reader *r, struct buf *out)
 {
 	const char *from = r->p, *to;
 
-	while (!at_end(r) && !(*r->p == '#' && (r->p == from || is_blank(r->p[-1]))))
+	while (!at_end(r) && !(*r->p == '#' && is_blank(r->p[-1]))) /* at least "=" precedes */
 		r->p++;
 	to = r->p;
 	while (to > from && is_blank(to[-1]))

@@ -1,8 +1,8 @@
 /*
- * env_file: the lines of an env_file, as docker compose reads its .env:
+ * env_file: the lines of an env_file, written as in docker compose's .env:
  *
  *   # comment                        blank lines and comments; CRLF is fine
- *   NAME=value # comment             unquoted: to the end of the line, blanks around it are cut
+ *   NAME=value # comment             unquoted: to the end of the line or " #", blanks around it are cut
  *   export NAME='as it stands'       single quotes: nothing is special
  *   NAME="with \"escapes\" \n \t"    double quotes: \n \r \t \\ \" \$; both may span lines
  *
