@@ -442,6 +442,7 @@ static bool build_pair(struct builder *b, const yaml_event_t *key_ev, struct ite
 		       const struct ynode **merged, unsigned depth)
 {
 	const struct ynode *key = build_key(b, key_ev, depth), *value;
+	struct manifest_place at;
 	yaml_event_t ev;
 
 	if (!key || !next_event(b, &ev))
@@ -450,8 +451,13 @@ static bool build_pair(struct builder *b, const yaml_event_t *key_ev, struct ite
 	yaml_event_delete(&ev);
 	if (!value)
 		return false;
-	if (strcmp(key->text, "<<") == 0 && !key->quoted && !*merged) {
-		*merged = value;
+	if (strcmp(key->text, "<<") == 0 && !key->quoted) {
+		at = (struct manifest_place){b->file, key->line, key->column};
+		if (*merged)
+			manifest_errors_add(b->errors, &at, "write one <<: [*one, *two]",
+					    "duplicate key \"<<\"");
+		else
+			*merged = value;
 		return true;
 	}
 	return is_duplicate(b, items, key) || push(b, items, key, value);
