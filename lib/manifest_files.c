@@ -82,12 +82,51 @@ static const struct manifest_file *get(struct files *f, const struct ynode *at, 
 
 /* ---- env_file ---- */
 
+/* The port whose variable it is; NULL = none. */
+static const struct port_spec *port_of(const struct service_spec *s, const char *assignment)
+{
+	const struct port_spec *ports = s->ports.v;
+	char name[MANIFEST_PORT_VARIABLE_SIZE];
+
+	for (size_t i = 0; i < s->ports.n; i++) {
+		size_t len = strlen(manifest_port_variable(ports[i].name, name, sizeof(name)));
+
+		if (strncmp(assignment, name, len) == 0 && assignment[len] == '=')
+			return &ports[i];
+	}
+	return NULL;
+}
+
+/* Of the variables from `first` on, drops those that are set for ports anyway. */
+static void drop_ports(struct files *f, const struct service_spec *s, const struct ynode *at,
+		       struct env_file_list *list, size_t first)
+{
+	struct manifest_place place = {at->file, at->line, at->column};
+	size_t kept = first;
+
+	for (size_t i = first; i < list->n; i++) {
+		const struct port_spec *port = port_of(s, list->v[i]);
+
+		if (!port) {
+			list->v[kept++] = list->v[i];
+			continue;
+		}
+		manifest_errors_add(
+			&f->set->warnings, &place, NULL,
+			"env_file: %.*s in it is ignored, aictl itself sets it for ports.%s",
+			(int)strcspn(list->v[i], "="), list->v[i], port->name);
+		mem_free(list->v[i]);
+	}
+	list->n = kept;
+}
+
 static void read_env(struct files *f, const struct service_spec *s, const struct ynode *at,
 		     struct env_file_list *to)
 {
 	_cleanup_free_ char *hint = NULL;
 	struct env_file_log log = {.errors = f->errors, .warnings = &f->set->warnings};
 	const struct manifest_file *file;
+	size_t first = to->n;
 
 	if (at->kind != YNODE_SCALAR || yamltree_is_null(at) || !at->text[0])
 		return; /* the decoder has said so */
@@ -97,6 +136,7 @@ static void read_env(struct files *f, const struct service_spec *s, const struct
 	log.hint = hint =
 		mem_printf("it is an env_file of service %s: %s:%u", s->name, at->file, at->line);
 	env_file_parse(file->path, file->data, file->len, to, &log);
+	drop_ports(f, s, at, to, first);
 }
 
 struct variable {

@@ -45,6 +45,7 @@ static const char *const files[][2] = {
 	{"/b/.env", "A=other\n"},
 	{"/a/bad.env", "A=1\nHunter2\n"},
 	{"/a/port.env", "PORT=1\n"},
+	{"/a/ports.env", "A=1\nPORT_MY_WEB=1\nPORT_WEB=2\nPORT_MY_WEB=3\n"},
 	{"~/tok", "hush"},
 	{"/a/tok", "hush"},
 	{"/a/tok2", "hush2"},
@@ -121,6 +122,9 @@ static void test_env_files(void **state)
 		 "service x: /a/aictl.yaml:5\n"},
 		{X "    env_file: port.env\n", NULL,
 		 "warning /a/port.env:1: PORT is set by aictl itself, this line is ignored\n"},
+		{X "    env_file: ports.env\n    ports: { my-web: {} }\n", NULL,
+		 "A=1\nPORT_WEB=2\nwarning /a/aictl.yaml:5: env_file: PORT_MY_WEB in it is ignored, "
+		 "aictl itself sets it for ports.my-web\n"},
 	};
 
 	(void)state;
