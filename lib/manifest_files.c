@@ -240,16 +240,20 @@ static void read_secret(struct files *f, struct secret_spec *s, const struct yno
 {
 	const struct ynode *at = yamltree_get(node, s->file ? "file" : "env");
 	const struct manifest_file *file;
+	_cleanup_free_ char *key = NULL;
 
 	if (!at || at->kind != YNODE_SCALAR || (!s->file && !s->env))
 		return; /* the decoder has said so */
-	file = get(f, at, s->file ? "file" : "env",
-		   s->file ? resolve(at) : mem_printf("env:%s", s->env));
+	key = mem_printf("secrets.%s.%s", s->name, s->file ? "file" : "env");
+	if (!key) {
+		f->errors->nomem = true;
+		return;
+	}
+	file = get(f, at, key, s->file ? resolve(at) : mem_printf("env:%s", s->env));
 	if (!file)
 		return;
 	if (file->len > MANIFEST_SECRETS_BYTES_MAX - *sum) {
-		refuse(f, at, s->file ? "file" : "env",
-		       "the secrets of a service have at most 4 MiB together");
+		refuse(f, at, key, "the secrets of a service have at most 4 MiB together");
 		return;
 	}
 	*sum += file->len;

@@ -227,10 +227,12 @@ static void test_missing_secrets(void **state)
 	(void)state;
 	assert_null(parse(text, NULL, &disk, &errors));
 	assert_int_equal(errors.n, 2);
-	assert_string_equal(errors.errs[0]->msg, "file: cannot read no: No such file or directory");
+	assert_string_equal(errors.errs[0]->msg,
+			    "secrets.a.file: cannot read no: No such file or directory");
 	assert_int_equal(errors.errs[0]->line, 6);
 	assert_int_equal(errors.errs[0]->column, 18);
-	assert_string_equal(errors.errs[1]->msg, "env: cannot read NO: No such file or directory");
+	assert_string_equal(errors.errs[1]->msg,
+			    "secrets.b.env: cannot read NO: No such file or directory");
 	manifest_errors_done(&errors);
 	buf_done(&disk.asked);
 }
@@ -279,7 +281,7 @@ static void test_secrets_together(void **state)
 	assert_int_equal(errors.errs[0]->line, 9);
 	assert_string_equal(
 		errors.errs[0]->msg,
-		"file: cannot read e: the secrets of a service have at most 4 MiB together");
+		"secrets.i.file: cannot read e: the secrets of a service have at most 4 MiB together");
 	manifest_errors_done(&errors);
 }
 
