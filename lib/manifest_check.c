@@ -351,7 +351,7 @@ static void complete_working_dir(struct service_spec *s, const struct ynode *nod
 	s->working_dir = dir;
 }
 
-/* A replica's note has room for so many. */
+/* Those of ports are counted already, but not that of `port`. */
 static void check_port_count(const struct check *c)
 {
 	const struct ynode *ports = value_at(c->node, "ports");
@@ -359,9 +359,9 @@ static void check_port_count(const struct check *c)
 
 	if (c->s->ports.n <= MANIFEST_PORTS_MAX || !ports || ports->kind != YNODE_MAP)
 		return;
-	at = place(ports->n > MANIFEST_PORTS_MAX ? ports->items[MANIFEST_PORTS_MAX].key : ports);
-	manifest_errors_add(c->errors, &at, NULL, "ports: %zu names, at most %d are possible",
-			    c->s->ports.n, MANIFEST_PORTS_MAX);
+	at = place(ports);
+	manifest_errors_add(c->errors, &at, NULL, "ports: more than %d entries, with http of port",
+			    MANIFEST_PORTS_MAX);
 }
 
 void manifest_check_service(struct service_spec *s, const struct ynode *node,

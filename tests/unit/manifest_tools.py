@@ -58,6 +58,7 @@ ACCEPTED = {
     "merge-cycle": NOTATION,
     "port-twice": BETWEEN,
     "ports-and-port": BETWEEN,
+    "ports-many-and-port": BETWEEN,
     "ports-same-number": BETWEEN,
     "ports-taken": BETWEEN,
     "probe-no-main-port": BETWEEN,
@@ -249,6 +250,18 @@ class Schema(SchemaCase):
         document["defaults"] = {"command": ["x"], "port": 1, "probes": {"readiness": {"http": {}}}}
         self.assertEqual(self.wrong(document), [])
         self.assertEqual(self.ok("validate", "-f", "-", stdin=json.dumps(document)).returncode, 0)
+
+    def test_names_in_maps(self):
+        for key, value, good, bad in (
+                ("environment", "x", ["A", "_a9", "PORTS", "PORT_RANGE"], ["PORT", "AICTL_X", "9A", "A-B", "A B", ""]),
+                ("secrets", {"env": "HOME"}, ["a", "_", "x" * 63], ["x" * 64, ".a", "-a", "a/b", ""]),
+                ("labels", "x", ["a", "e.org/a", "x" * 63], ["x" * 64, "-a", "a-", "/a", "a/b/c", ""]),
+                ("ports", {}, ["a", "9a", "x" * 63], ["9", "A", "a-", "x" * 64, ""])):
+            for name in good + bad:
+                document = {"version": 1, "services": {"s": {"command": ["x"], key: {name: value}}}}
+                done = run("validate", "-f", "-", stdin=json.dumps(document), cwd=self.dir)
+                self.assertEqual(done.returncode, 0 if name in good else 9, (key, name, done.stderr))
+                self.assertEqual(self.wrong(document) == [], name in good, (key, name))
 
     def test_agrees_with_the_decoder(self):
         """A value for a key: schema and program say the same, but for numbers and booleans where a text is meant: the
