@@ -23,14 +23,18 @@
 
 #define FILES_MAX 256 /* as the daemon takes */
 
+/* A pipe, of <(...) or /dev/stdin, stands in no directory: in the current one then, as "-" does. */
 static char *absolute(const char *path)
 {
 	_cleanup_free_ char *cwd = NULL;
 	char *real = realpath(path, NULL);
+	struct stat st;
 
 	if (real)
 		return real;
 	cwd = x_check(getcwd(NULL, 0));
+	if (path[0] == '/' && stat(path, &st) == 0)
+		path = strrchr(path, '/') + 1;
 	return x_check(fs_join(cwd, path));
 }
 

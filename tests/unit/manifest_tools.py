@@ -467,6 +467,14 @@ class Config(Case):
         self.ok("config", "-f", base, "-o", "table", code=2)
         self.ok("config", "-f", "-", stdin="version: 1\nservices: { a: {} }\n", code=9)
 
+    def test_pipe(self):
+        """What stands in no directory, <(...) for one, stands in the current one, as "-" does."""
+        manifest = "version: 1\nservices: { a: { command: [x] } }\n"
+        want = self.ok("config", "-f", "-", stdin=manifest).stdout
+        self.assertIn(f"\n    working_dir: {self.dir}\n", want)
+        for path in ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
+            self.assertEqual(self.ok("config", "-f", path, stdin=manifest).stdout, want, path)
+
     def test_secrets_and_files(self):
         self.write("token", "s3cret")
         self.write(".env", "FROM_FILE=v4lue\n")
