@@ -89,10 +89,13 @@ static int info(struct cli *cli, const struct args *args)
 static int reload(struct cli *cli, const struct args *args)
 {
 	_cleanup_client_ struct client *client = client_open(cli);
-	_cleanup_reply_ struct reply r = {0};
+	_cleanup_reply_ struct reply d = {0}, r = {0};
 
 	(void)args;
+	client_get(client, "/v1/daemon", &d);
 	client_post(client, "/v1/daemon/reload", NULL, &r);
+	if (strcmp(js_str(d.json, "mode", ""), "normal") == 0 && !js_str(d.json, "manifests", NULL))
+		report_warning("the daemon has no manifest directory, so nothing was applied");
 	return CODE_OK;
 }
 
@@ -102,6 +105,23 @@ static int stop(struct cli *cli, const struct args *args)
 	_cleanup_client_ struct client *client = client_open(cli);
 
 	return halt_daemon(client, args_flag(args, "no-wait") ? 0 : timeout_ms);
+}
+
+static void level_line(const struct output *out, const cJSON *d)
+{
+	(void)out;
+	puts(js_str(d, "level", "?"));
+}
+
+static void show_level(struct cli *cli, const struct args *args, const char *level)
+{
+	static const struct output_view view = {.table = level_line, .id = "level"};
+	_cleanup_js_ cJSON *o = x_check(cJSON_CreateObject());
+	struct output out;
+
+	x_check(cJSON_AddStringToObject(o, "level", level));
+	output_begin(&out, cli, args);
+	output_json(&out, &view, o);
 }
 
 /* Without a level: shows it. */
@@ -118,7 +138,7 @@ static int log_level(struct cli *cli, const struct args *args)
 	client = client_open(cli);
 	if (!level) {
 		client_get(client, "/v1/daemon", &r);
-		puts(js_str(r.json, "log_level", "?"));
+		show_level(cli, args, js_str(r.json, "log_level", "?"));
 		return CODE_OK;
 	}
 	body = x_printf("{\"level\":\"%s\"}", level);

@@ -25,11 +25,13 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
+#include "lib/parse.h"
 
 #define LINES_DEFAULT 100
 #define LINES_MAX 2000
 #define COLUMNS 8
 #define SILENCE_MS 30000
+#define SINCE_MAX_MS (INT64_C(365) * 86400 * 1000)
 
 struct printer {
 	struct output out;
@@ -197,13 +199,44 @@ static int64_t since(const struct args *args, int64_t now_ms)
 {
 	const char *value = args_value(args, "since", NULL);
 	_cleanup_js_ cJSON *o = x_check(cJSON_CreateObject());
-	int64_t at;
+	int64_t at, span;
 
 	if (!value)
 		return 0;
 	x_check(cJSON_AddStringToObject(o, "at", value));
 	at = js_time(o, "at");
-	return at ? at : now_ms - args_duration(args, "since", 0);
+	if (at)
+		return at;
+	if (parse_duration_ms(value, 0, SINCE_MAX_MS, &span, NULL) < 0)
+		report_usage(args->command,
+			     "--since %s: expected a duration such as 10m, or a time such as "
+			     "2026-01-02T03:04:05Z",
+			     value);
+	return now_ms - span;
+}
+
+/* Events are asked for by service; a replica would be a name that none has. */
+static void check_operands(const struct args *args)
+{
+	for (size_t i = 0; i < args->n_operands; i++) {
+		const char *slash = strchr(args->operands[i], '/');
+
+		if (slash)
+			report_usage(args->command, "%s: events are shown by service: %.*s",
+				     args->operands[i], (int)(slash - args->operands[i]),
+				     args->operands[i]);
+	}
+}
+
+/* Nothing came: a mistyped name ends here with 4. A deleted service still has its events. */
+static void check_services(struct client *client, const struct args *args)
+{
+	_cleanup_free_ char *path =
+		client_path_services("/v1/services", args->operands, args->n_operands);
+	_cleanup_reply_ struct reply r = {0};
+
+	if (args->n_operands)
+		client_get(client, path, &r);
 }
 
 static int finish(struct printer *p, int code)
@@ -220,6 +253,7 @@ static int run(struct cli *cli, const struct args *args)
 	_cleanup_free_ char *path = first_path(args, p.follow);
 	_cleanup_client_ struct client *client = NULL;
 
+	check_operands(args);
 	output_begin(&p.out, cli, args);
 	p.since_ms = since(args, p.now_ms);
 	p.table.term = &cli->term;
@@ -230,6 +264,8 @@ static int run(struct cli *cli, const struct args *args)
 
 		if (print_stream(client, path, &p, &e) < 0 && (!p.follow || !client_is_passing(e)))
 			return finish(&p, (int)report_err(e));
+		if (!p.follow && !p.seq)
+			check_services(client, args);
 		if (!p.follow)
 			return finish(&p, CODE_OK);
 		mem_free(path); /* the controller died: the next one goes on */

@@ -41,11 +41,23 @@ static void parse_operand(const struct args *args, const char *operand, char *se
 	_cleanup_err_ struct err *e = NULL;
 
 	if (parse_replica_id(operand, service, replica, &e) < 0)
-		report_usage(args->command, "%s: %s", operand, err_msg(e));
+		report_usage(args->command, "%s", err_msg(e));
 }
 
-/* Unknown services end here with 4. */
-static void check_services(struct client *client, const struct args *args)
+/* Has the service replica N now? Former ones may have logs all the same. */
+static bool has_replica(const cJSON *reply, const char *id)
+{
+	const cJSON *s = cJSON_GetArrayItem(js_get(reply, "services"), 0), *r;
+
+	cJSON_ArrayForEach (r, js_get(s, "replicas")) {
+		if (strcmp(js_str(r, "id", ""), id) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Unknown services end here with 4; *unknown: an operand is a replica that is not there now. */
+static void check_services(struct client *client, const struct args *args, const char **unknown)
 {
 	for (size_t i = 0; i < args->n_operands; i++) {
 		char service[MANIFEST_NAME_MAX + 1];
@@ -57,6 +69,8 @@ static void check_services(struct client *client, const struct args *args)
 		parse_operand(args, args->operands[i], service, &replica);
 		path = client_path_services("/v1/services", &name, 1);
 		client_get(client, path, &r);
+		if (replica >= 0 && !has_replica(r.json, args->operands[i]))
+			*unknown = args->operands[i];
 	}
 }
 
@@ -123,15 +137,17 @@ static void wait_more(const struct tail *tail)
 		output_end_of_reader();
 }
 
-static void print(struct tail *tail, struct log_out *out, const struct request *rq, bool files)
+/* Whether there was a line. */
+static bool print(struct tail *tail, struct log_out *out, const struct request *rq, bool files)
 {
 	struct tail_line line;
+	bool any = false;
 
 	for (;;) {
-		while (tail_next(tail, &line))
+		for (; tail_next(tail, &line); any = true)
 			log_out_line(out, &line);
 		if (tail_is_over(tail) || (files && !rq->follow) || output_is_broken())
-			return;
+			return any;
 		wait_more(tail);
 	}
 }
@@ -176,16 +192,21 @@ static int run(struct cli *cli, const struct args *args)
 			      .streams = wide};
 	_cleanup_client_ struct client *client = client_open(cli);
 	struct tail *tail = tail_new();
+	const char *unknown = NULL;
+	int code = CODE_OK;
 	bool files;
 
-	check_services(client, args);
+	check_services(client, args, &unknown);
 	files = open_sources(client, &rq, tail);
 	out.add_newline = !files;
 	intr_quiet();
-	print(tail, &out, &rq, files);
+	if (!print(tail, &out, &rq, files) && unknown && rq.lines != 0) {
+		report_plain("no replica \"%s\", and no logs of one", unknown);
+		code = CODE_UNKNOWN;
+	}
 	tail_free(tail);
 	view_done(&out.view);
-	return CODE_OK;
+	return code;
 }
 
 static const struct option_spec options[] = {

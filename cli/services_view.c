@@ -93,6 +93,8 @@ static char *service_text(const cJSON *s, const char *drift)
 
 	if (!*drift)
 		return x_strdup(message);
+	if (js_int(s, "desired", 0) == 0 && js_int(s, "ready", 0) == 0)
+		return x_strdup(drift);
 	return x_printf("%lld/%lld ready, %s", (long long)js_int(s, "ready", 0),
 			(long long)js_int(s, "desired", 0), drift);
 }

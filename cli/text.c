@@ -113,6 +113,10 @@ char *text_drift(const cJSON *drift)
 		const char *key = js_str(d, "key", "?");
 
 		buf_str(&out, out.len ? "; " : "");
+		if (strcmp(key, "stopped") == 0 && js_bool(d, "actual")) {
+			buf_str(&out, "stopped by the user");
+			continue;
+		}
 		if (strcmp(key, "replicas") == 0)
 			buf_str(&out, "scaled to ");
 		else

@@ -193,3 +193,24 @@ def test_watch_outlives_the_controller(daemon):
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=harness.DEFAULT_DEADLINE)
     assert process.returncode == 130
+
+
+def test_names_that_mean_nothing(daemon):
+    """A mistyped name is said, and what the user did is said in words."""
+    daemon.apply({"web": daemon.shell("echo hello; sleep 1000")})
+    daemon.wait_state("web", "ready")
+    for verb in ("events", "logs", "describe", "ps"):
+        rc, _, err = daemon.cli(verb, "nope")
+        assert rc == 4 and 'no service "nope"' in err, verb
+    rc, out, err = daemon.cli("logs", "web/9")
+    assert (rc, out) == (4, "") and 'no replica "web/9"' in err
+    assert "hello" in daemon.ok("logs", "web/9", "web/0")
+    rc, _, err = daemon.cli("events", "web/0")
+    assert rc == 2 and "events are shown by service: web" in err
+    assert daemon.cli("events", "--since", "10y")[0] == 2
+    assert json.loads(daemon.ok("daemon", "log-level", "-o", "json")) == {"level": "info"}
+    daemon.ok("stop", "web")
+    assert "stopped by the user" in daemon.ok("ps", "web")
+    assert "stopped is" not in daemon.ok("describe", "web")
+    rc, _, err = daemon.cli("daemon", "reload")
+    assert rc == 0 and "no manifest directory" in err
