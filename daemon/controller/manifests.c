@@ -29,7 +29,8 @@ struct reload {
 	int fd;
 	struct sources sources;
 	char *packet; /* NAME_MAX_ bytes to receive into */
-	char *error;  /* why nothing is applied; or NULL */
+	bool failed;  /* nothing is applied: */
+	char *error;  /* why, or NULL: no memory to say it */
 	struct manifest_errors errors;
 };
 
@@ -42,6 +43,14 @@ static void reload_free(struct reload *r)
 	mem_free(r->error);
 	manifest_errors_done(&r->errors);
 	mem_free(r);
+}
+
+/* reason is taken. What is not all there must not be applied: what it lacks would be pruned. */
+static void give_up(struct reload *r, char *reason)
+{
+	r->failed = true;
+	mem_free(r->error);
+	r->error = reason;
 }
 
 /* One packet: 1 = got a file or an error, 0 = that was all, -1 = broken. */
@@ -84,36 +93,36 @@ static void read_one(struct reload *r, const char *name, int file)
 	size_t len = 0;
 
 	if (*refused || file < 0 || !path) {
-		r->error = mem_printf("%s: %s", name, *refused ? refused : "cannot be read");
+		give_up(r, mem_printf("%s: %s", name, *refused ? refused : "cannot be read"));
 		return;
 	}
 	if (fs_read_fd(file, path, MANIFEST_BYTES_MAX, &text, &len, &err) < 0) {
-		r->error = mem_strdup(err_msg(err));
+		give_up(r, mem_strdup(err_msg(err)));
 		return;
 	}
 	if (sources_add_text(&r->sources, path, text, len, 0) < 0) {
-		r->error = mem_printf("%s: more than %d files", name, SOURCES_MAX);
+		give_up(r, mem_printf("%s: more than %d files", name, SOURCES_MAX));
 		mem_free(text);
 		return;
 	}
 	path = NULL;
 }
 
-/* All of the directory. False with r->error set, or nothing there. */
+/* All of the directory. False with r->failed set, or nothing there. */
 static bool read_all(struct reload *r)
 {
 	int got = 1;
 
-	while (got > 0 && !r->error) {
+	while (got > 0 && !r->failed) {
 		_cleanup_close_ int file = -1;
 
 		got = receive(r, r->packet, &file);
 		if (got > 0)
 			read_one(r, r->packet, file);
 	}
-	if (got < 0 && !r->error)
-		r->error = mem_strdup("the files did not arrive");
-	return !r->error && r->sources.n > 0;
+	if (got < 0 && !r->failed)
+		give_up(r, mem_strdup("the files did not arrive"));
+	return !r->failed && r->sources.n > 0;
 }
 
 /* A descriptor of what a manifest names, by way of aictld's opener. */
@@ -176,7 +185,7 @@ static void work(uv_work_t *w)
 
 	r->packet = mem_alloc(NAME_MAX_);
 	if (!r->packet) {
-		r->error = mem_strdup("out of memory");
+		give_up(r, NULL);
 		return;
 	}
 	if (!read_all(r))
@@ -226,9 +235,11 @@ static void done(uv_work_t *w, int status)
 
 	(void)status;
 	controller_new_incarnation(c, id); /* as unique as a change's id must be */
-	if (r->error || !c->begun) {
-		log_error("manifests: nothing applied: %s", r->error ? r->error : "not ready");
-		say(c, "reload_failed", r->error ? r->error : "not ready");
+	if (r->failed || !c->begun) {
+		const char *why = r->error ? r->error : r->failed ? "out of memory" : "not ready";
+
+		log_error("manifests: nothing applied: %s", why);
+		say(c, "reload_failed", why);
 	} else if (r->errors.n > 0) {
 		applied(c, &(struct apply_result){.errors = &r->errors});
 	} else if (r->sources.n == 0) {
