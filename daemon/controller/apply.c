@@ -19,6 +19,7 @@
 struct apply_queue {
 	struct apply_job *first; /* the one under way */
 	size_t n, n_plans;
+	bool closed;
 };
 
 struct apply_queue *apply_queue_new(void)
@@ -53,6 +54,28 @@ void apply_queue_free(struct apply_queue *q)
 		job_free(j);
 	}
 	mem_free(q);
+}
+
+/* The first one is with a worker, or its commit is under way: then the store tells how it ends. */
+void apply_queue_close(struct apply_queue *q)
+{
+	_cleanup_err_ struct err *err = NULL;
+	struct apply_job **at, *j;
+
+	if (!q)
+		return;
+	q->closed = true;
+	err_set(&err, ERR_BUSY, "the daemon is ending");
+	at = q->first && !q->first->working ? &q->first->next : &q->first;
+	while ((j = *at)) {
+		*at = j->next;
+		q->n--;
+		j->done(j->user, &(struct apply_result){.err = err});
+		if (j->working)
+			j->abandoned = true;
+		else
+			job_free(j);
+	}
 }
 
 static bool is_plan(const struct apply_job *j)
@@ -396,6 +419,11 @@ static void on_checked(uv_work_t *work, int status)
 	struct apply_job *j = work->data;
 
 	(void)status;
+	j->working = false;
+	if (j->abandoned) {
+		job_free(j);
+		return;
+	}
 	if (answered(j))
 		return;
 	if (!j->err && !j->errors.n)
@@ -410,11 +438,19 @@ static void on_checked(uv_work_t *work, int status)
 		go_on(j);
 }
 
+static int work(struct apply_job *j)
+{
+	int r = uv_queue_work(j->c->loop, &j->work, check, on_checked);
+
+	j->working = r == 0;
+	return r;
+}
+
 static void run_first(struct controller *c)
 {
 	struct apply_job *j = c->apply->first;
 
-	if (j && uv_queue_work(c->loop, &j->work, check, on_checked) < 0)
+	if (j && work(j) < 0)
 		fail_code(j, -ERR_BUSY);
 }
 
@@ -452,7 +488,8 @@ int apply_submit(struct controller *c, const struct apply_args *args)
 	struct apply_queue *q = c->apply;
 	struct apply_job *j, **at;
 
-	if (q->n >= APPLY_QUEUE_MAX || (!args->change_id && q->n_plans >= APPLY_PLANS_MAX))
+	if (q->closed || q->n >= APPLY_QUEUE_MAX ||
+	    (!args->change_id && q->n_plans >= APPLY_PLANS_MAX))
 		return -ERR_BUSY;
 	j = job_new(c, args);
 	if (!j)
@@ -462,7 +499,7 @@ int apply_submit(struct controller *c, const struct apply_args *args)
 	for (at = &q->first; *at; at = &(*at)->next)
 		;
 	*at = j;
-	if (q->first == j && uv_queue_work(c->loop, &j->work, check, on_checked) < 0) {
+	if (q->first == j && work(j) < 0) {
 		q->first = NULL;
 		job_free(j);
 		return -ERR_BUSY;

@@ -68,6 +68,9 @@ struct apply_args {
 };
 
 struct apply_queue *apply_queue_new(void); /* NULL: out of memory */
+/* At the controller's end, while the store still takes answers: whoever waits is told. What a worker
+ * reads at the moment is left to it. NULL is a no-op. */
+void apply_queue_close(struct apply_queue *q);
 void apply_queue_free(struct apply_queue *q);
 /* 0, -ERR_NOMEM or -ERR_BUSY (then done is not called). */
 int apply_submit(struct controller *c, const struct apply_args *args);

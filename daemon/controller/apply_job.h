@@ -31,6 +31,8 @@ struct apply_job {
 	struct apply_job *next;
 	struct controller *c;
 	uv_work_t work;
+	bool working;			   /* a worker has it */
+	bool abandoned;			   /* closed meanwhile: nobody else knows it any more */
 	char change_id[CHANGE_ID_MAX + 1]; /* "" = a dry run */
 	struct sources sources;
 	bool prune;

@@ -17,6 +17,7 @@
 #include <uv.h>
 
 #include "daemon/controller/api.h"
+#include "daemon/controller/apply.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/inventory.h"
 #include "daemon/controller/journal.h"
@@ -230,6 +231,7 @@ static int run(const struct controller_opts *opts, struct err **reterr)
 		uv_run(loop, UV_RUN_DEFAULT);
 	if (c->journal)
 		journal_flush(c->journal); /* its events go to the store */
+	apply_queue_close(c->apply);
 	if (c->store)
 		store_close(c->store, STORE_CLOSE_MS);
 	if (c->http)
