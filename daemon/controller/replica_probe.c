@@ -64,6 +64,16 @@ static int start(struct replica_probe *p, const struct probe_spec *spec, struct 
 	return prober_http(prober, &req, on_result, p, &p->run, reterr);
 }
 
+static void cancel(struct replica_probe *p)
+{
+	if (p->run)
+		prober_cancel(p->run);
+	if (p->exec)
+		probe_exec_cancel(p->exec);
+	p->run = NULL;
+	p->exec = NULL;
+}
+
 static void run(struct replica *r, enum probe_kind kind)
 {
 	struct replica_probe *p = &r->probes[kind];
@@ -143,6 +153,9 @@ void replica_probe_respec(struct replica *r)
 {
 	enum health_verdict v = health_respec(&r->health, r->spec->probes, clock_mono_ms());
 
+	for (int k = 0; k < PROBE_KIND_MAX_; k++)
+		if (!r->health.probes[k].running) /* it is not asked for any more */
+			cancel(&r->probes[k]);
 	replica_verdict(r, v, PROBE_READINESS);
 	replica_probe_arm(r);
 }
@@ -151,12 +164,6 @@ void replica_probe_end(struct replica *r)
 {
 	health_end(&r->health);
 	uv_timer_stop(&r->timer);
-	for (int k = 0; k < PROBE_KIND_MAX_; k++) {
-		if (r->probes[k].run)
-			prober_cancel(r->probes[k].run);
-		if (r->probes[k].exec)
-			probe_exec_cancel(r->probes[k].exec);
-		r->probes[k].run = NULL;
-		r->probes[k].exec = NULL;
-	}
+	for (int k = 0; k < PROBE_KIND_MAX_; k++)
+		cancel(&r->probes[k]);
 }
