@@ -424,7 +424,8 @@ void replica_reset(struct replica *r)
 	policy_reset(&r->policy);
 	r->restarts = 0;
 	r->note_dirty = true;
-	if (r->state == REPLICA_BACKOFF || r->state == REPLICA_FAILED)
+	if (r->state == REPLICA_BACKOFF || r->state == REPLICA_FAILED ||
+	    (r->state == REPLICA_STOPPING && r->intent == STOP_HEAL)) /* it will be one of them */
 		r->restart_wanted = true;
 	replica_renew_standby(r);
 }
