@@ -28,13 +28,26 @@ struct commit {
 
 /* ---- memory ---- */
 
+/* It was deleted and has not gone yet, or its manifest was lost: it may have been another set's. */
+static void take_over(struct service *s, const char *set)
+{
+	char *copy = strcmp(s->set, set) == 0 ? NULL : mem_strdup(set);
+
+	if (!copy)
+		return;
+	mem_free(s->set);
+	s->set = copy;
+}
+
 static struct service *find_or_make(struct apply_job *j, const struct apply_item *it)
 {
 	struct controller *c = j->c;
 	struct service *s = controller_find(c, it->name);
 
-	if (s)
+	if (s) {
+		take_over(s, j->source->manifest->name);
 		return s;
+	}
 	s = service_new(c, it->name, j->source->manifest->name);
 	if (s && controller_add_service(c, s) == 0)
 		return s;
@@ -48,16 +61,20 @@ static struct service *find_or_make(struct apply_job *j, const struct apply_item
 static void note_change(struct apply_job *j, struct service *s, const struct apply_item *it)
 {
 	const struct preview *p = &it->preview;
+	/* also when a delete came in between, while the disk was busy */
+	bool made = p->action == PREVIEW_START || s->deleted;
 
-	if (p->action == PREVIEW_NONE)
+	if (p->action == PREVIEW_NONE && !made)
 		return;
 	s->revision = j->revision;
 	s->updated_wall_ms = clock_wall_ms();
 	memccpy(s->changed_keys, buf_cstr(&p->keys), '\0', sizeof(s->changed_keys) - 1);
-	if (p->action == PREVIEW_START)
-		s->stopped = s->deleted = false;
+	if (made) {
+		s->stopped = p->stopped;
+		s->deleted = false;
+	}
 	/* a scale that came while the disk was busy is the newer wish */
-	if (p->action == PREVIEW_START || s->replicas_override == it->override_before)
+	if (made || s->replicas_override == it->override_before)
 		s->replicas_override = p->replicas_override;
 }
 
