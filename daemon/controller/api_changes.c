@@ -200,10 +200,8 @@ static int put(struct controller *c, const struct post *post, store_cb cb, void 
 	store_begin(c->store);
 	for (size_t i = 0; i < post->n && r == 0; i++) {
 		const struct service *s = post->targets[i].s;
+		/* no manifest: an apply may be on its way to the disk with a new one */
 		const struct store_service row = {.name = s->name,
-						  .set = s->set,
-						  .sources = s->source ? s->source->json : "[]",
-						  .revision = s->revision,
 						  .stopped = s->stopped,
 						  .replicas_override = s->replicas_override};
 		store_cb last = i + 1 == post->n ? cb : NULL;

@@ -49,7 +49,8 @@ struct store_revision {
 struct store_service {
 	const char *name, *set;
 	const char *sources; /* JSON array of {"path","text"} it was last applied with: a later
-				revision may lack it */
+				revision may lack it. Put with NULL: of a row that is there only
+				stopped and replicas_override change */
 	uint64_t revision;   /* revision of the set in which this service last changed */
 	bool stopped;	     /* by the user: stays stopped over restarts */
 	int64_t replicas_override; /* from `scale`; -1 = none */

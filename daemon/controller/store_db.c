@@ -34,6 +34,7 @@ enum statement {
 	S_PRUNE_REVISIONS,
 	S_READ_REVISION,
 	S_PUT_SERVICE,
+	S_SET_SERVICE,
 	S_DEL_SERVICE,
 	S_DEL_EXITS,
 	S_ADD_EVENT,
@@ -62,6 +63,7 @@ static const char *const sql[S_MAX_] = {
 	[S_PUT_SERVICE] = "INSERT OR REPLACE INTO service"
 			  "(name,set_name,sources,revision,stopped,replicas_override)"
 			  " VALUES(?,?,?,?,?,?)",
+	[S_SET_SERVICE] = "UPDATE service SET stopped=?,replicas_override=? WHERE name=?",
 	[S_DEL_SERVICE] = "DELETE FROM service WHERE name=?",
 	[S_DEL_EXITS] = "DELETE FROM exit WHERE service=?",
 	[S_ADD_EVENT] = "INSERT OR REPLACE INTO event"
@@ -201,9 +203,11 @@ static int read_revision(struct store_db *db, const struct store_revision *r, ch
 
 static int write_service(struct store_db *db, const struct store_service *v, struct err **reterr)
 {
-	return run(db, S_PUT_SERVICE, reterr, "tttiii", v->name, v->set,
-		   v->sources ? v->sources : "[]", (int64_t)v->revision, (int64_t)v->stopped,
-		   v->replicas_override);
+	if (!v->sources)
+		return run(db, S_SET_SERVICE, reterr, "iit", (int64_t)v->stopped,
+			   v->replicas_override, v->name);
+	return run(db, S_PUT_SERVICE, reterr, "tttiii", v->name, v->set, v->sources,
+		   (int64_t)v->revision, (int64_t)v->stopped, v->replicas_override);
 }
 
 static int delete_service(struct store_db *db, const char *name, struct err **reterr)
