@@ -146,10 +146,11 @@ static int progress(const struct service *s, const struct change_service *want)
 {
 	if (strcmp(want->action, CHANGE_SIGNALLED) == 0)
 		return 1;
+	/* overtaken by a later change: not ours to wait for */
 	if (want->gone)
-		return !s || s->n_replicas == 0;
+		return !s || s->n_replicas == 0 || !(s->deleted || s->stopped);
 	if (!s || s->deleted || s->stopped)
-		return 1; /* overtaken by a later change: not ours to wait for */
+		return 1;
 	if (service_is_settled(s))
 		return 1;
 	return service_state(s) == SERVICE_FAILED ? -1 : 0;
