@@ -2,11 +2,15 @@
 
 SPDX-License-Identifier: MIT
 """
+import concurrent.futures
+import http.client
 import json
 import os
 import signal
+import sqlite3
 import uuid
 
+import procfs
 from harness import wait_for
 
 AT_ONCE = {"backoff": {"initial": 0}, "budget": {"restarts": 0}}
@@ -90,3 +94,151 @@ def test_a_crash_during_an_update_that_adds_a_port(daemon):
     os.kill(old, signal.SIGKILL)
     daemon.wait_state("web", "ready")
     assert all(r["port"] for r in daemon.ps()["web"]["replicas"])
+
+
+def test_a_service_that_is_made_again_elsewhere(daemon):
+    """It has not gone yet when another set wants its name: it is that set's from then on."""
+    slow = daemon.shell("trap '' TERM; while :; do sleep 0.1; done", stop={"grace_period": "3s"})
+    daemon.apply({"x": slow}, name="one")
+    status, change = daemon.api("POST", "/v1/changes", {"id": str(uuid.uuid4()), "kind": "delete",
+                                                        "services": ["x"]})
+    assert status == 202, change
+    wait_for(lambda: daemon.replica("x")["state"] == "stopping")
+    daemon.apply({"x": daemon.service("pause")}, name="two")
+    assert daemon.ps()["x"]["set"] == "two"
+    sets = {s["name"]: s["services"] for s in daemon.get("/v1/sets")["sets"]}
+    assert sets == {"one": [], "two": ["x"]}
+    daemon.apply({"x": daemon.service("pause")}, name="two")  # no conflict with itself
+
+
+def probing(marker):
+    """How many commands of a probe run."""
+    return sum(marker in procfs.read(f"/proc/{pid}/cmdline").split("\0")
+               for pid in os.listdir("/proc") if pid.isdigit())
+
+
+def test_a_probe_that_goes_and_comes_back_runs_once(daemon):
+    """An edit takes a probe away while it runs, the next one gives it back: the first run must not
+    outlive its replica."""
+    marker = "2003.25"
+    probes = {"liveness": {"exec": {"command": ["/bin/sleep", marker]}, "period": "100ms",
+                           "timeout": "20s"}}
+    with_probe = {"x": daemon.service("pause", probes=probes)}
+    daemon.apply(with_probe)
+    wait_for(lambda: probing(marker) == 1)
+    daemon.apply({"x": daemon.service("pause")})
+    wait_for(lambda: probing(marker) == 0, 5, "nobody asks any more")
+    daemon.apply(with_probe)
+    wait_for(lambda: probing(marker) == 1)
+    daemon.apply({"x": daemon.service("pause")})
+    daemon.apply(with_probe)
+    daemon.change("delete", services=["x"])
+    wait_for(lambda: probing(marker) == 0, 5, "it went with its replica")
+
+
+def test_reset_while_a_sick_one_is_stopped(daemon):
+    """The back-off that was decided when it was condemned is forgotten, too."""
+    daemon.apply({"x": daemon.shell(
+        "trap '' TERM; while :; do sleep 0.1; done", stop={"grace_period": "2s"},
+        restart={"backoff": {"initial": "50s", "jitter": 0}, "budget": {"restarts": 0}},
+        probes={"liveness": {"exec": {"command": ["/bin/false"]}, "period": "100ms",
+                             "failure_threshold": 1}})}, wait=False)
+    wait_for(lambda: (r := daemon.replica("x")) and r["state"] == "stopping")
+    before = daemon.replica("x")["incarnation"]
+    status, change = daemon.api("POST", "/v1/changes", {"id": str(uuid.uuid4()), "kind": "reset",
+                                                        "services": ["x"]})
+    assert status == 202, change
+    wait_for(lambda: daemon.replica("x")["incarnation"] != before, 15, "it starts again")
+
+
+def while_the_disk_is_slow(daemon, *bodies):
+    """Sends the changes one after the other; each is under way before the next, none is written."""
+    database = sqlite3.connect(os.path.join(daemon.state_dir, "aictl.db"), isolation_level=None)
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            replies = []
+            for body in bodies:
+                replies.append(pool.submit(daemon.api, "POST", "/v1/changes", body))
+                wait_for(lambda: daemon.api("GET", f"/v1/changes/{body['id']}")[0] == 200)
+            database.execute("ROLLBACK")
+            assert [r.result()[0] for r in replies] == [202] * len(bodies)
+    finally:
+        database.close()
+
+
+def test_a_scale_while_an_apply_is_being_written(daemon):
+    """Both are kept: the row of the later one must not bring the old manifest back."""
+    def spec(value):
+        return {"x": daemon.service("pause", environment={"VALUE": value})}
+
+    daemon.apply(spec("old"))
+    path = daemon.write({"version": 1, "name": "shop", "services": spec("new")}, "new.yaml")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    bodies = [{"id": str(uuid.uuid4()), "kind": "apply", "manifests": [{"path": path, "text": text}]},
+              {"id": str(uuid.uuid4()), "kind": "scale", "replicas": {"x": 2}}]
+    while_the_disk_is_slow(daemon, *bodies)
+    wait_for(lambda: len(daemon.ps()["x"]["replicas"]) == 2)
+    controller = daemon.helper("controller")
+    os.kill(controller, signal.SIGKILL)
+    wait_for(lambda: daemon.helper("controller") not in (None, controller))
+    wait_for(lambda: daemon.mode() == "normal")
+    assert daemon.describe("x")["spec"]["environment"] == {"VALUE": "new"}
+    assert len(daemon.ps()["x"]["replicas"]) == 2
+
+
+def test_an_apply_while_a_delete_is_being_written(daemon):
+    """The later of the two wins, here and in the store."""
+    daemon.apply({"x": daemon.service("pause"), "y": daemon.service("pause")})
+    path = daemon.write({"version": 1, "name": "shop", "services": {
+        "x": daemon.service("pause"), "y": daemon.service("pause", environment={"A": "1"})}}, "n.yaml")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    bodies = [{"id": str(uuid.uuid4()), "kind": "delete", "services": ["x"]},
+              {"id": str(uuid.uuid4()), "kind": "apply", "manifests": [{"path": path, "text": text}]}]
+    while_the_disk_is_slow(daemon, *bodies)
+    for body in bodies:
+        change = daemon.get(f"/v1/changes/{body['id']}/wait?timeout_ms=15000")
+        assert change["state"] == "done", change
+    daemon.wait_state("x", "ready", 10)
+    daemon.wait_state("y", "ready", 10)
+    controller = daemon.helper("controller")
+    os.kill(controller, signal.SIGKILL)
+    wait_for(lambda: daemon.helper("controller") not in (None, controller))
+    wait_for(lambda: daemon.mode() == "normal")
+    assert set(daemon.ps()) == {"x", "y"}
+
+
+def test_a_stop_that_a_start_overtakes(daemon):
+    """Whoever waits for the stop does not wait for ever."""
+    daemon.apply({"x": daemon.shell("trap '' TERM; while :; do sleep 0.1; done",
+                                    stop={"grace_period": "2s"})})
+    ids = [str(uuid.uuid4()), str(uuid.uuid4())]
+    for number, kind in zip(ids, ("stop", "start")):
+        status, change = daemon.api("POST", "/v1/changes",
+                                    {"id": number, "kind": kind, "services": ["x"]})
+        assert status == 202, change
+    for number in ids:
+        status, change = daemon.api("GET", f"/v1/changes/{number}/wait?timeout_ms=15000")
+        assert change["state"] == "done", change
+
+
+def test_the_end_while_plans_are_made(start):
+    """The worker still reads what it was given when the controller ends."""
+    daemon = start()
+    services = {f"s{i}": daemon.service("pause", environment={f"N{k}": "v" for k in range(20)})
+                for i in range(150)}
+    body = {"manifests": [{"path": "/x.yaml",
+                           "text": json.dumps({"version": 1, "name": "big", "services": services})}]}
+
+    def ask():
+        try:
+            return daemon.api("POST", "/v1/plan", body)[0]
+        except (OSError, http.client.HTTPException):
+            return None  # it ended first
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(ask) for _ in range(16)]
+        wait_for(lambda: any(a.done() for a in asked))
+        assert daemon.stop() == 0
