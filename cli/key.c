@@ -73,6 +73,11 @@ static bool ends_in(const char *path, const char *end)
 
 /* --- finding ---------------------------------------------------------------------------- */
 
+static bool is_index(const char *part)
+{
+	return part[0] && part[strspn(part, "0123456789")] == '\0';
+}
+
 /* The row of one part below row (NULL = the top). */
 static const struct schema_row *step(const struct schema_row *row, const char *part)
 {
@@ -82,6 +87,8 @@ static const struct schema_row *step(const struct schema_row *row, const char *p
 		return schema_child(NULL, part);
 	if (row->type == SCHEMA_MAP || row->type == SCHEMA_ANY)
 		return row; /* the user's own names */
+	if ((row->type == SCHEMA_LIST || row->type == SCHEMA_INTS) && is_index(part))
+		return row;
 	r = schema_child(row, part);
 	if (!r && (row->type == SCHEMA_SERVICES || row->type == SCHEMA_TABLE))
 		r = schema_next(row, NULL);
@@ -173,10 +180,22 @@ static char *nearest(const struct schema_row *at, const char *part)
 	return s.best ? x_printf("did you mean %s?", s.best) : NULL;
 }
 
-const struct schema_row *key_find(const char *text, char **ret_hint)
+/* "restart.rules[0].exit", as errors name it, with points alone. */
+static char *without_brackets(const char *key)
+{
+	char *text = x_strdup(key), *to = text;
+
+	for (; *key; key++)
+		if (*key != ']')
+			*to++ = *key == '[' ? '.' : *key;
+	*to = '\0';
+	return text;
+}
+
+const struct schema_row *key_find(const char *key, char **ret_hint)
 {
 	const struct schema_row *at = NULL, *top_at = NULL, *row;
-	_cleanup_free_ char *part = NULL, *top_part = NULL;
+	_cleanup_free_ char *part = NULL, *top_part = NULL, *text = without_brackets(key);
 
 	*ret_hint = NULL;
 	row = follow(NULL, text, &top_at, &top_part);

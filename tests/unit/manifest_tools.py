@@ -354,12 +354,15 @@ class Explain(SchemaCase):
                            ("services.chat", "services.*"), ("environment.MODEL", "services.*.environment"),
                            ("ports.http.listen", "services.*.ports.*.listen"), ("backoff.initial", "services.*.restart.backoff.initial"),
                            ("restart.rules.*.exit", "services.*.restart.rules.*.exit"), ("x-anything.at.all", "x-*"),
+                           # as errors name them
+                           ("restart.rules[0].exit[1]", "services.*.restart.rules.*.exit"), ("command[0]", "services.*.command"),
+                           ("restart.rules[12]", "services.*.restart.rules.*"),
                            ("defaults.restart.policy", "services.*.restart.policy"), ("grace_period", "services.*.stop.grace_period")):
             self.assertEqual(self.keys(name)[0]["path"], path, name)
 
     def test_misspelt(self):
         for name, hint in (("restart.backof", "restart.backoff?"), ("restrat", "restart?"), ("namex", "name?"),
-                           ("services.chat.commandd", "command?"), ("probes.livenes.http", "probes.liveness?"),
+                           ("services.chat.commandd", "command?"), ("command[x]", "aictl explain"), ("probes.livenes.http", "probes.liveness?"),
                            ("period", "one of probes.startup.period, probes.readiness.period"), ("qqqqqq", "aictl explain")):
             self.assertIn(hint, self.ok("explain", name, code=4).stderr)
         self.ok("explain", "a", "b", code=2)
