@@ -208,14 +208,15 @@ def ordinary(start):
 def test_an_ordinary_user_lowers(start):
     daemon = ordinary(start)
     before = oom_score(daemon.pid)
+    nice = min(os.getpriority(os.PRIO_PROCESS, daemon.pid) + 4, 19)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    daemon.apply({"low": probe(daemon, nice=4, oom_score=before + 200, umask="0077",
+    daemon.apply({"low": probe(daemon, nice=nice, oom_score=before + 200, umask="0077",
                                ulimits={"nofile": "100:200", "core": 0}),
                   "soft": probe(daemon, ulimits={"nofile": f"{hard}:{hard}"})})
     got = context(daemon, "low")
     uid = procfs.uid(daemon.pid)
     assert got["uid"] == [uid] * 3
-    assert (got["nice"], got["oom"], got["umask"]) == (4, before + 200, 0o077)
+    assert (got["nice"], got["oom"], got["umask"]) == (nice, before + 200, 0o077)
     want = daemon_limits(daemon) | {"nofile": [100, 200], "core": [0, 0]}
     assert got["limits"] == want
     assert oom_score(daemon.pid) == before
