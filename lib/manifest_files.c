@@ -18,6 +18,7 @@ struct files {
 	struct manifest_set *set;
 	struct manifest *m;
 	size_t cap;
+	size_t bytes; /* of all, as they are sent */
 	struct manifest_errors *errors;
 };
 
@@ -46,6 +47,19 @@ static void refuse(struct files *f, const struct ynode *at, const char *key, con
 	manifest_errors_add(f->errors, &place, NULL, "%s: cannot read %s: %s", key, at->text, why);
 }
 
+/* Counts a file; false with an error added when it does not fit into a request. */
+static bool count(struct files *f, const struct ynode *at, const char *key, size_t len)
+{
+	size_t encoded = len / 3 * 4 + (len % 3 ? 4 : 0);
+
+	if (encoded > MANIFEST_FILES_BYTES_MAX - f->bytes) {
+		refuse(f, at, key, "more than 16 MiB in all, encoded");
+		return false;
+	}
+	f->bytes += encoded;
+	return true;
+}
+
 /* The file that stands at `at`, read now or before; NULL with an error added. Owns path. */
 static const struct manifest_file *get(struct files *f, const struct ynode *at, const char *key,
 				       char *path)
@@ -66,6 +80,11 @@ static const struct manifest_file *get(struct files *f, const struct ynode *at, 
 	}
 	if (path)
 		r = f->in->read(f->in->user, path, &file.data, &file.len, &e);
+	if (r == 0 && !count(f, at, key, file.len)) {
+		mem_free(file.data);
+		mem_free(path);
+		return NULL;
+	}
 	if (r == 0 &&
 	    mem_grow(&f->m->files, &f->cap, f->m->n_files + 1, sizeof(*f->m->files)) == 0) {
 		f->m->files[f->m->n_files++] = file;
@@ -282,6 +301,10 @@ void manifest_files_read(const struct manifest_input *in, const struct ynode *se
 {
 	struct files f = {.in = in, .set = set, .m = m, .errors = errors};
 
+	for (size_t i = 0; i < in->n && f.bytes < MANIFEST_FILES_BYTES_MAX; i++)
+		f.bytes += in->sources[i].len;
+	if (f.bytes > MANIFEST_FILES_BYTES_MAX)
+		f.bytes = MANIFEST_FILES_BYTES_MAX;
 	for (size_t i = 0; in->read && i < set->n && i < services->n; i++) {
 		struct service_spec *s = set->entries[i].spec;
 		const struct ynode *node = services->items[i].value;

@@ -18,6 +18,7 @@ struct manifest_set;
 struct ynode;
 
 #define MANIFEST_FILES_MAX 256		     /* manifests and what they name */
+#define MANIFEST_FILES_BYTES_MAX (16 << 20)  /* of these, with the contents as base64: a request */
 #define MANIFEST_SECRETS_BYTES_MAX (4 << 20) /* of one service: they travel in one packet */
 
 /* services: what the set was decoded from. Fills m->files; what is wrong is added to errors. */

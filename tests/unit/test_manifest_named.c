@@ -285,6 +285,31 @@ static void test_secrets_together(void **state)
 	manifest_errors_done(&errors);
 }
 
+/* They must fit into one request; here the file that does not is named. */
+static void test_files_together(void **state)
+{
+	static const char text[] = V
+		"services:\n"
+		"  x: { command: [a], secrets: { a: { file: a }, b: { file: b }, c: { file: c }, d: "
+		"{ file: d } } }\n"
+		"  y: { command: [a], secrets: { a: { file: e }, b: { file: f }, c: { file: g }, d: "
+		"{ file: h } } }\n"
+		"  z: { command: [a], secrets: { a: { file: i }, b: { file: j }, c: { file: k }, d: "
+		"{ file: l } } }\n";
+	const struct manifest_source src = {"/a/aictl.yaml", text, strlen(text), 0};
+	const struct manifest_input in = {.sources = &src, .n = 1, .read = read_large};
+	struct manifest_errors errors = {0};
+	struct manifest *m = NULL;
+
+	(void)state;
+	assert_int_equal(manifest_parse(&in, &m, &errors), -ERR_INVALID);
+	assert_int_equal(errors.n, 1);
+	assert_int_equal(errors.errs[0]->column, 92);
+	assert_string_equal(errors.errs[0]->msg,
+			    "secrets.d.file: cannot read l: more than 16 MiB in all, encoded");
+	manifest_errors_done(&errors);
+}
+
 static int read_empty(void *user, const char *path, char **ret_data, size_t *ret_len,
 		      struct err **reterr)
 {
@@ -364,8 +389,8 @@ int main(void)
 		cmocka_unit_test(test_env_files),	 cmocka_unit_test(test_read_once),
 		cmocka_unit_test(test_secrets),		 cmocka_unit_test(test_content_is_a_change),
 		cmocka_unit_test(test_missing_secrets),	 cmocka_unit_test(test_no_reader),
-		cmocka_unit_test(test_secrets_together), cmocka_unit_test(test_file_count),
-		cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_secrets_together), cmocka_unit_test(test_files_together),
+		cmocka_unit_test(test_file_count),	 cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
