@@ -91,9 +91,11 @@ static void take_service(struct apply_job *j, struct apply_item *it)
 		for (size_t i = 0; i < s->n_replicas; i++)
 			replica_take_over(s->replicas[i]);
 	}
+	/* one that is still to be replaced has probes of its own */
 	if (it->preview.action == PREVIEW_LIVE)
 		for (size_t i = 0; i < s->n_replicas; i++)
-			replica_respec(s->replicas[i]);
+			if (replica_is_current(s->replicas[i]))
+				replica_respec(s->replicas[i]);
 	for (size_t i = 0; i < s->n_replicas; i++)
 		replica_renew_standby(s->replicas[i]);
 	controller_touch(s);

@@ -81,7 +81,7 @@ def test_a_lost_store_stops_nothing_however_often_we_die(daemon):
     out = daemon.apply({"web": daemon.shell("exec sleep 1000", replicas=2, restart=AT_ONCE)})
     assert "web" in out
     daemon.wait_state("web", "ready")
-    assert daemon.pid_of("web", 1) == before[1]
+    assert daemon.pid_of("web", 1) == before[1] and daemon.ps()["web"]["set"] == "shop"
 
 
 def test_a_crash_during_an_update_that_adds_a_port(daemon):
@@ -242,3 +242,19 @@ def test_the_end_while_plans_are_made(start):
         asked = [pool.submit(ask) for _ in range(16)]
         wait_for(lambda: any(a.done() for a in asked))
         assert daemon.stop() == 0
+
+
+def test_a_live_edit_leaves_what_is_still_to_be_replaced(daemon):
+    """In the middle of an update that gets stuck, the old replica keeps the probes that it passes."""
+    def spec(value, probe, **keys):
+        return {"x": daemon.service("pause", replicas=2, environment={"VALUE": value}, probes={
+            "readiness": {"exec": {"command": [probe]}, "period": "100ms"}}, **keys)}
+
+    daemon.apply(spec("old", "/bin/true"))
+    pid = daemon.pid_of("x", 1)
+    daemon.apply(spec("new", "/bin/false"), wait=False)
+    wait_for(lambda: (r := daemon.replica("x")) and r["revision"] == 2)
+    daemon.apply(spec("new", "/bin/false", logs={"max_files": 7}), wait=False)
+    old = [r for r in daemon.describe("x")["replicas"] if r["index"] == 1][0]
+    assert old["probes"]["readiness"]["handler"] == "exec /bin/true"
+    assert (old["pid"], old["revision"], old["state"]) == (pid, 1, "ready")
