@@ -33,6 +33,10 @@
 #define SILENCE_MS 30000
 #define SINCE_MAX_MS (INT64_C(365) * 86400 * 1000)
 
+/* The usual widths of what is followed, lest the first lines make the header too narrow. */
+static const size_t widths_table[COLUMNS] = {19, 6, 8};
+static const size_t widths_wide[COLUMNS] = {4, 19, 6, 8, 8, 8, 14};
+
 struct printer {
 	struct output out;
 	bool follow;
@@ -94,10 +98,8 @@ static void print_row(struct printer *p, const cJSON *e)
 
 	if (term.tty)
 		term.columns = term_columns(STDOUT_FILENO);
-	if (p->out.shown++ == 0)
-		header(p, &t);
-	else
-		table_plain(&t, p->out.format == OUTPUT_WIDE ? 8 : 4);
+	header(p, &t); /* it says which columns a narrow terminal loses */
+	t.header_shown = p->out.shown++ > 0;
 	row(p, &t, e);
 	table_print(&t);
 	table_done(&t);
@@ -257,6 +259,8 @@ static int run(struct cli *cli, const struct args *args)
 	output_begin(&p.out, cli, args);
 	p.since_ms = since(args, p.now_ms);
 	p.table.term = &cli->term;
+	memcpy(p.widths, p.out.format == OUTPUT_WIDE ? widths_wide : widths_table,
+	       sizeof(p.widths));
 	client = client_open(cli);
 	intr_quiet();
 	for (;;) {

@@ -152,7 +152,7 @@ void table_render(const struct table *t, const char *eol, struct buf *out)
 		return;
 	measure(t, &l);
 	drop(t, &l);
-	for (size_t r = 0; r < t->n_rows; r++) {
+	for (size_t r = t->header_shown; r < t->n_rows; r++) {
 		print_row(t, &t->cells[r * t->n_columns], &l, out);
 		buf_str(out, eol);
 	}

@@ -13,6 +13,7 @@
 #ifndef AICTL_CLI_TABLE_H
 #define AICTL_CLI_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct buf;
@@ -32,6 +33,7 @@ struct table {
 	size_t *widths; /* at least these, and then what was used: for rows printed one by one; or NULL */
 	struct table_cell *cells; /* n_rows x n_columns */
 	size_t n_cells, cap_cells, n_columns, n_rows;
+	bool header_shown; /* by an earlier table: it counts for the columns, and is not printed */
 };
 
 /* Titles end with NULL. */

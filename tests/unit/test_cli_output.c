@@ -494,6 +494,30 @@ static void columns_give_way(void **state)
 	table_done(&t);
 }
 
+/* Rows printed one by one lose the columns that their header lost. */
+static void later_rows_fit_the_header(void **state)
+{
+	struct term term = {.columns = 7 + 7 + 7 + strlen("MESSAGE") - 1};
+	size_t widths[4] = {5, 5, 5, 0};
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct table t = {
+			.term = &term, .drop = "C B", .widths = widths, .header_shown = i > 0};
+		_cleanup_buf_ struct buf out = {0};
+
+		table_header(&t, "A", "B", "C", "MESSAGE", NULL);
+		table_row(&t);
+		for (int c = 0; c < 4; c++)
+			table_cell(&t, NULL, "%d", c);
+		table_render(&t, "\n", &out);
+		assert_string_equal(buf_cstr(&out), i ? "0      1      3\n"
+						      : "A      B      MESSAGE\n"
+							"0      1      3\n");
+		table_done(&t);
+	}
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -512,6 +536,7 @@ int main(void)
 		cmocka_unit_test(huge_texts_are_bounded),
 		cmocka_unit_test(wraps),
 		cmocka_unit_test(columns_give_way),
+		cmocka_unit_test(later_rows_fit_the_header),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, NULL);
