@@ -91,6 +91,8 @@ static void take_end(struct session *s, const struct exec_frame *f)
 	const char *error = js_str(json, "error", NULL), *name = js_str(json, "signal", NULL);
 	int signal = 0;
 
+	if (name && strncmp(name, "SIG", 3) == 0 && name[3] >= '1' && name[3] <= '9')
+		name += 3; /* a real-time one: "SIG40" */
 	end(s, (int)js_int(json, "code", EXEC_SESSION_FAILED));
 	if (error) {
 		terminal_restore(s);

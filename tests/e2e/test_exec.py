@@ -186,6 +186,11 @@ def test_death_by_signal(web, name):
     assert (rc, out) == (128 + getattr(signal, "SIG" + name), "dying\n")
 
 
+def test_death_by_a_real_time_signal(web):
+    rc, _, err = web.cli("exec", "web", "sh", "-c", "kill -40 $$")
+    assert (rc, err) == (128 + 40, "")
+
+
 def test_what_cannot_run(web):
     assert web.cli("exec", "web", "no-such-program") == (
         127, "", "error: no-such-program: cannot start: exec: No such file or directory\n")
