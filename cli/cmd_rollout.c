@@ -14,6 +14,7 @@
 #include "cli/js.h"
 #include "cli/output.h"
 #include "cli/report.h"
+#include "cli/report_manifest.h"
 #include "cli/table.h"
 #include "cli/text.h"
 #include "cli/x.h"
@@ -128,6 +129,19 @@ static char *history_path(const struct args *args, int64_t number)
 	return x_printf("/v1/revisions%s%s", *set ? "?" : "", query);
 }
 
+/* "hint: one of: shop, tools" */
+static void hint_sets(struct client *client)
+{
+	_cleanup_reply_ struct reply reply = {0};
+	_cleanup_buf_ struct buf names = {0};
+	const cJSON *s;
+
+	client_get(client, "/v1/sets", &reply);
+	cJSON_ArrayForEach (s, js_get(reply.json, "sets"))
+		buf_printf(&names, "%s%s", names.len ? ", " : "", js_str(s, "name", "?"));
+	report_hint("write aictl rollout history SET, one of: %s", buf_cstr(&names));
+}
+
 static int history(struct cli *cli, const struct args *args)
 {
 	static const struct output_view list = {
@@ -142,7 +156,13 @@ static int history(struct cli *cli, const struct args *args)
 
 	output_begin(&out, cli, args);
 	client = client_open(cli);
-	client_get(client, path, &reply);
+	if (client_send(client, "GET", path, NULL, &reply) == 400 && args->n_operands < 2) {
+		int code = report_manifest_reply(NULL, &reply);
+
+		hint_sets(client);
+		return code;
+	}
+	client_check(&reply);
 	output_reply(&out, number ? &one : &list, &reply);
 	return CODE_OK;
 }

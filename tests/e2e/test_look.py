@@ -214,3 +214,11 @@ def test_names_that_mean_nothing(daemon):
     assert "stopped is" not in daemon.ok("describe", "web")
     rc, _, err = daemon.cli("daemon", "reload")
     assert rc == 0 and "no manifest directory" in err
+
+
+def test_history_of_one_of_several_sets(daemon):
+    daemon.apply({"web": daemon.shell("sleep 1000")}, name="shop")
+    assert len(json.loads(daemon.ok("rollout", "history", "-o", "json"))["revisions"]) == 1
+    daemon.apply({"tool": daemon.shell("sleep 1000")}, name="tools")
+    rc, out, err = daemon.cli("rollout", "history")
+    assert (rc, out) == (2, "") and "one of: " in err and "shop" in err and "tools" in err
