@@ -21,6 +21,7 @@ struct view {
 	const struct term *term;
 	bool diff;
 	size_t names, actions; /* widths */
+	bool after_diff;       /* of the service before: a blank line parts it from the next */
 };
 
 static const struct {
@@ -190,6 +191,7 @@ static void print_diff(struct view *v, const cJSON *service)
 	       term_paint(v->term, TERM_BOLD), *after ? name : "/dev/null",
 	       term_paint(v->term, TERM_RESET));
 	linediff_run(before, after, put_diff_line, v);
+	v->after_diff = true;
 }
 
 static void print_service(struct view *v, const cJSON *s)
@@ -200,6 +202,9 @@ static void print_service(struct view *v, const cJSON *s)
 	_cleanup_buf_ struct buf out = {0};
 	bool first = true;
 
+	if (v->after_diff)
+		buf_char(&out, '\n');
+	v->after_diff = false;
 	put_column(v, &out, js_str(s, "name", "?"), "", v->names);
 	buf_str(&out, "  ");
 	put_column(v, &out, is_quiet(s) ? "-" : action, action_color(action), v->actions);
