@@ -133,9 +133,11 @@ const struct command cmd_wait_command = {
 	.group = GROUP_LOOK,
 	.synopsis = "[OPTIONS] SERVICE...",
 	.summary = "Wait until services are ready, or stopped",
-	.details = "Prints what each of them is when its wait ends.\n\n"
-		   "Exits 0 when all of them are, 1 when one of them never will be (it failed for\n"
-		   "good), 5 when the time is up, 4 when there is no such service.",
+	.details =
+		"Prints what each of them is when its wait ends. One that has succeeded counts as\n"
+		"ready; stopped is what `aictl stop`, scale to 0 or delete make of it.\n\n"
+		"Exits 0 when all of them are, 1 when one of them never will be (it failed for\n"
+		"good), 5 when the time is up, 4 when there is no such service.",
 	.examples = "aictl wait sentiment && curl http://127.0.0.1:8000/\n"
 		    "aictl wait --for stopped --timeout 30s sentiment",
 	.options = options,
