@@ -124,10 +124,10 @@ static char *note_of(const struct controller *c, const struct apply_service *s)
 		return mem_strdup("its manifest was lost: taken over");
 	if (p->stopped)
 		return mem_strdup("stopped by the user: stays stopped");
-	if (p->replicas_override >= 0)
+	if (p->replicas_override >= 0 && p->replicas_override != s->want->replicas)
 		return mem_printf("scaled by the user: stays at %lld",
 				  (long long)p->replicas_override);
-	if (now->replicas_override >= 0)
+	if (now->replicas_override >= 0 && p->replicas_override < 0)
 		return mem_printf("scaled by the user to %lld: the manifest's number counts again",
 				  (long long)now->replicas_override);
 	return mem_strdup("");

@@ -21,9 +21,20 @@
 
 /* ---- in the worker thread ---- */
 
-static void add_error(struct apply_job *j, const struct service_spec *spec, struct err **e)
+/* Where the key is written, "" = the service. */
+static struct manifest_place place_of(const struct service_spec *spec, const char *key)
 {
-	const struct manifest_place at = {spec->file, spec->line, 1};
+	struct manifest_place at;
+
+	if (!service_spec_place(spec, key, &at))
+		at = (struct manifest_place){spec->file, spec->line, 1};
+	return at;
+}
+
+static void add_error(struct apply_job *j, const struct service_spec *spec, const char *key,
+		      struct err **e)
+{
+	const struct manifest_place at = place_of(spec, key);
 	_cleanup_free_ char *context = mem_printf("service \"%s\"", spec->name);
 
 	manifest_errors_take(&j->errors, &at, context ? context : "service", e);
@@ -60,24 +71,25 @@ static void check_user(struct apply_job *j, struct apply_item *it)
 		err_set(&e, ERR_INVALID,
 			"user is missing: this daemon runs as root and starts nothing as root by itself");
 		err_hint(&e, "add `user: NAME`, or start aictld with --default-user NAME");
-		add_error(j, it->spec, &e);
+		add_error(j, it->spec, "", &e);
 		return;
 	}
 	if (identity_lookup(it->user, it->spec->group, &it->id, &e) < 0) {
 		if (e->code != ERR_NOTFOUND || !it->spec->user || !j->errors.n)
-			add_error(j, it->spec, &e); /* else manifest_host_check has said it */
+			add_error(j, it->spec, "user",
+				  &e); /* else manifest_host_check has said it */
 	} else if (!c->root && it->id->uid != c->owner) {
 		err_set(&e, ERR_INVALID,
 			"user \"%s\": this daemon runs as an ordinary user and starts everything as itself",
 			it->user);
 		err_hint(&e, "leave `user` out, or apply to a daemon that runs as root");
-		add_error(j, it->spec, &e);
+		add_error(j, it->spec, "user", &e);
 	} else if (!c->root && it->spec->group && it->id->gid != getegid()) {
 		err_set(&e, ERR_INVALID,
 			"group \"%s\": this daemon runs as an ordinary user and starts everything in its own group",
 			it->spec->group);
 		err_hint(&e, "leave `group` out, or apply to a daemon that runs as root");
-		add_error(j, it->spec, &e);
+		add_error(j, it->spec, "group", &e);
 	}
 }
 
@@ -112,8 +124,8 @@ static void check_service(struct apply_job *j, const struct service_spec *spec,
 			  const struct service *s)
 {
 	const struct manifest *m = j->source->manifest;
-	const struct manifest_place at = {spec->file, spec->line, 1};
 	const struct port_spec *port;
+	struct manifest_place at;
 
 	if (strcmp(s->name, spec->name) == 0) {
 		_cleanup_free_ char *hint =
@@ -125,6 +137,7 @@ static void check_service(struct apply_job *j, const struct service_spec *spec,
 		err_set(&e, ERR_CONFLICT, "service \"%s\" belongs to the apply set \"%s\" already",
 			s->name, s->set);
 		err_hint(&e, "%s", hint ? hint : "");
+		at = place_of(spec, "");
 		manifest_errors_take(&j->errors, &at, NULL, &e);
 		return;
 	}
@@ -132,8 +145,10 @@ static void check_service(struct apply_job *j, const struct service_spec *spec,
 		return; /* what it will be is compared by the parser */
 	port = service_spec_clash(s->spec, spec, NULL);
 	if (port) {
+		_cleanup_free_ char *key = mem_printf("ports.%s.port", port->name);
 		_cleanup_err_ struct err *e = NULL;
 
+		at = place_of(spec, key ? key : "");
 		err_set(&e, ERR_CONFLICT, "port %lld is a port of service \"%s\" already",
 			(long long)port->port, s->name);
 		manifest_errors_take(&j->errors, &at, NULL, &e);
