@@ -22,6 +22,7 @@ import procfs  # noqa: E402
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs_root: skipped for an ordinary user")
+    config.addinivalue_line("markers", "waits: takes long and does little; scripts/check runs these beside")
     procfs.become_subreaper()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what runs is ended
 

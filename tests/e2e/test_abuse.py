@@ -353,6 +353,7 @@ def test_slow_requests(abused):
         client.close()
 
 
+@pytest.mark.waits
 def test_head_time_out(abused):
     """Half a request is answered 408 when its time is up."""
     client = Client(abused.socket, timeout=60)

@@ -5,6 +5,8 @@ SPDX-License-Identifier: MIT
 import signal
 import time
 
+import pytest
+
 import procfs
 from harness import wait_for
 
@@ -79,6 +81,7 @@ def test_readiness_never_restarts(daemon):
     assert replica["pid"] == pid and replica["restarts"] == 0
 
 
+@pytest.mark.waits
 def test_slow_start_is_not_touched(daemon):
     """8 s without an answer: liveness alone would have killed it after one."""
     probes = {"startup": {"http": {"path": "/healthz"}, "period": "200ms", "stall": "60s"},

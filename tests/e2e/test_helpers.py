@@ -9,6 +9,8 @@ import random
 import signal
 import time
 
+import pytest
+
 import procfs
 from harness import CAMPAIGN, numbered, wait_for
 
@@ -242,6 +244,7 @@ def sees_no_restart(daemon, pids):
         assert daemon.mode() == "safe"
 
 
+@pytest.mark.waits
 def test_a_stopped_controller_is_replaced(start):
     """Hung, not dead: 15 s of silence end it, and nothing else is touched."""
     daemon = start("--helper-restart", CAMPAIGN)

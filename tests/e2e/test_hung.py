@@ -94,6 +94,7 @@ def test_hung_working_directory(start, hung, mode):
     assert daemon.stop() == 0
 
 
+@pytest.mark.waits
 def test_spawn_deadline_and_unkillable_child(start, hung):
     """After 10 s the child is killed; one that cannot be is shown as what it is."""
     daemon = start()
@@ -108,6 +109,7 @@ def test_spawn_deadline_and_unkillable_child(start, hung):
     wait_for(lambda: daemon.replica("stuck")["state"] != "unknown", what=daemon.ps)
 
 
+@pytest.mark.waits
 def test_user_stops_the_child_before_exec(start, hung):
     """The child is `nobody` already when it hangs in chdir: nobody may SIGSTOP it, and does."""
     daemon = start()
@@ -126,6 +128,7 @@ def test_user_stops_the_child_before_exec(start, hung):
     wait_for(lambda: "stuck" not in daemon.ps(), what=lambda: daemon.ps())
 
 
+@pytest.mark.waits
 def test_stopped_daemon_names_what_it_could_not_end(start, hung):
     """Exit 1 and the name in the log when SIGKILL did not help for 10 s."""
     daemon = start()

@@ -68,6 +68,7 @@ def test_stop_and_new_spec_win_over_the_order(daemon, service):
     assert not children(daemon)
 
 
+@pytest.mark.waits
 def test_default_policy_gives_the_order_after_the_reset_time(daemon):
     """60 s, a constant of the restart policy: the one wait here that cannot be scaled."""
     daemon.apply({"one": daemon.shell("exec sleep 1000")})  # no probe: ready at its spawn
