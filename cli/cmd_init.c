@@ -73,29 +73,6 @@ static const char body[] =
 	"    #stop: { signal: SIGTERM, grace_period: 30s, drain: 30s }\n"
 	"    #logs: { max_size: 20MiB, max_files: 5 }\n";
 
-/* The directory's name as a DNS label, "app" when nothing of it can be in one. */
-static char *label_of(const char *dir)
-{
-	const char *slash = strrchr(dir, '/');
-	char *name = x_strdup(slash ? slash + 1 : dir);
-	size_t n = 0;
-
-	for (const char *p = name; *p && n < MANIFEST_NAME_MAX; p++) {
-		char c = *p >= 'A' && *p <= 'Z' ? (char)(*p | 0x20) : *p;
-		bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-
-		if (good || (n > 0 && name[n - 1] != '-'))
-			name[n++] = good ? c : '-';
-	}
-	while (n > 0 && name[n - 1] == '-')
-		n--;
-	name[n] = '\0';
-	if (n > 0)
-		return name;
-	mem_free(name);
-	return x_strdup("app");
-}
-
 /* dir, made when it is not there, as an absolute path. */
 static char *open_dir(const char *dir)
 {
@@ -171,7 +148,7 @@ static int run(struct cli *cli, const struct args *args)
 	dir = open_dir(operand ? operand : ".");
 	if (!args_flag(args, "force") && is_taken(dir))
 		return CODE_CONFLICT;
-	name = given ? x_strdup(given) : label_of(dir);
+	name = given ? x_strdup(given) : x_check(schema_make_label(dir, "app"));
 	path = x_check(fs_join(dir, FILE_NAME));
 	buf_str(&text, head);
 	buf_printf(&text, "name: %-28s # the set: what this file owns together\n", name);

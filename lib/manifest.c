@@ -17,6 +17,7 @@
 #include "lib/manifest_files.h"
 #include "lib/manifest_merge.h"
 #include "lib/mem.h"
+#include "lib/schema.h"
 #include "lib/yamltree.h"
 
 struct trees {
@@ -96,30 +97,11 @@ static void read_all(const struct manifest_input *in, struct manifest *m, struct
 	manifest_check_set(set, errors);
 }
 
-/* "/srv/My App/aictl.yaml" -> "my-app": a DNS label out of the directory's name. */
 static char *default_name(const char *path)
 {
 	_cleanup_free_ char *dir = fs_dirname(path);
-	const char *base = dir ? strrchr(dir, '/') : NULL;
-	char *name = dir ? mem_strdup(base ? base + 1 : dir) : NULL;
-	size_t n = 0;
 
-	if (!name)
-		return NULL;
-	for (const char *p = name; *p && n < MANIFEST_NAME_MAX; p++) {
-		char c = *p >= 'A' && *p <= 'Z' ? (char)(*p + ('a' - 'A')) : *p;
-		bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-
-		if (plain || (n > 0 && name[n - 1] != '-'))
-			name[n++] = plain ? c : '-';
-	}
-	while (n > 0 && name[n - 1] == '-')
-		n--;
-	name[n] = '\0';
-	if (n > 0)
-		return name;
-	mem_free(name);
-	return mem_strdup("default");
+	return dir ? schema_make_label(dir, "default") : NULL;
 }
 
 static int by_name(const void *a, const void *b)

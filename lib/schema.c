@@ -26,6 +26,30 @@ bool schema_is_label(const char *text)
 	return n > 0 && n <= MANIFEST_NAME_MAX && !text[n] && text[0] != '-' && text[n - 1] != '-';
 }
 
+char *schema_make_label(const char *path, const char *fallback)
+{
+	const char *slash = strrchr(path, '/');
+	char *name = mem_strdup(slash ? slash + 1 : path);
+	size_t n = 0;
+
+	if (!name)
+		return NULL;
+	for (const char *p = name; *p && n < MANIFEST_NAME_MAX; p++) {
+		char c = *p >= 'A' && *p <= 'Z' ? (char)(*p + ('a' - 'A')) : *p;
+		bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+
+		if (plain || (n > 0 && name[n - 1] != '-'))
+			name[n++] = plain ? c : '-';
+	}
+	while (n > 0 && name[n - 1] == '-')
+		n--;
+	name[n] = '\0';
+	if (n > 0)
+		return name;
+	mem_free(name);
+	return mem_strdup(fallback);
+}
+
 static const char *check_label(const char *text)
 {
 	return schema_is_label(text)

@@ -117,5 +117,8 @@ int schema_element_defaults(const struct schema_row *table, void *element);
 void schema_free_fields(const struct schema_row *parent, void *base);
 /* True for a DNS label: a-z, 0-9, "-", not at the ends, 1..63. */
 bool schema_is_label(const char *text);
+/* "/srv/My App" -> "my-app": a DNS label out of a path's last part, or a copy of fallback when nothing
+ * of it can be in one. Caller frees; NULL when out of memory. */
+char *schema_make_label(const char *path, const char *fallback);
 
 #endif

@@ -100,6 +100,15 @@ static int status_of(enum err_code code)
 	return status[code];
 }
 
+bool api_ready(struct api_call *call)
+{
+	if (call->c->begun)
+		return true;
+	api_reply_error(call->r, 503, "starting",
+			"the controller is starting: try again in a moment");
+	return false;
+}
+
 void api_reply_err(struct http_request *r, const struct err *e)
 {
 	_cleanup_buf_ struct buf b = {0};

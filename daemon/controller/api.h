@@ -61,6 +61,8 @@ void api_reply_error(struct http_request *r, int status, const char *code, const
 	__attribute__((format(printf, 4, 5)));
 /* By its code: 404, 409, 422, ... */
 void api_reply_err(struct http_request *r, const struct err *e);
+/* Is what runs known already? If not, 503 is the answer. */
+bool api_ready(struct api_call *call);
 void api_reply_manifest_errors(struct http_request *r, const struct manifest_errors *errors);
 void api_write_error(struct jsonw *w, const char *key, const struct err *e);
 /* Whole number of the query in [min, max], or dflt when absent; -1 and a 400 reply when wrong:

@@ -187,7 +187,7 @@ static const struct replica *find_replica(struct api_call *call, const char *id)
 			return NULL;
 		}
 	}
-	if (r && r->pid && r->spec && s->identity && r->state != REPLICA_STOPPING)
+	if (r && r->pid && r->identity && r->state != REPLICA_STOPPING)
 		return r;
 	api_reply_error(call->r, 409, "not_ready", "%s \"%s\" is not running",
 			slash ? "replica" : "service", id);
@@ -196,8 +196,7 @@ static const struct replica *find_replica(struct api_call *call, const char *id)
 
 static void serve(struct api_call *call, const struct replica *r, const struct request *rq)
 {
-	const struct exec_opts o = {.what = {.spec = r->spec,
-					     .command = (char *const *)rq->command,
+	const struct exec_opts o = {.what = {.command = (char *const *)rq->command,
 					     .verbatim = true,
 					     .environment = rq->env},
 				    .cwd = rq->dir,
@@ -228,11 +227,8 @@ void api_exec_post(struct api_call *call)
 		http_upgrade_required(call->r, EXEC_FRAME_PROTOCOL);
 		return;
 	}
-	if (!call->c->begun) {
-		api_reply_error(call->r, 503, "starting",
-				"the controller is starting: try again in a moment");
+	if (!api_ready(call))
 		return;
-	}
 	body = api_body_object(call);
 	if (!body)
 		return;

@@ -269,11 +269,8 @@ void api_plan_post(struct api_call *call)
 	struct apply_args args = {.change_id = NULL};
 	cJSON *body;
 
-	if (!call->c->begun) {
-		api_reply_error(call->r, 503, "starting",
-				"the controller is starting: try again in a moment");
+	if (!api_ready(call))
 		return;
-	}
 	body = api_body_object(call);
 	if (body && api_apply_args(call, body, &sources, &args))
 		submit(call, &args);

@@ -26,15 +26,6 @@ struct pending {
 	struct jsonw w;
 };
 
-static bool ready_to_answer(struct api_call *call)
-{
-	if (call->c->begun)
-		return true;
-	api_reply_error(call->r, 503, "starting",
-			"the controller is starting: try again in a moment");
-	return false;
-}
-
 /* By the query, else the only one there is. NULL: the request is answered. */
 static struct set *find_set(struct api_call *call)
 {
@@ -145,7 +136,7 @@ void api_revisions_get(struct api_call *call)
 	const struct set *set;
 	int64_t number;
 
-	if (!ready_to_answer(call))
+	if (!api_ready(call))
 		return;
 	number = api_query_int(call, "number", 0, 1, INT64_MAX);
 	if (number < 0)
@@ -188,7 +179,7 @@ void api_revisions_sets(struct api_call *call)
 	_cleanup_buf_ struct buf b = {0};
 	struct jsonw w = {.out = &b};
 
-	if (!ready_to_answer(call))
+	if (!api_ready(call))
 		return;
 	jsonw_object_begin(&w, NULL);
 	jsonw_array_begin(&w, "sets");

@@ -196,15 +196,6 @@ static bool asked_for(struct http_request *r, const char *name)
 	return false;
 }
 
-static bool ready_to_answer(struct api_call *call)
-{
-	if (call->c->begun)
-		return true;
-	api_reply_error(call->r, 503, "starting",
-			"the controller is starting: try again in a moment");
-	return false;
-}
-
 static bool names_exist(struct api_call *call)
 {
 	const char *q;
@@ -223,7 +214,7 @@ void api_services_list(struct api_call *call)
 	_cleanup_buf_ struct buf b = {0};
 	struct jsonw w = {.out = &b};
 
-	if (!ready_to_answer(call) || !names_exist(call))
+	if (!api_ready(call) || !names_exist(call))
 		return;
 	jsonw_object_begin(&w, NULL);
 	jsonw_string(&w, "api_version", "v1");
@@ -311,7 +302,7 @@ void api_services_describe(struct api_call *call)
 	const struct service *s;
 
 	journal_flush(call->c->journal); /* what the caller has caused is in it */
-	if (!ready_to_answer(call))
+	if (!api_ready(call))
 		return;
 	s = controller_find(call->c, call->name);
 	if (!s) {

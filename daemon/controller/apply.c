@@ -30,7 +30,7 @@ struct apply_queue *apply_queue_new(void)
 static void job_free(struct apply_job *j)
 {
 	for (size_t i = 0; i < j->n_items; i++) {
-		identity_free(j->items[i].id);
+		identity_unref(j->items[i].id);
 		preview_done(&j->items[i].preview);
 	}
 	mem_free(j->items);

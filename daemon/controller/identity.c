@@ -72,22 +72,29 @@ int identity_lookup(const char *user, const char *group, struct identity **ret, 
 	id = mem_alloc(sizeof(*id));
 	if (!id)
 		return err_nomem(reterr);
+	id->refs = 1;
 	id->uid = pw.pw_uid;
 	id->gid = pw.pw_gid;
 	id->name = mem_strdup(pw.pw_name);
 	id->home = mem_strdup(pw.pw_dir);
 	id->shell = mem_strdup(pw.pw_shell);
 	if (!id->name || !id->home || !id->shell || fill_groups(id) < 0) {
-		identity_free(id);
+		identity_unref(id);
 		return err_nomem(reterr);
 	}
 	*ret = id;
 	return 0;
 }
 
-void identity_free(struct identity *id)
+struct identity *identity_ref(struct identity *id)
 {
-	if (!id)
+	id->refs++;
+	return id;
+}
+
+void identity_unref(struct identity *id)
+{
+	if (!id || --id->refs > 0)
 		return;
 	mem_free(id->name);
 	mem_free(id->home);

@@ -13,6 +13,7 @@
 struct err;
 
 struct identity {
+	unsigned refs;
 	char *name, *home, *shell;
 	uid_t uid;
 	gid_t gid;	  /* the user's own, or that of the group that was asked for */
@@ -21,9 +22,10 @@ struct identity {
 };
 
 /* user NULL = the calling uid, group NULL = the user's own. ERR_NOTFOUND when there is no such user or
- * group. May block. */
+ * group. One reference. May block. */
 int identity_lookup(const char *user, const char *group, struct identity **ret,
 		    struct err **reterr);
-void identity_free(struct identity *id);
+struct identity *identity_ref(struct identity *id);
+void identity_unref(struct identity *id); /* NULL is a no-op */
 
 #endif

@@ -157,7 +157,7 @@ static void own_variables(const struct launch *l, const struct replica *r, struc
 static int build_env(struct launch *l, const struct controller *c, const struct replica *r,
 		     const struct launch_what *what, struct err **reterr)
 {
-	const struct identity *id = r->service->identity;
+	const struct identity *id = what->identity;
 	struct launch_strv *env = &l->env;
 	const char *value;
 
@@ -297,7 +297,7 @@ int launch_describe(const struct controller *c, const struct replica *r,
 
 	*l = (struct launch){.vars = {.service = s->name,
 				      .replica = r->index,
-				      .revision = s->revision,
+				      .revision = what->revision,
 				      .secrets = &what->spec->secrets,
 				      .environ = c->base_env}};
 	secrets_dir(c, what->spec, &l->secrets_dir);
@@ -311,7 +311,7 @@ int launch_describe(const struct controller *c, const struct replica *r,
 	if (rc == 0)
 		rc = build_paths(l->argv.v[0], env_get(l->env.v, "PATH"), &l->paths, reterr);
 	if (rc == 0)
-		fill_child(l, c, s->identity, what->spec);
+		fill_child(l, c, what->identity, what->spec);
 	else
 		launch_done(l);
 	return rc;
@@ -331,7 +331,10 @@ int launch_encode(struct controller *c, const struct replica *r, bool standby,
 {
 	const struct service *s = r->service;
 	const struct service_spec *spec = s->spec;
-	const struct launch_what what = {.spec = spec, .command = spec->command};
+	const struct launch_what what = {.spec = spec,
+					 .identity = s->identity,
+					 .revision = s->revision,
+					 .command = spec->command};
 	struct wire_spawn m = {0};
 	struct launch l;
 	int rc = launch_describe(c, r, &what, &l, reterr);

@@ -52,6 +52,8 @@ struct launch {
 
 struct launch_what {
 	const struct service_spec *spec; /* what the replica runs as: its own, or its service's */
+	const struct identity *identity; /* likewise */
+	uint64_t revision;		 /* likewise */
 	char *const *command;		 /* spec's, a probe's, or a user's; NULL-terminated */
 	bool verbatim;			 /* ${...} in command is not ours to expand */
 	char *const *environment;	 /* further variables, which win; or NULL */

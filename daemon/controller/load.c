@@ -134,7 +134,7 @@ static void on_looked_up(uv_work_t *work, int status)
 			service_set_spec(at->service, at->source, at->spec, TAKE_PTR(at->id));
 		}
 		service_source_unref(at->source);
-		identity_free(at->id);
+		identity_unref(at->id);
 		err_free(at->err);
 	}
 	mem_free(l->list);

@@ -214,7 +214,7 @@ static int open_pipe(struct probe_exec *p, int fds[3], struct err **reterr)
 static int start(struct probe_exec *p, struct err **reterr)
 {
 	const struct probe_spec *spec = &p->replica->spec->probes[p->kind];
-	struct run_opts o = {.what = {.spec = p->replica->spec, .command = spec->exec_command},
+	struct run_opts o = {.what = {.command = spec->exec_command},
 			     .timeout_ms = spec->timeout_ms,
 			     .on_end = on_end,
 			     .user = p};

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "daemon/controller/controller.h"
+#include "daemon/controller/identity.h"
 #include "daemon/controller/exec.h"
 #include "daemon/controller/exits.h"
 #include "daemon/controller/journal.h"
@@ -57,15 +58,19 @@ static void on_closed(uv_handle_t *h)
 static void take_spec(struct replica *r)
 {
 	struct spec_source *old = r->source;
+	struct identity *former = r->identity;
 
 	r->source = r->service->source ? service_source_ref(r->service->source) : NULL;
 	r->spec = r->service->spec;
+	r->identity = r->service->identity ? identity_ref(r->service->identity) : NULL;
 	service_source_unref(old);
+	identity_unref(former);
 }
 
 void replica_free(struct replica *r)
 {
 	service_source_unref(r->source);
+	identity_unref(r->identity);
 	replica_probe_end(r);
 	replica_ports_release(r);
 	r->closing = true;

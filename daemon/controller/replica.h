@@ -24,6 +24,7 @@ struct service;
 struct service_spec;
 struct spec_source;
 struct controller;
+struct identity;
 
 #define REPLICA_MESSAGE_MAX JOURNAL_MESSAGE_MAX
 
@@ -69,6 +70,7 @@ struct replica {
 	/* What its process was started with, and live changes since; the service's own may be newer. */
 	struct spec_source *source;
 	const struct service_spec *spec; /* NULL = not known */
+	struct identity *identity;	 /* of the user it runs as; NULL without spec */
 	uint64_t launch_hash; /* of what it was started with; differs from the service's = outdated
 			       */
 	unsigned port;	      /* the main one's number, 0 = none; others: replica_ports.h */

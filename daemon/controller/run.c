@@ -38,12 +38,16 @@ int run_start(struct controller *c, const struct replica *r, const struct run_op
 	_cleanup_buf_ struct buf packet = {0};
 	struct wire_run m = {.tty = o->tty, .timeout_ms = o->timeout_ms};
 	struct run *run = mem_alloc(sizeof(*run));
+	struct launch_what what = o->what;
 	struct launch l;
 	int rc;
 
 	if (!run)
 		return err_nomem(reterr);
-	rc = launch_describe(c, r, &o->what, &l, reterr);
+	what.spec = r->spec; /* as its process was started: the service's may be newer */
+	what.identity = r->identity;
+	what.revision = r->revision;
+	rc = launch_describe(c, r, &what, &l, reterr);
 	if (rc < 0) {
 		mem_free(run);
 		return rc;

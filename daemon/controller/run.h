@@ -23,10 +23,10 @@ struct run;
 typedef void (*run_cb)(const struct wire_run_end *end, void *user);
 
 struct run_opts {
-	struct launch_what what;
-	const char *cwd; /* NULL = the service's */
-	const int *fds;	 /* three: stdin, stdout, stderr; they stay the caller's */
-	bool tty;	 /* they are a terminal */
+	struct launch_what what; /* command, verbatim, environment; the rest is the replica's */
+	const char *cwd;	 /* NULL = the service's */
+	const int *fds;		 /* three: stdin, stdout, stderr; they stay the caller's */
+	bool tty;		 /* they are a terminal */
 	int64_t timeout_ms;
 	run_cb on_end; /* exactly once, from the loop, unless forgotten; then the run is gone */
 	void *user;

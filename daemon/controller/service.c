@@ -59,7 +59,7 @@ void service_free(struct service *s)
 	s->n_replicas = 0;
 	mem_free(s->replicas);
 	service_source_unref(s->source);
-	identity_free(s->identity);
+	identity_unref(s->identity);
 	mem_free(s->exits);
 	mem_free(s->name);
 	mem_free(s->set);
@@ -96,7 +96,7 @@ void service_set_spec(struct service *s, struct spec_source *src, const struct s
 {
 	struct spec_source *old = s->source;
 
-	identity_free(s->identity);
+	identity_unref(s->identity);
 	s->source = service_source_ref(src);
 	service_source_unref(old);
 	s->spec = spec;

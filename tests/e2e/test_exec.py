@@ -142,6 +142,25 @@ def test_context_is_the_services_own(daemon):
         assert f"PORT_METRICS={daemon.replica('web', index)['ports']['metrics']}\n" in text
 
 
+@pytest.mark.needs_root
+def test_an_old_replica_keeps_its_user(start):
+    """In an update that changes the user and gets stuck, exec joins the old process as it is."""
+    daemon = start()
+    ready = {"readiness": {"exec": {"command": ["sh", "-c", "exit $BAD"]}, "period": "100ms"}}
+    command = ["sh", "-c", "exec sleep 1000"]
+    old = {"command": command, "replicas": 2, "probes": ready, "stop": {"grace_period": "1s"},
+           "user": "nobody", "environment": {"BAD": "0"}}
+    daemon.apply({"web": old})
+    daemon.apply({"web": old | {"user": "daemon", "environment": {"BAD": "1"}}}, wait=False)
+
+    def who(index):
+        return daemon.cli("exec", f"web/{index}", "sh", "-c", "id -un; echo $USER $AICTL_REVISION")[1]
+
+    wait_for(lambda: who(0) == "daemon\ndaemon 2\n", what="the first one is new")
+    assert daemon.replica("web", 1)["state"] == "ready"
+    assert who(1) == "nobody\nnobody 1\n"
+
+
 def test_environment_and_directory_of_the_request(web):
     out = web.ok("exec", "-e", "MORE=a=b", "-e", "MORE=c=d", "--env", "FROM_US", "-w", "/usr",
                  "web", "sh", "-c", "echo $MORE,$FROM_US,$TERM; pwd", env={"FROM_US": "yes"})
