@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -473,10 +474,21 @@ int rig_wait_exit(struct rig *r)
 	return status;
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	return remove(path) < 0 && errno != ENOENT ? -1 : 0; /* gone by itself is gone, too */
+}
+
+void rig_remove_tree(const char *dir)
+{
+	assert_int_equal(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
 void rig_remove(struct rig *r)
 {
-	char command[128];
-
 	drop_helper(&r->controller);
 	drop_helper(&r->logger);
 	for (unsigned i = 0; i < r->n_streams; i++) {
@@ -490,14 +502,37 @@ void rig_remove(struct rig *r)
 	mem_free(r->streams);
 	mem_free(r->exits);
 	mem_free(r->runs);
-	snprintf(command, sizeof(command), "rm -rf '%s'", r->dir);
-	assert_int_equal(system(command), 0);
+	rig_remove_tree(r->dir);
 }
 
 int rig_stop(struct rig *r)
 {
 	kill(r->pid, SIGTERM);
 	return rig_wait_exit(r);
+}
+
+void rig_clean_stop(struct rig *r)
+{
+	int status = rig_stop(r);
+
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	rig_remove(r);
+}
+
+bool rig_is_alive(pid_t pid)
+{
+	char path[64], state = 'Z';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = 'Z';
+	fclose(f);
+	return state != 'Z' && state != 'X';
 }
 
 /* ---- asking for things ---- */

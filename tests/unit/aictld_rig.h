@@ -71,6 +71,10 @@ void rig_wait_synced(struct rig *r);
 int rig_stop(struct rig *r);
 int rig_wait_exit(struct rig *r);
 void rig_remove(struct rig *r);
+void rig_clean_stop(struct rig *r);    /* rig_stop, which has to succeed, and rig_remove */
+void rig_remove_tree(const char *dir); /* with all that is in it; follows no symlink */
+/* A zombie is dead: nobody may reap it where pid 1 does not. */
+bool rig_is_alive(pid_t pid);
 /* Handles what has come, waiting at most ms for the first thing. */
 void rig_pump(struct rig *r, int ms);
 void rig_kill_helper(struct rig *r, struct rig_helper *h);

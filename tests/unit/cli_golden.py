@@ -9,22 +9,18 @@ Runs in the build directory. `cli_golden.py --update` writes the files anew: loo
 SPDX-License-Identifier: MIT
 """
 import difflib
-import fcntl
 import os
-import pty
 import re
-import select
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import golden_world  # noqa: E402
+import on_pty  # noqa: E402
 
 AICTL = os.path.join(os.getcwd(), "aictl")
 FAKE = os.path.join(HERE, "fake_daemon.py")
@@ -84,23 +80,7 @@ class Runner:
         return r.stdout + r.stderr
 
     def on_terminal(self, args, columns, **env):
-        master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        p = subprocess.Popen([AICTL, *args], stdin=slave, stdout=slave, stderr=slave, env=self.env(**env),
-                             cwd=self.dir)
-        os.close(slave)
-        out = b""
-        try:
-            while select.select([master], [], [], DEADLINE)[0]:
-                data = os.read(master, 65536)
-                if not data:
-                    break
-                out += data
-        except OSError:  # EIO: the other side is closed
-            pass
-        os.close(master)
-        p.wait(DEADLINE)
-        return out.replace(b"\r\n", b"\n")
+        return on_pty.run([AICTL, *args], columns, DEADLINE, env=self.env(**env), cwd=self.dir)
 
     def named(self, data):
         """Text with the known times, and nothing else, replaced by their names."""

@@ -24,6 +24,9 @@ import unittest
 import yaml
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import on_pty  # noqa: E402
+
 AICTL = os.path.join(os.getcwd(), "aictl")
 FAKE = os.path.join(HERE, "fake_daemon.py")
 DEADLINE = 20
@@ -85,23 +88,7 @@ class Case(unittest.TestCase):
 
     def on_terminal(self, *args, columns=80, **env):
         """Output of a run on a terminal of that width, with its escape sequences."""
-        master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        p = subprocess.Popen([AICTL, *args], stdin=slave, stdout=slave, stderr=slave, env={**self.env, **env},
-                             cwd=self.dir)
-        os.close(slave)
-        out = b""
-        try:
-            while select.select([master], [], [], DEADLINE)[0]:
-                data = os.read(master, 65536)
-                if not data:
-                    break
-                out += data
-        except OSError:  # EIO: the other side is closed
-            pass
-        os.close(master)
-        p.wait(DEADLINE)
-        return out.decode().replace("\r\n", "\n")
+        return on_pty.run([AICTL, *args], columns, DEADLINE, env={**self.env, **env}, cwd=self.dir).decode()
 
 
 def bare(text):

@@ -7,19 +7,14 @@ on the examples and on the corpus of tests/fuzz/seeds/manifest.
 
 SPDX-License-Identifier: MIT
 """
-import fcntl
 import glob
 import json
 import os
-import pty
 import re
-import select
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import unittest
 
 try:
@@ -29,6 +24,9 @@ except ImportError:
     jsonschema = yaml = None
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import on_pty  # noqa: E402
+
 TOP = os.path.dirname(os.path.dirname(HERE))
 AICTL = os.path.join(os.getcwd(), "aictl")
 SEEDS = os.path.join(TOP, "tests/fuzz/seeds/manifest")
@@ -117,23 +115,8 @@ def run(*args, stdin="", cwd=None, **env):
 
 def on_terminal(columns, *args):
     """What it prints on a terminal of that width, without colours."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    p = subprocess.Popen([AICTL, *args], stdin=slave, stdout=slave, stderr=slave,
-                         env={**os.environ, "LC_ALL": "C.UTF-8", "NO_COLOR": "1", "TERM": "xterm", "COLUMNS": ""})
-    os.close(slave)
-    out = b""
-    try:
-        while select.select([master], [], [], DEADLINE)[0]:
-            data = os.read(master, 65536)
-            if not data:
-                break
-            out += data
-    except OSError:  # EIO: the other side is closed
-        pass
-    os.close(master)
-    p.wait(DEADLINE)
-    return out.decode().replace("\r\n", "\n")
+    env = {**os.environ, "LC_ALL": "C.UTF-8", "NO_COLOR": "1", "TERM": "xterm", "COLUMNS": ""}
+    return on_pty.run([AICTL, *args], columns, DEADLINE, env=env).decode()
 
 
 class Case(unittest.TestCase):

@@ -21,31 +21,6 @@
 #include "lib/mem.h"
 #include "tests/unit/aictld_rig.h"
 
-/* A zombie is dead: nobody may reap it where pid 1 does not. */
-static bool is_alive(pid_t pid)
-{
-	char path[64], state = 'Z';
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
-		state = 'Z';
-	fclose(f);
-	return state != 'Z' && state != 'X';
-}
-
-static void clean_stop(struct rig *r)
-{
-	int status = rig_stop(r);
-
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
-	rig_remove(r);
-}
-
 static void a_process_runs_writes_and_exits(void **state)
 {
 	const struct wire_exit *x;
@@ -81,7 +56,7 @@ static void a_process_runs_writes_and_exits(void **state)
 	assert_int_equal(r.status.slots, 1); /* its output is not stored yet */
 	rig_drained(&r, &k);
 	RIG_UNTIL(&r, r.status.slots == 0);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 static struct wire_spawn spec(const struct wire_key *k, const char *cwd, const char *const *paths)
@@ -137,7 +112,7 @@ static void failures_name_their_stage(void **state)
 		m.child.uid = m.child.gid = 1;
 		expect_failure(&r, &m, WIRE_STAGE_USER, EPERM);
 	}
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 static void a_living_slot_refuses_a_second_process(void **state)
@@ -160,9 +135,9 @@ static void a_living_slot_refuses_a_second_process(void **state)
 	rig_spawn_sh(&r, &k, "exec sleep 1000", 1000); /* the same again: nothing, told again */
 	RIG_UNTIL(&r, (s = rig_slot(&r, &k))->m.stage == WIRE_STAGE_EXEC);
 	assert_int_equal(s->m.pid, pid);
-	assert_true(is_alive(pid));
-	clean_stop(&r);
-	assert_false(is_alive(pid));
+	assert_true(rig_is_alive(pid));
+	rig_clean_stop(&r);
+	assert_false(rig_is_alive(pid));
 }
 
 static void stop_asks_then_kills(void **state)
@@ -199,7 +174,7 @@ static void stop_asks_then_kills(void **state)
 	assert_int_equal(x->signal, SIGTERM);
 	assert_true(x->by_stop && !x->killed);
 	rig_wait_swept(&r, &deaf);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 static void left_overs_are_swept_each_services_own(void **state)
@@ -244,13 +219,13 @@ static void left_overs_are_swept_each_services_own(void **state)
 	}
 	rig_stop_key(&r, &a, 0, -1);
 	rig_wait_swept(&r, &a);
-	RIG_UNTIL(&r, !is_alive(pid_a));
-	assert_true(is_alive(pid_b));
+	RIG_UNTIL(&r, !rig_is_alive(pid_a));
+	assert_true(rig_is_alive(pid_b));
 	kill(rig_slot(&r, &b)->m.pid, SIGKILL); /* a crash: swept a little later */
 	rig_wait_exit_of(&r, &b);
 	rig_wait_swept(&r, &b);
-	RIG_UNTIL(&r, !is_alive(pid_b));
-	clean_stop(&r);
+	RIG_UNTIL(&r, !rig_is_alive(pid_b));
+	rig_clean_stop(&r);
 }
 
 static void a_dead_controller_loses_nothing(void **state)
@@ -281,7 +256,7 @@ static void a_dead_controller_loses_nothing(void **state)
 	x = rig_wait_exit_of(&r, &b);
 	assert_int_equal(x->code, 42);
 	RIG_UNTIL(&r, r.status.controller_restarts == 1);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 static void a_dead_logger_gets_its_streams_again(void **state)
@@ -312,7 +287,7 @@ static void a_dead_logger_gets_its_streams_again(void **state)
 	rig_kill_helper(&r, &r.logger);
 	RIG_UNTIL(&r, rig_stream(&r, &a)->n_sent == 3);
 	assert_int_equal(rig_stream(&r, &b)->n_sent, 2);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 static void a_stopped_controller_holds_nothing(void **state)
@@ -340,7 +315,7 @@ static void a_stopped_controller_holds_nothing(void **state)
 	for (int i = 0; i < N; i++)
 		rig_wait_swept(&r, &k[i]);
 	free(k);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 static void a_killed_aictld_leaves_nothing_running(void **state)
@@ -357,18 +332,18 @@ static void a_killed_aictld_leaves_nothing_running(void **state)
 	pid = rig_wait_state(&r, &k, WIRE_SLOT_RUNNING)->m.pid;
 	kill(r.pid, SIGKILL);
 	rig_wait_exit(&r);
-	assert_true(is_alive(pid));
+	assert_true(rig_is_alive(pid));
 	rig_slot(&r, &k)->note[0] = '\0';
 	rig_run(&r, NULL);
 	rig_wait_synced(&r);
-	assert_false(is_alive(pid));
+	assert_false(rig_is_alive(pid));
 	assert_false(r.hello.first_start);
 	x = rig_wait_exit_of(&r, &k);
 	assert_false(x->status_known);
 	assert_int_equal(x->pid, pid);
 	assert_string_equal(rig_slot(&r, &k)->note, "first note");
 	assert_true(rig_slot(&r, &k)->m.swept);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 static void early_deaths_lead_to_safe_mode(void **state)
@@ -390,7 +365,7 @@ static void early_deaths_lead_to_safe_mode(void **state)
 	assert_int_equal(wire_send(r.controller.wire, &b, NULL, 0), 0);
 	buf_done(&b);
 	RIG_UNTIL(&r, r.status.mode == WIRE_MODE_NORMAL);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 static void a_second_instance_refuses(void **state)
@@ -407,7 +382,7 @@ static void a_second_instance_refuses(void **state)
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 1);
 	r.pid = first;
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 static void sigterm_stops_all_and_a_second_one_kills(void **state)
@@ -425,12 +400,12 @@ static void sigterm_stops_all_and_a_second_one_kills(void **state)
 	kill(r.pid, SIGTERM);
 	RIG_UNTIL(&r, r.status.mode == WIRE_MODE_SHUTDOWN);
 	rig_wait_state(&r, &k, WIRE_SLOT_STOPPING);
-	assert_true(is_alive(pid));
+	assert_true(rig_is_alive(pid));
 	kill(r.pid, SIGTERM);
 	status = rig_wait_exit(&r);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
-	assert_false(is_alive(pid));
+	assert_false(rig_is_alive(pid));
 	rig_remove(&r);
 }
 
@@ -531,7 +506,7 @@ static void manifests_are_opened_and_bad_ones_refused(void **state)
 	mem_closep(&r.reload_fd);
 	rig_kill_helper(&r, &r.controller); /* it may not have applied them: told again */
 	RIG_UNTIL(&r, r.n_reload == 3);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 	for (int i = 0; i < 5; i++) {
 		static const char *const names[] = {"a.yaml", "b.yml", "c.yaml", "d.yaml",
 						    "ignored.txt"};
@@ -597,7 +572,7 @@ static void random_deaths_confuse_nobody(void **state)
 			RIG_UNTIL(&r, rig_stream(&r, &s->m.key)->gone);
 	}
 	assert_int_equal(r.exits_lost, 0);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 /* "sleep" for a slot that lives already, to be started when its process ends by itself. */
@@ -640,7 +615,7 @@ static void a_standby_starts_when_the_process_ends(void **state)
 	s = rig_slot(&r, &next);
 	kill(s->m.pid, SIGKILL); /* one order, one start */
 	rig_wait_state(&r, &next, WIRE_SLOT_EMPTY);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 static void a_stop_or_a_word_drops_the_standby(void **state)
@@ -673,7 +648,7 @@ static void a_stop_or_a_word_drops_the_standby(void **state)
 	rig_wait_exit_of(&r, &next);
 	kill(s->m.pid, SIGKILL);
 	rig_wait_swept(&r, &k);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 /* Whoever stops what never came to be still waits for an answer. */
@@ -693,7 +668,7 @@ static void a_stop_is_answered_under_the_name_it_was_asked(void **state)
 	never = rig_key(&r, "web", 0);
 	rig_stop_key(&r, &never, SIGTERM, 1000);
 	rig_wait_swept(&r, &never);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 /* What the manifests name is opened by the same rules, whatever the way to it. */
@@ -759,9 +734,8 @@ static void files_that_manifests_name_are_opened_with_care(void **state)
 	mem_closep(&r.reload_fd); /* nothing more: the opener goes, the next one may come */
 	kill(r.pid, SIGHUP);
 	RIG_UNTIL(&r, r.n_reload == 2);
-	clean_stop(&r); /* with an opener that waits to be asked */
-	snprintf(text, sizeof(text), "rm -rf '%s'", dir);
-	assert_int_equal(system(text), 0);
+	rig_clean_stop(&r); /* with an opener that waits to be asked */
+	rig_remove_tree(dir);
 }
 
 int main(void)

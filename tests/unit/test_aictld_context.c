@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -27,30 +28,6 @@
 #include "tests/unit/aictld_rig.h"
 
 #define FAR 600000
-
-static void clean_stop(struct rig *r)
-{
-	int status = rig_stop(r);
-
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
-	rig_remove(r);
-}
-
-static bool is_alive(pid_t pid)
-{
-	char path[64], state = 'Z';
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
-		state = 'Z';
-	fclose(f);
-	return state != 'Z' && state != 'X';
-}
 
 /* sh -c SCRIPT; the lists live in v. */
 struct shell {
@@ -146,7 +123,7 @@ static void limits_nice_and_oom_score_are_applied(void **state)
 	r.logger_drains = true;
 	for (unsigned i = 0; i < r.n_streams; i++)
 		rig_drained(&r, &r.streams[i].m.key);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 static void expect_failure(struct rig *r, const struct wire_child *c, int stage, int what, int err)
@@ -191,7 +168,7 @@ static void a_limit_that_fails_is_named(void **state)
 		c.oom_score = -1000;
 		expect_failure(&r, &c, WIRE_STAGE_LIMITS, WIRE_WHAT_OOM_SCORE, EACCES);
 	}
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 /* ---- runs ---- */
@@ -280,7 +257,7 @@ static void runs_end_once_with_their_status(void **state)
 	rig_send(&r, &b, (int[]){1, 1}, 2); /* a descriptor is missing */
 	assert_int_equal(rig_wait_run(&r, 101)->stage, WIRE_STAGE_REFUSED);
 	assert_int_equal(rig_wait_run(&r, 101)->err, EBADF);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 static void a_run_has_limits_and_a_score(void **state)
@@ -310,7 +287,7 @@ static void a_run_has_limits_and_a_score(void **state)
 	expect_text(&r, p[0], want);
 	assert_int_equal(rig_wait_run(&r, 5)->code, 0);
 	assert_int_equal(own_oom_score(r.pid), score);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 static void a_run_may_have_a_terminal(void **state)
@@ -339,7 +316,7 @@ static void a_run_may_have_a_terminal(void **state)
 	assert_int_equal(rig_wait_run(&r, 2)->err, ENOTTY);
 	close(p[0]);
 	close(p[1]);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 static void runs_are_bounded_and_die_with_the_controller(void **state)
@@ -366,7 +343,7 @@ static void runs_are_bounded_and_die_with_the_controller(void **state)
 	last = run_sh(&r, 1, "echo again; exec sleep 1000", 0); /* its own numbers, and room */
 	expect_text(&r, last, "again");
 	assert_int_equal(r.n_runs, 1);
-	clean_stop(&r); /* kills it, and says so */
+	rig_clean_stop(&r); /* kills it, and says so */
 }
 
 static void the_end_kills_runs(void **state)
@@ -381,10 +358,10 @@ static void the_end_kills_runs(void **state)
 	fd = run_sh(&r, 1, "trap '' TERM HUP INT; echo $$; while :; do sleep 1; done", 0);
 	assert_true(read(fd, line, sizeof(line) - 1) > 0);
 	assert_int_equal(sscanf(line, "%d", &pid), 1);
-	assert_true(pid > 1 && is_alive(pid));
+	assert_true(pid > 1 && rig_is_alive(pid));
 	status = rig_stop(&r);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	assert_false(is_alive(pid));
+	assert_false(rig_is_alive(pid));
 	assert_int_equal(r.n_runs, 1);
 	assert_int_equal(r.runs[0].signal, SIGKILL);
 	close(fd);
@@ -420,12 +397,10 @@ static bool hang(const char *mode, char *dir, size_t size, pid_t *ret_pid)
 /* Ends the server, and with it whoever waits for it. */
 static void unhang(const char *dir, pid_t pid)
 {
-	char command[256];
-
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	snprintf(command, sizeof(command), "umount -l '%s'; rmdir '%s'", dir, dir);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(umount2(dir, MNT_DETACH), 0);
+	assert_int_equal(rmdir(dir), 0);
 }
 
 /* On its way to exec; one that SIGKILL does not end is told of all the same, once. */
@@ -445,7 +420,7 @@ static void a_run_that_hangs_is_told_of(void **state)
 		pid_t server = 0;
 
 		if (!hang(modes[i], dir, sizeof(dir), &server)) {
-			clean_stop(&r);
+			rig_clean_stop(&r);
 			skip();
 		}
 		m.child = shell(&v, "exit 0");
@@ -460,7 +435,7 @@ static void a_run_that_hangs_is_told_of(void **state)
 		rig_wait_run(&r, 100 + i);
 		unhang(dir, server);
 	}
-	clean_stop(&r); /* it has ended by now: nothing more was told of it (got_run_end) */
+	rig_clean_stop(&r); /* it has ended by now: nothing more was told of it (got_run_end) */
 }
 
 /* ---- secrets ---- */
@@ -600,7 +575,7 @@ static void secrets_that_cannot_be_written_fail_the_start(void **state)
 	put_secrets(&r, 3, "x", 1);
 	k = spawn_with(&r, 3, "exit 0");
 	assert_int_equal(rig_wait_exit_of(&r, &k)->code, 0);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 /* A service's user may do in his directory what he likes; all the same it goes. */
@@ -629,7 +604,7 @@ static void secrets_of_a_former_aictld_are_removed(void **state)
 	assert_true(stat(path, &st) < 0);
 	k = spawn_with(&r, 1, "exit 0"); /* the new one has never heard of it */
 	assert_int_equal(rig_wait_exit_of(&r, &k)->stage, WIRE_STAGE_SECRETS);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 /* ---- log level ---- */
@@ -654,7 +629,7 @@ static void the_log_level_reaches_all(void **state)
 	rig_kill_helper(&r, &r.controller);
 	rig_wait_synced(&r);
 	assert_int_equal(r.hello.log_level, LOG_LVL_DEBUG);
-	clean_stop(&r);
+	rig_clean_stop(&r);
 }
 
 int main(void)
