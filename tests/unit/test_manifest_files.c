@@ -97,6 +97,24 @@ static void test_warnings(void **state)
 	check_all("tests/fuzz/seeds/manifest/warn/*.yaml", 7, manifest_case_warnings);
 }
 
+/* What we show to others: not even a warning. */
+static void check_examples(void)
+{
+	_cleanup_free_ char *pattern = in_source("examples/*/aictl.yaml");
+	glob_t g;
+
+	assert_int_equal(glob(pattern, 0, NULL, &g), 0);
+	for (size_t i = 0; i < g.gl_pathc; i++) {
+		size_t len;
+		_cleanup_free_ char *text = must_read(g.gl_pathv[i], &len);
+		_cleanup_free_ char *got = manifest_case_warnings(text, len);
+
+		if (got[0])
+			fail_msg("%s: %s", g.gl_pathv[i], got);
+	}
+	globfree(&g);
+}
+
 static void check_good(const char *files, size_t min)
 {
 	_cleanup_free_ char *pattern = in_source(files);
@@ -120,6 +138,7 @@ static void test_good(void **state)
 	(void)state;
 	check_good("tests/fuzz/seeds/manifest/good/*.yaml", 5);
 	check_good("examples/*/aictl.yaml", 2);
+	check_examples();
 }
 
 int main(void)
