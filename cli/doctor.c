@@ -17,11 +17,6 @@
 static const char *const level_names[] = {
 	[DOCTOR_OK] = "ok", [DOCTOR_WARNING] = "warning", [DOCTOR_PROBLEM] = "problem"};
 
-const char *doctor_level_name(enum doctor_level level)
-{
-	return level_names[level];
-}
-
 static void add_text(cJSON *o, const char *key, const char *text)
 {
 	x_check(text ? cJSON_AddStringToObject(o, key, text) : cJSON_AddNullToObject(o, key));

@@ -60,7 +60,6 @@ struct doctor_check {
 
 /* The table ends with name NULL. */
 extern const struct doctor_check doctor_checks[];
-const char *doctor_level_name(enum doctor_level level);
 
 /* Facts of this machine; daemon may be NULL and is borrowed. */
 void doctor_machine_read(struct doctor_machine *m, const cJSON *daemon, const char *socket);

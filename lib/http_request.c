@@ -175,11 +175,6 @@ void http_request_set_user(struct http_request *r, void *user,
 	r->on_gone = on_gone;
 }
 
-void *http_request_user(const struct http_request *r)
-{
-	return r->user;
-}
-
 void http_request_forget(struct http_request *r)
 {
 	if (!r->conn)

@@ -81,7 +81,6 @@ int http_request_fd(const struct http_request *r);
  * answer is complete. */
 void http_request_set_user(struct http_request *r, void *user,
 			   void (*on_gone)(struct http_request *r, void *user));
-void *http_request_user(const struct http_request *r);
 /* Allowed in or after on_gone: the server may free the request. Must be called exactly once after
  * on_gone. */
 void http_request_forget(struct http_request *r);

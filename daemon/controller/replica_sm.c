@@ -4,7 +4,6 @@
 #include "daemon/controller/replica_sm.h"
 
 #include <stddef.h>
-#include <string.h>
 
 enum cell_kind { CELL_MISSING, CELL_EDGE, CELL_CHOICE, CELL_IGNORE, CELL_BUG };
 
@@ -112,14 +111,6 @@ struct replica_sm_out replica_sm_step(enum replica_state from, enum replica_even
 const char *replica_sm_state_name(enum replica_state s)
 {
 	return (unsigned)s < REPLICA_STATE_MAX_ ? state_names[s] : "unknown";
-}
-
-int replica_sm_parse_state(const char *name)
-{
-	for (int i = 0; i < REPLICA_STATE_MAX_; i++)
-		if (strcmp(name, state_names[i]) == 0)
-			return i;
-	return -1;
 }
 
 const char *replica_sm_event_name(enum replica_event e)

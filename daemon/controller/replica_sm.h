@@ -69,8 +69,6 @@ struct replica_sm_out {
 struct replica_sm_out replica_sm_step(enum replica_state from, enum replica_event event,
 				      const struct replica_sm_in *in);
 const char *replica_sm_state_name(enum replica_state s);
-/* -1 when unknown */
-int replica_sm_parse_state(const char *name);
 const char *replica_sm_event_name(enum replica_event e);
 /* A process of the replica may exist in this state. */
 bool replica_sm_is_live(enum replica_state s);
