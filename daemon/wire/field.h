@@ -31,6 +31,7 @@ void field_put_strv(struct buf *b, char *const *v);
 /* A text in an array of size bytes; a missing terminator is no reason to read on. */
 void field_put_array(struct buf *b, const char *s, size_t size);
 void field_put_key(struct buf *b, const struct wire_key *k);
+void field_put_limits(struct buf *b, const struct wire_limits *m);
 /* Starts a packet and returns where it begins; field_end fills in its length. */
 size_t field_begin(struct buf *b, enum wire_type type);
 void field_end(struct buf *b, size_t at);
@@ -58,6 +59,7 @@ void field_get_array(struct field_reader *r, char *out, size_t size);
 void field_get_incarnation(struct field_reader *r, char *out);
 bool field_is_label(const char *s); /* lower-case letters, digits and '-', which is not first */
 void field_get_key(struct field_reader *r, struct wire_key *k);
+void field_get_limits(struct field_reader *r, struct wire_limits *m);
 /* min..64 */
 int32_t field_get_signal(struct field_reader *r, int32_t min);
 /* 0, or -ERR_INVALID. */

@@ -62,6 +62,12 @@ static const char *const type_names[WIRE_TYPE_MAX_] = {
 	[WIRE_SECRETS] = "SECRETS",
 	[WIRE_SECRETS_DROP] = "SECRETS_DROP",
 	[WIRE_LOG_LEVEL] = "LOG_LEVEL",
+	[WIRE_QUIT] = "QUIT",
+	[WIRE_JOIN] = "JOIN",
+	[WIRE_GIVE_BACK] = "GIVE_BACK",
+	[WIRE_GIVE_BACK_END] = "GIVE_BACK_END",
+	[WIRE_LIMITS] = "LIMITS",
+	[WIRE_FREEZE] = "FREEZE",
 };
 
 static const char *const stage_names[WIRE_STAGE_MAX_] = {
@@ -93,6 +99,7 @@ static const char *const what_names[WIRE_WHAT_MAX_] = {
 	[WIRE_WHAT_NICE] = "nice",
 	[WIRE_WHAT_OOM_SCORE] = "oom_score",
 	[WIRE_WHAT_TTY] = "tty",
+	[WIRE_WHAT_CGROUP] = "cgroup",
 };
 _Static_assert(RLIM_NLIMITS == WIRE_RLIMITS_MAX, "every resource has its place");
 
@@ -142,6 +149,7 @@ static void put_exit(struct buf *b, const struct wire_exit *e)
 	field_put_u8(b, e->by_stop);
 	field_put_u8(b, e->killed);
 	field_put_u8(b, e->status_known);
+	field_put_u8(b, e->oom_killed);
 	field_put_i32(b, e->stage);
 	field_put_u8(b, e->what);
 	field_put_i32(b, e->err);
@@ -162,6 +170,7 @@ static void get_exit(struct field_reader *r, struct wire_exit *e)
 	e->by_stop = field_get_bool(r);
 	e->killed = field_get_bool(r);
 	e->status_known = field_get_bool(r);
+	e->oom_killed = field_get_bool(r);
 	e->stage = field_get_i32(r);
 	e->what = field_get_u8(r);
 	e->err = field_get_i32(r);
@@ -184,6 +193,7 @@ void wire_encode_slot(struct buf *b, const struct wire_slot *m)
 	field_put_u8(b, m->what);
 	field_put_i32(b, m->err);
 	field_put_i32(b, m->pid);
+	field_put_u8(b, m->frozen);
 	field_put_u8(b, m->swept);
 	field_put_i64(b, m->started_wall_ms);
 	field_put_i64(b, m->started_mono_ms);
@@ -208,6 +218,7 @@ int wire_decode_slot(const uint8_t *body, size_t len, struct wire_slot *m)
 	m->what = field_get_u8(&r);
 	m->err = field_get_i32(&r);
 	m->pid = field_get_i32(&r);
+	m->frozen = field_get_bool(&r);
 	m->swept = field_get_bool(&r);
 	m->started_wall_ms = field_get_i64(&r);
 	m->started_mono_ms = field_get_i64(&r);
@@ -231,6 +242,7 @@ void wire_encode_spawn(struct buf *b, const struct wire_spawn *m)
 
 	field_put_key(b, &m->key);
 	field_put_u8(b, m->standby);
+	field_put_limits(b, &m->limits);
 	field_put_u64(b, m->secrets);
 	field_put_i32(b, m->stop_signal);
 	field_put_i64(b, m->grace_ms);
@@ -251,6 +263,7 @@ int wire_decode_spawn(const uint8_t *body, size_t len, struct wire_spawn *m)
 	*m = (struct wire_spawn){0};
 	field_get_key(&r, &m->key);
 	m->standby = field_get_bool(&r);
+	field_get_limits(&r, &m->limits);
 	m->secrets = field_get_u64(&r);
 	m->stop_signal = field_get_signal(&r, 1);
 	m->grace_ms = field_get_i64(&r);
@@ -404,6 +417,8 @@ void wire_encode_status(struct buf *b, const struct wire_status *m)
 	field_put_u32(b, m->controller_restarts);
 	field_put_u32(b, m->logger_restarts);
 	field_put_u32(b, m->slots);
+	field_put_u32(b, m->cgroup_can);
+	field_put_array(b, m->cgroup_dir, sizeof(m->cgroup_dir));
 	field_end(b, at);
 }
 
@@ -416,6 +431,8 @@ int wire_decode_status(const uint8_t *body, size_t len, struct wire_status *m)
 	m->controller_restarts = field_get_u32(&r);
 	m->logger_restarts = field_get_u32(&r);
 	m->slots = field_get_u32(&r);
+	m->cgroup_can = field_get_u32(&r);
+	field_get_array(&r, m->cgroup_dir, sizeof(m->cgroup_dir));
 	if (m->mode > WIRE_MODE_SHUTDOWN)
 		r.bad = true;
 	return field_check(&r);

@@ -37,16 +37,23 @@
  *   SECRETS_DROP of the service's generations only that one is needed any more; 0: none. It says
  *                what to keep, so that one of a former controller is not forgotten
  *   LOG_LEVEL    of aictld, and through it of the logger; the next helpers find it in HELLO
+ *   LIMITS       of a slot's cgroup, while its process runs
+ *   FREEZE       freezes or thaws a slot's cgroup; its state comes back with SLOT
  *   SIGNAL, NOTE, RELEASE (slot no longer wanted), ACK (exit records committed), CONTROL, PONG
  * aictld -> logger
  *   HELLO        fds: intent table, own-log pipe read end
  *   STREAM       fds: stdout and stderr read ends of one incarnation
  *   GONE         its main process is gone: drain to EOF, or 2 s after empty
  *   LOG_LEVEL
+ *   QUIT         end now: what was given back is in other hands. End of file without it means that
+ *                aictld died: the logger works on and gives back what it holds to the next one
  *   PING
  * logger -> aictld
  *   DRAINED      both ends of that incarnation are closed and stored; aictld drops its copies
  *   PONG
+ * logger, gateway -> the next aictld, over <runtime-dir>/sup/sup.sock
+ *   JOIN, GIVE_BACK for each stream, GIVE_BACK_END; then it waits for QUIT. Their format is frozen:
+ *                the two may be of different builds (wire_giveback.c)
  *
  * SPDX-License-Identifier: MIT
  */
@@ -104,6 +111,12 @@ enum wire_type {
 	WIRE_SECRETS,
 	WIRE_SECRETS_DROP,
 	WIRE_LOG_LEVEL,
+	WIRE_QUIT,
+	WIRE_JOIN,
+	WIRE_GIVE_BACK,
+	WIRE_GIVE_BACK_END,
+	WIRE_LIMITS,
+	WIRE_FREEZE,
 	WIRE_TYPE_MAX_
 };
 
@@ -138,6 +151,7 @@ enum wire_what {
 	WIRE_WHAT_NICE = WIRE_WHAT_RLIMIT + WIRE_RLIMITS_MAX,
 	WIRE_WHAT_OOM_SCORE,
 	WIRE_WHAT_TTY,
+	WIRE_WHAT_CGROUP, /* it could not be made, or is not empty yet */
 	WIRE_WHAT_MAX_
 };
 
@@ -161,6 +175,7 @@ struct wire_exit {
 	bool by_stop;	    /* a STOP was out when it ended */
 	bool killed;	    /* our SIGKILL after the grace period */
 	bool status_known;  /* false: it ended while nobody could read its status */
+	bool oom_killed;    /* memory.events of its cgroup counted a kill while it ran */
 	int32_t stage, err; /* stage < EXEC or err != 0: it never ran; errno of the stage */
 	uint8_t what;	    /* enum wire_what; part of a failed stage */
 	int64_t started_wall_ms, ended_wall_ms, started_mono_ms, ended_mono_ms;
@@ -175,6 +190,7 @@ struct wire_slot {
 	uint8_t what;  /* enum wire_what; part of a failed stage */
 	int32_t err;   /* errno of a failed stage, else 0 */
 	int32_t pid;   /* 0 = none */
+	bool frozen;
 	bool swept; /* EMPTY only: a scan found no left-over process of any incarnation of the slot
 		     */
 	int64_t started_wall_ms, started_mono_ms;
@@ -198,12 +214,38 @@ struct wire_hello {
 
 enum wire_mode { WIRE_MODE_NORMAL, WIRE_MODE_SAFE, WIRE_MODE_SHUTDOWN };
 
+/* What the cgroup of a slot can do here. */
+enum wire_cgroup_can {
+	WIRE_CGROUP_TRACK = 1, /* a cgroup2 tree is writable: tracking, killing, freezing */
+	WIRE_CGROUP_MEMORY = 2,
+	WIRE_CGROUP_CPU = 4,
+	WIRE_CGROUP_IO = 8,
+	WIRE_CGROUP_PIDS = 16,
+	WIRE_CGROUP_CPUSET = 32,
+};
+
 /* WIRE_STATUS */
 struct wire_status {
 	uint8_t mode;	    /* enum wire_mode; safe: answer the API, change nothing */
 	int32_t logger_pid; /* 0 = not running at the moment */
 	uint32_t controller_restarts, logger_restarts; /* since aictld started */
 	uint32_t slots;				       /* slots in use */
+	uint32_t cgroup_can;			       /* enum wire_cgroup_can */
+	char cgroup_dir[WIRE_PATH_SIZE]; /* of all slots, see wire_cgroup_path; "" = none */
+};
+
+#define WIRE_CPUSET_SIZE 128
+
+/* Of one slot's cgroup; 0 and "" = not limited (the kernel's default). */
+struct wire_limits {
+	uint64_t memory_max, memory_high; /* bytes */
+	uint64_t swap_max;		  /* bytes */
+	bool has_swap_max;		  /* swap_max 0 means no swap */
+	bool oom_group;			  /* memory.oom.group */
+	uint32_t cpu_milli;		  /* thousandths of a processor */
+	uint32_t cpu_weight, io_weight;	  /* 1..10000 */
+	uint64_t pids_max;
+	char cpuset[WIRE_CPUSET_SIZE]; /* "0-3,8" */
 };
 
 #define WIRE_LIMIT_INFINITY UINT64_MAX
@@ -240,6 +282,7 @@ struct wire_spawn {
 	struct wire_key key;
 	bool standby; /* see SPAWN at the top */
 	struct wire_child child;
+	struct wire_limits limits;
 	uint64_t secrets;    /* generation that must be there; 0 = none */
 	int32_t stop_signal; /* 1..64 */
 	int64_t grace_ms;
@@ -251,9 +294,10 @@ struct wire_spawn {
 
 /* WIRE_RUN, with three descriptors. */
 struct wire_run {
-	uint64_t id;	    /* the controller's, never used twice */
-	bool tty;	    /* the descriptors are a terminal, which becomes the controlling one */
-	int64_t timeout_ms; /* then SIGKILL to the group; 0 = none */
+	uint64_t id;	     /* the controller's, never used twice */
+	struct wire_key key; /* it runs in this slot's cgroup; service "" = in none */
+	bool tty;	     /* the descriptors are a terminal, which becomes the controlling one */
+	int64_t timeout_ms;  /* then SIGKILL to the group; 0 = none */
 	struct wire_child child;
 };
 
@@ -297,7 +341,31 @@ struct wire_stream {
 	bool gone; /* the main process is gone already (a resend after the logger died) */
 };
 
-enum wire_control { WIRE_CONTROL_RELOAD = 1, WIRE_CONTROL_STOP, WIRE_CONTROL_LEAVE_SAFE };
+/* WIRE_JOIN; see wire_giveback.c for the frozen format. */
+struct wire_join {
+	char version[32]; /* of the helper's build */
+	int32_t pid;
+	uint32_t role; /* enum wire_role */
+};
+
+enum wire_role { WIRE_ROLE_LOGGER = 1, WIRE_ROLE_GATEWAY };
+
+enum wire_give_back_fds { WIRE_GIVE_STDOUT = 1, WIRE_GIVE_STDERR = 2, WIRE_GIVE_PIDFD = 4 };
+
+/* WIRE_GIVE_BACK; fds: those that `fds` names, in that order. */
+struct wire_give_back {
+	struct wire_stream stream;
+	uint32_t fds; /* enum wire_give_back_fds; no pipe: it is stored to its end */
+};
+
+enum wire_control {
+	WIRE_CONTROL_RELOAD = 1,
+	WIRE_CONTROL_STOP,
+	WIRE_CONTROL_LEAVE_SAFE,
+	WIRE_CONTROL_DETACH, /* end, and leave everything running */
+	WIRE_CONTROL_REEXEC, /* check the program on disk, then become it */
+	WIRE_CONTROL_MAX_
+};
 
 /* Encoders append one packet to b (check b->failed). The body may exceed WIRE_INLINE_MAX: wire_send
  * copes. */
@@ -313,7 +381,8 @@ void wire_encode_key(struct buf *b, enum wire_type type,
 void wire_encode_stream(struct buf *b, const struct wire_stream *m);
 void wire_encode_status(struct buf *b, const struct wire_status *m);
 void wire_encode_u32(struct buf *b, enum wire_type type, uint32_t value); /* CONTROL, LOG_LEVEL */
-void wire_encode_empty(struct buf *b, enum wire_type type); /* SYNCED, RELOAD, PING, PONG */
+void wire_encode_empty(struct buf *b,
+		       enum wire_type type); /* SYNCED, RELOAD, PING, PONG, QUIT ... */
 
 /* Decoders of a body; 0 or -ERR_INVALID (-ERR_NOMEM for spawn). Trailing bytes are an error. */
 int wire_decode_hello(const uint8_t *body, size_t len, struct wire_hello *m);
@@ -338,6 +407,22 @@ void wire_run_encode_end(struct buf *b, const struct wire_run_end *m);
 int wire_run_decode_end(const uint8_t *body, size_t len, struct wire_run_end *m);
 void wire_run_encode_kill(struct buf *b, uint64_t id, int32_t signal);
 int wire_run_decode_kill(const uint8_t *body, size_t len, uint64_t *id, int32_t *signal);
+
+/* LIMITS and FREEZE (wire_cgroup.c). */
+void wire_cgroup_encode_limits(struct buf *b, const struct wire_key *key,
+			       const struct wire_limits *m);
+int wire_cgroup_decode_limits(const uint8_t *body, size_t len, struct wire_key *key,
+			      struct wire_limits *m);
+void wire_cgroup_encode_freeze(struct buf *b, const struct wire_key *key, bool frozen);
+int wire_cgroup_decode_freeze(const uint8_t *body, size_t len, struct wire_key *key, bool *frozen);
+/* Where a slot's cgroup lies: dir is STATUS's cgroup_dir. 0, or -ERR_INVALID when size is too small. */
+int wire_cgroup_path(char *path, size_t size, const char *dir, const struct wire_key *key);
+
+/* JOIN and GIVE_BACK (wire_giveback.c). */
+void wire_giveback_encode_join(struct buf *b, const struct wire_join *m);
+int wire_giveback_decode_join(const uint8_t *body, size_t len, struct wire_join *m);
+void wire_giveback_encode(struct buf *b, const struct wire_give_back *m);
+int wire_giveback_decode(const uint8_t *body, size_t len, struct wire_give_back *m);
 
 /* SECRETS and SECRETS_DROP (wire_secrets.c). */
 void wire_secrets_encode(struct buf *b, const struct wire_secrets *m);

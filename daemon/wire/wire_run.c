@@ -15,6 +15,9 @@ void wire_run_encode(struct buf *b, const struct wire_run *m)
 	size_t at = field_begin(b, WIRE_RUN);
 
 	field_put_u64(b, m->id);
+	field_put_u8(b, m->key.service[0] != '\0');
+	if (m->key.service[0] != '\0')
+		field_put_key(b, &m->key);
 	field_put_u8(b, m->tty);
 	field_put_i64(b, m->timeout_ms);
 	wire_child_put(b, &m->child);
@@ -28,6 +31,8 @@ int wire_run_decode(const uint8_t *body, size_t len, struct wire_run *m)
 
 	*m = (struct wire_run){0};
 	m->id = field_get_u64(&r);
+	if (field_get_bool(&r))
+		field_get_key(&r, &m->key);
 	m->tty = field_get_bool(&r);
 	m->timeout_ms = field_get_i64(&r);
 	if (m->timeout_ms < 0)

@@ -70,10 +70,21 @@ static const struct wire_child child = {.cwd = "/srv/x",
 					.n_rlimits = 2,
 					.umask = 0027};
 
+static const struct wire_limits limits = {.memory_max = UINT64_MAX,
+					  .memory_high = 1,
+					  .has_swap_max = true,
+					  .oom_group = true,
+					  .cpu_milli = 1500,
+					  .cpu_weight = 10000,
+					  .io_weight = 1,
+					  .pids_max = 512,
+					  .cpuset = "0-3,8"};
+
 static void sample_spawn(struct buf *b)
 {
 	struct wire_spawn m = {.key = key,
 			       .child = child,
+			       .limits = limits,
 			       .secrets = UINT64_MAX,
 			       .stop_signal = 15,
 			       .grace_ms = 10000,
@@ -101,7 +112,7 @@ static void sample_secrets(struct buf *b)
 static void sample_run(unsigned i, struct buf *b)
 {
 	struct wire_run run = {
-		.id = UINT64_MAX, .tty = true, .timeout_ms = INT64_MAX, .child = child};
+		.id = UINT64_MAX, .key = key, .tty = true, .timeout_ms = INT64_MAX, .child = child};
 	struct wire_run_end end = {.id = 7,
 				   .stage = WIRE_STAGE_LIMITS,
 				   .what = WIRE_WHAT_NICE,
@@ -131,25 +142,51 @@ static void sample_hello(struct buf *b)
 	wire_encode_hello(b, &m);
 }
 
+static void sample_giveback(unsigned i, struct buf *b)
+{
+	struct wire_join join = {.version = "0.2.0", .pid = 7, .role = WIRE_ROLE_GATEWAY};
+	struct wire_give_back give = {.stream = {.key = key,
+						 .intent_index = 1,
+						 .max_size = 2,
+						 .max_files = 3,
+						 .gone = true},
+				      .fds = WIRE_GIVE_STDERR | WIRE_GIVE_PIDFD};
+
+	if (i == 0)
+		wire_giveback_encode_join(b, &join);
+	else
+		wire_giveback_encode(b, &give);
+}
+
+static void sample_cgroup(unsigned i, struct buf *b)
+{
+	if (i == 0)
+		wire_cgroup_encode_limits(b, &key, &limits);
+	else
+		wire_cgroup_encode_freeze(b, &key, true);
+}
+
 static void sample_small(unsigned i, struct buf *b)
 {
-	static const enum wire_type empty[] = {WIRE_SYNCED, WIRE_RELOAD, WIRE_PING, WIRE_PONG};
+	static const enum wire_type empty[] = {WIRE_SYNCED, WIRE_RELOAD, WIRE_PING,
+					       WIRE_PONG,   WIRE_QUIT,	 WIRE_GIVE_BACK_END};
 	static const enum wire_type keyed[] = {WIRE_RELEASE, WIRE_STANDBY_OFF, WIRE_GONE,
 					       WIRE_DRAINED};
 
-	if (i < 4)
+	if (i < 6)
 		wire_encode_empty(b, empty[i]);
 	else
-		wire_encode_key(b, keyed[i - 4], &key);
+		wire_encode_key(b, keyed[i - 6], &key);
 }
 
 static const enum wire_type order[] = {
-	WIRE_HELLO,	WIRE_SLOT,	  WIRE_SPAWN,	 WIRE_STOP,    WIRE_SIGNAL,
-	WIRE_NOTE,	WIRE_ACK,	  WIRE_CONTROL,	 WIRE_STREAM,  WIRE_STATUS,
-	WIRE_RUN,	WIRE_RUN_END,	  WIRE_RUN_KILL, WIRE_SECRETS, WIRE_SECRETS_DROP,
-	WIRE_LOG_LEVEL, WIRE_SYNCED,	  WIRE_RELOAD,	 WIRE_PING,    WIRE_PONG,
-	WIRE_RELEASE,	WIRE_STANDBY_OFF, WIRE_GONE,	 WIRE_DRAINED};
-#define SMALL 16 /* the first of the small ones */
+	WIRE_HELLO,	    WIRE_SLOT,	  WIRE_SPAWN,	    WIRE_STOP,	  WIRE_SIGNAL,
+	WIRE_NOTE,	    WIRE_ACK,	  WIRE_CONTROL,	    WIRE_STREAM,  WIRE_STATUS,
+	WIRE_RUN,	    WIRE_RUN_END, WIRE_RUN_KILL,    WIRE_SECRETS, WIRE_SECRETS_DROP,
+	WIRE_LOG_LEVEL,	    WIRE_JOIN,	  WIRE_GIVE_BACK,   WIRE_LIMITS,  WIRE_FREEZE,
+	WIRE_SYNCED,	    WIRE_RELOAD,  WIRE_PING,	    WIRE_PONG,	  WIRE_QUIT,
+	WIRE_GIVE_BACK_END, WIRE_RELEASE, WIRE_STANDBY_OFF, WIRE_GONE,	  WIRE_DRAINED};
+#define SMALL 20 /* the first of the small ones */
 
 static void sample_plain(unsigned i, struct buf *b)
 {
@@ -170,7 +207,13 @@ static void sample_plain(unsigned i, struct buf *b)
 							    .max_files = 5,
 							    .gone = true});
 	else
-		wire_encode_status(b, &(struct wire_status){WIRE_MODE_SAFE, 77, 1, 2, 3});
+		wire_encode_status(b, &(struct wire_status){.mode = WIRE_MODE_SAFE,
+							    .logger_pid = 77,
+							    .controller_restarts = 1,
+							    .logger_restarts = 2,
+							    .slots = 3,
+							    .cgroup_can = WIRE_CGROUP_TRACK,
+							    .cgroup_dir = "/sys/fs/cgroup/aictl"});
 }
 
 enum wire_type wiremsg_sample(unsigned i, struct buf *b)
@@ -200,6 +243,14 @@ enum wire_type wiremsg_sample(unsigned i, struct buf *b)
 		break;
 	case WIRE_LOG_LEVEL:
 		wire_encode_u32(b, WIRE_LOG_LEVEL, 3);
+		break;
+	case WIRE_JOIN:
+	case WIRE_GIVE_BACK:
+		sample_giveback(i - 16, b);
+		break;
+	case WIRE_LIMITS:
+	case WIRE_FREEZE:
+		sample_cgroup(i - 18, b);
 		break;
 	default:
 		if (i >= SMALL)
@@ -258,6 +309,39 @@ static int again_secrets(enum wire_type type, const uint8_t *body, size_t len, s
 	} else {
 		r = wire_secrets_decode_drop(body, len, service, &generation);
 		wire_secrets_encode_drop(out, service, generation);
+	}
+	return r;
+}
+
+static int again_giveback(enum wire_type type, const uint8_t *body, size_t len, struct buf *out)
+{
+	struct wire_give_back give;
+	struct wire_join join;
+	int r;
+
+	if (type == WIRE_JOIN) {
+		r = wire_giveback_decode_join(body, len, &join);
+		wire_giveback_encode_join(out, &join);
+	} else {
+		r = wire_giveback_decode(body, len, &give);
+		wire_giveback_encode(out, &give);
+	}
+	return r;
+}
+
+static int again_cgroup(enum wire_type type, const uint8_t *body, size_t len, struct buf *out)
+{
+	struct wire_limits l;
+	struct wire_key k;
+	bool frozen;
+	int r;
+
+	if (type == WIRE_LIMITS) {
+		r = wire_cgroup_decode_limits(body, len, &k, &l);
+		wire_cgroup_encode_limits(out, &k, &l);
+	} else {
+		r = wire_cgroup_decode_freeze(body, len, &k, &frozen);
+		wire_cgroup_encode_freeze(out, &k, frozen);
 	}
 	return r;
 }
@@ -354,10 +438,18 @@ int wiremsg_again(enum wire_type type, const uint8_t *body, size_t len, struct b
 	case WIRE_GONE:
 	case WIRE_DRAINED:
 		return again_keyed(type, body, len, out);
+	case WIRE_JOIN:
+	case WIRE_GIVE_BACK:
+		return again_giveback(type, body, len, out);
+	case WIRE_LIMITS:
+	case WIRE_FREEZE:
+		return again_cgroup(type, body, len, out);
 	case WIRE_SYNCED:
 	case WIRE_RELOAD:
 	case WIRE_PING:
 	case WIRE_PONG:
+	case WIRE_QUIT:
+	case WIRE_GIVE_BACK_END:
 		wire_encode_empty(out, type);
 		return len ? -ERR_INVALID : 0;
 	case WIRE_TYPE_MAX_:

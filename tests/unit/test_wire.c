@@ -102,7 +102,9 @@ static void every_truncation_and_excess_is_refused(void **state)
 		buf_append(&a, "\0", 1);
 		body = (uint8_t *)a.data + WIRE_HEADER_SIZE;
 		len = a.len - WIRE_HEADER_SIZE;
-		assert_int_equal(again_exact(type, body, len, &b), -ERR_INVALID);
+		/* Members may be appended to a frozen format: what follows is ignored. */
+		if (type != WIRE_JOIN && type != WIRE_GIVE_BACK)
+			assert_int_equal(again_exact(type, body, len, &b), -ERR_INVALID);
 		for (size_t n = 0; n + 1 < len; n++) {
 			buf_clear(&b);
 			assert_int_equal(again_exact(type, body, n, &b), -ERR_INVALID);
