@@ -420,6 +420,7 @@ static void fill_exit(struct wire_exit *to, const struct table_exit *x)
 	to->by_stop = x->by_stop != 0;
 	to->killed = x->killed != 0;
 	to->status_known = x->status_known != 0;
+	to->oom_killed = x->oom_killed != 0;
 	to->stage = x->stage;
 	to->err = x->err;
 	to->what = (uint8_t)x->what;

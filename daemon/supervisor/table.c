@@ -16,7 +16,7 @@
 #include "lib/mem.h"
 
 #define MAGIC "aictltb1"
-#define LAYOUT 2
+#define LAYOUT 3
 #define HEADER_SIZE 4096
 #define RESERVED (HEADER_SIZE + (size_t)TABLE_SLOTS_MAX * sizeof(struct table_slot))
 

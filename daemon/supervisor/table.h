@@ -42,6 +42,7 @@ struct table_exit {
 	uint64_t seq;
 	int32_t pid, code, signal, stage, err;
 	uint32_t core_dumped, by_stop, killed, status_known, what;
+	uint32_t oom_killed, spare_;
 	int64_t started_wall_ms, ended_wall_ms, started_mono_ms, ended_mono_ms;
 };
 
@@ -65,7 +66,8 @@ struct table_slot {
 	uint64_t exit_seq;	      /* of the last exit made */
 	uint32_t n_exits, exits_lost; /* unacknowledged, oldest first in exits[] */
 	uint32_t n_cookies;	      /* incarnations whose left-overs are not swept yet */
-	uint32_t note_len, label_len, spare_;
+	uint32_t note_len, label_len;
+	uint32_t oom_kills;		     /* memory.events of the slot's cgroup, as last read */
 	char cookies[TABLE_COOKIES_MAX][40]; /* oldest first; more are known in memory only */
 	struct table_exit exits[WIRE_EXITS_MAX];
 	uint8_t note[WIRE_NOTE_MAX];
