@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,8 +17,9 @@
 #include "lib/mem.h"
 
 #define MAGIC "aictltb1"
-#define LAYOUT 3
-#define HEADER_SIZE 4096
+#define OLDEST_LAYOUT 3
+#define HEADER_SIZE 8192
+#define OLD_SLOT_MAX 65536
 #define RESERVED (HEADER_SIZE + (size_t)TABLE_SLOTS_MAX * sizeof(struct table_slot))
 
 _Static_assert(sizeof(struct table_header) <= HEADER_SIZE, "header page");
@@ -95,24 +97,44 @@ static uint64_t birth(int fd)
 	return (uint64_t)sx.stx_btime.tv_sec * 1000000000u + sx.stx_btime.tv_nsec;
 }
 
-/* Reads a former header without mapping it; its slot count, or 0 when it is not usable here. */
-static uint32_t former_slots(int fd, const char *boot_id, uint64_t born)
-{
-	struct table_header h;
-	struct stat st;
+enum verdict { VERDICT_NONE, VERDICT_SAME, VERDICT_OLDER, VERDICT_NEWER };
 
-	if (pread(fd, &h, sizeof(h), 0) != sizeof(h) || fstat(fd, &st) < 0)
-		return 0;
-	if (memcmp(h.magic, MAGIC, sizeof(h.magic)) != 0 || h.version != LAYOUT ||
-	    h.header_size != HEADER_SIZE || h.slot_size != sizeof(struct table_slot))
-		return 0;
-	if (strncmp(h.boot_id, boot_id, sizeof(h.boot_id)) != 0 || h.pid_ns != pid_namespace() ||
-	    h.born != born)
-		return 0;
-	if (h.n_slots == 0 || h.n_slots > TABLE_SLOTS_MAX ||
-	    st.st_size < (off_t)file_size(h.n_slots))
-		return 0;
-	return h.n_slots;
+/* Looks at a former header without mapping it; ERR text is the caller's. */
+static enum verdict judge(int fd, const char *boot_id, uint64_t born, struct table_header *h)
+{
+	struct stat st;
+	ssize_t n = pread(fd, h, sizeof(*h), 0);
+
+	if (n < (ssize_t)offsetof(struct table_header, build) || fstat(fd, &st) < 0)
+		return VERDICT_NONE;
+	h->build[sizeof(h->build) - 1] = '\0';
+	if (memcmp(h->magic, MAGIC, sizeof(h->magic)) != 0 || h->version < OLDEST_LAYOUT)
+		return VERDICT_NONE;
+	if (strncmp(h->boot_id, boot_id, sizeof(h->boot_id)) != 0 || h->pid_ns != pid_namespace() ||
+	    h->born != born)
+		return VERDICT_NONE;
+	if (h->n_slots == 0 || h->n_slots > TABLE_SLOTS_MAX || h->slot_size == 0 ||
+	    h->slot_size > OLD_SLOT_MAX || h->slot_size % 8 != 0 || h->header_size == 0 ||
+	    h->header_size > OLD_SLOT_MAX || h->header_size % 4096 != 0 ||
+	    st.st_size < (off_t)(h->header_size + (uint64_t)h->n_slots * h->slot_size))
+		return VERDICT_NONE;
+	if (h->version > TABLE_LAYOUT || h->header_size > HEADER_SIZE ||
+	    h->slot_size > sizeof(struct table_slot))
+		return VERDICT_NEWER;
+	return h->slot_size == sizeof(struct table_slot) && h->header_size == HEADER_SIZE
+		       ? VERDICT_SAME
+		       : VERDICT_OLDER;
+}
+
+static int refuse_newer(const struct table *t, const struct table_header *h, struct err **reterr)
+{
+	err_set(reterr, ERR_CONFLICT,
+		"the state in %s was written by aictld %.31s, a newer build than this (" PKGVERSION
+		"): its services are left alone",
+		t->dir, h->build);
+	err_hint(reterr, "start that build again; to change to this one, let it stop everything "
+			 "first (aictl daemon stop)");
+	return -ERR_CONFLICT;
 }
 
 static int map_to(struct table *t, uint32_t n_slots)
@@ -133,18 +155,114 @@ static void write_header(struct table *t, const char *boot_id, uint64_t born)
 {
 	struct table_header *h = t->header;
 
-	memset(h->magic, 0, sizeof(h->magic));
-	h->version = LAYOUT;
+	if (!t->former)
+		memset(h->magic, 0, sizeof(h->magic));
+	h->version = TABLE_LAYOUT;
 	h->header_size = HEADER_SIZE;
 	h->slot_size = sizeof(struct table_slot);
 	h->n_slots = t->n_slots;
 	snprintf(h->boot_id, sizeof(h->boot_id), "%s", boot_id);
 	h->pid_ns = pid_namespace();
 	h->born = born;
-	h->created_wall_ms = clock_wall_ms();
+	if (!t->former)
+		h->created_wall_ms = clock_wall_ms();
 	h->aictld_pid = (int32_t)getpid();
+	snprintf(h->build, sizeof(h->build), "%s", PKGVERSION);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	memcpy(h->magic, MAGIC, sizeof(h->magic)); /* last: a half-written header is none */
+}
+
+/* What fits of a row of `from` bytes, the rest 0. */
+static int copy_row(int from_fd, off_t at, size_t from, void *to, size_t size)
+{
+	size_t n = from < size ? from : size;
+
+	memset(to, 0, size);
+	return pread(from_fd, to, n, at) == (ssize_t)n ? 0 : -EIO;
+}
+
+/*
+ * An older build's table becomes one of ours, which takes its name when it is complete: killed on
+ * the way, we find the old one again.
+ */
+static int convert(struct table *t, const struct table_header *old, struct err **reterr)
+{
+	_cleanup_free_ char *row = mem_alloc(HEADER_SIZE + sizeof(struct table_slot));
+	_cleanup_close_ int fd = -1;
+	int r = 0;
+
+	if (!row)
+		return err_nomem(reterr);
+	unlinkat(t->dir_fd, "table.new", 0);
+	fd = open_file(t->dir_fd, "table.new", reterr);
+	if (fd < 0)
+		return fd;
+	r = -posix_fallocate(fd, 0, (off_t)file_size(old->n_slots));
+	if (r == 0)
+		r = copy_row(t->fd, 0, old->header_size, row, HEADER_SIZE);
+	((struct table_header *)(void *)row)->header_size = HEADER_SIZE;
+	((struct table_header *)(void *)row)->slot_size = sizeof(struct table_slot);
+	if (r == 0 && pwrite(fd, row, HEADER_SIZE, 0) != HEADER_SIZE)
+		r = -EIO;
+	for (uint32_t i = 0; r == 0 && i < old->n_slots; i++) {
+		r = copy_row(t->fd, (off_t)(old->header_size + (uint64_t)i * old->slot_size),
+			     old->slot_size, row, sizeof(struct table_slot));
+		if (r == 0 && pwrite(fd, row, sizeof(struct table_slot),
+				     (off_t)(HEADER_SIZE + i * sizeof(struct table_slot))) !=
+				      (ssize_t)sizeof(struct table_slot))
+			r = -EIO;
+	}
+	if (r == 0 && renameat(t->dir_fd, "table.new", t->dir_fd, "table") < 0)
+		r = -errno;
+	if (r < 0)
+		return err_sys(reterr, -r, "cannot convert the table in %s", t->dir);
+	close(t->fd);
+	t->fd = TAKE_FD(fd);
+	return 0;
+}
+
+/* Decides about what a former aictld left; *ret_slots: how many to map. */
+static int take_over(struct table *t, const char *boot_id, uint64_t born, uint32_t *ret_slots,
+		     struct err **reterr)
+{
+	struct table_header h = {0};
+	enum verdict v = judge(t->fd, boot_id, born, &h);
+
+	*ret_slots = TABLE_STEP;
+	if (v == VERDICT_NEWER)
+		return refuse_newer(t, &h, reterr);
+	t->former = v != VERDICT_NONE;
+	if (t->former)
+		*ret_slots = h.n_slots;
+	if (v == VERDICT_OLDER)
+		return convert(t, &h, reterr);
+	if (!t->former && (ftruncate(t->fd, 0) < 0 || ftruncate(t->intent_fd, 0) < 0))
+		return err_sys(reterr, errno, "cannot empty %s/table", t->dir);
+	return 0;
+}
+
+static int map_all(struct table *t, uint32_t n_slots)
+{
+	const size_t words = TABLE_INTENTS * sizeof(uint64_t);
+	int r;
+
+	t->header =
+		mmap(NULL, RESERVED, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (t->header == MAP_FAILED) {
+		t->header = NULL;
+		return -errno;
+	}
+	r = map_to(t, n_slots);
+	if (r == 0)
+		r = -posix_fallocate(t->intent_fd, 0, (off_t)words);
+	if (r < 0)
+		return r;
+	t->intents = mmap(NULL, words, PROT_READ | PROT_WRITE, MAP_SHARED, t->intent_fd, 0);
+	if (t->intents == MAP_FAILED) {
+		t->intents = NULL;
+		return -errno;
+	}
+	return 0;
 }
 
 int table_open(struct table *t, const char *runtime_dir, int sup_fd, const char *boot_id,
@@ -163,23 +281,24 @@ int table_open(struct table *t, const char *runtime_dir, int sup_fd, const char 
 	t->intent_fd = open_file(t->dir_fd, "intent", reterr);
 	if (t->intent_fd < 0)
 		return t->intent_fd;
-	n = former_slots(t->fd, boot_id, birth(sup_fd));
-	t->former = n > 0;
-	if (!t->former && (ftruncate(t->fd, 0) < 0 || ftruncate(t->intent_fd, 0) < 0))
-		return err_sys(reterr, errno, "cannot empty %s/table", t->dir);
-	t->header =
-		mmap(NULL, RESERVED, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (t->header == MAP_FAILED) {
-		t->header = NULL;
-		return err_sys(reterr, errno, "cannot reserve address space for the table");
-	}
-	r = map_to(t, t->former ? n : TABLE_STEP);
-	if (r == 0)
-		r = -posix_fallocate(t->intent_fd, 0, TABLE_INTENTS * (off_t)sizeof(uint64_t));
+	r = take_over(t, boot_id, birth(sup_fd), &n, reterr);
+	if (r < 0)
+		return r;
+	r = map_all(t, n);
 	if (r < 0)
 		return err_sys(reterr, -r, "cannot allocate the table in %s", t->dir);
 	write_header(t, boot_id, birth(sup_fd));
 	return 0;
+}
+
+void table_set_owner(const struct table *t, int pid)
+{
+	__atomic_store_n(&t->intents[TABLE_OWNER_WORD], (uint64_t)pid, __ATOMIC_SEQ_CST);
+}
+
+int table_owner(const struct table *t)
+{
+	return (int)__atomic_load_n(&t->intents[TABLE_OWNER_WORD], __ATOMIC_SEQ_CST);
 }
 
 struct table_slot *table_slot(const struct table *t, uint32_t number)
@@ -283,6 +402,9 @@ void table_close(struct table *t, bool remove)
 	if (t->header)
 		munmap(t->header, RESERVED);
 	t->header = NULL;
+	if (t->intents)
+		munmap(t->intents, TABLE_INTENTS * sizeof(uint64_t));
+	t->intents = NULL;
 	if (remove && t->dir_fd >= 0) {
 		unlinkat(t->dir_fd, "table", 0);
 		unlinkat(t->dir_fd, "intent", 0);

@@ -6,9 +6,12 @@
  * TABLE_SLOTS_MAX slots is reserved once and the file grows into it by steps, always allocated and
  * never sparse (a full tmpfs is an error of table_grow, not a SIGBUS).
  *
- * The layout is this build's: magic, version and sizes stand in the header. A former aictld's table
- * is checked before anything in it is believed (table_slot_valid), and dropped when it is of
- * another boot, pid namespace or layout.
+ * A new aictld takes a former one's table over. Both may be of different builds: the sizes of header
+ * and slots stand in the header, and members are only ever appended, at the end of struct
+ * table_header and of struct table_slot (never within table_exit, table_run or spawn_cell; then
+ * TABLE_LAYOUT grows). An older table is copied into a new one, its new members 0. A newer one is
+ * refused: this build does not know what stands there. One of another boot or pid namespace is
+ * dropped. What is taken over is checked before anything in it is believed (table_slot_valid).
  *
  * Beside it lies the intent file, TABLE_INTENTS words that belong to the logger.
  *
@@ -24,9 +27,12 @@
 #include "daemon/supervisor/spawn.h"
 #include "daemon/wire/wire.h"
 
+#define TABLE_LAYOUT 3
 #define TABLE_SLOTS_MAX 16384
 #define TABLE_STEP 64	    /* slots added at once */
 #define TABLE_INTENTS 32768 /* words of 8 bytes: one per undrained incarnation */
+#define TABLE_OWNER_WORD                                                                           \
+	(TABLE_INTENTS - 1) /* the last one: pid of the logger that may store, 0 = none yet */
 #define TABLE_LABEL_MAX 128
 #define TABLE_COOKIES_MAX 8
 
@@ -72,6 +78,23 @@ struct table_slot {
 	struct table_exit exits[WIRE_EXITS_MAX];
 	uint8_t note[WIRE_NOTE_MAX];
 	char label[TABLE_LABEL_MAX];
+	uint64_t pipes[2]; /* inodes of stdout's and stderr's pipe; 0 = not known */
+#ifdef TABLE_SLOT_SPARE
+	uint8_t later_[TABLE_SLOT_SPARE]; /* tests: a build with a longer slot */
+#endif
+};
+
+/* A helper process; pid 0 = none. */
+struct table_helper {
+	int32_t pid;
+	uint32_t spare_;
+	uint64_t start_ticks;
+};
+
+/* A RUN, so that the next aictld can end it. */
+struct table_run {
+	struct spawn_cell cell; /* pid 0 = none */
+	int64_t started_mono_ms;
 };
 
 struct table_header {
@@ -82,7 +105,13 @@ struct table_header {
 	uint64_t born;	 /* of sup/, in ns: a new directory may get an old one's inode number */
 	int64_t created_wall_ms;
 	int32_t aictld_pid;
-	uint32_t spare_;
+	uint32_t log_level;		/* 1 + enum log_level; 0 = not set by anybody */
+	char build[32];			/* version of the aictld that wrote this header last */
+	struct table_helper loggers[2]; /* the present one, and the one before while it lives */
+	struct table_helper controller;
+	uint32_t option_log_level; /* 1 + what --log-level said then */
+	uint32_t spare2_;
+	struct table_run runs[WIRE_RUNS_MAX];
 };
 
 struct err;
@@ -94,12 +123,14 @@ struct table {
 	bool own_dir;		     /* /dev/shm/...: removed with the table */
 	struct table_header *header; /* start of the reserved address space */
 	uint32_t n_slots;	     /* trusted copy of header->n_slots */
+	uint64_t *intents;	     /* the words, mapped */
 	bool former;		     /* a former aictld's table was taken over */
 };
 
 /*
  * Opens or creates table and intent file for runtime_dir, whose sup/ is sup_fd. boot_id has 36
  * characters. With t->former the slots hold what the former aictld left: check each.
+ * ERR_CONFLICT: a newer build's, which is left alone.
  */
 int table_open(struct table *t, const char *runtime_dir, int sup_fd, const char *boot_id,
 	       struct err **reterr);
@@ -114,6 +145,9 @@ struct table_exit *table_push_exit(struct table_slot *s);
 bool table_ack_exits(struct table_slot *s, uint64_t seq);
 void table_add_cookie(struct table_slot *s, const char *cookie);
 void table_drop_cookie(struct table_slot *s, const char *cookie);
+/* Whose word it is that may store: the pid of a logger. */
+void table_set_owner(const struct table *t, int pid);
+int table_owner(const struct table *t);
 /* Unmaps; with `remove` the files are gone too. */
 void table_close(struct table *t, bool remove);
 
