@@ -29,7 +29,7 @@ AS_ROOT = os.geteuid() == 0
 BUILD = os.path.abspath(os.environ.get("AICTL_BUILD", os.path.join(ROOT, "build")))
 PROGRAMS = ("aictl", "aictld", "aictl-controller", "aictl-logger", "tests/e2e/svc",
             "tests/e2e/fusehang")
-DEFAULT_DEADLINE = 30  # seconds; generous, for sanitizer builds on a busy machine
+DEFAULT_DEADLINE = int(os.environ.get("AICTL_DEADLINE", "30"))  # seconds; generous on purpose
 CAMPAIGN = "50ms,200ms,0"  # --helper-restart of tests that kill helpers often
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehavior", "runtime error:")
 POLL = 0.02
