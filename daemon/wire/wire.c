@@ -419,6 +419,9 @@ void wire_encode_status(struct buf *b, const struct wire_status *m)
 	field_put_u32(b, m->slots);
 	field_put_u32(b, m->cgroup_can);
 	field_put_array(b, m->cgroup_dir, sizeof(m->cgroup_dir));
+	field_put_i64(b, m->started_wall_ms);
+	field_put_u32(b, m->refusals);
+	field_put_array(b, m->refusal, sizeof(m->refusal));
 	field_end(b, at);
 }
 
@@ -433,7 +436,10 @@ int wire_decode_status(const uint8_t *body, size_t len, struct wire_status *m)
 	m->slots = field_get_u32(&r);
 	m->cgroup_can = field_get_u32(&r);
 	field_get_array(&r, m->cgroup_dir, sizeof(m->cgroup_dir));
-	if (m->mode > WIRE_MODE_SHUTDOWN)
+	m->started_wall_ms = field_get_i64(&r);
+	m->refusals = field_get_u32(&r);
+	field_get_array(&r, m->refusal, sizeof(m->refusal));
+	if (m->mode >= WIRE_MODE_MAX_)
 		r.bad = true;
 	return field_check(&r);
 }

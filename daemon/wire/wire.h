@@ -16,7 +16,7 @@
  *   SLOT         the state of one slot; sent when dirty until there is nothing new. Covers what
  *                DESIGN.md calls INVENTORY item, SPAWNED, SPAWN_FAILED and EXIT
  *   SYNCED       after the last SLOT of the inventory: the controller may plan now
- *   STATUS       mode (safe, shutdown) and what `daemon info` shows of aictld and the logger
+ *   STATUS       mode (safe, shutdown, detach) and what `daemon info` shows of aictld and the logger
  *   RELOAD       re-apply the manifest directory; fds: one SOCK_SEQPACKET socket from which the
  *                files come, a packet each: "name NUL error" + its descriptor; EOF ends it
  *   RUN_END      how one RUN ended, once
@@ -84,6 +84,7 @@ struct err;
 #define WIRE_SECRETS_MAX 64  /* in one generation of one service */
 #define WIRE_SECRET_NAME_SIZE 64
 #define WIRE_SECRET_BYTES_MAX (1 << 20)
+#define WIRE_REFUSAL_SIZE 512
 #define WIRE_EXITS_MAX 8 /* unacknowledged exits kept per slot; more are counted */
 
 enum wire_type {
@@ -212,7 +213,13 @@ struct wire_hello {
 	char secrets_dir[WIRE_PATH_SIZE]; /* see wire_secrets_path */
 };
 
-enum wire_mode { WIRE_MODE_NORMAL, WIRE_MODE_SAFE, WIRE_MODE_SHUTDOWN };
+enum wire_mode {
+	WIRE_MODE_NORMAL,
+	WIRE_MODE_SAFE,
+	WIRE_MODE_SHUTDOWN,
+	WIRE_MODE_DETACH, /* aictld ends, or becomes another build; what runs runs on */
+	WIRE_MODE_MAX_
+};
 
 /* What the cgroup of a slot can do here. */
 enum wire_cgroup_can {
@@ -232,6 +239,9 @@ struct wire_status {
 	uint32_t slots;				       /* slots in use */
 	uint32_t cgroup_can;			       /* enum wire_cgroup_can */
 	char cgroup_dir[WIRE_PATH_SIZE]; /* of all slots, see wire_cgroup_path; "" = none */
+	int64_t started_wall_ms;	 /* of this aictld: another one after a reexec */
+	uint32_t refusals;		 /* DETACH and REEXEC that were refused */
+	char refusal[WIRE_REFUSAL_SIZE]; /* why, of the last one */
 };
 
 #define WIRE_CPUSET_SIZE 128

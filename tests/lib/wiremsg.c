@@ -213,7 +213,10 @@ static void sample_plain(unsigned i, struct buf *b)
 							    .logger_restarts = 2,
 							    .slots = 3,
 							    .cgroup_can = WIRE_CGROUP_TRACK,
-							    .cgroup_dir = "/sys/fs/cgroup/aictl"});
+							    .cgroup_dir = "/sys/fs/cgroup/aictl",
+							    .started_wall_ms = 1767323045000,
+							    .refusals = 1,
+							    .refusal = "the table"});
 }
 
 enum wire_type wiremsg_sample(unsigned i, struct buf *b)
