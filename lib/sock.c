@@ -118,6 +118,25 @@ int sock_connect(const char *path, int timeout_ms, int *ret_fd, struct err **ret
 	return 0;
 }
 
+int sock_connect_packets(const char *path, int *ret_fd, struct err **reterr)
+{
+	_cleanup_close_ int dir_fd = -1;
+	_cleanup_close_ int fd = -1;
+	struct sockaddr_un addr;
+	int r;
+
+	r = make_addr(path, &addr, &dir_fd, reterr);
+	if (r < 0)
+		return r;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_sys(reterr, errno, "cannot create a socket");
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return err_sys(reterr, errno, "cannot connect to %s", path);
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
 int sock_pair(int fds[2])
 {
 	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0

@@ -18,6 +18,8 @@ int sock_listen(const char *path, mode_t mode, gid_t gid, int backlog, int *ret_
 		struct err **reterr);
 /* Connected blocking stream socket; timeout_ms is set for both directions (0 = none). */
 int sock_connect(const char *path, int timeout_ms, int *ret_fd, struct err **reterr);
+/* The same for a SOCK_SEQPACKET listener, non-blocking: a full backlog is an error (EAGAIN). */
+int sock_connect_packets(const char *path, int *ret_fd, struct err **reterr);
 /* SOCK_SEQPACKET pair, both non-blocking. 0 or -errno. */
 int sock_pair(int fds[2]);
 

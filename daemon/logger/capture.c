@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -20,6 +21,8 @@
 #define REST_MS 4  /* how long small pieces are collected */
 #define BUSY_MS 20 /* pieces closer than this are "quickly" */
 #define DRAIN_MS 2000
+#define TOLD_MS 2000  /* pidfds are kept so long after DRAINED, */
+#define TOLD_MAX 1024 /* and so many */
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 10000
 #define FDS_RESERVE 64 /* left for everything else in this process */
@@ -51,7 +54,7 @@ static bool in_use(void *user, const char *incarnation, uint32_t seq)
 	struct capture *c;
 
 	LIST_FOREACH (c, bucket_of(set, incarnation), bucket)
-		if (!c->drained && strcmp(c->key.incarnation, incarnation) == 0)
+		if (c->stage == CAPTURE_LIVING && strcmp(c->key.incarnation, incarnation) == 0)
 			return c->segment.seq == 0 || seq >= c->segment.seq;
 	return false;
 }
@@ -89,11 +92,19 @@ static void close_stream(struct capture_stream *s)
 
 static void listen_to(struct capture_stream *s)
 {
-	if (s->fd < 0 || s->resting || s->owner->stalled || loop_is_added(&s->io))
+	if (s->fd < 0 || s->resting || s->owner->stalled || s->owner->set->paused ||
+	    loop_is_added(&s->io))
 		return;
 	if (loop_add(s->owner->set->loop, &s->io, s->fd, EPOLLIN) < 0)
 		log_error("service=%s/%u stream=%u cannot watch a pipe", s->owner->key.service,
 			  s->owner->key.index, s->number);
+}
+
+static void move_to(struct capture *c, enum capture_stage stage)
+{
+	TAILQ_REMOVE(&c->set->queues[c->stage], c, all);
+	c->stage = stage;
+	TAILQ_INSERT_TAIL(&c->set->queues[stage], c, all);
 }
 
 /* Everything is stored: out of the loop and into the queue of those to be reported. */
@@ -102,19 +113,48 @@ static void finish(struct capture *c)
 	struct capture_set *set = c->set;
 	bool was_open = segment_is_open(&c->segment);
 
-	if (c->drained)
+	if (c->stage != CAPTURE_LIVING)
 		return;
 	close_stream(&c->streams[0]);
 	close_stream(&c->streams[1]);
+	loop_del(set->loop, &c->pidfd_io);
 	loop_timer_disarm(set->loop, &c->retry);
 	loop_timer_disarm(set->loop, &c->drain);
 	segment_end(&c->segment, &set->store);
 	count_fds(set, c, was_open);
-	c->drained = true;
-	TAILQ_REMOVE(&set->living, c, all);
-	TAILQ_INSERT_TAIL(&set->drained, c, all);
+	move_to(c, CAPTURE_DRAINED);
 	if (set->on_drained)
 		set->on_drained(set->user);
+}
+
+/* Is the main process gone? Without a pidfd nobody says otherwise. */
+static bool is_gone(const struct capture *c)
+{
+	struct pollfd p = {.fd = c->pidfd, .events = POLLIN};
+
+	return c->gone || c->pidfd < 0 || poll(&p, 1, 0) != 0;
+}
+
+/* Both ends may be at end of file: over, when the process is gone as well. */
+static void settle(struct capture *c)
+{
+	if (!is_over(c) || c->set->paused)
+		return;
+	if (is_gone(c))
+		finish(c);
+	else if (!loop_is_added(&c->pidfd_io) &&
+		 loop_add(c->set->loop, &c->pidfd_io, c->pidfd, EPOLLIN) < 0)
+		finish(c);
+}
+
+static void on_pidfd(void *user, uint32_t events)
+{
+	struct capture *c = user;
+
+	(void)events;
+	loop_del(c->set->loop, &c->pidfd_io);
+	c->gone = true;
+	settle(c);
 }
 
 static void report_stall(struct capture *c, int err)
@@ -166,7 +206,7 @@ static bool evict(struct capture_set *set, const struct capture *except)
 {
 	struct capture *c, *oldest = NULL;
 
-	TAILQ_FOREACH (c, &set->living, all)
+	TAILQ_FOREACH (c, &set->queues[CAPTURE_LIVING], all)
 		if (c != except && segment_is_open(&c->segment) && c->segment.pending.length == 0 &&
 		    (!oldest || c->used_mono_ms < oldest->used_mono_ms))
 			oldest = c;
@@ -260,8 +300,7 @@ static void on_readable(void *user, uint32_t events)
 		on_bytes(s, (size_t)n);
 	} else if (n == 0) {
 		close_stream(s);
-		if (is_over(c)) /* end of file comes after every entry is written */
-			finish(c);
+		settle(c); /* end of file comes after every entry is written */
 	} else if (n != -EAGAIN) {
 		stall(c, (int)-n);
 	}
@@ -293,8 +332,7 @@ static void on_retry(void *user)
 	c->backoff_ms = 0;
 	listen_to(&c->streams[0]);
 	listen_to(&c->streams[1]);
-	if (is_over(c))
-		finish(c);
+	settle(c);
 }
 
 /* ---- the end of an incarnation ---- */
@@ -323,9 +361,10 @@ static void on_drain(void *user)
 
 static void mark_gone(struct capture *c)
 {
-	if (!c->drained && !c->gone)
+	if (c->stage == CAPTURE_LIVING && !c->gone)
 		loop_timer_arm(c->set->loop, &c->drain, clock_mono_ms() + c->set->drain_ms);
 	c->gone = true;
+	settle(c);
 }
 
 void capture_gone(struct capture_set *set, const struct wire_key *key)
@@ -338,7 +377,18 @@ void capture_gone(struct capture_set *set, const struct wire_key *key)
 
 struct capture *capture_first_drained(struct capture_set *set)
 {
-	return TAILQ_FIRST(&set->drained);
+	return TAILQ_FIRST(&set->queues[CAPTURE_DRAINED]);
+}
+
+static void set_pidfd(struct capture *c, int fd)
+{
+	loop_del(c->set->loop, &c->pidfd_io);
+	if (c->pidfd >= 0)
+		c->set->fds--;
+	if (fd >= 0)
+		c->set->fds++;
+	mem_closep(&c->pidfd);
+	c->pidfd = fd;
 }
 
 static void free_capture(struct capture *c)
@@ -352,14 +402,44 @@ static void free_capture(struct capture *c)
 	loop_timer_disarm(set->loop, &c->drain);
 	segment_close(&c->segment);
 	count_fds(set, c, was_open);
+	set_pidfd(c, -1);
 	LIST_REMOVE(c, bucket);
-	TAILQ_REMOVE(c->drained ? &set->drained : &set->living, c, all);
+	if (c->stage == CAPTURE_TOLD)
+		set->n_told--;
+	TAILQ_REMOVE(&set->queues[c->stage], c, all);
 	mem_free(c);
+}
+
+/* aictld has had time to reap them. */
+static void on_told(void *user)
+{
+	struct capture_set *set = user;
+	int64_t now = clock_mono_ms();
+	struct capture *c;
+
+	while ((c = TAILQ_FIRST(&set->queues[CAPTURE_TOLD]))) {
+		if (set->n_told <= TOLD_MAX && now - c->told_mono_ms < TOLD_MS) {
+			loop_timer_arm(set->loop, &set->told_timer, c->told_mono_ms + TOLD_MS);
+			return;
+		}
+		free_capture(c);
+	}
 }
 
 void capture_release(struct capture *c)
 {
-	free_capture(c);
+	struct capture_set *set = c->set;
+
+	if (c->pidfd < 0) {
+		free_capture(c);
+		return;
+	}
+	c->told_mono_ms = clock_mono_ms();
+	move_to(c, CAPTURE_TOLD);
+	if (++set->n_told > TOLD_MAX)
+		on_told(set);
+	else if (!set->told_timer.armed)
+		loop_timer_arm(set->loop, &set->told_timer, c->told_mono_ms + TOLD_MS);
 }
 
 /* ---- the beginning ---- */
@@ -382,32 +462,69 @@ static void init_stream(struct capture *c, unsigned i, int fd)
 	c->set->fds++;
 }
 
-int capture_add(struct capture_set *set, const struct wire_stream *m, int out_fd, int err_fd)
+/* STREAM once more: what is there already stays, a pidfd that was missing is welcome. */
+static void add_again(struct capture *c, const struct wire_stream *m, const int fds[CAPTURE_FDS])
+{
+	close(fds[0]);
+	close(fds[1]);
+	if (c->pidfd < 0)
+		set_pidfd(c, fds[2]);
+	else if (fds[2] >= 0)
+		close(fds[2]);
+	if (c->stage == CAPTURE_TOLD) { /* it was not heard */
+		c->set->n_told--;
+		move_to(c, CAPTURE_DRAINED);
+		if (c->set->on_drained)
+			c->set->on_drained(c->set->user);
+	}
+	if (m->gone)
+		mark_gone(c);
+}
+
+static struct capture *new_capture(struct capture_set *set, const struct wire_stream *m,
+				   const int fds[CAPTURE_FDS])
+{
+	struct capture *c = mem_alloc(sizeof(*c));
+
+	if (!c) {
+		for (int i = 0; i < CAPTURE_FDS; i++)
+			if (fds[i] >= 0)
+				close(fds[i]);
+		return NULL;
+	}
+	c->set = set;
+	c->key = m->key;
+	c->intent_index = m->intent_index;
+	c->retry = (struct loop_timer){.fn = on_retry, .user = c};
+	c->drain = (struct loop_timer){.fn = on_drain, .user = c};
+	c->pidfd_io = (struct loop_io){.fn = on_pidfd, .user = c};
+	c->pidfd = -1;
+	LIST_INSERT_HEAD(bucket_of(set, c->key.incarnation), c, bucket);
+	TAILQ_INSERT_TAIL(&set->queues[CAPTURE_LIVING], c, all);
+	init_stream(c, 0, fds[0]);
+	init_stream(c, 1, fds[1]);
+	set_pidfd(c, fds[2]);
+	return c;
+}
+
+int capture_add(struct capture_set *set, const struct wire_stream *m, const int fds[CAPTURE_FDS])
 {
 	struct capture *c = find(set, &m->key);
 	bool shared;
 	int r;
 
-	if (c || !(c = mem_alloc(sizeof(*c)))) {
-		close(out_fd);
-		close(err_fd);
-		if (c && m->gone)
-			mark_gone(c);
-		return c ? 0 : -ENOMEM;
+	if (c) {
+		add_again(c, m, fds);
+		return 0;
 	}
-	c->set = set;
-	c->key = m->key;
+	c = new_capture(set, m, fds);
+	if (!c)
+		return -ENOMEM;
 	c->segment = (struct segment){.service = c->key.service,
 				      .incarnation = c->key.incarnation,
 				      .index = c->key.index,
 				      .word = intent_word(&set->intents, m->intent_index, &shared)};
 	segment_init(&c->segment, m->max_size, m->max_files);
-	c->retry = (struct loop_timer){.fn = on_retry, .user = c};
-	c->drain = (struct loop_timer){.fn = on_drain, .user = c};
-	LIST_INSERT_HEAD(bucket_of(set, c->key.incarnation), c, bucket);
-	TAILQ_INSERT_TAIL(&set->living, c, all);
-	init_stream(c, 0, out_fd);
-	init_stream(c, 1, err_fd);
 	while (set->fds > set->fds_max && evict(set, c))
 		;
 	r = shared ? segment_recover(&c->segment, &set->store) : 0;
@@ -419,6 +536,66 @@ int capture_add(struct capture_set *set, const struct wire_stream *m, int out_fd
 	if (m->gone)
 		mark_gone(c);
 	return 0;
+}
+
+/* ---- to be given away, or not ---- */
+
+void capture_orphaned(struct capture_set *set)
+{
+	struct capture *c;
+
+	loop_timer_disarm(set->loop, &set->told_timer);
+	while ((c = TAILQ_FIRST(&set->queues[CAPTURE_TOLD])))
+		move_to(c, CAPTURE_DRAINED);
+	set->n_told = 0;
+}
+
+void capture_pause(struct capture_set *set)
+{
+	struct capture *c;
+
+	set->paused = true;
+	loop_timer_disarm(set->loop, &set->rest_timer);
+	TAILQ_FOREACH (c, &set->queues[CAPTURE_LIVING], all) {
+		loop_del(set->loop, &c->streams[0].io);
+		loop_del(set->loop, &c->streams[1].io);
+		loop_del(set->loop, &c->pidfd_io);
+		loop_timer_disarm(set->loop, &c->retry);
+		loop_timer_disarm(set->loop, &c->drain);
+	}
+}
+
+void capture_resume(struct capture_set *set)
+{
+	int64_t now = clock_mono_ms();
+	struct capture *c, *next;
+
+	set->paused = false;
+	on_rested(set);
+	for (c = TAILQ_FIRST(&set->queues[CAPTURE_LIVING]); c; c = next) {
+		next = TAILQ_NEXT(c, all);
+		if (c->stalled)
+			loop_timer_arm(set->loop, &c->retry, now);
+		if (c->gone)
+			loop_timer_arm(set->loop, &c->drain, now + set->drain_ms);
+		listen_to(&c->streams[0]);
+		listen_to(&c->streams[1]);
+		settle(c);
+	}
+}
+
+struct capture *capture_next(const struct capture_set *set, const struct capture *after)
+{
+	struct capture *c = after ? TAILQ_NEXT(after, all) : NULL;
+
+	for (int i = after ? (int)after->stage + 1 : 0; !c && i < CAPTURE_STAGES; i++)
+		c = TAILQ_FIRST(&set->queues[i]);
+	return c;
+}
+
+bool capture_any_living(const struct capture_set *set)
+{
+	return !TAILQ_EMPTY(&set->queues[CAPTURE_LIVING]);
 }
 
 /* ---- the set ---- */
@@ -434,9 +611,10 @@ int capture_set_init(struct capture_set *set, struct loop *loop, const char *pat
 		.pipe_budget = system ? BUDGET_ROOT : BUDGET_USER,
 		.fds_max = 1024,
 	};
-	TAILQ_INIT(&set->living);
-	TAILQ_INIT(&set->drained);
+	for (int i = 0; i < CAPTURE_STAGES; i++)
+		TAILQ_INIT(&set->queues[i]);
 	set->rest_timer = (struct loop_timer){.fn = on_rested, .user = set};
+	set->told_timer = (struct loop_timer){.fn = on_told, .user = set};
 	if (getrlimit(RLIMIT_NOFILE, &lim) == 0)
 		set->fds_max = lim.rlim_cur;
 	set->fds_max = set->fds_max > 2 * FDS_RESERVE ? set->fds_max - FDS_RESERVE : FDS_RESERVE;
@@ -450,9 +628,10 @@ void capture_set_done(struct capture_set *set)
 {
 	struct capture *c;
 
-	while ((c = TAILQ_FIRST(&set->living)) || (c = TAILQ_FIRST(&set->drained)))
+	while ((c = capture_next(set, NULL)))
 		free_capture(c);
 	loop_timer_disarm(set->loop, &set->rest_timer);
+	loop_timer_disarm(set->loop, &set->told_timer);
 	store_done(&set->store);
 	intent_done(&set->intents);
 }
@@ -469,7 +648,7 @@ void capture_drain_all(struct capture_set *set, int64_t max_ms)
 	int64_t deadline = clock_mono_ms() + max_ms;
 	struct capture *c;
 
-	TAILQ_FOREACH (c, &set->living, all) {
+	TAILQ_FOREACH (c, &set->queues[CAPTURE_LIVING], all) {
 		drain_stream(&c->streams[0], deadline);
 		drain_stream(&c->streams[1], deadline);
 	}

@@ -90,13 +90,13 @@ static int on_stream(struct control *c)
 {
 	struct wire_packet *p = &c->packet;
 	struct wire_stream m;
-	int out, err, r;
+	int fds[CAPTURE_FDS], r;
 
-	if (wire_decode_stream(p->body, p->len, &m) < 0 || p->n_fds != 2)
+	if (wire_decode_stream(p->body, p->len, &m) < 0 || p->n_fds < 2 || p->n_fds > CAPTURE_FDS)
 		return -EBADMSG;
-	out = take_fd(c, 0);
-	err = take_fd(c, 1);
-	r = capture_add(c->set, &m, out, err);
+	for (unsigned i = 0; i < CAPTURE_FDS; i++)
+		fds[i] = i < p->n_fds ? take_fd(c, i) : -1;
+	r = capture_add(c->set, &m, fds);
 	if (r < 0) /* aictld's copies keep the pipes open, so the writers wait */
 		log_error("service=%s/%u error=\"%s\" cannot store its output", m.key.service,
 			  m.key.index, strerror(-r));
@@ -125,6 +125,9 @@ static int dispatch(struct control *c)
 			return -EBADMSG;
 		log_set_level((enum log_level)level);
 		return 0;
+	case WIRE_QUIT:
+		loop_stop(c->loop, CONTROL_END);
+		return 0;
 	case WIRE_PING:
 		c->pong_due = true;
 		flush(c);
@@ -142,7 +145,7 @@ static bool read_packet(struct control *c)
 	if (r == -EAGAIN)
 		return false;
 	if (r == 0) {
-		loop_stop(c->loop, CONTROL_END);
+		loop_stop(c->loop, CONTROL_LOST);
 		return false;
 	}
 	if (r > 0) {
@@ -150,7 +153,7 @@ static bool read_packet(struct control *c)
 		wire_packet_done(&c->packet);
 	}
 	if (r >= 0)
-		return true;
+		return !c->loop->stopped;
 	log_error("error=\"%s\" no understanding with aictld, ending", strerror(-r));
 	loop_stop(c->loop, 1);
 	return false;
@@ -197,8 +200,12 @@ int control_init(struct control *c, struct loop *loop, int fd, struct capture_se
 
 void control_done(struct control *c)
 {
+	if (!c->set)
+		return;
 	loop_del(c->loop, &c->io);
 	loop_timer_disarm(c->loop, &c->again);
+	mem_closep(&c->fd);
 	c->set->on_drained = NULL;
+	c->set = NULL;
 	buf_done(&c->out);
 }

@@ -6,8 +6,9 @@
  * of it may be resent at any time. What does not fit into the socket waits in the queue of drained
  * captures, so no message needs memory of its own.
  *
- * The end of the socket is the end of the logger: the loop stops with CONTROL_END and the caller
- * drains. A malformed packet or another build's HELLO stops it with 1.
+ * QUIT is the end of the logger: the loop stops with CONTROL_END and the caller drains. The end of
+ * the socket without it means that aictld died: CONTROL_LOST (orphan.h goes on). A malformed packet
+ * or another build's HELLO stops the loop with 1.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -23,6 +24,7 @@
 #include "lib/loop.h"
 
 #define CONTROL_END 0
+#define CONTROL_LOST 3
 
 struct control {
 	struct loop *loop;
@@ -36,9 +38,9 @@ struct control {
 	struct wire_packet packet;
 };
 
-/* fd stays the caller's. Large: not for the stack. 0 or -errno. */
+/* fd is owned. Large: not for the stack. 0 or -errno. */
 int control_init(struct control *c, struct loop *loop, int fd, struct capture_set *set,
 		 struct ownlog *ownlog);
-void control_done(struct control *c);
+void control_done(struct control *c); /* idempotent; closes fd */
 
 #endif

@@ -38,8 +38,14 @@ void intent_done(struct intent_table *t)
 
 uint64_t *intent_word(struct intent_table *t, uint32_t index, bool *shared)
 {
-	*shared = index < t->n;
+	*shared = t->n > 0 && index < t->n - 1; /* the last one names the owner */
 	return *shared ? &t->words[index] : &t->spare;
+}
+
+bool intent_is_owner(const struct intent_table *t, int32_t pid)
+{
+	return t->n > 0 &&
+	       __atomic_load_n(&t->words[t->n - 1], __ATOMIC_SEQ_CST) == (uint64_t)(uint32_t)pid;
 }
 
 static uint64_t hash(const char *s)

@@ -11,6 +11,10 @@
  * The hash is there because an old incarnation may still drain while the next one of the same slot
  * writes. Without a table (or beyond its end) a private word is used, which a death loses.
  *
+ * The last word of the table belongs to no stream: it is the pid of the logger that may read pipes
+ * when no aictld is there to say so (0 = none may). aictld writes it when it starts a logger, so two
+ * that outlive it never read the same pipe.
+ *
  * SPDX-License-Identifier: MIT
  */
 #ifndef AICTL_LOGGER_INTENT_H
@@ -33,6 +37,9 @@ int intent_map(struct intent_table *t, int fd);
 void intent_done(struct intent_table *t);
 /* Never NULL; lives as long as the mapping. *shared is false for the private one. */
 uint64_t *intent_word(struct intent_table *t, uint32_t index, bool *shared);
+
+/* Is the logger with this pid the one that may read? False without a table. */
+bool intent_is_owner(const struct intent_table *t, int32_t pid);
 
 void intent_set(uint64_t *word, const char *incarnation, uint32_t stream, uint64_t offset);
 void intent_clear(uint64_t *word);

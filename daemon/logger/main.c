@@ -4,7 +4,8 @@
  * A helper of aictld (fd 3 is the socket to it), of a user of its own when aictld is root. One
  * process, one loop, libc only. A full or slow disk stalls only what logs; a death of this process
  * loses and doubles nothing, for aictld keeps copies of all read ends and the intent table. It ends
- * when aictld does: signals meant for a whole process group or session are not for it.
+ * when aictld says so; when aictld dies it works on and gives what it holds to the next one
+ * (orphan.h). Signals meant for a whole process group or session are not for it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -21,6 +22,7 @@
 
 #include "daemon/logger/capture.h"
 #include "daemon/logger/control.h"
+#include "daemon/logger/orphan.h"
 #include "daemon/logger/ownlog.h"
 #include "lib/log.h"
 #include "lib/loop.h"
@@ -31,6 +33,7 @@
 
 struct options {
 	const char *log_dir;
+	const char *sup_dir; /* NULL: end with aictld */
 	int level;
 };
 
@@ -39,11 +42,13 @@ struct logger {
 	struct ownlog ownlog;
 	struct capture_set set;
 	struct control control;
+	struct orphan orphan;
 };
 
 static int usage(FILE *to)
 {
-	fputs("usage: aictl-logger --log-dir DIR [--log-level error|warn|info|debug]\n"
+	fputs("usage: aictl-logger --log-dir DIR [--sup-dir DIR] [--log-level "
+	      "error|warn|info|debug]\n"
 	      "A helper of aictld, which starts it; fd 3 is the socket to it.\n",
 	      to);
 	return to == stdout ? 0 : 2;
@@ -53,6 +58,7 @@ static int usage(FILE *to)
 static int parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option known[] = {{"log-dir", required_argument, NULL, 'd'},
+					      {"sup-dir", required_argument, NULL, 's'},
 					      {"log-level", required_argument, NULL, 'l'},
 					      {"version", no_argument, NULL, 'V'},
 					      {"help", no_argument, NULL, 'h'},
@@ -63,6 +69,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 		switch (c) {
 		case 'd':
 			o->log_dir = optarg;
+			break;
+		case 's':
+			o->sup_dir = optarg;
 			break;
 		case 'l':
 			o->level = log_parse_level(optarg);
@@ -116,6 +125,22 @@ static int redirect_own_log(struct ownlog *o, int level)
 	return 0;
 }
 
+/* Until the end of aictld, or of what came after it. What was given back is no more ours to read. */
+static int capture(struct logger *l, const struct options *o, uid_t aictld)
+{
+	int r = control_init(&l->control, &l->loop, WIRE_HELPER_FD, &l->set, &l->ownlog);
+
+	if (r == 0)
+		r = loop_run(&l->loop);
+	if (r == CONTROL_LOST && o->sup_dir && l->control.greeted) {
+		control_done(&l->control);
+		return orphan_run(&l->orphan, &l->loop, &l->set, o->sup_dir, aictld);
+	}
+	capture_drain_all(&l->set, LAST_DRAIN_MS);
+	control_done(&l->control);
+	return r == CONTROL_LOST ? 0 : r;
+}
+
 static int run(struct logger *l, const struct options *o)
 {
 	struct sock_peer peer;
@@ -141,12 +166,7 @@ static int run(struct logger *l, const struct options *o)
 			  strerror(-r));
 	r = store_is_usable(&l->set.store) ? 0 : -ENOMEM;
 	if (r == 0)
-		r = control_init(&l->control, &l->loop, WIRE_HELPER_FD, &l->set, &l->ownlog);
-	if (r == 0)
-		r = loop_run(&l->loop);
-	capture_drain_all(&l->set, LAST_DRAIN_MS);
-	if (l->control.set)
-		control_done(&l->control);
+		r = capture(l, o, peer.uid);
 	capture_set_done(&l->set);
 	ownlog_flush(&l->ownlog);
 	ownlog_done(&l->ownlog);

@@ -84,7 +84,7 @@ static struct pipes begin(struct bench *b, const char *service, unsigned inc, ui
 	snprintf(m.key.incarnation, sizeof(m.key.incarnation), INC, inc);
 	assert_int_equal(pipe2(out, O_CLOEXEC | O_NONBLOCK), 0);
 	assert_int_equal(pipe2(err, O_CLOEXEC | O_NONBLOCK), 0);
-	assert_int_equal(capture_add(&b->set, &m, out[0], err[0]), 0);
+	assert_int_equal(capture_add(&b->set, &m, (int[]){out[0], err[0], -1}), 0);
 	return (struct pipes){out[1], err[1]};
 }
 

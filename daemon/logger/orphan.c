@@ -1,0 +1,339 @@
+/* orphan: see orphan.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/logger/orphan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/sock.h"
+
+#define SOCKET_NAME "sup.sock"
+#define FIRST_DELAY_MS 4 /* between tries, doubling up to */
+#define LAST_DELAY_MS 500
+#define TRY_MS 5000    /* after a sign of life */
+#define POLL_MS 1000   /* where inotify cannot be had */
+#define AGAIN_MS 10    /* no room for descriptors on their way: nothing wakes us then */
+#define REFUSALS_MAX 5 /* by one and the same aictld */
+#define PACKETS_PER_TURN 16
+
+static void try_join(struct orphan *o);
+
+static void end_if_useless(struct orphan *o)
+{
+	if (o->state != ORPHAN_WAITING || !(o->lost || o->refused))
+		return;
+	if (!o->set->paused && capture_any_living(o->set))
+		return;
+	log_info("%s, ending",
+		 o->lost ? "the runtime directory is gone" : "aictld does not want us");
+	loop_stop(o->loop, 0);
+}
+
+/* ---- the next aictld ---- */
+
+static void try_later(struct orphan *o)
+{
+	int64_t now = clock_mono_ms();
+
+	if (now >= o->try_until_mono_ms) {
+		if (o->watch_fd < 0)
+			loop_timer_arm(o->loop, &o->next_try, now + POLL_MS);
+		return; /* else the directory says when to look again */
+	}
+	loop_timer_arm(o->loop, &o->next_try, now + o->delay_ms);
+	o->delay_ms = o->delay_ms * 2 < LAST_DELAY_MS ? o->delay_ms * 2 : LAST_DELAY_MS;
+}
+
+static void try_soon(struct orphan *o)
+{
+	o->delay_ms = FIRST_DELAY_MS;
+	o->try_until_mono_ms = clock_mono_ms() + TRY_MS;
+	if (o->state == ORPHAN_WAITING)
+		loop_timer_arm(o->loop, &o->next_try, 0);
+}
+
+/* That aictld is gone before it said QUIT. */
+static void disconnected(struct orphan *o, const char *why)
+{
+	bool owner = intent_is_owner(&o->set->intents, (int32_t)getpid());
+
+	loop_del(o->loop, &o->io);
+	loop_timer_disarm(o->loop, &o->again);
+	mem_closep(&o->fd);
+	o->state = ORPHAN_WAITING;
+	if (owner)
+		capture_resume(o->set);
+	o->refused = ++o->tries_of_peer >= REFUSALS_MAX;
+	if (o->refused)
+		log_error("aictld=%d does not take over what we hold", (int)o->peer);
+	else
+		log_warn("aictld=%d %s before it had taken over: %s", (int)o->peer, why,
+			 owner ? "reading on" : "holding what another logger reads");
+	end_if_useless(o);
+	if (!o->refused)
+		o->try_until_mono_ms = clock_mono_ms() + TRY_MS;
+	try_later(o);
+}
+
+/* True when it is on its way. */
+static bool send_out(struct orphan *o, const int *fds, unsigned n)
+{
+	int r = wire_send(o->fd, &o->out, fds, n);
+
+	buf_clear(&o->out);
+	if (r == 0)
+		return true;
+	if (r == -EAGAIN) {
+		loop_mod(o->loop, &o->io, EPOLLIN | EPOLLOUT);
+		loop_timer_arm(o->loop, &o->again, clock_mono_ms() + AGAIN_MS);
+	} else if (r != -EPIPE) { /* its end comes as end of file */
+		errno = -r;
+		log_error("cannot send to aictld: %m");
+		disconnected(o, "could not be told");
+	}
+	return false;
+}
+
+static bool give(struct orphan *o, const struct capture *c)
+{
+	struct wire_give_back m = {.stream = {.key = c->key,
+					      .intent_index = c->intent_index,
+					      .max_size = c->segment.max_size,
+					      .max_files = c->segment.max_files,
+					      .gone = c->gone}};
+	const int all[CAPTURE_FDS] = {c->streams[0].fd, c->streams[1].fd, c->pidfd};
+	int fds[CAPTURE_FDS];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < CAPTURE_FDS; i++) {
+		if (all[i] < 0)
+			continue;
+		m.fds |= 1u << i;
+		fds[n++] = all[i];
+	}
+	wire_giveback_encode(&o->out, &m);
+	return send_out(o, fds, n);
+}
+
+/* Everything that is due, until the socket is full. */
+static void flush(struct orphan *o)
+{
+	const struct capture *c;
+
+	if (o->pong_due) {
+		wire_encode_empty(&o->out, WIRE_PONG);
+		if (!send_out(o, NULL, 0))
+			return;
+		o->pong_due = false;
+	}
+	while (o->state == ORPHAN_GIVING && (c = capture_next(o->set, o->given))) {
+		if (!give(o, c))
+			return;
+		o->given = c;
+		o->n_given++;
+	}
+	if (o->state == ORPHAN_GIVING) {
+		wire_encode_empty(&o->out, WIRE_GIVE_BACK_END);
+		if (!send_out(o, NULL, 0))
+			return;
+		o->state = ORPHAN_GIVEN;
+		log_info("aictld=%d incarnations=%u given back", (int)o->peer, o->n_given);
+	}
+	loop_mod(o->loop, &o->io, EPOLLIN);
+}
+
+static void on_again(void *user)
+{
+	flush(user);
+}
+
+/* True: go on reading. */
+static bool read_packet(struct orphan *o)
+{
+	int r = wire_recv(o->fd, &o->packet);
+
+	if (r == -EAGAIN)
+		return false;
+	if (r <= 0) {
+		disconnected(o, r == 0 ? "is gone" : "sent nonsense");
+		return false;
+	}
+	if (o->packet.type == WIRE_QUIT)
+		loop_stop(o->loop, 0);
+	else if (o->packet.type == WIRE_PING)
+		o->pong_due = true;
+	wire_packet_done(&o->packet);
+	if (o->pong_due)
+		flush(o);
+	return o->fd >= 0 && !o->loop->stopped;
+}
+
+static void on_socket(void *user, uint32_t events)
+{
+	struct orphan *o = user;
+
+	if (events & EPOLLOUT)
+		flush(o);
+	for (int i = 0; i < PACKETS_PER_TURN && o->fd >= 0; i++)
+		if (!read_packet(o))
+			return;
+}
+
+/* Nothing has been sent on this socket yet, so there is room. */
+static bool send_join(struct orphan *o)
+{
+	struct wire_join m = {.pid = (int32_t)getpid(), .role = WIRE_ROLE_LOGGER};
+	int r;
+
+	snprintf(m.version, sizeof(m.version), "%s", PKGVERSION);
+	wire_giveback_encode_join(&o->out, &m);
+	r = wire_send(o->fd, &o->out, NULL, 0);
+	buf_clear(&o->out);
+	return r == 0 && loop_add(o->loop, &o->io, o->fd, EPOLLIN) == 0;
+}
+
+static int connect_to_next(struct orphan *o)
+{
+	_cleanup_free_ char *path = mem_printf("%s/" SOCKET_NAME, o->sup_dir);
+	_cleanup_err_ struct err *err = NULL;
+	struct sock_peer peer;
+
+	if (!path || sock_connect_packets(path, &o->fd, &err) < 0)
+		return -1;
+	if (sock_peer(o->fd, &peer) < 0 || peer.uid != o->uid) {
+		mem_closep(&o->fd);
+		return -1;
+	}
+	if (peer.pid != o->peer)
+		o->tries_of_peer = 0;
+	o->peer = peer.pid;
+	if (send_join(o))
+		return 0;
+	loop_del(o->loop, &o->io);
+	mem_closep(&o->fd);
+	return -1;
+}
+
+static void try_join(struct orphan *o)
+{
+	struct stat st;
+
+	if (o->state != ORPHAN_WAITING)
+		return;
+	if (connect_to_next(o) < 0) {
+		o->lost |= stat(o->sup_dir, &st) < 0 && errno == ENOENT;
+		try_later(o);
+		end_if_useless(o);
+		return;
+	}
+	log_info("aictld=%d is there, giving back", (int)o->peer);
+	loop_timer_disarm(o->loop, &o->next_try);
+	capture_pause(o->set);
+	o->state = ORPHAN_GIVING;
+	o->given = NULL;
+	o->n_given = 0;
+	flush(o);
+}
+
+static void on_next_try(void *user)
+{
+	try_join(user);
+}
+
+/* ---- the directory ---- */
+
+static bool concerns_us(const struct inotify_event *e)
+{
+	return e->mask & (IN_Q_OVERFLOW | IN_IGNORED | IN_UNMOUNT) ||
+	       (e->len > 0 && strcmp(e->name, SOCKET_NAME) == 0);
+}
+
+static void on_watch(void *user, uint32_t events)
+{
+	struct orphan *o = user;
+	union {
+		struct inotify_event align;
+		char bytes[4096];
+	} b;
+	ssize_t n;
+	bool news = false;
+
+	(void)events;
+	while ((n = read(o->watch_fd, b.bytes, sizeof(b.bytes))) > 0) {
+		for (ssize_t at = 0; at < n;) {
+			const struct inotify_event *e = (const void *)(b.bytes + at);
+
+			news |= concerns_us(e);
+			if (e->mask & (IN_IGNORED | IN_UNMOUNT | IN_MOVE_SELF))
+				o->lost = true;
+			at += (ssize_t)(sizeof(*e) + e->len);
+		}
+	}
+	if (news)
+		try_soon(o);
+}
+
+/* Attributes too: a socket gets its mode after it listens. */
+static void watch(struct orphan *o)
+{
+	int r = 0;
+
+	o->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (o->watch_fd < 0 ||
+	    inotify_add_watch(o->watch_fd, o->sup_dir,
+			      IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF |
+				      IN_ONLYDIR) < 0)
+		r = -errno;
+	if (r == 0)
+		r = loop_add(o->loop, &o->watch_io, o->watch_fd, EPOLLIN);
+	if (r == 0)
+		return;
+	mem_closep(&o->watch_fd);
+	errno = -r;
+	if (r != -ENOENT)
+		log_warn("path=%s cannot watch: %m; looking once a second", o->sup_dir);
+}
+
+/* ---- life ---- */
+
+static void on_drained(void *user)
+{
+	end_if_useless(user);
+}
+
+int orphan_run(struct orphan *o, struct loop *loop, struct capture_set *set, const char *sup_dir,
+	       uid_t uid)
+{
+	int r;
+
+	*o = (struct orphan){
+		.loop = loop, .set = set, .sup_dir = sup_dir, .uid = uid, .watch_fd = -1, .fd = -1};
+	o->watch_io = (struct loop_io){.fn = on_watch, .user = o};
+	o->io = (struct loop_io){.fn = on_socket, .user = o};
+	o->next_try = (struct loop_timer){.fn = on_next_try, .user = o};
+	o->again = (struct loop_timer){.fn = on_again, .user = o};
+	set->on_drained = on_drained;
+	set->user = o;
+	capture_orphaned(set);
+	log_warn("aictld is gone: going on alone, and waiting for the next one");
+	watch(o);
+	try_soon(o);
+	r = loop_run(loop);
+	set->on_drained = NULL;
+	loop_del(loop, &o->watch_io);
+	loop_del(loop, &o->io);
+	loop_timer_disarm(loop, &o->next_try);
+	loop_timer_disarm(loop, &o->again);
+	mem_closep(&o->watch_fd);
+	mem_closep(&o->fd);
+	buf_done(&o->out);
+	return r;
+}
