@@ -54,6 +54,7 @@ static const char body[] =
 	"    #nice: 5                        # 19 is the lowest priority\n"
 	"    #oom_score: 500                 # 1000 is killed first when memory is short\n"
 	"    #ulimits: { nofile: 1024, core: 0 }\n"
+	"    #resources: { limits: { memory: 2GiB, cpus: 1.5, pids: 512 } }\n"
 	"\n"
 	"    probes:\n"
 	"      # Has it come up? Until then the others wait; after `stall` it is started again.\n"

@@ -130,6 +130,18 @@ struct spec_limit {
 	int64_t soft, hard; /* SPEC_UNSET: inherited; SPEC_UNLIMITED */
 };
 
+/* What a replica may use; limits are 0 where there is none. */
+struct resources_spec {
+	int64_t memory, memory_high;   /* bytes */
+	int64_t swap;		       /* bytes; SPEC_UNSET = no limit, 0 = no swap */
+	double cpus;		       /* processors */
+	int64_t cpu_weight, io_weight; /* 1..10000 */
+	int64_t pids;		       /* processes and threads */
+	char *cpuset;		       /* "0-3,8"; NULL = any */
+	int64_t oom_group; /* bool: what runs out of memory is killed as a whole; default true */
+	int64_t required;  /* bool: a limit that cannot be enforced is an error */
+};
+
 struct service_spec {
 	char *name;
 	char *description; /* "" when not given */
@@ -152,6 +164,7 @@ struct service_spec {
 	int64_t port;		     /* 0 = none; 1..65535: the service's stable address */
 	struct probe_spec probes[PROBE_KIND_MAX_];
 	struct restart_spec restart;
+	struct resources_spec resources;
 	int64_t stop_signal;	  /* default SIGTERM */
 	int64_t grace_period_ms;  /* default 30 s */
 	int64_t drain_ms;	  /* default 30 s; takes effect when ports are served */

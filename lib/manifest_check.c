@@ -335,6 +335,23 @@ static void check_drain(const struct check *c)
 			    grace->text, drain->text);
 }
 
+/* The soft limit would never be felt. */
+static void check_memory(const struct check *c)
+{
+	const struct ynode *high = value_at(c->node, "resources.limits.memory_high");
+	const struct ynode *most = value_at(c->node, "resources.limits.memory");
+	struct manifest_place at;
+
+	if (!high || !most || high->kind != YNODE_SCALAR || most->kind != YNODE_SCALAR ||
+	    c->s->resources.memory == 0 || c->s->resources.memory_high < c->s->resources.memory)
+		return;
+	at = place(high);
+	manifest_errors_add(c->warnings, &at, "let it be below memory, or leave it out",
+			    "resources.limits.memory_high (%s) is not below memory (%s): a replica "
+			    "is killed before it is slowed",
+			    high->text, most->text);
+}
+
 /* "./x" of a manifest in /srv/app means /srv/app/x. */
 static void complete_working_dir(struct service_spec *s, const struct ynode *node,
 				 struct manifest_errors *errors)
@@ -376,6 +393,7 @@ void manifest_check_service(struct service_spec *s, const struct ynode *node,
 	check_backoff(&c);
 	check_rules(&c);
 	check_drain(&c);
+	check_memory(&c);
 	complete_working_dir(s, node, errors);
 }
 

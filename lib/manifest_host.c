@@ -233,6 +233,42 @@ static void check_limits(const struct host *h, const struct service_spec *s)
 	}
 }
 
+/* "0-3" and the highest of them, or NULL. Caller frees. */
+static char *processors(int64_t *ret_last)
+{
+	char *text = NULL;
+	size_t len;
+
+	if (fs_read_file("/sys/devices/system/cpu/present", 4096, &text, &len, NULL) < 0)
+		return NULL;
+	text[strcspn(text, "\n")] = '\0';
+	if (parse_cpuset(text, ret_last, NULL) == 0)
+		return text;
+	mem_free(text);
+	return NULL;
+}
+
+static void check_processors(const struct host *h, const struct service_spec *s)
+{
+	bool many = h->what == HOST_WARN && s->resources.cpus > 0;
+	_cleanup_free_ char *have = NULL;
+	int64_t last, want;
+
+	if (many || s->resources.cpuset)
+		have = processors(&last);
+	if (!have)
+		return;
+	if (s->resources.cpuset && parse_cpuset(s->resources.cpuset, &want, NULL) == 0 &&
+	    want > last)
+		complain(h, s, "resources.limits.cpuset", NULL,
+			 "resources.limits.cpuset: this machine has no processor %lld, but %s",
+			 (long long)want, have);
+	if (many && s->resources.cpus > (double)(last + 1))
+		complain(h, s, "resources.limits.cpus", NULL,
+			 "resources.limits.cpus: %g, and this machine has %lld", s->resources.cpus,
+			 (long long)last + 1);
+}
+
 static void check_service(const struct host *h, const struct service_spec *s)
 {
 	static const char *const probes[PROBE_KIND_MAX_] = {"probes.startup.exec.command",
@@ -243,6 +279,7 @@ static void check_service(const struct host *h, const struct service_spec *s)
 	check_program(h, s, "command", s->command, true);
 	check_working_dir(h, s);
 	check_limits(h, s);
+	check_processors(h, s);
 	for (int k = 0; k < PROBE_KIND_MAX_; k++)
 		if (s->probes[k].exec)
 			check_program(h, s, probes[k], s->probes[k].exec_command, false);

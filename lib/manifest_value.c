@@ -93,6 +93,7 @@ static const char *expected(const struct schema_row *row)
 		[SCHEMA_PORTREF] = "a port's number or its name in ports",
 		[SCHEMA_TABLE] = "a map of names to maps",
 		[SCHEMA_DEFAULTS] = "a map of keys of a service",
+		[SCHEMA_BOOL] = "true or false",
 		[SCHEMA_ANY] = "anything",
 	};
 
@@ -179,6 +180,10 @@ static void store_scalar(struct manifest_decoder *d, const struct schema_row *ro
 		text = "never";
 	if (schema_store(row, base, text, &e) < 0)
 		store_failed(d, row, node, e);
+	else if (node->quoted && row->type == SCHEMA_BOOL)
+		manifest_value_add(d, node, "remove the quotes",
+				   "%s: expected true or false, this is text in quotes",
+				   manifest_value_shown(d));
 	else if (node->quoted && (row->type == SCHEMA_INT || row->type == SCHEMA_NUMBER ||
 				  row->type == SCHEMA_INTS))
 		manifest_value_add(d, node, "remove the quotes",

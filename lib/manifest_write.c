@@ -277,6 +277,8 @@ const char *manifest_write_number(const struct schema_row *row, int64_t value, c
 		print_word(row, value, buf);
 	else if (row->type == SCHEMA_NUMBER)
 		snprintf(buf, MANIFEST_WRITE_NUMBER_SIZE, "%.10g", (double)value / 1000);
+	else if (row->type == SCHEMA_BOOL)
+		snprintf(buf, MANIFEST_WRITE_NUMBER_SIZE, "%s", value ? "true" : "false");
 	else if (row->type == SCHEMA_UMASK)
 		snprintf(buf, MANIFEST_WRITE_NUMBER_SIZE, "0%02" PRIo64, (uint64_t)value);
 	else if (row->type == SCHEMA_SIGNAL && (name = parse_signal_name((int)value)) != NULL)
@@ -310,7 +312,8 @@ static void write_number(struct sink *s, const struct schema_row *row, const voi
 	char text[MANIFEST_WRITE_NUMBER_SIZE];
 
 	s->scalar(s, schema_key(row), manifest_write_number(row, *(const int64_t *)field, text),
-		  row->type == SCHEMA_INT ? SCALAR_NUMBER : SCALAR_WORD);
+		  row->type == SCHEMA_INT || row->type == SCHEMA_BOOL ? SCALAR_NUMBER
+								      : SCALAR_WORD);
 }
 
 static void write_port(struct sink *s, const struct schema_row *row, const void *field)
@@ -498,6 +501,7 @@ static const struct type_ops {
 	[SCHEMA_LIST] = {write_list, same_list},
 	[SCHEMA_MAP] = {write_map, same_list},
 	[SCHEMA_UMASK] = {write_number, same_number},
+	[SCHEMA_BOOL] = {write_number, same_number},
 	[SCHEMA_LIMIT] = {write_limit, same_limit},
 	[SCHEMA_INTS] = {write_ints, same_ints},
 	[SCHEMA_PORTREF] = {write_port, same_text},

@@ -17,6 +17,7 @@
 #include "lib/mem.h"
 
 #define DIGITS "0123456789"
+#define CPU_DIGITS_MAX 6
 #define I64_EDGE 9.2e18 /* a double from here on may not fit into an int64_t */
 
 struct unit {
@@ -212,5 +213,41 @@ int parse_replica_id(const char *s, char *name, int *ret_index, struct err **ret
 	memcpy(name, s, len);
 	name[len] = '\0';
 	*ret_index = (int)index;
+	return 0;
+}
+
+/* A processor's number; *s moves behind it. */
+static bool one_cpu(const char **s, int64_t *ret)
+{
+	size_t n = strspn(*s, DIGITS);
+
+	if (n == 0 || n > CPU_DIGITS_MAX)
+		return false;
+	*ret = 0;
+	for (; n > 0; n--)
+		*ret = *ret * 10 + (*(*s)++ - '0');
+	return true;
+}
+
+int parse_cpuset(const char *s, int64_t *ret_last, struct err **reterr)
+{
+	int64_t first, last, highest = -1;
+	const char *p = s;
+	bool good;
+
+	do {
+		p += p != s; /* the comma */
+		good = one_cpu(&p, &first);
+		last = first;
+		if (good && *p == '-') {
+			p++;
+			good = one_cpu(&p, &last) && first <= last;
+		}
+		highest = good && last > highest ? last : highest;
+	} while (good && *p == ',');
+	if (!good || *p)
+		return err_set(reterr, ERR_INVALID,
+			       "\"%s\" is not a list of processors such as 0-3,8", s);
+	*ret_last = highest;
 	return 0;
 }

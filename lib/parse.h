@@ -29,4 +29,7 @@ const char *parse_signal_name(int sig);
 /* "sentiment/0" or "sentiment": splits at the last '/'; *ret_index = -1 without one. name[64]. */
 int parse_replica_id(const char *s, char *name, int *ret_index, struct err **reterr);
 
+/* "0-3,8": processors and ranges of them; *ret_last is the highest. */
+int parse_cpuset(const char *s, int64_t *ret_last, struct err **reterr);
+
 #endif

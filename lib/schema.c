@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/err.h"
 #include "lib/mem.h"
@@ -17,7 +18,9 @@
 #define HOUR (3600 * SECOND)
 #define DAY (24 * HOUR)
 #define KIB INT64_C(1024)
-#define TIB (KIB * KIB * KIB * KIB)
+#define MIB (KIB * KIB)
+#define TIB (MIB * MIB)
+#define CPUSET_MAX 127 /* what fits into a packet to aictld */
 
 bool schema_is_label(const char *text)
 {
@@ -146,6 +149,16 @@ static const char *check_address(const char *text)
 	return "must be a numeric address such as 127.0.0.1 or ::1";
 }
 
+/* Whether the machine has them is looked at by manifest_host. */
+static const char *check_cpuset(const char *text)
+{
+	int64_t last;
+
+	if (strlen(text) > CPUSET_MAX || parse_cpuset(text, &last, NULL) < 0)
+		return "is not a list of processors such as 0-3,8";
+	return NULL;
+}
+
 #define NONE SCHEMA_NO_FIELD
 #define HEAD(field) offsetof(struct schema_head, field)
 #define AT(field) offsetof(struct service_spec, field)
@@ -255,6 +268,35 @@ static const struct schema_row rows[] = {
 	       "Real-time CPU microseconds without a blocking call"),
 	ULIMIT("sigpending", SPEC_RLIMIT_SIGPENDING, ANY_LIMIT, "Queued signals of the user"),
 	ULIMIT("stack", SPEC_RLIMIT_STACK, ANY_LIMIT, "Stack in bytes"),
+	ROW(SVC ".resources", OBJECT, NONE, LIVE, .doc = "What each replica may use"),
+	ROW(SVC ".resources.limits", OBJECT, NONE, LIVE,
+	    .doc = "Limits of each replica with all its descendants, kept by the kernel's cgroups"),
+	ROW(SVC ".resources.limits.memory", SIZE, AT(resources.memory), LIVE,
+	    RANGE(MIB, 1024 * TIB), .def_note = "no limit",
+	    .doc = "Memory; a replica that needs more is killed"),
+	ROW(SVC ".resources.limits.memory_high", SIZE, AT(resources.memory_high), LIVE,
+	    RANGE(MIB, 1024 * TIB), .def_note = "no limit",
+	    .doc = "Memory above which a replica is slowed and its pages are reclaimed"),
+	ROW(SVC ".resources.limits.swap", SIZE, AT(resources.swap), LIVE, RANGE(0, 1024 * TIB),
+	    .flags = SCHEMA_UNSET, .def_note = "no limit",
+	    .doc = "Swap, which does not count as memory; 0 allows none"),
+	ROW(SVC ".resources.limits.cpus", NUMBER, AT(resources.cpus), LIVE, RANGE(10, 1024000),
+	    .def_note = "no limit",
+	    .doc = "Processor time as a number of processors; 0.5 is half of one"),
+	ROW(SVC ".resources.limits.cpu_weight", INT, AT(resources.cpu_weight), LIVE,
+	    RANGE(1, 10000), .def_note = "100, as everything has",
+	    .doc = "Share of processor time when there is not enough for all"),
+	ROW(SVC ".resources.limits.io_weight", INT, AT(resources.io_weight), LIVE, RANGE(1, 10000),
+	    .def_note = "100, as everything has",
+	    .doc = "Share of the disks' time when there is not enough for all"),
+	ROW(SVC ".resources.limits.pids", INT, AT(resources.pids), LIVE, RANGE(1, 4194304),
+	    .def_note = "no limit", .doc = "Processes and threads together"),
+	ROW(SVC ".resources.limits.cpuset", STRING, AT(resources.cpuset), LIVE,
+	    .check = check_cpuset, .def_note = "all", .doc = "Processors it may run on, as 0-3,8"),
+	ROW(SVC ".resources.limits.oom_group", BOOL, AT(resources.oom_group), LIVE, .def = "true",
+	    .doc = "When memory runs out, is all of the replica killed or only one process?"),
+	ROW(SVC ".resources.required", BOOL, AT(resources.required), LIVE, .def = "false",
+	    .doc = "Is a limit that this machine cannot enforce an error? Else it is a warning"),
 	ROW(SVC ".env_file", LIST, AT(env_file), LIVE, RANGE(0, 64), .flags = SCHEMA_ONE_OR_MANY,
 	    .check = check_given, .def_note = "none",
 	    .doc = "Files of NAME=value lines, read by the client; environment wins"),
@@ -493,6 +535,14 @@ static int store_port(const struct schema_row *row, char **to, const char *text,
 	return r < 0 ? r : store_string(row, to, text, reterr);
 }
 
+static int parse_bool(const char *text, int64_t *ret, struct err **reterr)
+{
+	*ret = strcasecmp(text, "true") == 0;
+	if (*ret || strcasecmp(text, "false") == 0)
+		return 0;
+	return err_set(reterr, ERR_INVALID, "\"%s\" is neither true nor false", text);
+}
+
 /* The leading 0 is asked for: tools that write YAML turn 022 into 18. */
 static int parse_umask(const struct schema_row *row, const char *text, int64_t *ret,
 		       struct err **reterr)
@@ -580,6 +630,8 @@ static int parse_number(const struct schema_row *row, const char *text, int64_t 
 		return parse_names(row, text, ret, reterr);
 	if (row->type == SCHEMA_UMASK)
 		return parse_umask(row, text, ret, reterr);
+	if (row->type == SCHEMA_BOOL)
+		return parse_bool(text, ret, reterr);
 	if (row->type != SCHEMA_SIGNAL)
 		return err_set(reterr, ERR_INVALID, "not a single value");
 	r = parse_signal(text, &sig, reterr);

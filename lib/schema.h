@@ -38,6 +38,7 @@ enum schema_type {
 	SCHEMA_TABLE,	 /* of names to objects: struct spec_table of elements of .size bytes that
 			    begin with char *name; the objects' rows stand below PATH.* */
 	SCHEMA_DEFAULTS, /* a map with the keys of services.*: merged before anything is decoded */
+	SCHEMA_BOOL,	 /* int64_t: true or false */
 	SCHEMA_ANY,	 /* "x-*": whatever follows x- is a key whose value nobody reads */
 	SCHEMA_TYPE_MAX_
 };
@@ -54,7 +55,7 @@ enum schema_flags {
 	SCHEMA_SECRET = 64,	 /* MAP: its values are for nobody's eyes */
 	SCHEMA_HIDDEN = 128,	 /* no key, only compared: what its parent stands for */
 	SCHEMA_LISTED = 256,	 /* TABLE: a list of objects; elements have no names */
-	SCHEMA_UNSET = 512,	 /* INT: SPEC_UNSET when it is not given */
+	SCHEMA_UNSET = 512,	 /* INT, SIZE: SPEC_UNSET when it is not given */
 	SCHEMA_ONE_OF = 1024, /* OBJECT: of its children with SCHEMA_CHOICE exactly one is given */
 	SCHEMA_CHOICE = 2048,
 };

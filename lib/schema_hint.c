@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/buf.h"
 #include "lib/mem.h"
@@ -12,13 +13,14 @@
 
 #define WORD_MAX 40 /* longer words get no hint */
 #define DISTANCE_MAX 2
+#define LIMITS "services.*.resources.limits"
 
 /* Keys of the design that this version cannot do yet; they move into the table one by one. */
 static const struct {
 	const char *parent, *keys;
 } unbuilt[] = {
-	{"services.*", "image|depends_on|update|resources|autoscale|devices|gpus|runtime|schedule|"
-		       "reload|metrics|hooks|models"},
+	{"services.*", "image|depends_on|update|autoscale|devices|gpus|runtime|schedule|reload|"
+		       "metrics|hooks|models"},
 	{"services.*.probes.startup", "grpc|notify"},
 	{"services.*.probes.readiness", "grpc|notify"},
 	{"services.*.probes.liveness", "grpc|notify"},
@@ -41,7 +43,31 @@ static const struct {
 	{"services.*", "workdir", "write working_dir"},
 	{"services.*", "directory", "write working_dir"},
 	{"services.*", "scale", "write replicas"},
-	{"services.*", "deploy", "write replicas"},
+	{"services.*", "deploy", "write replicas, and resources: { limits: ... }"},
+	{"services.*", "mem_limit", "write resources: { limits: { memory: ... } }"},
+	{"services.*", "memswap_limit",
+	 "write resources: { limits: { swap: ... } }; it is the swap alone"},
+	{"services.*", "mem_reservation",
+	 "nothing is reserved; resources.limits.memory_high is a soft limit"},
+	{"services.*", "cpu_shares",
+	 "write resources: { limits: { cpu_weight: ... } }, 1 to 10000, 100 as everything has"},
+	{"services.*", "cpu_quota", "write resources: { limits: { cpus: ... } }"},
+	{"services.*", "cpu_count", "write resources: { limits: { cpus: ... } }"},
+	{"services.*", "cpuset_cpus", "write resources: { limits: { cpuset: ... } }"},
+	{"services.*", "pids_limit", "write resources: { limits: { pids: ... } }"},
+	{"services.*", "blkio_config", "write resources: { limits: { io_weight: ... } }"},
+	{"services.*.resources", "requests", "nothing is reserved; write limits"},
+	{"services.*.resources", "reservations", "nothing is reserved; write limits"},
+	{"services.*.resources.limits", "cpu", "write cpus"},
+	{"services.*.resources.limits", "mem", "write memory"},
+	{"*", "MemoryMax", "write resources: { limits: { memory: ... } }"},
+	{"*", "MemoryHigh", "write resources: { limits: { memory_high: ... } }"},
+	{"*", "MemorySwapMax", "write resources: { limits: { swap: ... } }"},
+	{"*", "CPUQuota", "write resources: { limits: { cpus: ... } }; 150% is 1.5"},
+	{"*", "CPUWeight", "write resources: { limits: { cpu_weight: ... } }"},
+	{"*", "IOWeight", "write resources: { limits: { io_weight: ... } }"},
+	{"*", "TasksMax", "write resources: { limits: { pids: ... } }"},
+	{"*", "AllowedCPUs", "write resources: { limits: { cpuset: ... } }"},
 	{"services.*", "healthcheck", "write probes: { readiness: { http: { path: /health } } }"},
 	{"services.*", "stop_signal", "write stop: { signal: ... }"},
 	{"services.*", "stop_grace_period", "write stop: { grace_period: ... }"},
@@ -212,6 +238,8 @@ char *schema_hint_key(const struct schema_row *parent, const char *key)
 
 	if (said)
 		return mem_strdup(said);
+	if (parent && strcmp(parent->path, LIMITS) == 0 && !key[strspn(key, "0123456789-")])
+		return mem_strdup("put a list of processors in quotes: cpuset: \"0-3,8\"");
 	if (strncmp(key, "x-", strlen("x-")) == 0)
 		return mem_strdup("x-... stands at the top of the file");
 	row = schema_hint_row(parent, key);
@@ -245,7 +273,7 @@ static const struct {
 	{SCHEMA_DURATION, "d", "|d|day|days|"},
 	{SCHEMA_DURATION, "ms", "|ms|msec|msecs|milliseconds|"},
 	{SCHEMA_SIZE, "KiB", "|k|ki|kib|"},
-	{SCHEMA_SIZE, "MiB", "|m|mi|mib|"},
+	{SCHEMA_SIZE, "MiB", "||m|mi|mib|"}, /* few bytes: rather that many of these */
 	{SCHEMA_SIZE, "GiB", "|g|gi|gib|"},
 	{SCHEMA_SIZE, "TiB", "|t|ti|tib|"},
 	{SCHEMA_SIZE, "kB", "|kb|kilobytes|"},
@@ -269,12 +297,52 @@ static char *mean_value(const struct schema_row *row, char *value)
 	return hint;
 }
 
+/* What elsewhere stands for no limit at all. */
+static bool is_endless(const struct schema_row *row, const char *text)
+{
+	return strncmp(row->path, LIMITS ".", strlen(LIMITS ".")) == 0 &&
+	       (strcmp(text, "-1") == 0 || strcasecmp(text, "unlimited") == 0 ||
+		strcasecmp(text, "infinity") == 0 || strcasecmp(text, "max") == 0);
+}
+
+static char *mean_bool(const char *text)
+{
+	static const char *const words[][2] = {{"yes", "true"}, {"on", "true"},	  {"1", "true"},
+					       {"no", "false"}, {"off", "false"}, {"0", "false"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcasecmp(words[i][0], text) == 0)
+			return mem_printf("write %s", words[i][1]);
+	return NULL;
+}
+
+/* "500m" of Kubernetes, "50%" of systemd. */
+static char *mean_number(const struct schema_row *row, const char *text)
+{
+	size_t n = strlen(text);
+	_cleanup_free_ char *number = n > 1 ? mem_strndup(text, n - 1) : NULL;
+	double value, part = n > 1 && text[n - 1] == 'm'   ? 1000
+			     : n > 1 && text[n - 1] == '%' ? 100
+							   : 0;
+
+	if (!number || part == 0 || parse_double(number, 0, 1e9, &value, NULL) < 0 ||
+	    value / part < (double)row->min / 1000 || value / part > (double)row->max / 1000)
+		return NULL;
+	return mem_printf("did you mean %.10g?", value / part);
+}
+
 char *schema_hint_units(const struct schema_row *row, const char *text)
 {
 	size_t number = strspn(text, "0123456789."), n = 1;
 	const char *word = text + number + strspn(text + number, " ");
 	char name[16] = "|";
 
+	if (is_endless(row, text))
+		return mem_strdup("leave it out for no limit");
+	if (row->type == SCHEMA_NUMBER)
+		return mean_number(row, text);
+	if (row->type == SCHEMA_BOOL)
+		return mean_bool(text);
 	if (number == 0 || text[0] == '.' || strlen(word) + 3 > sizeof(name))
 		return NULL;
 	for (; *word; word++)

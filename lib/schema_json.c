@@ -26,6 +26,7 @@
 #define ADDRESS_PATTERN "^([0-9]{1,3}(\\.[0-9]{1,3}){3}|([0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f.]*)$"
 /* No reference: nothing replaces it there. */
 #define LITERAL "(?!.*\\$\\{)"
+#define CPUS_PATTERN "[0-9]{1,6}(-[0-9]{1,6})?"
 #define ACCOUNT_PATTERN "^" LITERAL "[^-:/ \\t\\n][^:/ \\t\\n]{0,254}$"
 
 /* ${...} that are known, $$ and a "$" that is only itself. */
@@ -56,6 +57,7 @@ static const struct {
 	 NULL},
 	{".secrets", "^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$", NULL},
 	{".ports", "^" PORT_NAME_PATTERN "$", NULL},
+	{".cpuset", "^(?=.{1,127}$)" CPUS_PATTERN "(," CPUS_PATTERN ")*$", "string|integer"},
 	{".working_dir", "^" LITERAL "(.|\\n)+$", "string|number"},
 	{".env_file", "^(.|\\n)+$", "string|number"},
 	{".file", "^" LITERAL "(.|\\n)+$", "string|number"},
@@ -399,6 +401,12 @@ static void write_umask(const struct gen *g, const struct schema_row *row)
 	jsonw_int(g->w, "maximum", 777);
 }
 
+static void write_bool(const struct gen *g, const struct schema_row *row)
+{
+	(void)row;
+	write_types(g, "boolean");
+}
+
 static void write_one_limit(const struct gen *g, const char *key, const struct schema_row *row)
 {
 	jsonw_object_begin(g->w, key);
@@ -468,6 +476,7 @@ static void (*const writers[SCHEMA_TYPE_MAX_])(const struct gen *, const struct 
 	[SCHEMA_LIST] = write_list,
 	[SCHEMA_MAP] = write_map,
 	[SCHEMA_UMASK] = write_umask,
+	[SCHEMA_BOOL] = write_bool,
 	[SCHEMA_LIMIT] = write_limit,
 	[SCHEMA_INTS] = write_list,
 	[SCHEMA_PORTREF] = write_port,
@@ -504,7 +513,8 @@ static void write_default(const struct gen *g, const struct schema_row *row)
 {
 	if (!row->def || (!row->def[0] && row->type != SCHEMA_STRING))
 		return;
-	if (row->type == SCHEMA_INT || row->type == SCHEMA_NUMBER || row->type == SCHEMA_INTS)
+	if (row->type == SCHEMA_INT || row->type == SCHEMA_NUMBER || row->type == SCHEMA_INTS ||
+	    row->type == SCHEMA_BOOL)
 		jsonw_raw(g->w, "default", row->def);
 	else
 		jsonw_string(g->w, "default", row->def);

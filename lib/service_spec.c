@@ -179,6 +179,7 @@ static bool same_field(const struct schema_row *row, const void *a, const void *
 	case SCHEMA_ENUM:
 	case SCHEMA_SIGNAL:
 	case SCHEMA_UMASK:
+	case SCHEMA_BOOL:
 		return *(const int64_t *)a == *(const int64_t *)b;
 	case SCHEMA_SERVICES:
 	case SCHEMA_MAP:

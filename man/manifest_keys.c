@@ -31,6 +31,7 @@ static const char *const type_names[SCHEMA_TYPE_MAX_] = {
 	[SCHEMA_PORTREF] = "number or name",
 	[SCHEMA_TABLE] = "map of maps",
 	[SCHEMA_DEFAULTS] = "map",
+	[SCHEMA_BOOL] = "true or false",
 	[SCHEMA_ANY] = "anything",
 };
 

@@ -130,6 +130,25 @@ static void test_limits(void **state)
 		strstr(kernel, "5:24: ulimits.nofile: 99999999999 is above the hard limit"));
 }
 
+static void test_processors(void **state)
+{
+	static const char cpuset[] =
+		"    command: [sh]\n    resources: { limits: { cpuset: \"0,999999\" } }\n";
+	static const char cpus[] = "    command: [sh]\n    resources: { limits: { cpus: 1024 } }\n";
+	_cleanup_free_ char *set = NULL, *warned = NULL, *applied = NULL;
+
+	(void)state;
+	expect("    command: [sh]\n    resources: { limits: { cpuset: 0, cpus: 0.5 } }\n", "",
+	       false);
+	set = verdict(cpuset, HOST_APPLY);
+	assert_non_null(strstr(set, "5:36: resources.limits.cpuset: this machine has no processor "
+				    "999999, but 0"));
+	warned = verdict(cpus, HOST_WARN);
+	assert_non_null(strstr(warned, "5:34: resources.limits.cpus: 1024, and this machine has "));
+	applied = verdict(cpus, HOST_APPLY); /* of no use, and no harm: the same file elsewhere */
+	assert_string_equal(applied, "");
+}
+
 static int make_dir(void **state)
 {
 	_cleanup_free_ char *run = NULL;
@@ -160,7 +179,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),	 cmocka_unit_test(test_accounts),
 		cmocka_unit_test(test_programs), cmocka_unit_test(test_working_dir),
-		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_limits),	 cmocka_unit_test(test_processors),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

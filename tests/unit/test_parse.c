@@ -181,12 +181,36 @@ static void test_replica_ids(void **state)
 	assert_int_equal(parse_replica_id(longest, name, &index, NULL), -ERR_INVALID);
 }
 
+static void test_cpusets(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t last; /* -1: refused */
+	} cases[] = {{"0", 0},	  {"3", 3},	    {"0-3", 3},		{"8,0-3", 8},
+		     {"5-5", 5},  {"0-3,8-11", 11}, {"999999", 999999}, {"08", 8},
+		     {"", -1},	  {",", -1},	    {"0,", -1},		{",0", -1},
+		     {"3-0", -1}, {"0-", -1},	    {"-3", -1},		{"0-1-2", -1},
+		     {"a", -1},	  {"0 1", -1},	    {"0, 1", -1},	{"1000000", -1},
+		     {"0x1", -1}, {"0-3 ", -1},	    {"0:2", -1},	{"1.5", -1}};
+	int64_t last;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int r = parse_cpuset(cases[i].text, &last, NULL);
+
+		assert_int_equal(r, cases[i].last < 0 ? -ERR_INVALID : 0);
+		if (r == 0)
+			assert_int_equal(last, cases[i].last);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_i64),	cmocka_unit_test(test_duration),
 		cmocka_unit_test(test_size),	cmocka_unit_test(test_double),
 		cmocka_unit_test(test_signals), cmocka_unit_test(test_replica_ids),
+		cmocka_unit_test(test_cpusets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,7 @@ static const struct {
 	{SVC ".working_dir", "/srv", "\"\""},
 	{SVC ".user", "ann", "\"a:b\""},
 	{SVC ".group", "staff", "-x"},
+	{SVC ".resources.limits.cpuset", "\"0-3,8\"", "3-0"},
 	{SVC ".secrets.*.file", "path", "\"\""},
 	{SVC ".secrets.*.env", "NAME", "\"\""},
 	{SVC ".ports.*.listen", "0.0.0.0", "localhost"},
@@ -268,6 +269,8 @@ static char *other_value(const struct schema_row *row, unsigned i)
 	}
 	if (row->type == SCHEMA_STRING)
 		return mem_strdup(text_of(row, true));
+	if (row->type == SCHEMA_BOOL)
+		return mem_strdup(strcmp(row->def, "true") == 0 ? "false" : "true");
 	if (row->type == SCHEMA_SIGNAL)
 		return mem_strdup("SIGUSR1");
 	if (row->type == SCHEMA_LIST)
@@ -360,6 +363,11 @@ static void test_words(void **state)
 				mem_free(w);
 			}
 			expect_error(row, "sometimes", "is not one of");
+		} else if (row->type == SCHEMA_BOOL) {
+			expect_good(row, "true");
+			expect_good(row, "False");
+			expect_error(row, "yes", "\"yes\" is neither true nor false");
+			expect_error(row, "\"true\"", "expected true or false");
 		} else if (row->type == SCHEMA_SIGNAL) {
 			expect_good(row, "64");
 			expect_error(row, "65", "is not a signal");

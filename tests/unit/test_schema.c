@@ -213,6 +213,10 @@ static void test_hints(void **state)
 	expect_hint(NULL, "zzz", "known keys are version, name, defaults, x-*, services");
 	expect_hint("services.*", "erplicas", "did you mean \"replicas\"?");
 	expect_hint("services.*", "cmd", "write command");
+	expect_hint("services.*", "mem_limit", "write resources: { limits: { memory: ... } }");
+	expect_hint("services.*", "memory", "did you mean resources.limits.memory?");
+	expect_hint("services.*.resources", "memory", "did you mean resources.limits.memory?");
+	expect_hint("services.*.resources.limits", "cpu", "write cpus");
 	expect_hint("services.*.stop", "sginal", "did you mean \"signal\"?");
 	expect_hint("services.*.logs", "x", "known keys are max_size, max_files");
 	assert_true(schema_hint_unbuilt(schema_find("services.*"), "image"));
@@ -253,6 +257,13 @@ static void test_units(void **state)
 		{"services.*.logs.max_size", "20 of these whatever", NULL},
 		{"services.*.logs.max_size", "20 b", NULL}, /* too few, whatever the unit */
 		{"services.*.replicas", "20M", NULL},
+		{"services.*.resources.limits.memory", "512", "512MiB"},
+		{"services.*.resources.limits.memory", "512Mi", "512MiB"},
+		{"services.*.resources.limits.cpus", "500m", "0.5"},
+		{"services.*.resources.limits.cpus", "150%", "1.5"},
+		{"services.*.resources.limits.cpus", "5m", NULL}, /* too little */
+		{"services.*.resources.limits.cpus", "m", NULL},
+		{"services.*.resources.limits.cpus", "", NULL},
 	};
 
 	(void)state;
