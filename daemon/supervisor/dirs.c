@@ -140,7 +140,8 @@ int dirs_prepare(struct dirs *d, const struct options *o, struct err **reterr)
 	uid_t me = geteuid();
 	_cleanup_free_ char *sup = mem_printf("%s/sup", o->paths.runtime_dir);
 	const struct want runtime = {o->paths.runtime_dir, root ? 0755 : 0700, me, (gid_t)-1};
-	const struct want sup_dir = {sup, root ? 0711 : 0700, me, (gid_t)-1};
+	/* Readable: the logger watches it for the socket of the next aictld. The names tell nothing. */
+	const struct want sup_dir = {sup, root ? 0755 : 0700, me, (gid_t)-1};
 	const struct want state = {o->paths.state_dir, 0700, root ? d->controller.uid : me,
 				   root ? d->controller.gid : (gid_t)-1};
 	const struct want logs = {o->paths.log_dir, root ? 02750 : 0700, root ? d->logger.uid : me,
@@ -152,6 +153,8 @@ int dirs_prepare(struct dirs *d, const struct options *o, struct err **reterr)
 	r = make_dir(&runtime, NULL, reterr);
 	if (r == 0)
 		r = make_dir(&sup_dir, &d->sup_fd, reterr);
+	if (r == 0 && fchmod(d->sup_fd, sup_dir.mode) < 0) /* of an older build */
+		r = err_sys(reterr, errno, "cannot set the mode of %s", sup);
 	if (r == 0)
 		r = take_lock(d, o->paths.runtime_dir, reterr);
 	if (r == 0)

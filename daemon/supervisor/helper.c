@@ -205,8 +205,14 @@ void helper_quit(struct helper *h, int64_t grace_ms)
 	loop_timer_disarm(&h->sup->loop, &h->timer);
 	if (!child_is_alive(&h->child))
 		return;
-	if (h->link.fd >= 0)
+	if (h->link.fd >= 0) {
+		if (h == &h->sup->logger) { /* without it, EOF means that we died */
+			buf_clear(&h->link.out);
+			wire_encode_empty(&h->link.out, WIRE_QUIT);
+			link_send(&h->link, NULL, 0);
+		}
 		shutdown(h->link.fd, SHUT_WR); /* EOF there; what it still says can be read */
+	}
 	loop_timer_arm(&h->sup->loop, &h->timer, clock_add(clock_mono_ms(), grace_ms));
 }
 

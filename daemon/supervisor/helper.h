@@ -54,7 +54,8 @@ struct helper {
 void helper_init(struct helper *h);
 void helper_done(struct helper *h);
 void helper_start(struct helper *h);
-/* Ends it for good: EOF on its socket, SIGKILL after grace_ms. helper_is_gone tells when. */
+/* Ends it for good: QUIT (the logger), EOF on its socket, SIGKILL after grace_ms. helper_is_gone
+ * tells when. */
 void helper_quit(struct helper *h, int64_t grace_ms);
 bool helper_is_gone(const struct helper *h);
 int helper_pid(const struct helper *h); /* 0 = not running */
