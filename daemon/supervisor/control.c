@@ -50,6 +50,7 @@ void control_mark(struct supervisor *sup, struct slot *s)
 {
 	struct control *c = &sup->control;
 
+	notify_changed(sup);
 	if (s->dirty)
 		return;
 	s->dirty = true;
@@ -99,6 +100,7 @@ void control_set_mode(struct supervisor *sup, uint8_t mode)
 {
 	sup->mode = mode;
 	sup->control.status_due = true;
+	notify_changed(sup);
 	link_flush(&sup->controller.link);
 }
 

@@ -158,6 +158,7 @@ void manifests_flush(struct supervisor *sup)
 		return;
 	mem_closep(&m->peer_fd);
 	m->due = false;
+	notify_reloaded(sup);
 	m->sent_mono_ms = clock_mono_ms();
 	if (child_is_alive(&m->child))
 		loop_timer_arm(&sup->loop, &m->timer, m->sent_mono_ms + MANIFESTS_DEADLINE_MS);

@@ -188,6 +188,7 @@ void shutdown_begin(struct supervisor *sup, bool by_signal)
 		return;
 	}
 	log_info("stopping everything, slots=%u", sup->n_used);
+	notify_stopping(sup);
 	control_set_mode(sup, WIRE_MODE_SHUTDOWN);
 	run_kill_all(sup);
 	for (uint32_t i = 0; i < sup->n_slots; i++) {

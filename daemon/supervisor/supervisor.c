@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/supervisor/activation.h"
 #include "daemon/supervisor/helpers.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -77,8 +78,11 @@ void supervisor_enter_safe(struct supervisor *sup)
 
 void supervisor_reload(struct supervisor *sup)
 {
+	notify_reloading(sup);
 	leave_safe(sup);
 	manifests_request(sup);
+	if (!sup->manifests.due)
+		notify_reloaded(sup);
 }
 
 void supervisor_start_helpers(struct supervisor *sup)
@@ -89,6 +93,7 @@ void supervisor_start_helpers(struct supervisor *sup)
 	loop_timer_disarm(&sup->loop, &sup->start_timer);
 	helper_start(&sup->logger);
 	helper_start(&sup->controller);
+	notify_ready(sup);
 }
 
 /* ---- events ---- */
@@ -225,6 +230,8 @@ static int listen_api(struct supervisor *sup, struct err **reterr)
 	sup->api_path = mem_printf("%s/aictl.sock", sup->opt->paths.runtime_dir);
 	if (!sup->api_path)
 		return err_nomem(reterr);
+	if (sup->api_fd >= 0)
+		return 0;
 	return sock_listen(sup->api_path, root ? 0660 : 0600, sup->dirs.group, API_BACKLOG,
 			   &sup->api_fd, reterr);
 }
@@ -266,6 +273,7 @@ static void clear(struct supervisor *sup, const struct options *opt)
 	sup->logger.sup = sup->logger.link.sup = sup;
 	sup->manifests.peer_fd = sup->manifests.writer_fd = -1;
 	sup->secrets.dir_fd = -1;
+	sup->notify.fd = -1;
 }
 
 /* What may fail before anything of another aictld could be touched. */
@@ -294,8 +302,11 @@ int supervisor_init(struct supervisor *sup, const struct options *opt, struct er
 
 	clear(sup, opt);
 	umask(022);
+	notify_init(sup);
+	r = activation_take(&sup->api_fd, &sup->api_foreign, reterr);
 	become_reaper(sup);
-	r = init_basics(sup, reterr);
+	if (r == 0)
+		r = init_basics(sup, reterr);
 	if (r == 0)
 		r = dirs_prepare(&sup->dirs, opt, reterr);
 	if (r == 0)
@@ -372,7 +383,8 @@ void supervisor_done(struct supervisor *sup, int exit_code)
 	slot_free_all(sup);
 	stream_done(sup);
 	control_done(sup);
-	if (sup->api_fd >= 0) /* else somebody else's */
+	notify_done(sup);
+	if (sup->api_fd >= 0 && sup->api_path && !sup->api_foreign) /* else somebody else's */
 		unlink(sup->api_path);
 	mem_closep(&sup->api_fd);
 	mem_free(sup->api_path);

@@ -19,6 +19,7 @@
 #include "daemon/supervisor/dirs.h"
 #include "daemon/supervisor/helper.h"
 #include "daemon/supervisor/manifests.h"
+#include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/options.h"
 #include "daemon/supervisor/run.h"
 #include "daemon/supervisor/secrets.h"
@@ -52,6 +53,7 @@ struct supervisor {
 	struct sweep sweep;
 	struct manifests manifests;
 	struct shutdown shutdown;
+	struct notify notify;
 
 	uint8_t mode; /* enum wire_mode */
 	bool helpers_started;
@@ -60,6 +62,7 @@ struct supervisor {
 	char **environ_; /* for helpers */
 	int api_fd;	 /* listening */
 	char *api_path;	 /* unlinked at the end */
+	bool api_foreign; /* not unlinked: the socket came from who started us */
 	int self_fd;	 /* our own binary */
 	int stderr_fd;	 /* what stderr was at the start */
 	int own_log_read_fd, own_log_write_fd;
