@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "daemon/supervisor/cgroup.h"
 #include "daemon/supervisor/launch.h"
 #include "daemon/supervisor/manifests.h"
 #include "daemon/supervisor/run.h"
@@ -124,8 +126,11 @@ static bool send_status(struct link *l)
 				.logger_pid = helper_pid(&sup->logger),
 				.controller_restarts = sup->controller.restarts,
 				.logger_restarts = sup->logger.restarts,
-				.slots = sup->n_used};
+				.slots = sup->n_used,
+				.cgroup_can = sup->cgroups.can};
 
+	if (sup->cgroups.dir)
+		snprintf(m.cgroup_dir, sizeof(m.cgroup_dir), "%s", sup->cgroups.dir);
 	buf_clear(&l->out);
 	wire_encode_status(&l->out, &m);
 	return link_send(l, NULL, 0);
@@ -337,6 +342,32 @@ static int get_control(struct supervisor *sup, const struct wire_packet *p)
 	return 0;
 }
 
+static int get_limits(struct supervisor *sup, const struct wire_packet *p)
+{
+	struct wire_limits m;
+	struct wire_key key;
+	struct slot *s;
+	int r = wire_cgroup_decode_limits(p->body, p->len, &key, &m);
+
+	s = r < 0 ? NULL : find_current(sup, &key);
+	if (s && slot_is_living(s))
+		cgroup_set_limits(s, &m);
+	return r;
+}
+
+static int get_freeze(struct supervisor *sup, const struct wire_packet *p)
+{
+	struct wire_key key;
+	struct slot *s;
+	bool frozen;
+	int r = wire_cgroup_decode_freeze(p->body, p->len, &key, &frozen);
+
+	s = r < 0 ? NULL : find_current(sup, &key);
+	if (s)
+		cgroup_freeze(s, frozen);
+	return r;
+}
+
 static int get_run(struct supervisor *sup, struct wire_packet *p)
 {
 	struct wire_run m;
@@ -411,6 +442,10 @@ static int dispatch(struct supervisor *sup, struct wire_packet *p)
 		return get_release(sup, p);
 	case WIRE_CONTROL:
 		return get_control(sup, p);
+	case WIRE_LIMITS:
+		return get_limits(sup, p);
+	case WIRE_FREEZE:
+		return get_freeze(sup, p);
 	case WIRE_RUN:
 		return get_run(sup, p);
 	case WIRE_RUN_KILL:

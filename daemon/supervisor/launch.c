@@ -101,15 +101,48 @@ static void fill_job(struct slot *s, const int write_ends[2])
 	j->fds[1] = write_ends[0];
 	j->fds[2] = write_ends[1];
 	j->cell = &s->t->cell;
+	j->cgroup_fd = cgroup_fd(s);
 }
 
-/* 0 or -errno; the slot is SPAWNING in either case. */
+static int start_child(struct slot *s, const int write_ends[2])
+{
+	int r;
+
+	fill_job(s, write_ends);
+	r = child_start(&s->child);
+	if (r < 0 && cgroup_repair(s, -r)) {
+		s->child.job.cgroup_fd = cgroup_fd(s);
+		r = child_start(&s->child);
+	}
+	if (r == 0)
+		cgroup_started(s);
+	return r;
+}
+
+/* Until the slot's cgroup is empty. 0 or -errno. */
+static int wait_for_cgroup(struct slot *s, struct wire_spawn *m)
+{
+	s->launch = new_launch(m);
+	if (!s->launch)
+		return -ENOMEM;
+	s->waiting = true;
+	loop_timer_arm(&s->sup->loop, &s->timer, clock_mono_ms() + SLOT_STUCK_MS);
+	return 0;
+}
+
+/* 0 (started, or waiting) or -errno; the slot is SPAWNING in either case. */
 static int start(struct slot *s, struct wire_spawn *m)
 {
 	int write_ends[2], r;
 	struct stream *t;
 
-	fill_table(s, m);
+	r = cgroup_prepare(s, &m->limits);
+	if (r == -EBUSY)
+		return wait_for_cgroup(s, m);
+	if (r < 0) {
+		s->t->cell.what = WIRE_WHAT_CGROUP;
+		return r;
+	}
 	r = secrets_check(s->sup, m->key.service, m->secrets);
 	if (r < 0) {
 		s->t->cell.stage = WIRE_STAGE_SECRETS;
@@ -121,8 +154,7 @@ static int start(struct slot *s, struct wire_spawn *m)
 	s->t->intent = t->intent;
 	s->launch = new_launch(m);
 	if (s->launch) {
-		fill_job(s, write_ends);
-		r = child_start(&s->child);
+		r = start_child(s, write_ends);
 	} else {
 		r = -ENOMEM;
 	}
@@ -151,6 +183,8 @@ static void begin(struct slot *s, struct wire_spawn *m)
 {
 	int r = start(s, m);
 
+	if (r == 0 && s->waiting)
+		return;
 	if (r == 0) {
 		/*
 		 * The child mostly shares our processor and waits until we are done here. With
@@ -176,7 +210,34 @@ static void spawn_in(struct slot *s, struct wire_spawn *m)
 		return;
 	}
 	s->refused = 0;
+	fill_table(s, m);
 	begin(s, m);
+}
+
+/* ---- waiting for an empty cgroup ---- */
+
+void launch_resume(struct slot *s)
+{
+	struct wire_spawn m = s->launch->m;
+
+	mem_free(s->launch);
+	s->launch = NULL;
+	s->waiting = false;
+	loop_timer_disarm(&s->sup->loop, &s->timer);
+	s->t->started_wall_ms = clock_wall_ms();
+	s->t->started_mono_ms = clock_mono_ms();
+	begin(s, &m);
+	wire_spawn_free(&m);
+	control_mark(s->sup, s);
+}
+
+void launch_cancel(struct slot *s, int err)
+{
+	s->waiting = false;
+	s->t->cell = (struct spawn_cell){
+		.stage = WIRE_STAGE_CLONE, .err = err, .what = WIRE_WHAT_CGROUP};
+	launch_free(s);
+	slot_not_cloned(s);
 }
 
 /* ---- standby ---- */
@@ -201,6 +262,7 @@ void launch_use_standby(struct slot *s)
 
 	mem_free(s->standby);
 	s->standby = NULL;
+	fill_table(s, &m);
 	begin(s, &m);
 	wire_spawn_free(&m);
 	control_mark(s->sup, s);
@@ -258,6 +320,7 @@ void launch_memory_free(void *user)
 		s->t->state = WIRE_SLOT_RUNNING;
 		loop_timer_disarm(&s->sup->loop, &s->timer);
 	}
+	cgroup_execed(s);
 	if (s->streams && !s->streams->submitted)
 		stream_submit(s->streams);
 	control_mark(s->sup, s);

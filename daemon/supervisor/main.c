@@ -2,7 +2,8 @@
  * aictld: the supervisor. Parent of every service and of its two helpers; libc only; parses
  * nothing, resolves nothing, and never blocks on disk, network or a child after its start.
  *
- * The program is also two of its own children: `aictld --sweep SIGNAL COOKIE...` (scan.h) and
+ * The program is also some of its own children: `aictld --sweep SIGNAL COOKIE...` (scan.h),
+ * `aictld --cgroup-write DIR FILE=VALUE...` and `--cgroup-kill DIR` (cgroup_tool.h), and
  * `aictld --open-manifests DIR` (opener.h).
  *
  * Exit codes: 0 all stopped, 1 failed or something could not be stopped, 2 usage or missing users.
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/supervisor/cgroup_tool.h"
 #include "daemon/supervisor/opener.h"
 #include "daemon/supervisor/options.h"
 #include "daemon/supervisor/scan.h"
@@ -50,6 +52,9 @@ int main(int argc, char **argv)
 	log_open("aictld", STDERR_FILENO, LOG_LVL_INFO);
 	if (argc > 1 && strcmp(argv[1], "--sweep") == 0)
 		return scan_main(argc - 1, argv + 1);
+	if (argc > 1 &&
+	    (strcmp(argv[1], "--cgroup-write") == 0 || strcmp(argv[1], "--cgroup-kill") == 0))
+		return cgroup_tool_main(argc - 1, argv + 1);
 	if (argc == 3 && strcmp(argv[1], "--open-manifests") == 0)
 		return opener_main(argv[2]);
 	r = options_parse(&o, argc, argv, &e);

@@ -25,6 +25,7 @@ enum {
 	OPT_PORT_RANGE,
 	OPT_HELPER_RESTART,
 	OPT_HELPER_DIR,
+	OPT_CGROUP,
 	OPT_LOG_LEVEL,
 	OPT_INHERIT_ENV,
 	OPT_PARENT_FD,
@@ -41,6 +42,7 @@ static const struct option table[] = {
 	{"port-range", required_argument, NULL, OPT_PORT_RANGE},
 	{"helper-restart", required_argument, NULL, OPT_HELPER_RESTART},
 	{"helper-dir", required_argument, NULL, OPT_HELPER_DIR},
+	{"cgroup", required_argument, NULL, OPT_CGROUP},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 	{"inherit-env", no_argument, NULL, OPT_INHERIT_ENV},
 	{"parent-fd", required_argument, NULL, OPT_PARENT_FD},
@@ -64,6 +66,9 @@ const char *options_help(void)
 	       "  --default-user NAME   user of services that name none (root only)\n"
 	       "  --port-range A-B      ports given to replicas [20000-29999]\n"
 	       "  --inherit-env         services start from aictld's own environment\n"
+	       "  --cgroup auto|none|PATH\n"
+	       "                        the cgroup below which services get their own [auto:\n"
+	       "                        ours, where we may]\n"
 	       "aictld itself:\n"
 	       "  --helper-restart INITIAL,MAX,LIMIT\n"
 	       "                        back-off of a dying helper, and how many early deaths within a\n"
@@ -149,6 +154,18 @@ static int set_restart(struct options *o, const char *value, struct err **reterr
 	return 0;
 }
 
+static int set_cgroup(struct options *o, const char *value, struct err **reterr)
+{
+	if (strcmp(value, "auto") == 0) {
+		mem_free(o->cgroup);
+		o->cgroup = NULL;
+		return 0;
+	}
+	if (strcmp(value, "none") != 0 && value[0] != '/')
+		return err_set(reterr, ERR_INVALID, "want auto, none or an absolute path");
+	return set_text(&o->cgroup, value, reterr);
+}
+
 static int set_parent_fd(struct options *o, const char *value, struct err **reterr)
 {
 	int64_t n;
@@ -176,6 +193,8 @@ static int set_option(struct options *o, int opt, const char *value, struct err 
 		return set_path(&o->paths.manifests, value, reterr);
 	case OPT_HELPER_DIR:
 		return set_path(&o->helper_dir, value, reterr);
+	case OPT_CGROUP:
+		return set_cgroup(o, value, reterr);
 	case OPT_DEFAULT_USER:
 		return set_text(&o->default_user, value, reterr);
 	case OPT_PORT_RANGE:
@@ -268,5 +287,6 @@ void options_done(struct options *o)
 	mem_free(o->default_user);
 	mem_free(o->port_range);
 	mem_free(o->helper_dir);
+	mem_free(o->cgroup);
 	*o = (struct options){.parent_fd = -1};
 }

@@ -16,6 +16,7 @@ struct options {
 	struct paths paths; /* absolute; manifests NULL = none */
 	char *default_user; /* or NULL */
 	char *port_range;   /* "20000-29999", checked */
+	char *cgroup;	    /* a cgroup for services, "none", or NULL: find one */
 	char *helper_dir;   /* tests: look for helpers here only; NULL = beside us, LIBEXECDIR */
 	int64_t restart_initial_ms, restart_max_ms;
 	unsigned restart_limit; /* 0 = never safe mode */

@@ -188,6 +188,7 @@ static int launch(struct run *n, struct wire_packet *p)
 {
 	struct supervisor *sup = n->sup;
 	struct spawn_job *j = &n->child.job;
+	const struct slot *s = slot_find(sup, &n->m.key);
 	int64_t now = clock_mono_ms();
 	int r = give_fds(sup, &n->m, p->fds);
 
@@ -197,6 +198,7 @@ static int launch(struct run *n, struct wire_packet *p)
 	spawn_fill(&sup->spawner, j, &n->m.child);
 	j->tty = n->m.tty;
 	j->cell = &sup->runs.cells[n->place];
+	j->cgroup_fd = s ? cgroup_fd_beside(s) : 0;
 	j->n_fds = 3;
 	for (int i = 0; i < 3; i++)
 		j->fds[i] = p->fds[i];

@@ -82,6 +82,7 @@ static void detach(struct slot *s)
 	s->sup->slots[s->number] = NULL;
 	s->sup->n_used--;
 	s->sup->control.status_due = true;
+	cgroup_close(s);
 	launch_free(s);
 	launch_drop_standby(s);
 	mem_free(s);
@@ -119,6 +120,7 @@ static void free_if_done(struct slot *s)
 	    s->unswept > 0 || s->t->n_exits > 0)
 		return;
 	s->t->used = 0;
+	cgroup_remove(s);
 	detach(s);
 	shutdown_poke(sup);
 	link_flush(&sup->controller.link); /* the number of slots */
@@ -210,6 +212,7 @@ static void kill_now(struct slot *s)
 {
 	s->t->flags |= TABLE_KILLED;
 	child_signal_group(&s->child, SIGKILL);
+	cgroup_kill(s);
 	arm(s, SLOT_STUCK_MS);
 }
 
@@ -226,7 +229,9 @@ static void on_timer(void *user)
 {
 	struct slot *s = user;
 
-	if (s->t->state == WIRE_SLOT_SPAWNING && !(s->t->flags & TABLE_LATE)) {
+	if (s->waiting) {
+		stuck(s);
+	} else if (s->t->state == WIRE_SLOT_SPAWNING && !(s->t->flags & TABLE_LATE)) {
 		s->t->flags |= TABLE_LATE;
 		child_signal(&s->child, SIGKILL);
 		arm(s, 2000);
@@ -253,6 +258,11 @@ void slot_stop(struct slot *s, int signal, int64_t grace_ms)
 		grace_ms = s->t->grace_ms;
 	kill_at = clock_add(clock_mono_ms(), grace_ms);
 	s->t->flags |= TABLE_BY_STOP;
+	if (s->waiting) {
+		launch_cancel(s, ECANCELED);
+		return;
+	}
+	cgroup_freeze(s, false);
 	if (s->t->state == WIRE_SLOT_STUCK || grace_ms == 0 || signal == SIGKILL) {
 		if (s->t->state != WIRE_SLOT_STUCK)
 			s->t->state = WIRE_SLOT_STOPPING;
@@ -293,6 +303,7 @@ static void record_exit(struct slot *s, const siginfo_t *si)
 	x->core_dumped = si && si->si_code == CLD_DUMPED;
 	x->by_stop = (t->flags & TABLE_BY_STOP) != 0;
 	x->killed = (t->flags & TABLE_KILLED) != 0;
+	x->oom_killed = cgroup_oom_killed(s);
 	x->status_known = 1;
 	x->stage = t->cell.stage;
 	x->err = t->cell.err;
@@ -303,6 +314,19 @@ static void record_exit(struct slot *s, const siginfo_t *si)
 	x->started_mono_ms = t->started_mono_ms;
 	x->ended_wall_ms = clock_wall_ms();
 	x->ended_mono_ms = clock_mono_ms();
+}
+
+/* True: the slot has a cgroup, which tells what is left of the process, and ends it. */
+static bool left_in_cgroup(struct slot *s)
+{
+	if (!cgroup_exists(s))
+		return false;
+	if (!cgroup_is_empty(s)) {
+		table_add_cookie(s->t, s->t->incarnation);
+		cgroup_empty(s, s->t->incarnation);
+	}
+	cgroup_freeze(s, false);
+	return true;
 }
 
 /* The word to the controller goes out before anything that can wait, the reaping included. */
@@ -318,7 +342,7 @@ static void on_death(void *user, const siginfo_t *si)
 	s->t->cell.pid = 0;
 	s->t->start_ticks = 0;
 	s->t->flags &= ~(uint32_t)(TABLE_BY_STOP | TABLE_KILLED | TABLE_LATE);
-	if (ran) {
+	if (ran && !left_in_cgroup(s)) {
 		table_add_cookie(s->t, s->t->incarnation);
 		sweep_add(s, s->t->incarnation, by_stop ? SWEEP_URGENT : SWEEP_LAZY);
 	}
@@ -403,6 +427,15 @@ void slot_swept(struct slot *s, const char *cookie)
 	free_if_done(s);
 }
 
+void slot_emptied(struct slot *s, const char *cookie)
+{
+	if (s->waiting && s->t->state == WIRE_SLOT_STUCK)
+		launch_cancel(s, ETIMEDOUT);
+	else if (s->waiting)
+		launch_resume(s);
+	slot_swept(s, cookie);
+}
+
 void slot_drained(struct slot *s)
 {
 	shutdown_poke(s->sup);
@@ -441,6 +474,7 @@ void slot_fill(const struct slot *s, struct wire_slot *m)
 	m->what = s->refused ? WIRE_WHAT_NONE : (uint8_t)t->cell.what;
 	m->pid = t->state == WIRE_SLOT_EMPTY ? 0 : t->cell.pid;
 	m->swept = t->state == WIRE_SLOT_EMPTY && s->unswept == 0;
+	m->frozen = s->cgroup.frozen;
 	m->started_wall_ms = t->started_wall_ms;
 	m->started_mono_ms = t->started_mono_ms;
 	m->exits_lost = t->exits_lost;

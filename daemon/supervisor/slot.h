@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/supervisor/cgroup.h"
 #include "daemon/supervisor/child.h"
 #include "daemon/supervisor/table.h"
 #include "daemon/wire/wire.h"
@@ -36,7 +37,9 @@ struct slot {
 	struct slot *next_of_key; /* hash chain */
 
 	struct child child;
+	struct cgroup cgroup;
 	struct launch *launch;	 /* what the child reads until it has exec'd */
+	bool waiting;		 /* SPAWNING, but its cgroup has to be empty first */
 	struct launch *standby;	 /* started at once when the process ends by itself, or NULL */
 	bool use_standby;	 /* between its death and the reaping */
 	struct loop_timer timer; /* spawn deadline, grace period, or "is it stuck?" */
@@ -71,6 +74,8 @@ void slot_release(struct slot *s);
 /* Told by sweep and stream: one thing less is left. */
 void slot_swept(struct slot *s, const char *cookie);
 void slot_drained(struct slot *s);
+/* Told by cgroup: all that was in it is gone. */
+void slot_emptied(struct slot *s, const char *cookie);
 
 void slot_fill(const struct slot *s, struct wire_slot *m);
 bool slot_is_living(const struct slot *s);

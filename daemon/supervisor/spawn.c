@@ -293,6 +293,10 @@ int spawn_start(struct spawner *s, struct spawn_job *j, int *ret_pidfd)
 	args.flags = CLONE_PIDFD | CLONE_PARENT_SETTID | CLONE_CLEAR_SIGHAND;
 	if (!j->oom_score[0])
 		args.flags |= CLONE_VM;
+	if (j->cgroup_fd > 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)j->cgroup_fd;
+	}
 	args.exit_signal = SIGCHLD;
 	args.pidfd = (uintptr_t)&pidfd;
 	args.parent_tid = (uintptr_t)&j->cell->pid;
@@ -310,6 +314,35 @@ int spawn_start(struct spawner *s, struct spawn_job *j, int *ret_pidfd)
 	}
 	*ret_pidfd = pidfd;
 	return (int)r;
+}
+
+static RAW __attribute__((noinline)) void child_nothing(struct spawn_job *j)
+{
+	(void)j;
+	sys5(SYS_exit_group, 0, 0, 0, 0, 0);
+	__builtin_trap();
+}
+
+bool spawn_works_in(struct spawner *s, int cgroup_fd)
+{
+	struct spawn_stack *k = take_stack(s);
+	struct clone_args args;
+	siginfo_t si = {0};
+	long pid;
+
+	if (!k)
+		return false;
+	memset(&args, 0, sizeof(args));
+	args.flags = CLONE_VM | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP;
+	args.exit_signal = SIGCHLD;
+	args.cgroup = (uint64_t)cgroup_fd;
+	args.stack = (uintptr_t)(k->memory + GUARD_SIZE);
+	args.stack_size = STACK_SIZE - HEAD_SIZE;
+	pid = clone3_call(&args, child_nothing, NULL);
+	while (pid > 0 && waitid(P_PID, (id_t)pid, &si, WEXITED) < 0 && errno == EINTR)
+		;
+	give_stack(s, k);
+	return pid > 0;
 }
 
 void spawn_finish(struct spawner *s, struct spawn_job *j)

@@ -64,6 +64,7 @@ struct spawn_job {
 	int fds[SPAWN_FDS_MAX]; /* become 0, 1, 2 (, 3); all >= SPAWN_LOW_FDS */
 	unsigned n_fds;
 	struct spawn_cell *cell;
+	int cgroup_fd; /* directory of the cgroup to start in; 0 = ours */
 
 	/* Private, valid from spawn_start to spawn_finish. */
 	bool root; /* we may change the user */
@@ -91,6 +92,11 @@ int spawn_init(struct spawner *s, struct err **reterr);
 void spawn_done(struct spawner *s);
 /* True when clone3 works here; false sets *reterr (some containers answer ENOSYS). */
 bool spawn_supported(struct err **reterr);
+/*
+ * True when a child can be started in the cgroup behind fd: tried out, since the kernel (5.7), the
+ * hierarchy's owner and a seccomp filter have a say in it. Waits for that child.
+ */
+bool spawn_works_in(struct spawner *s, int cgroup_fd);
 /* Would the child's user be ours: same uid, gid and supplementary groups? Then set_user is not
  * needed. */
 bool spawn_is_own_user(const struct spawner *s, uint32_t uid, uint32_t gid, const uint32_t *groups,

@@ -256,6 +256,7 @@ static void set_up_timers(struct supervisor *sup)
 	stream_init(sup);
 	control_init(sup);
 	sweep_init(sup);
+	cgroup_job_init(sup);
 	manifests_init(sup);
 }
 
@@ -314,6 +315,8 @@ int supervisor_init(struct supervisor *sup, const struct options *opt, struct er
 	if (r == 0)
 		r = table_open(&sup->table, opt->paths.runtime_dir, sup->dirs.sup_fd, sup->boot_id,
 			       reterr);
+	if (r == 0)
+		cgroups_init(sup);
 	if (r == 0)
 		r = secrets_init(sup, reterr);
 	if (r == 0 && (r = run_init(sup)) < 0)
@@ -379,8 +382,10 @@ void supervisor_done(struct supervisor *sup, int exit_code)
 	helper_done(&sup->logger);
 	manifests_done(sup);
 	sweep_done(sup);
+	cgroup_job_done(sup);
 	run_done(sup);
 	slot_free_all(sup);
+	cgroups_done(sup, exit_code == 0);
 	stream_done(sup);
 	control_done(sup);
 	notify_done(sup);

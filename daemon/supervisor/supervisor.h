@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/supervisor/cgroups.h"
 #include "daemon/supervisor/child.h"
 #include "daemon/supervisor/control.h"
 #include "daemon/supervisor/dirs.h"
@@ -51,6 +52,7 @@ struct supervisor {
 	struct runs runs;
 	struct secrets secrets;
 	struct sweep sweep;
+	struct cgroups cgroups;
 	struct manifests manifests;
 	struct shutdown shutdown;
 	struct notify notify;

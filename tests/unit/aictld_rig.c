@@ -107,6 +107,10 @@ void rig_run(struct rig *r, const char *const *extra)
 	in_dir(r, "state", state, sizeof(state));
 	in_dir(r, "log", logs, sizeof(logs));
 	in_dir(r, "helpers", helpers, sizeof(helpers));
+	if (getenv("RIG_CGROUP")) {
+		argv[n++] = "--cgroup";
+		argv[n++] = getenv("RIG_CGROUP");
+	}
 	while (extra && *extra)
 		argv[n++] = *extra++;
 	argv[n] = NULL;
@@ -398,6 +402,8 @@ static void handle(struct rig *r, struct rig_helper *h)
 	case WIRE_PING:
 		wire_encode_empty(&b, WIRE_PONG);
 		send_packet(h->wire, &b);
+		break;
+	case WIRE_QUIT: /* its end of file follows */
 		break;
 	default:
 		fail_msg("unexpected %s", wire_type_name(p->type));
