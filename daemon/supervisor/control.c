@@ -129,6 +129,9 @@ static bool send_status(struct link *l)
 				.slots = sup->n_used,
 				.cgroup_can = sup->cgroups.can};
 
+	m.started_wall_ms = sup->started_wall_ms;
+	m.refusals = sup->detach.refusals;
+	memcpy(m.refusal, sup->detach.refusal, sizeof(m.refusal));
 	if (sup->cgroups.dir)
 		snprintf(m.cgroup_dir, sizeof(m.cgroup_dir), "%s", sup->cgroups.dir);
 	buf_clear(&l->out);
@@ -337,6 +340,8 @@ static int get_control(struct supervisor *sup, const struct wire_packet *p)
 		supervisor_leave_safe(sup);
 	else if (what == WIRE_CONTROL_RELOAD)
 		supervisor_reload(sup);
+	else if (what == WIRE_CONTROL_DETACH || what == WIRE_CONTROL_REEXEC)
+		detach_begin(sup, what == WIRE_CONTROL_REEXEC);
 	else
 		return -ERR_INVALID;
 	return 0;

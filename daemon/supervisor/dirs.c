@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "daemon/supervisor/options.h"
+#include "daemon/supervisor/reexec.h"
 #include "lib/err.h"
 #include "lib/fs.h"
 #include "lib/log.h"
@@ -116,10 +117,26 @@ static int make_dir(const struct want *w, int *ret_fd, struct err **reterr)
 	return r;
 }
 
-static int take_lock(struct dirs *d, const char *runtime_dir, struct err **reterr)
+/* The lock of what we were before a reexec: still held, and lost when any of its descriptors is
+ * closed. */
+static bool take_given_lock(struct dirs *d, int fd)
+{
+	struct stat a, b;
+
+	if (fd < 0 || fstat(fd, &a) < 0 ||
+	    fstatat(d->sup_fd, "lock", &b, AT_SYMLINK_NOFOLLOW) < 0 || a.st_dev != b.st_dev ||
+	    a.st_ino != b.st_ino)
+		return false;
+	d->lock_fd = fd;
+	return true;
+}
+
+static int take_lock(struct dirs *d, const char *runtime_dir, int given, struct err **reterr)
 {
 	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
+	if (take_given_lock(d, given))
+		return 0;
 	d->lock_fd = openat(d->sup_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (d->lock_fd < 0)
 		return err_sys(reterr, errno, "cannot open %s/sup/lock", runtime_dir);
@@ -156,7 +173,7 @@ int dirs_prepare(struct dirs *d, const struct options *o, struct err **reterr)
 	if (r == 0 && fchmod(d->sup_fd, sup_dir.mode) < 0) /* of an older build */
 		r = err_sys(reterr, errno, "cannot set the mode of %s", sup);
 	if (r == 0)
-		r = take_lock(d, o->paths.runtime_dir, reterr);
+		r = take_lock(d, o->paths.runtime_dir, o->self->lock_fd, reterr);
 	if (r == 0)
 		r = make_dir(&state, NULL, reterr);
 	if (r == 0)

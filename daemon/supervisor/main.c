@@ -6,7 +6,8 @@
  * `aictld --cgroup-write DIR FILE=VALUE...` and `--cgroup-kill DIR` (cgroup_tool.h), and
  * `aictld --open-manifests DIR` (opener.h).
  *
- * Exit codes: 0 all stopped, 1 failed or something could not be stopped, 2 usage or missing users.
+ * Exit codes: 0 all stopped, 1 failed or something could not be stopped, 2 usage or missing users,
+ * 100 detached (detach.h).
  */
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "daemon/supervisor/cgroup_tool.h"
+#include "daemon/supervisor/check_state.h"
 #include "daemon/supervisor/opener.h"
 #include "daemon/supervisor/options.h"
 #include "daemon/supervisor/scan.h"
@@ -39,6 +41,8 @@ static int run(const struct options *o)
 		r = report(e, e && e->code == ERR_NOTFOUND && e->hint ? 2 : 1);
 	else
 		r = supervisor_run(&sup);
+	if (r == DETACH_EXIT && sup.detach.reexec)
+		r = reexec_exec(&sup);
 	supervisor_done(&sup, r);
 	return r;
 }
@@ -46,6 +50,7 @@ static int run(const struct options *o)
 int main(int argc, char **argv)
 {
 	_cleanup_err_ struct err *e = NULL;
+	struct reexec_self self;
 	struct options o;
 	int r;
 
@@ -57,17 +62,23 @@ int main(int argc, char **argv)
 		return cgroup_tool_main(argc - 1, argv + 1);
 	if (argc == 3 && strcmp(argv[1], "--open-manifests") == 0)
 		return opener_main(argv[2]);
+	if (reexec_remember(&self, argv) < 0)
+		return report(NULL, 1);
 	r = options_parse(&o, argc, argv, &e);
+	o.self = &self;
 	if (r < 0) {
 		r = report(e, 2);
 	} else if (o.help) {
 		fputs(options_help(), stdout);
 	} else if (o.version) {
 		puts("aictld " PKGVERSION);
+	} else if (o.check_state) {
+		r = check_state_main(&o);
 	} else {
 		log_set_level(o.log_level);
 		r = run(&o);
 	}
 	options_done(&o);
+	reexec_forget(&self);
 	return r;
 }

@@ -29,6 +29,7 @@ enum {
 	OPT_LOG_LEVEL,
 	OPT_INHERIT_ENV,
 	OPT_PARENT_FD,
+	OPT_CHECK_STATE,
 	OPT_VERSION,
 	OPT_HELP,
 };
@@ -46,6 +47,7 @@ static const struct option table[] = {
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 	{"inherit-env", no_argument, NULL, OPT_INHERIT_ENV},
 	{"parent-fd", required_argument, NULL, OPT_PARENT_FD},
+	{"check-state", no_argument, NULL, OPT_CHECK_STATE},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, OPT_HELP},
 	{NULL, 0, NULL, 0},
@@ -80,7 +82,8 @@ const char *options_help(void)
 	       "\n"
 	       "Signals: SIGTERM and SIGINT stop everything (a second one kills at once), SIGHUP\n"
 	       "applies --manifests again and leaves safe mode.\n"
-	       "Exit codes: 0 all stopped, 1 failed or something could not be stopped, 2 usage.\n";
+	       "Exit codes: 0 all stopped, 1 failed or something could not be stopped, 2 usage,\n"
+	       "100 detached: the services run on.\n";
 }
 
 static int set_path(char **to, const char *value, struct err **reterr)
@@ -172,7 +175,7 @@ static int set_parent_fd(struct options *o, const char *value, struct err **rete
 
 	if (parse_i64(value, 3, INT_MAX, &n, reterr) < 0)
 		return -ERR_INVALID;
-	if (fcntl((int)n, F_SETFD, FD_CLOEXEC) < 0)
+	if (!o->check_state && fcntl((int)n, F_SETFD, FD_CLOEXEC) < 0)
 		return err_sys(reterr, errno, "descriptor %d", (int)n);
 	o->parent_fd = (int)n;
 	return 0;
@@ -211,6 +214,9 @@ static int set_option(struct options *o, int opt, const char *value, struct err 
 		return 0;
 	case OPT_INHERIT_ENV:
 		o->inherit_env = true;
+		return 0;
+	case OPT_CHECK_STATE: /* first of all: what follows is another process's */
+		o->check_state = true;
 		return 0;
 	case OPT_VERSION:
 		o->version = true;

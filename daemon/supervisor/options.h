@@ -12,6 +12,8 @@
 #include "lib/log.h"
 #include "lib/paths.h"
 
+struct reexec_self;
+
 struct options {
 	struct paths paths; /* absolute; manifests NULL = none */
 	char *default_user; /* or NULL */
@@ -24,6 +26,8 @@ struct options {
 	bool inherit_env;
 	int parent_fd; /* -1 = none */
 	bool help, version;
+	bool check_state;		/* check_state.h instead of everything else */
+	const struct reexec_self *self; /* filled by main */
 };
 
 #define OPTIONS_RESTART_LIMIT_MAX 64

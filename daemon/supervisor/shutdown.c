@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "daemon/supervisor/control.h"
+#include "daemon/supervisor/detach.h"
 #include "daemon/supervisor/slot.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/supervisor/sweep.h"
@@ -161,6 +162,7 @@ void shutdown_init(struct supervisor *sup)
 
 void shutdown_poke(struct supervisor *sup)
 {
+	detach_poke(sup);
 	if (sup->shutdown.phase == SHUTDOWN_NONE || sup->shutdown.poked)
 		return;
 	sup->shutdown.poked = true;
@@ -182,6 +184,10 @@ void shutdown_begin(struct supervisor *sup, bool by_signal)
 {
 	int64_t longest = 0;
 
+	if (detach_is_leaving(sup)) {
+		log_warn("detaching already: the services run on, ignoring");
+		return;
+	}
 	if (sup->shutdown.phase != SHUTDOWN_NONE) {
 		if (by_signal)
 			force(sup);

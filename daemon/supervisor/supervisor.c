@@ -243,7 +243,9 @@ static void become_reaper(struct supervisor *sup)
 
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	sup->alone = waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
+	sup->alone = sup->opt->self->alone ||
+		     (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD);
+	sup->started_wall_ms = clock_wall_ms();
 	sup->environ_ = environ;
 }
 
@@ -253,6 +255,8 @@ static void set_up_timers(struct supervisor *sup)
 	sup->safe_timer = (struct loop_timer){.fn = leave_safe, .user = sup};
 	sup->start_timer = (struct loop_timer){.fn = on_start_timer, .user = sup};
 	shutdown_init(sup);
+	detach_init(sup);
+	reexec_init(sup);
 	stream_init(sup);
 	control_init(sup);
 	sweep_init(sup);
@@ -275,6 +279,7 @@ static void clear(struct supervisor *sup, const struct options *opt)
 	sup->manifests.peer_fd = sup->manifests.writer_fd = -1;
 	sup->secrets.dir_fd = -1;
 	sup->notify.fd = -1;
+	sup->reexec.text_fd = -1;
 }
 
 /* What may fail before anything of another aictld could be touched. */
@@ -381,6 +386,7 @@ void supervisor_done(struct supervisor *sup, int exit_code)
 	helper_done(&sup->controller);
 	helper_done(&sup->logger);
 	manifests_done(sup);
+	reexec_done(sup);
 	sweep_done(sup);
 	cgroup_job_done(sup);
 	run_done(sup);

@@ -17,11 +17,13 @@
 #include "daemon/supervisor/cgroups.h"
 #include "daemon/supervisor/child.h"
 #include "daemon/supervisor/control.h"
+#include "daemon/supervisor/detach.h"
 #include "daemon/supervisor/dirs.h"
 #include "daemon/supervisor/helper.h"
 #include "daemon/supervisor/manifests.h"
 #include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/options.h"
+#include "daemon/supervisor/reexec.h"
 #include "daemon/supervisor/run.h"
 #include "daemon/supervisor/secrets.h"
 #include "daemon/supervisor/shutdown.h"
@@ -55,9 +57,12 @@ struct supervisor {
 	struct cgroups cgroups;
 	struct manifests manifests;
 	struct shutdown shutdown;
+	struct detach detach;
+	struct reexec reexec;
 	struct notify notify;
 
 	uint8_t mode; /* enum wire_mode */
+	int64_t started_wall_ms;
 	bool helpers_started;
 	bool alone; /* no child existed when we started: all orphans are ours */
 	char boot_id[40];

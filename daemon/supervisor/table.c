@@ -291,6 +291,42 @@ int table_open(struct table *t, const char *runtime_dir, int sup_fd, const char 
 	return 0;
 }
 
+/* Each slot in use must mean something to us. */
+static int check_slots(int fd, const struct table_header *h, struct err **reterr)
+{
+	_cleanup_free_ struct table_slot *s = mem_alloc(sizeof(*s));
+	int r = s ? 0 : err_nomem(reterr);
+
+	for (uint32_t i = 0; r == 0 && i < h->n_slots; i++) {
+		r = copy_row(fd, (off_t)(h->header_size + (uint64_t)i * h->slot_size), h->slot_size, s,
+			     sizeof(*s));
+		if (r < 0)
+			return err_sys(reterr, -r, "cannot read the table");
+		if (s->used != 0 && !table_slot_valid(s))
+			return err_set(reterr, ERR_CONFLICT, "it does not understand slot %u of the table",
+				       i);
+	}
+	return r;
+}
+
+int table_check(int fd, int sup_fd, struct err **reterr)
+{
+	struct table_header h = {0};
+	char boot_id[sizeof(h.boot_id)] = "";
+
+	if (pread(fd, &h, sizeof(h), 0) > 0)
+		memcpy(boot_id, h.boot_id, sizeof(boot_id) - 1);
+	switch (judge(fd, boot_id, birth(sup_fd), &h)) {
+	case VERDICT_NONE:
+		return err_set(reterr, ERR_CONFLICT, "it does not understand the table");
+	case VERDICT_NEWER:
+		return err_set(reterr, ERR_CONFLICT,
+			       "it is older than aictld %.31s, which wrote the table", h.build);
+	default:
+		return check_slots(fd, &h, reterr);
+	}
+}
+
 void table_set_owner(const struct table *t, int pid)
 {
 	__atomic_store_n(&t->intents[TABLE_OWNER_WORD], (uint64_t)pid, __ATOMIC_SEQ_CST);

@@ -134,6 +134,8 @@ struct table {
  */
 int table_open(struct table *t, const char *runtime_dir, int sup_fd, const char *boot_id,
 	       struct err **reterr);
+/* Could this build take over the table in fd, in use by an aictld? Nothing is changed. */
+int table_check(int fd, int sup_fd, struct err **reterr);
 struct table_slot *table_slot(const struct table *t, uint32_t number);
 /* Adds TABLE_STEP slots. 0 or -errno (-ENOSPC: the tmpfs or the table is full). */
 int table_grow(struct table *t);
