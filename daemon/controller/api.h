@@ -55,6 +55,8 @@ struct cJSON *api_body_object(struct api_call *call);
 
 /* Serves listen_fd; called when HELLO has brought it. */
 int api_start(struct controller *c, int listen_fd, struct err **reterr);
+/* STATUS came: answers those who wait to detach or reexec. */
+void api_handover_told(struct controller *c, uint32_t refusals_before);
 /* b is one JSON value; a failed buffer becomes 503. */
 void api_reply(struct http_request *r, int status, const struct buf *b);
 void api_reply_error(struct http_request *r, int status, const char *code, const char *fmt, ...)

@@ -36,6 +36,7 @@ void api_daemon_info(struct api_call *call)
 	struct jsonw w = {.out = &b};
 	size_t queued = 0, replicas = 0;
 	uint64_t dropped = 0;
+	int64_t since = c->status.started_wall_ms ? c->status.started_wall_ms : c->started_wall_ms;
 
 	for (size_t i = 0; i < c->n_services; i++)
 		replicas += c->services[i]->n_replicas;
@@ -46,7 +47,8 @@ void api_daemon_info(struct api_call *call)
 	jsonw_int(&w, "pid", c->hello.aictld_pid);
 	jsonw_int(&w, "controller_pid", getpid());
 	jsonw_int(&w, "logger_pid", c->status.logger_pid);
-	jsonw_int(&w, "uptime_s", (clock_wall_ms() - c->started_wall_ms) / 1000);
+	jsonw_time(&w, "started_at", c->status.started_wall_ms);
+	jsonw_int(&w, "uptime_s", (clock_wall_ms() - since) / 1000);
 	jsonw_string(&w, "mode", controller_mode_name(c));
 	jsonw_string(&w, "log_level", log_level_name(log_level_get()));
 	jsonw_string(&w, "role", api_role_name(call->role));

@@ -211,6 +211,8 @@ const char *controller_mode_name(const struct controller *c)
 {
 	if (c->shutting_down || c->status.mode == WIRE_MODE_SHUTDOWN)
 		return "shutdown";
+	if (c->status.mode == WIRE_MODE_DETACH)
+		return "detaching";
 	if (c->status.mode == WIRE_MODE_SAFE)
 		return "safe";
 	return c->begun ? "normal" : "starting";

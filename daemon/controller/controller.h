@@ -82,6 +82,7 @@ struct controller {
 	TAILQ_HEAD(probe_exec_list, probe_exec) exec_probes; /* that wait, see probe_exec.h */
 	unsigned n_exec_probes;				     /* that run or are about to */
 	LIST_HEAD(exec_list, exec) execs;		     /* see exec.h */
+	LIST_HEAD(handover_list, handover) handovers;	     /* see api_handover.c */
 	unsigned n_execs;
 	size_t log_replicas; /* whose logs are being read by api_logs */
 	int pending_reload;  /* a RELOAD's socket that came before controller_begin, or -1 */
@@ -113,7 +114,7 @@ void controller_done(struct controller *c);
 void controller_begin(struct controller *c);
 /* Nothing may be started or stopped: safe mode, shutdown, or not begun. */
 bool controller_frozen(const struct controller *c);
-/* "normal" | "safe" | "shutdown" | "starting" */
+/* "normal" | "safe" | "shutdown" | "detaching" | "starting" */
 const char *controller_mode_name(const struct controller *c);
 
 struct service *controller_find(const struct controller *c, const char *name);

@@ -117,8 +117,11 @@ static void begin_shutdown(struct controller *c)
 
 static void on_status(struct controller *c, const struct wire_packet *p)
 {
+	const uint32_t refusals = c->status.refusals;
+
 	if (wire_decode_status(p->body, p->len, &c->status) < 0)
 		return;
+	api_handover_told(c, refusals);
 	if (c->status.mode == WIRE_MODE_SHUTDOWN && !c->shutting_down)
 		begin_shutdown(c);
 	for (size_t i = 0; i < c->n_services; i++)
@@ -335,6 +338,10 @@ int main(int argc, char **argv)
 	int r;
 
 	log_open("aictl-controller", STDERR_FILENO, LOG_LVL_INFO);
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		puts("aictl-controller " PKGVERSION);
+		return 0;
+	}
 	if (parse_options(argc, argv, &opts) < 0) {
 		fprintf(stderr, "aictl-controller is started by aictld: see aictld(8)\n");
 		return 2;

@@ -218,6 +218,24 @@ def ask_everything(daemon, a, web):
     a.ask("GET", "/v1/logs", 400)
 
 
+def ask_to_hand_over(daemon, a):
+    """The last of this aictld, of its successor, and of the one after that."""
+    before = daemon.get("/v1/daemon")["controller_pid"]
+    a.ask("POST", "/v1/daemon/reexec", 202)
+    wait_for(lambda: daemon.answers() and daemon.get("/v1/daemon")["controller_pid"] != before,
+             what="another controller")
+    a.ask("POST", "/v1/daemon/detach", 202)
+    assert daemon.wait() == 100
+    daemon.start()
+    daemon.apply({"slow": daemon.shell("trap '' TERM; echo up; while :; do sleep 1; done",
+                                       stop={"grace_period": "3s"})})
+    wait_for(lambda: daemon.logged("slow"), what="the trap is set")
+    a.ask("POST", "/v1/daemon/stop", 202)
+    a.ask("POST", "/v1/daemon/detach", 409)
+    a.ask("POST", "/v1/daemon/reexec", 409)
+    daemon.wait()
+
+
 def ask_exec(daemon, a):
     a.ask("POST", "/v1/exec", 426, {"replica": "web", "command": ["/bin/true"]})
     body = {"replica": "web", "command": ["/bin/sh", "-c", "exit 7"], "tty": False}
@@ -251,8 +269,7 @@ def test_every_endpoint(daemon, services):
     ask_exec(daemon, a)
     a.change("delete", services=["crash"])
     a.change("delete", set="shop")
-    a.ask("POST", "/v1/daemon/stop", 202)
-    daemon.wait()
+    ask_to_hand_over(daemon, a)
     missing = []
     for method, path, operation in a.doc.operations():
         success = [s for s in operation["responses"] if s < "400"]

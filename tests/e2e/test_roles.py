@@ -112,7 +112,7 @@ def test_each_endpoint(shop):
     os.chmod(shop.socket, 0o666)
     with everybody(shop) as people:
         for method, path, needed in endpoints():
-            if path == "/v1/daemon/stop":
+            if path in ("/v1/daemon/stop", "/v1/daemon/detach", "/v1/daemon/reexec"):
                 continue  # below
             where = path.replace("{}", "chat")
             if method == "GET" and "/wait" in path:
@@ -125,8 +125,9 @@ def test_each_endpoint(shop):
                     assert error["code"] == "permission_denied"
                     assert "root" in error["message"] and "owner" in error["message"], error
         for name in ("member", "primary", "stranger"):
-            status, text = people[name].ask("POST", "/v1/daemon/stop")
-            assert status == 403 and "decides what runs as which user" in text
+            for verb in ("stop", "detach", "reexec"):
+                status, text = people[name].ask("POST", f"/v1/daemon/{verb}")
+                assert status == 403 and "decides what runs as which user" in text
     assert shop.ps()["chat"]["state"] == "ready"
 
 
