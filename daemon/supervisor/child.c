@@ -9,11 +9,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/supervisor/proc.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/wire/wire.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+#define PIDFD_SIGNAL_PROCESS_GROUP 4
+#endif
 #define COLLECT_MAX 256 /* orphans in one round */
 
 static struct child **bucket(struct supervisor *sup, int pid)
@@ -40,6 +45,7 @@ static int forget(struct child *c)
 	if (*at)
 		*at = c->next_of_pid;
 	loop_del(&c->sup->loop, &c->pidfd_io);
+	loop_timer_disarm(&c->sup->loop, &c->status);
 	c->pid = 0;
 	return TAKE_FD(c->pidfd);
 }
@@ -60,30 +66,92 @@ static void on_gone(void *user, uint32_t events)
 	free_memory(user);
 }
 
-/* The child ended: tells its owner, who may start the next one, and reaps it. */
-static void reap(struct child *c)
+/*
+ * False when there is no such group, or none that is surely this one: the number may be another's
+ * once a foreign leader is reaped. Through the pidfd it is the right one or nobody (Linux 6.9).
+ */
+static bool signal_group(const struct child *c, int sig)
+{
+	if (!c->adopted)
+		return kill(-c->pid, sig) == 0;
+	if (pidfd_send_signal(c->pidfd, sig, NULL, PIDFD_SIGNAL_PROCESS_GROUP) == 0)
+		return true;
+	return errno == EINVAL && proc_lives(c->pidfd) && kill(-c->pid, sig) == 0;
+}
+
+/* The end of one that is not our child. False: not yet to be told. */
+static bool ask_foreign(struct child *c, siginfo_t *si)
+{
+	int status = 0;
+	enum proc_end end = proc_end(c->pidfd, c->pid, &status);
+
+	if (end == PROC_LIVES)
+		return false;
+	if (end == PROC_ZOMBIE && !c->status.armed) {
+		loop_mod(&c->sup->loop, &c->pidfd_io, 0); /* EPOLLHUP: it is reaped */
+		loop_timer_arm(&c->sup->loop, &c->status, clock_mono_ms() + CHILD_STATUS_MS);
+	}
+	if (end == PROC_ZOMBIE)
+		return false;
+	*si = (siginfo_t){.si_code = CHILD_UNKNOWN};
+	si->si_pid = c->pid;
+	if (end == PROC_STATUS) {
+		si->si_code = WIFEXITED(status)	  ? CLD_EXITED
+			      : WCOREDUMP(status) ? CLD_DUMPED
+						  : CLD_KILLED;
+		si->si_status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
+	}
+	return true;
+}
+
+/* Tells the owner, who may start the next one, and reaps it. */
+static void end(struct child *c, siginfo_t *si, bool ours)
 {
 	_cleanup_close_ int pidfd = -1;
-	siginfo_t si = {0};
 
-	if (waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG | WNOWAIT) < 0 ||
-	    si.si_pid == 0)
-		return;
-	if (c->job.cell->stage >= WIRE_STAGE_FDS)
-		kill(-c->pid, SIGKILL); /* its zombie still pins the group's id */
+	if (c->job.cell->stage >= WIRE_STAGE_FDS) {
+		if (ours)
+			kill(-c->pid, SIGKILL); /* its zombie still pins the group's id */
+		else
+			signal_group(c, SIGKILL);
+	}
 	free_memory(c);
 	if (c->on_death)
-		c->on_death(c->user, &si);
+		c->on_death(c->user, si);
 	pidfd = forget(c);
-	c->on_exit(c->user, &si); /* c may run again, or be gone */
-	if (waitid((idtype_t)P_PIDFD, (id_t)pidfd, &si, WEXITED | WNOHANG) < 0)
-		log_error("pid=%d cannot be reaped: errno %d", si.si_pid, errno);
+	c->on_exit(c->user, si); /* c may run again, or be gone */
+	if (ours && waitid((idtype_t)P_PIDFD, (id_t)pidfd, si, WEXITED | WNOHANG) < 0)
+		log_error("pid=%d cannot be reaped: errno %d", si->si_pid, errno);
+}
+
+static void reap(struct child *c)
+{
+	siginfo_t si = {0};
+
+	if (waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG | WNOWAIT) == 0) {
+		if (si.si_pid != 0)
+			end(c, &si, true);
+	} else if (c->adopted && ask_foreign(c, &si)) {
+		end(c, &si, false);
+	}
 }
 
 static void on_pidfd(void *user, uint32_t events)
 {
 	(void)events;
 	reap(user);
+}
+
+/* Whoever should reap it does not. */
+static void on_status(void *user)
+{
+	struct child *c = user;
+	siginfo_t si = {.si_code = CHILD_UNKNOWN};
+
+	if (ask_foreign(c, &si) || c->status.armed) {
+		si.si_pid = c->pid;
+		end(c, &si, false);
+	}
 }
 
 static int watch(struct child *c)
@@ -99,26 +167,51 @@ static int watch(struct child *c)
 	return r;
 }
 
+static void remember(struct child *c)
+{
+	struct child **at = bucket(c->sup, c->pid);
+
+	c->next_of_pid = *at;
+	*at = c;
+}
+
 int child_start(struct child *c)
 {
-	struct child **at;
 	int r;
 
 	if (!c->job.cell)
 		c->job.cell = &c->own_cell;
 	c->pidfd = -1;
+	c->adopted = c->half_made = false;
 	r = spawn_start(&c->sup->spawner, &c->job, &c->pidfd);
 	if (r < 0)
 		return r;
 	c->pid = r;
-	at = bucket(c->sup, c->pid);
-	c->next_of_pid = *at;
-	*at = c;
+	remember(c);
 	r = watch(c);
 	if (r < 0) { /* it lives: SIGCHLD will find it, its memory is freed then */
 		log_error("pid=%d cannot be watched: errno %d, killing it", c->pid, -r);
 		child_signal(c, SIGKILL);
 	}
+	return 0;
+}
+
+int child_adopt(struct child *c, int pid, int pidfd)
+{
+	int r;
+
+	c->adopted = true;
+	c->half_made = false;
+	c->pidfd_io = (struct loop_io){.fn = on_pidfd, .user = c};
+	c->status = (struct loop_timer){.fn = on_status, .user = c};
+	r = loop_add(&c->sup->loop, &c->pidfd_io, pidfd, EPOLLIN);
+	if (r < 0) {
+		close(pidfd);
+		return r;
+	}
+	c->pid = pid;
+	c->pidfd = pidfd;
+	remember(c);
 	return 0;
 }
 
@@ -129,8 +222,8 @@ bool child_is_alive(const struct child *c)
 
 bool child_has_execed(const struct child *c)
 {
-	return c->pid > 0 && !c->job.stack && c->job.cell->stage == WIRE_STAGE_EXEC &&
-	       c->job.cell->err == 0;
+	return c->pid > 0 && !c->job.stack && !c->half_made &&
+	       c->job.cell->stage == WIRE_STAGE_EXEC && c->job.cell->err == 0;
 }
 
 void child_signal(struct child *c, int sig)
@@ -147,9 +240,9 @@ void child_signal_group(struct child *c, int sig)
 		child_signal(c, sig);
 		return;
 	}
-	kill(-c->pid, sig);
+	signal_group(c, sig);
 	if (sig != SIGKILL && sig != SIGSTOP && sig != SIGTSTP)
-		kill(-c->pid, SIGCONT);
+		signal_group(c, SIGCONT);
 }
 
 void child_collect(struct supervisor *sup)

@@ -8,6 +8,10 @@
  * SIGCHLD is faster, through child_collect, which also reaps what our children left behind (we are
  * their subreaper) and never steals a status that has an owner.
  *
+ * One that a former aictld started is adopted: it is mostly not our child (after a re-exec it is),
+ * so somebody else reaps it. Its status is then asked of the kernel (proc_end); its group is
+ * signalled through the pidfd, which means this group and no later one even after its leader's end.
+ *
  * SPDX-License-Identifier: MIT
  */
 #ifndef AICTL_SUPERVISOR_CHILD_H
@@ -27,7 +31,8 @@ struct child {
 	void (*on_memory_free)(void *user); /* once per start, before on_exit; may be NULL */
 	/* Dead, its group killed, not yet reaped: for word that cannot wait. May be NULL. */
 	void (*on_death)(void *user, const siginfo_t *si);
-	/* No longer watched, reaped right after; may start the next one. */
+	/* No longer watched, reaped right after; may start the next one. si_code CHILD_UNKNOWN: it
+	 * ended, and nobody can say how. */
 	void (*on_exit)(void *user, const siginfo_t *si);
 	void *user;
 	struct spawn_job job;
@@ -36,13 +41,21 @@ struct child {
 	int pidfd;
 	struct loop_io pidfd_io, gone_io;
 	struct child *next_of_pid; /* hash chain */
+	bool adopted;		   /* a former aictld started it */
+	bool half_made;		   /* adopted before it had exec'd; the owner clears it */
+	struct loop_timer status;  /* adopted: a zombie whose status nobody tells yet */
 };
 
 #define CHILD_BUCKETS 1024
+#define CHILD_UNKNOWN 0	     /* si_code */
+#define CHILD_STATUS_MS 1000 /* so long a foreign zombie may wait for its reaper */
 
 /* Fill sup, callbacks and user before; the job too (job.cell may be NULL: own_cell). 0 or -errno.
  */
 int child_start(struct child *c);
+/* The same for a process that a former aictld started. job.cell is needed, on_memory_free is not
+ * called. pidfd is taken over in either case. */
+int child_adopt(struct child *c, int pid, int pidfd);
 bool child_is_alive(const struct child *c); /* started and not yet reaped */
 /* True from exec on; also when it was killed at that very moment. */
 bool child_has_execed(const struct child *c);

@@ -44,7 +44,7 @@ int dirs_find_users(struct dirs *d, struct err **reterr)
 	const struct group *gr;
 	int r;
 
-	*d = (struct dirs){.group = (gid_t)-1, .sup_fd = -1, .lock_fd = -1};
+	*d = (struct dirs){.group = (gid_t)-1, .sup_fd = -1, .lock_fd = -1, .half_made_fd = -1};
 	if (geteuid() != 0)
 		return 0;
 	r = find_user("aictl", &d->controller, reterr);
@@ -117,8 +117,7 @@ static int make_dir(const struct want *w, int *ret_fd, struct err **reterr)
 	return r;
 }
 
-/* The lock of what we were before a reexec: still held, and lost when any of its descriptors is
- * closed. */
+/* The lock of what we were before a reexec: still held, and lost when any of its descriptors is closed. */
 static bool take_given_lock(struct dirs *d, int fd)
 {
 	struct stat a, b;
@@ -202,7 +201,7 @@ int dirs_take_spawn_lock(struct dirs *d, int *ret_fd, struct err **reterr)
 	if (fd < 0)
 		return fd;
 	log_warn("a half-made child of a former aictld hangs, going on without it");
-	close(fd);
+	d->half_made_fd = fd;
 	unlinkat(d->sup_fd, "spawn.lock", 0);
 	fd = open_spawn_lock(d, reterr);
 	if (fd < 0)
@@ -219,4 +218,5 @@ void dirs_done(struct dirs *d)
 {
 	mem_closep(&d->sup_fd);
 	mem_closep(&d->lock_fd);
+	mem_closep(&d->half_made_fd);
 }

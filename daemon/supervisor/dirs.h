@@ -22,6 +22,7 @@ struct dirs {
 	struct helper_user controller, logger; /* unset for a user instance */
 	gid_t group;			       /* of the API socket; -1 for a user instance */
 	int sup_fd, lock_fd;
+	int half_made_fd; /* a former spawn lock that a child holds which has not exec'd, or -1 */
 };
 
 /* Users and groups. ERR_NOTFOUND names the command that makes them. */

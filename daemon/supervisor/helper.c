@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/supervisor/control.h"
+#include "daemon/supervisor/helpers.h"
 #include "daemon/supervisor/shutdown.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/wire/wire.h"
@@ -157,6 +158,7 @@ void helper_start(struct helper *h)
 		return;
 	}
 	log_info("helper=%s pid=%d started", h->name, h->child.pid);
+	helpers_note(h);
 	h->sup->control.status_due = true;
 	h->on_connect(h->sup);
 	link_flush(&h->link);
@@ -205,14 +207,10 @@ void helper_quit(struct helper *h, int64_t grace_ms)
 	loop_timer_disarm(&h->sup->loop, &h->timer);
 	if (!child_is_alive(&h->child))
 		return;
-	if (h->link.fd >= 0) {
-		if (h == &h->sup->logger) { /* without it, EOF means that we died */
-			buf_clear(&h->link.out);
-			wire_encode_empty(&h->link.out, WIRE_QUIT);
-			link_send(&h->link, NULL, 0);
-		}
+	if (h->on_quit)
+		h->on_quit(h->sup);
+	else if (h->link.fd >= 0)
 		shutdown(h->link.fd, SHUT_WR); /* EOF there; what it still says can be read */
-	}
 	loop_timer_arm(&h->sup->loop, &h->timer, clock_add(clock_mono_ms(), grace_ms));
 }
 

@@ -35,8 +35,9 @@ struct helper {
 	int binary_fd;
 	int stderr_fd;
 	struct helper_user user;
-	void (*on_connect)(struct supervisor *sup);	 /* everything is due again; then a flush */
-	void (*on_disconnect)(struct supervisor *sup);	 /* at least once per connection; or NULL */
+	void (*on_connect)(struct supervisor *sup);    /* everything is due again; then a flush */
+	void (*on_disconnect)(struct supervisor *sup); /* at least once per connection; or NULL */
+	void (*on_quit)(struct supervisor *sup); /* ends the conversation; NULL: end of file */
 	void (*on_early_deaths)(struct supervisor *sup); /* LIMIT reached; may be NULL */
 
 	struct link link; /* on_flush, on_packet filled by the owner */

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "daemon/supervisor/proc.h"
 #include "daemon/supervisor/supervisor.h"
 #include "lib/err.h"
 #include "lib/fs.h"
@@ -79,9 +80,13 @@ static const char *level_name(enum log_level level)
 
 static char **logger_args(const struct options *o)
 {
+	_cleanup_free_ char *sup_dir = mem_printf("%s/sup", o->paths.runtime_dir);
 	struct args a = {{"aictl-logger"}, 1};
 
+	if (!sup_dir)
+		return NULL;
 	add(&a, "--log-dir", o->paths.log_dir);
+	add(&a, "--sup-dir", sup_dir); /* where the next aictld listens */
 	add(&a, "--log-level", level_name(o->log_level));
 	return mem_strv_dup(a.v);
 }
@@ -120,6 +125,7 @@ int helpers_init(struct supervisor *sup, struct err **reterr)
 	c->on_connect = control_connected;
 	c->on_disconnect = run_abandon;
 	l->on_connect = stream_connected;
+	l->on_quit = stream_quit;
 	c->on_early_deaths = supervisor_enter_safe;
 	c->link.on_flush = control_flush;
 	c->link.on_packet = control_packet;
@@ -129,4 +135,20 @@ int helpers_init(struct supervisor *sup, struct err **reterr)
 	c->link.io.urgent = true; /* a restart waits for its word */
 	helper_init(l);
 	return 0;
+}
+
+void helpers_note(struct helper *h)
+{
+	struct table_header *t = h->sup->table.header;
+	const struct table_helper now = {.pid = helper_pid(h),
+					 .start_ticks = proc_start_ticks(helper_pid(h))};
+
+	if (h == &h->sup->controller) {
+		t->controller = now;
+		return;
+	}
+	/* One that lives and still holds what it gave back keeps its place. */
+	if (!proc_is(t->loggers[1].pid, t->loggers[1].start_ticks, 0))
+		t->loggers[1] = t->loggers[0];
+	t->loggers[0] = now;
 }

@@ -7,11 +7,14 @@
 #define AICTL_SUPERVISOR_HELPERS_H
 
 struct err;
+struct helper;
 struct supervisor;
 
 /* Opens the programs (and our own), so that an upgrade on disk changes nothing for us. */
 int helpers_find(struct supervisor *sup, struct err **reterr);
 /* Command lines, users and callbacks. */
 int helpers_init(struct supervisor *sup, struct err **reterr);
+/* A helper was started: the table names it, so that the next aictld finds it. */
+void helpers_note(struct helper *h);
 
 #endif

@@ -4,39 +4,67 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/pidfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/mem.h"
 
 #define CLOSE_MS 1000 /* clone3 and the clock before it lie at most so far apart */
 
-uint64_t proc_start_ticks(int pid)
+struct stat_fields {
+	char state;
+	uint64_t start_ticks; /* field 22 */
+	uint64_t exit_status; /* field 52; 0 also when we may not know */
+};
+
+static bool read_stat(int pid, struct stat_fields *f)
 {
 	_cleanup_close_ int fd = -1;
 	char path[32], line[1024];
-	uint64_t ticks = 0;
 	const char *p;
 	ssize_t n;
 
+	*f = (struct stat_fields){0};
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
 	if (n <= 0)
-		return 0;
+		return false;
 	line[n] = '\0';
 	p = strrchr(line, ')'); /* the name before may hold anything */
-	for (int field = 2; p && field < 22; field++) {
-		p = strchr(p, ' ');
-		if (p)
-			p++;
+	for (int field = 3; p && (p = strchr(p, ' ')); field++) {
+		uint64_t *to = field == 22 ? &f->start_ticks : field == 52 ? &f->exit_status : NULL;
+
+		p++;
+		if (field == 3)
+			f->state = *p;
+		for (const char *q = p; to && *q >= '0' && *q <= '9'; q++)
+			*to = *to * 10 + (uint64_t)(*q - '0');
 	}
-	for (; p && *p >= '0' && *p <= '9'; p++)
-		ticks = ticks * 10 + (uint64_t)(*p - '0');
-	return ticks;
+	return f->state != '\0';
+}
+
+uint64_t proc_start_ticks(int pid)
+{
+	struct stat_fields f;
+
+	return read_stat(pid, &f) ? f.start_ticks : 0;
+}
+
+/* The clock of start times goes on while the machine sleeps, ours does not. */
+static int64_t slept_ms(void)
+{
+	struct timespec boot, mono;
+
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	return (boot.tv_sec - mono.tv_sec) * 1000 + (boot.tv_nsec - mono.tv_nsec) / 1000000;
 }
 
 bool proc_is(int pid, uint64_t ticks, int64_t started_mono_ms)
@@ -49,15 +77,79 @@ bool proc_is(int pid, uint64_t ticks, int64_t started_mono_ms)
 		return false;
 	if (ticks != 0)
 		return now == ticks;
-	apart = (int64_t)(now * 1000 / (uint64_t)(hz > 0 ? hz : 100)) - started_mono_ms;
+	apart = (int64_t)(now * 1000 / (uint64_t)(hz > 0 ? hz : 100)) -
+		(started_mono_ms + slept_ms());
 	return apart > -CLOSE_MS && apart < CLOSE_MS;
+}
+
+int proc_open(int pid, uint64_t ticks, int64_t started_mono_ms)
+{
+	int fd = pid > 1 ? pidfd_open(pid, 0) : -1;
+
+	if (fd >= 0 && !proc_is(pid, ticks, started_mono_ms))
+		mem_closep(&fd);
+	return fd;
+}
+
+/* ---- the end of a process that is not our child ---- */
+
+/* Linux 6.13; the exit status from 6.15 on. Our headers are older. */
+struct pidfd_info_v0 {
+	uint64_t mask, cgroupid;
+	uint32_t pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
+	int32_t exit_code;
+};
+#define GET_INFO _IOC(_IOC_READ | _IOC_WRITE, 0xff, 11, sizeof(struct pidfd_info_v0))
+#define INFO_EXIT 8
+
+static bool ask_kernel(int pidfd, int *status)
+{
+	struct pidfd_info_v0 info = {.mask = INFO_EXIT};
+
+	if (ioctl(pidfd, GET_INFO, &info) < 0 || !(info.mask & INFO_EXIT))
+		return false;
+	*status = info.exit_code;
+	return true;
+}
+
+/* 0 in its stat is a status only for one who may look: its other files tell us who may. */
+static bool may_look(int pid)
+{
+	char path[32], junk[8];
+
+	snprintf(path, sizeof(path), "/proc/%d/cwd", pid);
+	return readlink(path, junk, sizeof(junk)) < 0 && errno == ENOENT;
+}
+
+bool proc_lives(int pidfd)
+{
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 0;
+}
+
+enum proc_end proc_end(int pidfd, int pid, int *status)
+{
+	struct stat_fields f;
+	bool known;
+
+	if (proc_lives(pidfd))
+		return PROC_LIVES;
+	if (ask_kernel(pidfd, status))
+		return PROC_STATUS;
+	known = read_stat(pid, &f) && f.state == 'Z' && (f.exit_status != 0 || may_look(pid));
+	if (pidfd_send_signal(pidfd, 0, NULL, 0) == 0 || errno == EPERM) { /* so it was this one */
+		*status = (int)f.exit_status;
+		return known ? PROC_STATUS : PROC_ZOMBIE;
+	}
+	return ask_kernel(pidfd, status) ? PROC_STATUS : PROC_UNKNOWN; /* reaped meanwhile */
 }
 
 void proc_kill(int pid, uint64_t ticks, int64_t started_mono_ms)
 {
-	_cleanup_close_ int pidfd = pidfd_open(pid, 0);
+	_cleanup_close_ int pidfd = proc_open(pid, ticks, started_mono_ms);
 
-	if (pidfd < 0 || !proc_is(pid, ticks, started_mono_ms))
+	if (pidfd < 0)
 		return;
 	if (getpgid(pid) == pid)
 		kill(-pid, SIGKILL);

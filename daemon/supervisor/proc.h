@@ -16,4 +16,16 @@ bool proc_is(int pid, uint64_t ticks, int64_t started_mono_ms);
 /* SIGKILL to the process and the group it leads, if it is still that one. */
 void proc_kill(int pid, uint64_t ticks, int64_t started_mono_ms);
 
+enum proc_end {
+	PROC_LIVES,
+	PROC_ZOMBIE, /* ended, not yet reaped, and its status cannot be read: later, perhaps */
+	PROC_STATUS, /* ended, and *status says how, as wait does */
+	PROC_UNKNOWN /* ended, and nobody can say how any more */
+};
+bool proc_lives(int pidfd);
+/* How a process that need not be our child ended. */
+enum proc_end proc_end(int pidfd, int pid, int *status);
+/* A pidfd of pid when it is the process of proc_is (perhaps a zombie), else -1. */
+int proc_open(int pid, uint64_t ticks, int64_t started_mono_ms);
+
 #endif

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -17,7 +16,6 @@
 #include "lib/mem.h"
 
 #define UNKILLABLE_MS 2000
-#define CELLS_SIZE (WIRE_RUNS_MAX * sizeof(struct spawn_cell))
 
 struct run {
 	struct supervisor *sup;
@@ -128,7 +126,7 @@ static void on_exit_(void *user, const siginfo_t *si)
 {
 	struct run *n = user;
 	struct runs *all = &n->sup->runs;
-	const struct spawn_cell *cell = &all->cells[n->place];
+	struct spawn_cell *cell = &all->places[n->place].cell;
 
 	loop_timer_disarm(&n->sup->loop, &n->timer);
 	wire_run_free(&n->m);
@@ -138,6 +136,7 @@ static void on_exit_(void *user, const siginfo_t *si)
 		n->end.err = cell->err;
 	n->end.code = si->si_code == CLD_EXITED ? si->si_status : -1;
 	n->end.signal = si->si_code == CLD_EXITED ? 0 : si->si_status;
+	cell->pid = 0;
 	all->live[n->place] = NULL;
 	all->n--;
 	shutdown_poke(n->sup);
@@ -197,7 +196,8 @@ static int launch(struct run *n, struct wire_packet *p)
 	n->end.stage = WIRE_STAGE_CLONE;
 	spawn_fill(&sup->spawner, j, &n->m.child);
 	j->tty = n->m.tty;
-	j->cell = &sup->runs.cells[n->place];
+	j->cell = &sup->runs.places[n->place].cell;
+	sup->runs.places[n->place].started_mono_ms = now;
 	j->cgroup_fd = s ? cgroup_fd_beside(s) : 0;
 	j->n_fds = 3;
 	for (int i = 0; i < 3; i++)
@@ -320,14 +320,9 @@ bool run_any(const struct supervisor *sup)
 	return sup->runs.n > 0;
 }
 
-int run_init(struct supervisor *sup)
+void run_init(struct supervisor *sup)
 {
-	void *p = mmap(NULL, CELLS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
-		return -errno;
-	sup->runs.cells = p;
-	return 0;
+	sup->runs.places = sup->table.header->runs;
 }
 
 void run_done(struct supervisor *sup)
@@ -347,7 +342,5 @@ void run_done(struct supervisor *sup)
 		mem_free(n);
 		all->live[i] = NULL;
 	}
-	if (all->cells && all->n == 0)
-		munmap(all->cells, CELLS_SIZE);
-	all->cells = NULL;
+	all->places = NULL;
 }

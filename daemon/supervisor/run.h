@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/supervisor/spawn.h"
+#include "daemon/supervisor/table.h"
 #include "daemon/wire/wire.h"
 
 struct run;
@@ -25,12 +25,12 @@ struct supervisor;
 struct runs {
 	struct run *live[WIRE_RUNS_MAX]; /* NULL = free place */
 	unsigned n;
-	struct spawn_cell *cells;	  /* one for each place, in shared memory (spawn.h) */
+	struct table_run *places;	  /* one for each place, in the table */
 	struct run *first_end, *last_end; /* to be told, oldest first */
 	unsigned n_ends;
 };
 
-int run_init(struct supervisor *sup); /* 0 or -errno */
+void run_init(struct supervisor *sup); /* after the table is open */
 void run_done(struct supervisor *sup);
 /* Takes m over and three of the packet's descriptors. */
 void run_start(struct supervisor *sup, struct wire_run *m, struct wire_packet *p);

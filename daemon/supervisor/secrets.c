@@ -70,6 +70,80 @@ static void remove_one(int parent, const char *name)
 		log_warn("secrets: %s cannot be removed completely, leaving the rest", name);
 }
 
+/* ---- generations ---- */
+
+static struct secrets_generation *find(const struct secrets *all, const char *service,
+				       uint64_t generation)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (all->list[i].number == generation && strcmp(all->list[i].service, service) == 0)
+			return &all->list[i];
+	return NULL;
+}
+
+static struct secrets_generation *add(struct secrets *all, const char *service, uint64_t number)
+{
+	struct secrets_generation *g;
+
+	if (all->n == SECRETS_GENERATIONS_MAX ||
+	    mem_grow(&all->list, &all->cap, all->n + 1, sizeof(*all->list)) < 0)
+		return NULL;
+	g = &all->list[all->n++];
+	*g = (struct secrets_generation){.number = number};
+	snprintf(g->service, sizeof(g->service), "%s", service);
+	return g;
+}
+
+/* ---- what a former aictld wrote: its services use it ---- */
+
+/* 0 = no name of a generation */
+static uint64_t parse_generation(const char *name)
+{
+	uint64_t n = 0;
+
+	if (strspn(name, "0123456789abcdef") != 16 || name[16] != '\0')
+		return 0;
+	for (const char *p = name; *p; p++)
+		n = n << 4 | (uint64_t)(*p <= '9' ? *p - '0' : *p - 'a' + 10);
+	return n;
+}
+
+/* A half-written one goes; so does what cannot be ours. */
+static void find_generations(struct secrets *all, const char *service)
+{
+	int fd = openat(all->dir_fd, service, OPEN_DIR);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		uint64_t n = parse_generation(e->d_name);
+
+		if (e->d_name[0] == '.' && strcmp(e->d_name, NEW) != 0)
+			continue;
+		if (n == 0 || !add(all, service, n))
+			remove_one(fd, e->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	else
+		mem_closep(&fd);
+}
+
+static void find_former(struct secrets *all)
+{
+	int fd = openat(all->dir_fd, ".", OPEN_DIR);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+
+	while (dir && (e = readdir(dir)))
+		if (e->d_name[0] != '.' && strlen(e->d_name) < WIRE_SERVICE_SIZE)
+			find_generations(all, e->d_name);
+	if (dir)
+		closedir(dir);
+	else
+		mem_closep(&fd);
+}
+
 /* ---- life ---- */
 
 int secrets_init(struct supervisor *sup, struct err **reterr)
@@ -82,20 +156,23 @@ int secrets_init(struct supervisor *sup, struct err **reterr)
 	/* /dev/shm/aictl-...: services' users must get through, and see nothing. */
 	if (sup->table.own_dir && sup->spawner.root && fchmod(sup->table.dir_fd, 0711) < 0)
 		return err_sys(reterr, errno, "cannot set the mode of %s", sup->table.dir);
-	remove_one(sup->table.dir_fd, "secrets");
+	if (!sup->table.former)
+		remove_one(sup->table.dir_fd, "secrets");
 	if (mkdirat(sup->table.dir_fd, "secrets", 0711) < 0 && errno != EEXIST)
 		return err_sys(reterr, errno, "cannot create %s", all->dir);
 	all->dir_fd = openat(sup->table.dir_fd, "secrets", OPEN_DIR);
 	if (all->dir_fd < 0)
 		return err_sys(reterr, errno, "cannot open %s", all->dir);
+	if (sup->table.former)
+		find_former(all);
 	return 0;
 }
 
-void secrets_done(struct supervisor *sup)
+void secrets_done(struct supervisor *sup, bool remove)
 {
 	struct secrets *all = &sup->secrets;
 
-	if (all->dir_fd >= 0)
+	if (remove && all->dir_fd >= 0)
 		remove_one(sup->table.dir_fd, "secrets");
 	mem_closep(&all->dir_fd);
 	mem_free(all->dir);
@@ -169,28 +246,6 @@ static int write_all(const struct supervisor *sup, const struct wire_secrets *m)
 	return r;
 }
 
-static struct secrets_generation *find(const struct secrets *all, const char *service,
-				       uint64_t generation)
-{
-	for (size_t i = 0; i < all->n; i++)
-		if (all->list[i].number == generation && strcmp(all->list[i].service, service) == 0)
-			return &all->list[i];
-	return NULL;
-}
-
-static struct secrets_generation *add(struct secrets *all, const struct wire_secrets *m)
-{
-	struct secrets_generation *g;
-
-	if (all->n == SECRETS_GENERATIONS_MAX ||
-	    mem_grow(&all->list, &all->cap, all->n + 1, sizeof(*all->list)) < 0)
-		return NULL;
-	g = &all->list[all->n++];
-	*g = (struct secrets_generation){.number = m->generation};
-	memcpy(g->service, m->service, sizeof(g->service));
-	return g;
-}
-
 void secrets_put(struct supervisor *sup, const struct wire_secrets *m)
 {
 	struct secrets_generation *g = find(&sup->secrets, m->service, m->generation);
@@ -198,7 +253,7 @@ void secrets_put(struct supervisor *sup, const struct wire_secrets *m)
 	if (g && g->error == 0)
 		return;
 	if (!g)
-		g = add(&sup->secrets, m);
+		g = add(&sup->secrets, m->service, m->generation);
 	if (!g) {
 		log_error("service=%s its secrets cannot be kept: too many", m->service);
 		return;

@@ -5,7 +5,8 @@
  * service's user; the directories above are 0711, so a path can be used and nothing be listed.
  *
  * The controller sends a generation before the SPAWN that names it, and again after each of its own
- * starts: what is there already stays. They go with SECRETS_DROP and with us, and when we start.
+ * starts: what is there already stays. They go with SECRETS_DROP, and when we end with everything
+ * stopped; those of a former aictld whose services we adopt are ours now.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -35,9 +36,9 @@ struct secrets {
 	size_t n, cap;
 };
 
-/* After the table is open: makes the directory and removes what a former aictld left in it. */
+/* After the table is open: makes the directory; with a former table what is in it stays. */
 int secrets_init(struct supervisor *sup, struct err **reterr);
-void secrets_done(struct supervisor *sup); /* removes them all */
+void secrets_done(struct supervisor *sup, bool remove);
 void secrets_put(struct supervisor *sup, const struct wire_secrets *m);
 /* All of a service but that one; 0: all. */
 void secrets_drop(struct supervisor *sup, const char *service, uint64_t keep);

@@ -188,6 +188,8 @@ void shutdown_begin(struct supervisor *sup, bool by_signal)
 		log_warn("detaching already: the services run on, ignoring");
 		return;
 	}
+	if (adopt_defers_shutdown(sup, by_signal))
+		return;
 	if (sup->shutdown.phase != SHUTDOWN_NONE) {
 		if (by_signal)
 			force(sup);

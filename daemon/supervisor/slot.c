@@ -16,6 +16,8 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 
+#define LATE_MS 2000 /* from the kill at the spawn deadline to "stuck" */
+
 /* ---- finding, making, freeing ---- */
 
 static struct slot **bucket(struct supervisor *sup, const char *service, uint32_t index)
@@ -40,8 +42,7 @@ static void on_timer(void *user);
 static void on_death(void *user, const siginfo_t *si);
 static void on_exit_(void *user, const siginfo_t *si);
 
-/* Makes the private half of the slot with this number; its key stands in the table already. */
-static struct slot *attach(struct supervisor *sup, uint32_t number)
+struct slot *slot_attach(struct supervisor *sup, uint32_t number)
 {
 	struct slot *s = mem_alloc(sizeof(*s)), **at;
 
@@ -105,7 +106,7 @@ int slot_new(struct supervisor *sup, const struct wire_key *key, struct slot **r
 	memset(t, 0, sizeof(*t));
 	memcpy(t->service, key->service, WIRE_SERVICE_SIZE);
 	t->index = key->index;
-	*ret = attach(sup, n);
+	*ret = slot_attach(sup, n);
 	if (!*ret)
 		return -ENOMEM;
 	t->used = 1;
@@ -138,62 +139,6 @@ void slot_free_all(struct supervisor *sup)
 	mem_free(sup->slots);
 	sup->slots = NULL;
 	sup->n_slots = 0;
-}
-
-/* ---- what is left of a former aictld ---- */
-
-static void kill_former(struct table_slot *t)
-{
-	if (t->cell.pid <= 0)
-		return;
-	if (!proc_is(t->cell.pid, t->start_ticks, t->started_mono_ms))
-		return;
-	log_warn("replica=%s/%u pid=%d left over from a former aictld, killing it", t->service,
-		 t->index, t->cell.pid);
-	proc_kill(t->cell.pid, t->start_ticks, t->started_mono_ms);
-}
-
-static void load_slot(struct supervisor *sup, uint32_t number)
-{
-	struct table_slot *t = table_slot(&sup->table, number);
-	struct table_exit *x;
-	struct slot *s;
-
-	if (!table_slot_valid(t)) {
-		memset(t, 0, sizeof(*t));
-		return;
-	}
-	s = attach(sup, number);
-	if (!s)
-		return;
-	if (t->state != WIRE_SLOT_EMPTY) {
-		kill_former(t);
-		x = table_push_exit(t);
-		memcpy(x->incarnation, t->incarnation, sizeof(x->incarnation));
-		x->pid = t->cell.pid;
-		x->code = -1;
-		x->stage = t->cell.stage;
-		x->err = t->cell.err;
-		x->what = (uint32_t)t->cell.what;
-		x->by_stop = (t->flags & TABLE_BY_STOP) != 0;
-		x->started_wall_ms = t->started_wall_ms;
-		x->started_mono_ms = t->started_mono_ms;
-		x->ended_wall_ms = clock_wall_ms();
-		x->ended_mono_ms = clock_mono_ms();
-		table_add_cookie(t, t->incarnation);
-	}
-	t->state = WIRE_SLOT_EMPTY;
-	t->cell.pid = 0;
-	t->flags &= ~(uint32_t)(TABLE_BY_STOP | TABLE_KILLED | TABLE_LATE);
-	for (uint32_t i = 0; i < t->n_cookies; i++)
-		sweep_add(s, t->cookies[i], SWEEP_FORMER);
-}
-
-void slot_load_table(struct supervisor *sup)
-{
-	for (uint32_t i = 0; sup->table.former && i < sup->table.n_slots; i++)
-		if (table_slot(&sup->table, i)->used)
-			load_slot(sup, i);
 }
 
 /* ---- stop ---- */
@@ -234,7 +179,7 @@ static void on_timer(void *user)
 	} else if (s->t->state == WIRE_SLOT_SPAWNING && !(s->t->flags & TABLE_LATE)) {
 		s->t->flags |= TABLE_LATE;
 		child_signal(&s->child, SIGKILL);
-		arm(s, 2000);
+		arm(s, LATE_MS);
 	} else if (s->t->state == WIRE_SLOT_STOPPING && !(s->t->flags & TABLE_KILLED)) {
 		kill_now(s);
 	} else if (s->t->state == WIRE_SLOT_SPAWNING || s->t->state == WIRE_SLOT_STOPPING) {
@@ -295,6 +240,7 @@ static void record_exit(struct slot *s, const siginfo_t *si)
 	struct table_slot *t = s->t;
 	struct table_exit *x = table_push_exit(t);
 	bool by_signal = si && (si->si_code == CLD_KILLED || si->si_code == CLD_DUMPED);
+	bool ran = t->cell.stage == WIRE_STAGE_EXEC && t->cell.err == 0;
 
 	memcpy(x->incarnation, t->incarnation, sizeof(x->incarnation));
 	x->pid = t->cell.pid;
@@ -304,7 +250,7 @@ static void record_exit(struct slot *s, const siginfo_t *si)
 	x->by_stop = (t->flags & TABLE_BY_STOP) != 0;
 	x->killed = (t->flags & TABLE_KILLED) != 0;
 	x->oom_killed = cgroup_oom_killed(s);
-	x->status_known = 1;
+	x->status_known = !ran || (si && si->si_code != CHILD_UNKNOWN);
 	x->stage = t->cell.stage;
 	x->err = t->cell.err;
 	x->what = (uint32_t)t->cell.what;
@@ -344,7 +290,10 @@ static void on_death(void *user, const siginfo_t *si)
 	s->t->flags &= ~(uint32_t)(TABLE_BY_STOP | TABLE_KILLED | TABLE_LATE);
 	if (ran && !left_in_cgroup(s)) {
 		table_add_cookie(s->t, s->t->incarnation);
-		sweep_add(s, s->t->incarnation, by_stop ? SWEEP_URGENT : SWEEP_LAZY);
+		sweep_add(s, s->t->incarnation,
+			  s->child.adopted ? SWEEP_FORMER /* its orphans do not become ours */
+			  : by_stop	   ? SWEEP_URGENT
+					   : SWEEP_LAZY);
 	}
 	control_mark(s->sup, s);
 	s->use_standby = ran && !by_stop && launch_standby_applies(s);
@@ -389,6 +338,63 @@ void slot_not_cloned(struct slot *s)
 {
 	on_death(s, NULL);
 	on_exit_(s, NULL);
+}
+
+/* ---- a former aictld's process ---- */
+
+/* What had been going to happen still happens, at its time. */
+static void resume_timer(struct slot *s)
+{
+	const struct table_slot *t = s->t;
+	int64_t at = 0;
+
+	if (t->state == WIRE_SLOT_SPAWNING)
+		at = t->flags & TABLE_LATE ? clock_mono_ms() + LATE_MS
+					   : t->started_mono_ms + SLOT_SPAWN_MS;
+	else if (t->state == WIRE_SLOT_STOPPING)
+		at = t->flags & TABLE_KILLED ? clock_mono_ms() + SLOT_STUCK_MS : t->kill_at_mono_ms;
+	if (at > 0)
+		loop_timer_arm(&s->sup->loop, &s->timer, at);
+}
+
+void slot_settle(struct slot *s)
+{
+	const struct spawn_cell *cell = &s->t->cell;
+
+	s->child.half_made = false;
+	if (s->t->state != WIRE_SLOT_SPAWNING || s->t->flags & TABLE_LATE ||
+	    cell->stage != WIRE_STAGE_EXEC || cell->err != 0)
+		return; /* about to end */
+	s->t->state = WIRE_SLOT_RUNNING;
+	loop_timer_disarm(&s->sup->loop, &s->timer);
+	control_mark(s->sup, s);
+	link_flush(&s->sup->controller.link);
+}
+
+int slot_adopt(struct slot *s, int pidfd, bool half_made)
+{
+	int r;
+
+	s->child.job.cell = &s->t->cell;
+	r = child_adopt(&s->child, s->t->cell.pid, pidfd);
+	if (r < 0)
+		return r;
+	s->missing = false;
+	s->child.half_made = half_made;
+	resume_timer(s);
+	if (!half_made)
+		slot_settle(s);
+	return 0;
+}
+
+void slot_lost(struct slot *s)
+{
+	siginfo_t si = {.si_code = CHILD_UNKNOWN};
+
+	s->missing = false;
+	s->child.adopted = true;
+	on_death(s, &si);
+	on_exit_(s, &si);
 }
 
 /* ---- what the controller and others say ---- */

@@ -42,6 +42,8 @@ struct slot {
 	bool waiting;		 /* SPAWNING, but its cgroup has to be empty first */
 	struct launch *standby;	 /* started at once when the process ends by itself, or NULL */
 	bool use_standby;	 /* between its death and the reaping */
+	bool missing;		 /* adoption: its process is gone, a logger may know how it ended */
+	bool stream_due;	 /* adoption: nobody has given its log pipes back yet */
 	struct loop_timer timer; /* spawn deadline, grace period, or "is it stuck?" */
 
 	struct stream *streams; /* undrained, newest first */
@@ -54,9 +56,14 @@ struct slot {
 	int refused; /* errno of a refused spawn, told once */
 };
 
-/* Takes the slots of a former aictld's table over as empty ones, or clears them; kills what is
- * left of their processes. */
-void slot_load_table(struct supervisor *sup);
+/* The private half of the slot with this number; its key stands in the table. NULL = no memory. */
+struct slot *slot_attach(struct supervisor *sup, uint32_t number);
+/* Its process lives, or is a zombie: goes on in the state of the table. half_made: it may not have
+ * exec'd yet, slot_settle says when. Takes pidfd over. 0 or -errno. */
+int slot_adopt(struct slot *s, int pidfd, bool half_made);
+void slot_settle(struct slot *s);
+/* Its process ended, and nobody knows how. */
+void slot_lost(struct slot *s);
 void slot_free_all(struct supervisor *sup); /* at the end; the table keeps what it holds */
 struct slot *slot_find(struct supervisor *sup, const struct wire_key *key);
 

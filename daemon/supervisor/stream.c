@@ -4,7 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/supervisor/slot.h"
@@ -30,7 +33,7 @@ static int take_intent(struct streams *all, uint32_t *ret)
 		*ret = all->free_intents[--all->n_free];
 		return 0;
 	}
-	if (all->n_used == TABLE_INTENTS)
+	if (all->n_used == TABLE_OWNER_WORD)
 		return -EBUSY;
 	if (mem_grow(&all->free_intents, &all->cap, all->n_used + 1, sizeof(uint32_t)) < 0)
 		return -ENOMEM;
@@ -38,19 +41,48 @@ static int take_intent(struct streams *all, uint32_t *ret)
 	return 0;
 }
 
-/* A pipe whose read end never blocks us. */
-static int make_pipe(int p[2])
+/* The word that a former stream has already, or another one when that is taken. */
+static int claim_intent(struct streams *all, uint32_t word, uint32_t *ret)
 {
-	if (pipe2(p, O_CLOEXEC) < 0)
+	if (word >= TABLE_OWNER_WORD)
+		return take_intent(all, ret);
+	if (word >= all->n_used) {
+		if (mem_grow(&all->free_intents, &all->cap, word + 1, sizeof(uint32_t)) < 0)
+			return -ENOMEM;
+		while (all->n_used < word)
+			all->free_intents[all->n_free++] = all->n_used++;
+		all->n_used++;
+		*ret = word;
+		return 0;
+	}
+	for (uint32_t i = 0; i < all->n_free; i++) {
+		if (all->free_intents[i] != word)
+			continue;
+		all->free_intents[i] = all->free_intents[--all->n_free];
+		*ret = word;
+		return 0;
+	}
+	return take_intent(all, ret);
+}
+
+/* A pipe whose read end never blocks us. */
+static int make_pipe(struct stream_pipe *p)
+{
+	struct stat st;
+
+	if (pipe2(p->fds, O_CLOEXEC) < 0)
 		return -errno;
-	return fcntl(p[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+	if (fcntl(p->fds[0], F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	p->inode = fstat(p->fds[0], &st) < 0 ? 0 : (uint64_t)st.st_ino;
+	return 0;
 }
 
 static void on_refill(void *user)
 {
 	struct streams *all = &((struct supervisor *)user)->streams;
 
-	while (all->n_spares < STREAM_SPARES && make_pipe(all->spares[all->n_spares]) == 0)
+	while (all->n_spares < STREAM_SPARES && make_pipe(&all->spares[all->n_spares]) == 0)
 		all->n_spares++;
 }
 
@@ -65,7 +97,7 @@ void stream_done(struct supervisor *sup)
 	loop_timer_disarm(&sup->loop, &sup->streams.timer);
 	loop_timer_disarm(&sup->loop, &sup->streams.refill);
 	while (sup->streams.n_spares > 0) {
-		int *p = sup->streams.spares[--sup->streams.n_spares];
+		int *p = sup->streams.spares[--sup->streams.n_spares].fds;
 
 		mem_closep(&p[0]);
 		mem_closep(&p[1]);
@@ -75,24 +107,34 @@ void stream_done(struct supervisor *sup)
 }
 
 /* A spare one, or a new one; the service's user may open its write end. */
-static int take_pipe(struct supervisor *sup, const struct wire_spawn *m, int *read_end,
-		     int *write_end)
+static int take_pipe(struct supervisor *sup, const struct wire_spawn *m, struct stream_pipe *ret)
 {
 	struct streams *all = &sup->streams;
-	int p[2] = {-1, -1}, r = 0;
+	int r = 0;
 
+	*ret = (struct stream_pipe){.fds = {-1, -1}};
 	if (all->n_spares > 0)
-		memcpy(p, all->spares[--all->n_spares], sizeof(p));
+		*ret = all->spares[--all->n_spares];
 	else
-		r = make_pipe(p);
-	*read_end = p[0];
-	*write_end = p[1];
+		r = make_pipe(ret);
 	if (r == 0 && m->child.set_user && sup->spawner.root && m->child.uid != 0 &&
-	    fchown(p[1], m->child.uid, m->child.gid) < 0)
+	    fchown(ret->fds[1], m->child.uid, m->child.gid) < 0)
 		r = -errno;
 	if (!all->refill.armed)
 		loop_timer_arm(&sup->loop, &all->refill, clock_mono_ms() + REFILL_DELAY_MS);
 	return r;
+}
+
+/* Newest first: incarnations sort by time. */
+static void add_to_slot(struct stream *t)
+{
+	struct stream **at = &t->slot->streams;
+
+	while (*at && strcmp((*at)->incarnation, t->incarnation) > 0)
+		at = &(*at)->next_of_slot;
+	t->next_of_slot = *at;
+	*at = t;
+	t->slot->n_streams++;
 }
 
 int stream_new(struct slot *s, const struct wire_spawn *m, struct stream **ret, int write_ends[2])
@@ -117,8 +159,14 @@ int stream_new(struct slot *s, const struct wire_spawn *m, struct stream **ret, 
 	t->next_of_slot = s->streams;
 	s->streams = t;
 	s->n_streams++;
-	for (int i = 0; i < 2 && r == 0; i++)
-		r = take_pipe(s->sup, m, &t->fds[i], &write_ends[i]);
+	for (int i = 0; i < 2 && r == 0; i++) {
+		struct stream_pipe p;
+
+		r = take_pipe(s->sup, m, &p);
+		t->fds[i] = p.fds[0];
+		write_ends[i] = p.fds[1];
+		s->t->pipes[i] = p.inode;
+	}
 	if (r < 0) {
 		stream_free(t);
 		mem_closep(&write_ends[0]);
@@ -127,6 +175,110 @@ int stream_new(struct slot *s, const struct wire_spawn *m, struct stream **ret, 
 	}
 	*ret = t;
 	return 0;
+}
+
+static struct stream *find(const struct slot *s, const char *incarnation)
+{
+	struct stream *t = s->streams;
+
+	while (t && strcmp(t->incarnation, incarnation) != 0)
+		t = t->next_of_slot;
+	return t;
+}
+
+/* Read ends that say end of file, in the place of those that are not there. */
+static int fill_with_ends(int fds[2])
+{
+	for (int i = 0; i < 2; i++) {
+		struct stream_pipe p = {.fds = {-1, -1}};
+		int r = fds[i] >= 0 ? 0 : make_pipe(&p);
+
+		mem_closep(&p.fds[1]);
+		if (fds[i] < 0)
+			fds[i] = p.fds[0];
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int stream_adopt(struct slot *s, const struct wire_stream *m, int fds[2], bool instead)
+{
+	struct stream *t = find(s, m->key.incarnation);
+	int r = 0;
+
+	if (t && !instead) {
+		mem_closep(&fds[0]);
+		mem_closep(&fds[1]);
+		return 0;
+	}
+	if (t)
+		stream_free(t);
+	t = mem_alloc(sizeof(*t));
+	r = t ? claim_intent(&s->sup->streams, m->intent_index, &t->intent) : -ENOMEM;
+	if (r < 0) {
+		mem_closep(&fds[0]);
+		mem_closep(&fds[1]);
+		mem_free(t);
+		return r;
+	}
+	t->slot = s;
+	memcpy(t->incarnation, m->key.incarnation, sizeof(t->incarnation));
+	t->max_size = m->max_size;
+	t->max_files = m->max_files;
+	t->gone = !slot_is_living(s) || strcmp(s->t->incarnation, t->incarnation) != 0;
+	r = fill_with_ends(fds);
+	t->fds[0] = TAKE_FD(fds[0]);
+	t->fds[1] = TAKE_FD(fds[1]);
+	add_to_slot(t);
+	stream_submit(t);
+	if (strcmp(s->t->incarnation, t->incarnation) == 0)
+		s->stream_due = false;
+	return r;
+}
+
+/* Another read end of the pipe with this inode, when the process has it as stdout or stderr. */
+static int reopen(int pid, uint64_t inode)
+{
+	for (int n = 1; n <= 2; n++) {
+		char path[40];
+		struct stat st;
+		int fd;
+
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, n);
+		if (inode == 0 || stat(path, &st) < 0 || !S_ISFIFO(st.st_mode) ||
+		    (uint64_t)st.st_ino != inode)
+			continue; /* not ours: it must not be touched */
+		fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) &&
+		    (uint64_t)st.st_ino == inode)
+			return fd;
+		mem_closep(&fd);
+	}
+	return -1;
+}
+
+void stream_remake(struct slot *s)
+{
+	struct wire_stream m = {.intent_index = s->t->intent,
+				.max_size = s->t->log_max_size,
+				.max_files = s->t->log_max_files};
+	bool living = child_is_alive(&s->child);
+	int fds[2] = {-1, -1}, r;
+
+	s->stream_due = false;
+	supervisor_fill_key(&m.key, s, s->t->incarnation);
+	for (int i = 0; i < 2 && living; i++)
+		fds[i] = reopen(s->child.pid, s->t->pipes[i]);
+	if (living)
+		log_warn("replica=%s/%u pid=%d stdout=%s stderr=%s no logger lived to give its log "
+			 "pipes back: a write in the gap may have met SIGPIPE",
+			 s->t->service, s->t->index, s->child.pid, fds[0] < 0 ? "lost" : "again",
+			 fds[1] < 0 ? "lost" : "again");
+	r = stream_adopt(s, &m, fds, false);
+	if (r < 0)
+		log_error("replica=%s/%u errno=%d its output cannot be stored", s->t->service,
+			  s->t->index, -r);
 }
 
 static void mark(struct stream *t)
@@ -204,6 +356,7 @@ void stream_free(struct stream *t)
 
 void stream_connected(struct supervisor *sup)
 {
+	table_set_owner(&sup->table, helper_pid(&sup->logger));
 	sup->streams.hello_due = true;
 	for (uint32_t i = 0; i < sup->n_slots; i++) {
 		if (!sup->slots[i])
@@ -237,8 +390,20 @@ static bool send_level(struct link *l)
 	return link_send(l, NULL, 0);
 }
 
+/* The end of file alone would tell it that we died. */
+static bool send_quit(struct link *l)
+{
+	buf_clear(&l->out);
+	wire_encode_empty(&l->out, WIRE_QUIT);
+	if (!link_send(l, NULL, 0))
+		return false;
+	shutdown(l->fd, SHUT_WR); /* what it still says can be read */
+	return true;
+}
+
 void stream_log_level(struct supervisor *sup)
 {
+	sup->table.header->log_level = 1 + (uint32_t)log_level_get();
 	sup->streams.level_due = true;
 	link_flush(&sup->logger.link);
 }
@@ -249,12 +414,16 @@ static bool send_stream(struct link *l, struct stream *t)
 				.max_size = t->max_size,
 				.max_files = t->max_files,
 				.gone = t->gone};
+	const struct child *c = &t->slot->child;
+	bool living = !t->gone && child_is_alive(c) &&
+		      strcmp(t->slot->t->incarnation, t->incarnation) == 0;
+	const int fds[3] = {t->fds[0], t->fds[1], living ? c->pidfd : -1};
 
 	supervisor_fill_key(&m.key, t->slot, t->incarnation);
 	buf_clear(&l->out);
 	if (t->send_due) {
 		wire_encode_stream(&l->out, &m);
-		if (!link_send(l, t->fds, 2))
+		if (!link_send(l, fds, living ? 3 : 2))
 			return false;
 		t->send_due = t->gone_due = false;
 	} else if (t->gone_due) {
@@ -288,6 +457,15 @@ void stream_flush(void *user)
 			return;
 		unmark(t);
 	}
+	giveback_quit(h->sup);
+	if (all->quit_due && send_quit(&h->link))
+		all->quit_due = false;
+}
+
+void stream_quit(struct supervisor *sup)
+{
+	sup->streams.quit_due = true;
+	link_flush(&sup->logger.link);
 }
 
 static void drained(struct supervisor *sup, const struct wire_key *key)

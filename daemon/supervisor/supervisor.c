@@ -87,11 +87,11 @@ void supervisor_reload(struct supervisor *sup)
 
 void supervisor_start_helpers(struct supervisor *sup)
 {
-	if (sup->helpers_started || sup->mode == WIRE_MODE_SHUTDOWN)
+	if (sup->helpers_started || sup->mode == WIRE_MODE_SHUTDOWN || sup->adopt.active ||
+	    !adopt_controller_is_gone(sup))
 		return;
 	sup->helpers_started = true;
 	loop_timer_disarm(&sup->loop, &sup->start_timer);
-	helper_start(&sup->logger);
 	helper_start(&sup->controller);
 	notify_ready(sup);
 }
@@ -254,6 +254,7 @@ static void set_up_timers(struct supervisor *sup)
 	sup->start_times = (struct loop_timer){.fn = on_start_times, .user = sup};
 	sup->safe_timer = (struct loop_timer){.fn = leave_safe, .user = sup};
 	sup->start_timer = (struct loop_timer){.fn = on_start_timer, .user = sup};
+	adopt_init(sup);
 	shutdown_init(sup);
 	detach_init(sup);
 	reexec_init(sup);
@@ -269,6 +270,11 @@ static void clear(struct supervisor *sup, const struct options *opt)
 	*sup = (struct supervisor){.opt = opt, .api_fd = -1, .self_fd = -1, .stderr_fd = -1};
 	sup->own_log_read_fd = sup->own_log_write_fd = sup->signal_fd = -1;
 	sup->dirs = (struct dirs){.group = (gid_t)-1, .sup_fd = -1, .lock_fd = -1};
+	sup->dirs.half_made_fd = -1;
+	sup->adopt.controller_pidfd = sup->adopt.half_made_fd = -1;
+	sup->giveback.listen_fd = -1;
+	for (int i = 0; i < GIVEBACK_LOGGERS; i++)
+		sup->giveback.loggers[i].pidfd = sup->giveback.loggers[i].conn_fd = -1;
 	sup->spawner = (struct spawner){.null_fd = -1, .lock_fd = -1};
 	sup->table = (struct table){.fd = -1, .intent_fd = -1, .dir_fd = -1};
 	sup->loop.epoll_fd = -1;
@@ -324,12 +330,14 @@ int supervisor_init(struct supervisor *sup, const struct options *opt, struct er
 		cgroups_init(sup);
 	if (r == 0)
 		r = secrets_init(sup, reterr);
-	if (r == 0 && (r = run_init(sup)) < 0)
-		r = err_sys(reterr, -r, "cannot map memory");
-	if (r == 0)
-		r = set_up_signals(sup, reterr);
+	if (r < 0)
+		return r;
+	run_init(sup);
+	r = set_up_signals(sup, reterr);
 	if (r == 0)
 		r = watch_parent(sup, reterr);
+	if (r == 0)
+		r = giveback_init(sup, reterr);
 	if (r == 0)
 		r = listen_api(sup, reterr);
 	if (r == 0)
@@ -349,11 +357,8 @@ int supervisor_run(struct supervisor *sup)
 		return 1;
 	log_info("version=%s pid=%d runtime_dir=%s table=%s started", PKGVERSION, (int)getpid(),
 		 sup->opt->paths.runtime_dir, sup->table.dir);
-	slot_load_table(sup);
-	if (sup->sweep.n == 0)
-		supervisor_start_helpers(sup);
-	else
-		loop_timer_arm(&sup->loop, &sup->start_timer, clock_mono_ms() + FORMER_MS);
+	loop_timer_arm(&sup->loop, &sup->start_timer, clock_mono_ms() + FORMER_MS);
+	adopt_begin(sup);
 	r = loop_run(&sup->loop);
 	if (r < 0) {
 		errno = -r;
@@ -389,6 +394,8 @@ void supervisor_done(struct supervisor *sup, int exit_code)
 	reexec_done(sup);
 	sweep_done(sup);
 	cgroup_job_done(sup);
+	adopt_done(sup);
+	giveback_done(sup);
 	run_done(sup);
 	slot_free_all(sup);
 	cgroups_done(sup, exit_code == 0);
@@ -399,7 +406,7 @@ void supervisor_done(struct supervisor *sup, int exit_code)
 		unlink(sup->api_path);
 	mem_closep(&sup->api_fd);
 	mem_free(sup->api_path);
-	secrets_done(sup);
+	secrets_done(sup, exit_code == 0);
 	table_close(&sup->table, exit_code == 0);
 	if (sup->own_log_read_fd >= 0)
 		copy_own_log(sup);

@@ -15,10 +15,12 @@
 #include <stdint.h>
 
 #include "daemon/supervisor/cgroups.h"
+#include "daemon/supervisor/adopt.h"
 #include "daemon/supervisor/child.h"
 #include "daemon/supervisor/control.h"
 #include "daemon/supervisor/detach.h"
 #include "daemon/supervisor/dirs.h"
+#include "daemon/supervisor/giveback.h"
 #include "daemon/supervisor/helper.h"
 #include "daemon/supervisor/manifests.h"
 #include "daemon/supervisor/notify.h"
@@ -49,6 +51,8 @@ struct supervisor {
 	struct slot *by_key[SLOT_BUCKETS];
 
 	struct helper controller, logger;
+	struct adopt adopt;
+	struct giveback giveback;
 	struct control control;
 	struct streams streams;
 	struct runs runs;
@@ -66,12 +70,12 @@ struct supervisor {
 	bool helpers_started;
 	bool alone; /* no child existed when we started: all orphans are ours */
 	char boot_id[40];
-	char **environ_; /* for helpers */
-	int api_fd;	 /* listening */
-	char *api_path;	 /* unlinked at the end */
+	char **environ_;  /* for helpers */
+	int api_fd;	  /* listening */
+	char *api_path;	  /* unlinked at the end */
 	bool api_foreign; /* not unlinked: the socket came from who started us */
-	int self_fd;	 /* our own binary */
-	int stderr_fd;	 /* what stderr was at the start */
+	int self_fd;	  /* our own binary */
+	int stderr_fd;	  /* what stderr was at the start */
 	int own_log_read_fd, own_log_write_fd;
 	int signal_fd;
 

@@ -41,8 +41,10 @@ static void finish(struct supervisor *sup, uint8_t id, bool clean)
 		w->n = kept;
 }
 
-static bool has_former(const struct sweep *w)
+bool sweep_has_former(const struct supervisor *sup)
 {
+	const struct sweep *w = &sup->sweep;
+
 	for (size_t i = 0; i < w->n; i++)
 		if (w->entries[i].kind == SWEEP_FORMER)
 			return true;
@@ -73,7 +75,7 @@ static void on_exit_(void *user, const siginfo_t *si)
 	}
 	finish(r->sup, r->id, clean);
 	schedule(r->sup);
-	if (!has_former(w))
+	if (!sweep_has_former(r->sup))
 		supervisor_start_helpers(r->sup);
 	link_flush(&r->sup->controller.link);
 }

@@ -63,6 +63,8 @@ struct sweep {
 void sweep_init(struct supervisor *sup);
 void sweep_done(struct supervisor *sup);
 void sweep_add(struct slot *s, const char *cookie, enum sweep_kind kind);
+/* Is something of a former aictld still looked for? */
+bool sweep_has_former(const struct supervisor *sup);
 /* The slot's waiting cookies become urgent. */
 void sweep_urge(struct slot *s);
 

@@ -298,13 +298,13 @@ static int check_slots(int fd, const struct table_header *h, struct err **reterr
 	int r = s ? 0 : err_nomem(reterr);
 
 	for (uint32_t i = 0; r == 0 && i < h->n_slots; i++) {
-		r = copy_row(fd, (off_t)(h->header_size + (uint64_t)i * h->slot_size), h->slot_size, s,
-			     sizeof(*s));
+		r = copy_row(fd, (off_t)(h->header_size + (uint64_t)i * h->slot_size), h->slot_size,
+			     s, sizeof(*s));
 		if (r < 0)
 			return err_sys(reterr, -r, "cannot read the table");
 		if (s->used != 0 && !table_slot_valid(s))
-			return err_set(reterr, ERR_CONFLICT, "it does not understand slot %u of the table",
-				       i);
+			return err_set(reterr, ERR_CONFLICT,
+				       "it does not understand slot %u of the table", i);
 	}
 	return r;
 }

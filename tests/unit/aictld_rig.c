@@ -309,12 +309,12 @@ static void got_stream(struct rig *r)
 	struct rig_stream *s;
 
 	assert_int_equal(wire_decode_stream(r->packet.body, r->packet.len, &m), 0);
-	assert_int_equal(r->packet.n_fds, 2);
+	assert_in_range(r->packet.n_fds, 2, 3);
 	s = rig_stream(r, &m.key);
 	if (!s) {
 		assert_true(r->n_streams < RIG_SLOTS_MAX);
 		s = &r->streams[r->n_streams++];
-		*s = (struct rig_stream){.fds = {-1, -1}};
+		*s = (struct rig_stream){.fds = {-1, -1}, .pidfd = -1};
 	}
 	s->m = m;
 	s->gone = m.gone;
@@ -323,6 +323,9 @@ static void got_stream(struct rig *r)
 		mem_closep(&s->fds[i]);
 		s->fds[i] = TAKE_FD(r->packet.fds[i]);
 	}
+	mem_closep(&s->pidfd);
+	if (r->packet.n_fds == 3)
+		s->pidfd = TAKE_FD(r->packet.fds[2]);
 	if (m.gone && r->logger_drains)
 		rig_drained(r, &m.key);
 }
@@ -399,11 +402,13 @@ static void handle(struct rig *r, struct rig_helper *h)
 		mem_closep(&r->reload_fd);
 		r->reload_fd = TAKE_FD(p->fds[0]);
 		break;
+	case WIRE_QUIT:
+		assert_ptr_equal(h, &r->logger);
+		r->logger_quits = true;
+		break;
 	case WIRE_PING:
 		wire_encode_empty(&b, WIRE_PONG);
 		send_packet(h->wire, &b);
-		break;
-	case WIRE_QUIT: /* its end of file follows */
 		break;
 	default:
 		fail_msg("unexpected %s", wire_type_name(p->type));
@@ -500,6 +505,7 @@ void rig_remove(struct rig *r)
 	for (unsigned i = 0; i < r->n_streams; i++) {
 		mem_closep(&r->streams[i].fds[0]);
 		mem_closep(&r->streams[i].fds[1]);
+		mem_closep(&r->streams[i].pidfd);
 	}
 	mem_closep(&r->listen_fd);
 	mem_closep(&r->reload_fd);

@@ -34,6 +34,7 @@ struct rig_slot { /* the last SLOT message of a slot */
 struct rig_stream {
 	struct wire_stream m;
 	int fds[2];
+	int pidfd; /* or -1 */
 	bool gone;
 	int n_sent; /* STREAM messages for it */
 };
@@ -59,6 +60,7 @@ struct rig {
 	struct wire_packet packet;
 	int stderr_fd; /* read end */
 	unsigned incarnations;
+	bool logger_quits;  /* it was sent QUIT */
 	bool logger_drains; /* answer GONE with DRAINED at once */
 	bool acks;	    /* acknowledge exits at once */
 };

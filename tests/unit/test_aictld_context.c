@@ -579,9 +579,10 @@ static void secrets_that_cannot_be_written_fail_the_start(void **state)
 }
 
 /* A service's user may do in his directory what he likes; all the same it goes. */
-static void secrets_of_a_former_aictld_are_removed(void **state)
+static void secrets_of_a_former_aictld_are_adopted(void **state)
 {
 	char path[4200], script[14000];
+	struct buf b = {0};
 	struct wire_key k;
 	struct stat st;
 	struct rig r;
@@ -601,9 +602,12 @@ static void secrets_of_a_former_aictld_are_removed(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	rig_run(&r, NULL);
 	rig_wait_synced(&r);
-	assert_true(stat(path, &st) < 0);
-	k = spawn_with(&r, 1, "exit 0"); /* the new one has never heard of it */
-	assert_int_equal(rig_wait_exit_of(&r, &k)->stage, WIRE_STAGE_SECRETS);
+	assert_int_equal(stat(path, &st), 0);
+	k = spawn_with(&r, 1, "exit 0"); /* the new one knows of it */
+	assert_int_equal(rig_wait_exit_of(&r, &k)->code, 0);
+	wire_secrets_encode_drop(&b, "chat", 0);
+	rig_send(&r, &b, NULL, 0);
+	RIG_UNTIL(&r, stat(path, &st) < 0);
 	rig_clean_stop(&r);
 }
 
@@ -645,7 +649,7 @@ int main(void)
 		cmocka_unit_test(a_run_that_hangs_is_told_of),
 		cmocka_unit_test(secrets_are_there_before_the_start),
 		cmocka_unit_test(secrets_that_cannot_be_written_fail_the_start),
-		cmocka_unit_test(secrets_of_a_former_aictld_are_removed),
+		cmocka_unit_test(secrets_of_a_former_aictld_are_adopted),
 		cmocka_unit_test(the_log_level_reaches_all),
 	};
 

@@ -1,0 +1,334 @@
+/* adopt: see adopt.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/supervisor/adopt.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#include "daemon/supervisor/giveback.h"
+#include "daemon/supervisor/proc.h"
+#include "daemon/supervisor/supervisor.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+
+/* ---- the table's slots ---- */
+
+static bool is_cookie(const char *s)
+{
+	return strnlen(s, WIRE_INCARNATION_SIZE) == WIRE_INCARNATION_SIZE - 1 &&
+	       strspn(s, "0123456789abcdef") == WIRE_INCARNATION_SIZE - 1;
+}
+
+/* Would a sweep for it hit a sound slot's process? */
+static bool is_used_elsewhere(struct supervisor *sup, uint32_t number, const char *cookie)
+{
+	for (uint32_t i = 0; i < sup->table.n_slots; i++) {
+		const struct table_slot *t = table_slot(&sup->table, i);
+
+		if (i != number && table_slot_valid(t) && strcmp(t->incarnation, cookie) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Nothing of it is believed but its cookie: what runs with that is ended, for nobody else would. */
+static void clear_damaged(struct supervisor *sup, uint32_t number)
+{
+	struct table_slot *t = table_slot(&sup->table, number);
+	char cookie[WIRE_INCARNATION_SIZE];
+	struct slot *s;
+
+	memcpy(cookie, t->incarnation, sizeof(cookie));
+	log_error("slot=%u of the table is damaged, clearing it%s", number,
+		  is_cookie(cookie) ? " and ending its process" : "");
+	memset(t, 0, sizeof(*t));
+	sup->adopt.n_damaged++;
+	if (!is_cookie(cookie) || is_used_elsewhere(sup, number, cookie))
+		return;
+	memcpy(t->service, "(damaged)", sizeof("(damaged)")); /* no service is called so */
+	t->index = number;
+	t->flags = TABLE_RELEASED; /* freed when it is swept */
+	t->used = 1;
+	s = slot_attach(sup, number);
+	if (!s)
+		return;
+	table_add_cookie(t, cookie);
+	sweep_add(s, cookie, SWEEP_FORMER);
+}
+
+/* Killed while it wrote an exit down, the former aictld left half a record at the end. */
+static void repair_exits(struct table_slot *t)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < t->n_exits; i++)
+		if (t->exits[i].incarnation[0] != '\0' && t->exits[i].seq <= t->exit_seq &&
+		    (n == 0 || t->exits[i].seq > t->exits[n - 1].seq))
+			t->exits[n++] = t->exits[i];
+	t->n_exits = n;
+}
+
+/* Its exit stands in the table already: only the rest of the work was not done. */
+static bool has_exited(const struct table_slot *t)
+{
+	return t->n_exits > 0 && strcmp(t->exits[t->n_exits - 1].incarnation, t->incarnation) == 0;
+}
+
+static void finish_exit(struct table_slot *t)
+{
+	if (t->state != WIRE_SLOT_EMPTY && is_cookie(t->incarnation)) {
+		table_drop_cookie(t, t->incarnation);
+		table_add_cookie(t, t->incarnation);
+	}
+	t->state = WIRE_SLOT_EMPTY;
+	t->cell.pid = 0;
+	t->start_ticks = 0;
+	t->flags &= (uint32_t)TABLE_RELEASED;
+}
+
+static void take_process(struct slot *s)
+{
+	struct adopt *a = &s->sup->adopt;
+	struct table_slot *t = s->t;
+	bool ran = t->cell.stage == WIRE_STAGE_EXEC && t->cell.err == 0;
+	bool half_made = t->state == WIRE_SLOT_SPAWNING && a->half_made_fd >= 0;
+	int pidfd = proc_open(t->cell.pid, t->start_ticks, t->started_mono_ms);
+
+	s->stream_due = ran;
+	if (pidfd >= 0) {
+		if (t->start_ticks == 0)
+			t->start_ticks = proc_start_ticks(t->cell.pid);
+		if (slot_adopt(s, pidfd, half_made) == 0) {
+			a->n_living++;
+			return;
+		}
+		log_error("replica=%s/%u pid=%d cannot be watched, killing it", t->service,
+			  t->index, t->cell.pid);
+		proc_kill(t->cell.pid, t->start_ticks, t->started_mono_ms);
+	}
+	a->n_gone++;
+	s->missing = ran; /* a logger may have its pidfd */
+	if (!ran)
+		slot_lost(s);
+}
+
+static void load_slot(struct supervisor *sup, uint32_t number)
+{
+	struct table_slot *t = table_slot(&sup->table, number);
+	struct wire_key key = {0};
+	struct slot *s;
+
+	if (table_slot_valid(t)) {
+		memcpy(key.service, t->service, sizeof(key.service));
+		key.index = t->index;
+	}
+	if (key.service[0] == '\0' || slot_find(sup, &key)) {
+		clear_damaged(sup, number);
+		return;
+	}
+	repair_exits(t);
+	s = slot_attach(sup, number);
+	if (!s)
+		return;
+	if (t->state == WIRE_SLOT_EMPTY || has_exited(t))
+		finish_exit(t);
+	for (uint32_t i = 0; i < t->n_cookies; i++)
+		sweep_add(s, t->cookies[i], SWEEP_FORMER);
+	if (t->state == WIRE_SLOT_EMPTY)
+		return;
+	if (t->cell.pid > 0) {
+		take_process(s);
+		return;
+	}
+	if (t->cell.err == 0)
+		t->cell.err = ECANCELED; /* killed before clone3 */
+	slot_not_cloned(s);
+}
+
+/* ---- a child that has not exec'd ---- */
+
+static void on_half_made(void *user)
+{
+	struct supervisor *sup = user;
+	struct adopt *a = &sup->adopt;
+
+	if (flock(a->half_made_fd, LOCK_EX | LOCK_NB) < 0) {
+		loop_timer_arm(&sup->loop, &a->half_made_timer,
+			       clock_mono_ms() + ADOPT_HALF_MADE_MS);
+		return;
+	}
+	mem_closep(&a->half_made_fd);
+	for (uint32_t i = 0; i < sup->n_slots; i++) {
+		struct slot *s = sup->slots[i];
+
+		if (!s || !s->child.half_made)
+			continue;
+		slot_settle(s);
+		if (s->stream_due && slot_is_living(s) && !a->active)
+			stream_remake(s);
+	}
+	link_flush(&sup->logger.link);
+}
+
+/* ---- the former controller and what it ran ---- */
+
+static void on_controller_gone(void *user, uint32_t events)
+{
+	struct supervisor *sup = user;
+	struct adopt *a = &sup->adopt;
+
+	(void)events;
+	loop_del(&sup->loop, &a->controller_io);
+	loop_timer_disarm(&sup->loop, &a->controller_timer);
+	mem_closep(&a->controller_pidfd);
+	a->controller_pid = 0;
+	if (!a->active && !sweep_has_former(sup))
+		supervisor_start_helpers(sup);
+}
+
+static void on_controller_timer(void *user)
+{
+	struct supervisor *sup = user;
+	struct adopt *a = &sup->adopt;
+
+	log_warn("former controller pid=%d does not end, killing it", a->controller_pid);
+	pidfd_send_signal(a->controller_pidfd, SIGKILL, NULL, 0);
+}
+
+static void watch_controller(struct supervisor *sup)
+{
+	const struct table_helper *h = &sup->table.header->controller;
+	struct adopt *a = &sup->adopt;
+
+	if (h->pid <= 1 || h->start_ticks == 0)
+		return;
+	a->controller_pidfd = proc_open(h->pid, h->start_ticks, 0);
+	if (a->controller_pidfd < 0)
+		return;
+	if (loop_add(&sup->loop, &a->controller_io, a->controller_pidfd, EPOLLIN) < 0) {
+		pidfd_send_signal(a->controller_pidfd, SIGKILL, NULL, 0);
+		mem_closep(&a->controller_pidfd);
+		return;
+	}
+	a->controller_pid = h->pid;
+	loop_timer_arm(&sup->loop, &a->controller_timer, clock_mono_ms() + ADOPT_CONTROLLER_MS);
+}
+
+bool adopt_controller_is_gone(const struct supervisor *sup)
+{
+	return sup->adopt.controller_pid == 0;
+}
+
+static void kill_runs(struct supervisor *sup)
+{
+	for (int i = 0; i < WIRE_RUNS_MAX; i++) {
+		struct table_run *n = &sup->table.header->runs[i];
+
+		if (n->cell.pid > 1)
+			proc_kill(n->cell.pid, 0, n->started_mono_ms);
+		*n = (struct table_run){0};
+	}
+}
+
+/* ---- begin, end ---- */
+
+void adopt_init(struct supervisor *sup)
+{
+	struct adopt *a = &sup->adopt;
+
+	a->controller_io = (struct loop_io){.fn = on_controller_gone, .user = sup};
+	a->controller_timer = (struct loop_timer){.fn = on_controller_timer, .user = sup};
+	a->half_made_timer = (struct loop_timer){.fn = on_half_made, .user = sup};
+	a->controller_pidfd = -1;
+	a->half_made_fd = TAKE_FD(sup->dirs.half_made_fd);
+	a->active = true;
+}
+
+void adopt_done(struct supervisor *sup)
+{
+	struct adopt *a = &sup->adopt;
+
+	loop_timer_disarm(&sup->loop, &a->controller_timer);
+	loop_timer_disarm(&sup->loop, &a->half_made_timer);
+	loop_del(&sup->loop, &a->controller_io);
+	mem_closep(&a->controller_pidfd);
+	mem_closep(&a->half_made_fd);
+}
+
+/* A level that was set while the former one ran holds on, unless this start asks for another. */
+static void restore_log_level(struct supervisor *sup)
+{
+	struct table_header *h = sup->table.header;
+	uint32_t asked = 1 + (uint32_t)sup->opt->log_level;
+
+	if (sup->table.former && h->option_log_level == asked && h->log_level >= 1 &&
+	    h->log_level <= 1 + LOG_LVL_DEBUG)
+		log_set_level((enum log_level)(h->log_level - 1));
+	else
+		h->log_level = 0;
+	h->option_log_level = asked;
+}
+
+void adopt_begin(struct supervisor *sup)
+{
+	struct adopt *a = &sup->adopt;
+
+	restore_log_level(sup);
+	if (sup->table.former) {
+		for (uint32_t i = 0; i < sup->table.n_slots; i++)
+			if (table_slot(&sup->table, i)->used)
+				load_slot(sup, i);
+		kill_runs(sup);
+		watch_controller(sup);
+		giveback_begin(sup);
+		child_collect(sup); /* after a re-exec: who ended meanwhile */
+		log_info("taking over slots=%u living=%u ended=%u damaged=%u", sup->n_used,
+			 a->n_living, a->n_gone, a->n_damaged);
+	}
+	if (a->half_made_fd >= 0)
+		on_half_made(sup);
+	adopt_poke(sup);
+}
+
+static void finish_slot(struct slot *s)
+{
+	if (s->stream_due && !s->child.half_made)
+		stream_remake(s);
+	if (s->missing)
+		slot_lost(s);
+}
+
+void adopt_poke(struct supervisor *sup)
+{
+	struct adopt *a = &sup->adopt;
+
+	if (!a->active || !giveback_is_complete(sup))
+		return;
+	a->active = false;
+	for (uint32_t i = 0; i < sup->n_slots; i++)
+		if (sup->slots[i])
+			finish_slot(sup->slots[i]);
+	if (sup->table.former)
+		log_info("taken over slots=%u given_back=%u", sup->n_used, sup->giveback.n_given);
+	helper_start(&sup->logger);
+	if (!sweep_has_former(sup))
+		supervisor_start_helpers(sup);
+	if (a->shutdown)
+		shutdown_begin(sup, a->by_signal);
+}
+
+bool adopt_defers_shutdown(struct supervisor *sup, bool by_signal)
+{
+	struct adopt *a = &sup->adopt;
+
+	if (!a->active)
+		return false;
+	a->shutdown = true;
+	a->by_signal |= by_signal;
+	return true;
+}
