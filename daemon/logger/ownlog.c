@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/logger/journal.h"
 #include "lib/clock.h"
 #include "lib/mem.h"
 
@@ -35,6 +36,8 @@ static ssize_t write_out(struct ownlog *o, const char *p, size_t n)
 		errno = EAGAIN;
 		return -1;
 	}
+	if (o->kind == OWNLOG_JOURNAL)
+		return journal_send(o->out, p, n);
 	if (o->kind == OWNLOG_SOCKET)
 		return send(o->out, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	return write(o->out, p, n);
@@ -55,17 +58,81 @@ static void drop_all(struct ownlog *o)
 	o->start = o->len = 0;
 }
 
+static bool choose_journal(struct ownlog *o)
+{
+	int fd = journal_is_behind(o->given_out) ? journal_connect(JOURNAL_SOCKET) : -1;
+
+	if (fd < 0)
+		return false;
+	o->out = fd;
+	o->own_out = true;
+	o->kind = OWNLOG_JOURNAL;
+	return true;
+}
+
+static void choose_out(struct ownlog *o, int out)
+{
+	struct stat st;
+	int fd;
+
+	o->out = out;
+	o->kind = OWNLOG_POLLED;
+	o->chunk = PIPE_BUF;
+	if (fstat(out, &st) < 0)
+		return;
+	if (S_ISSOCK(st.st_mode)) {
+		o->kind = OWNLOG_SOCKET;
+	} else if (S_ISREG(st.st_mode)) {
+		o->kind = OWNLOG_PLAIN;
+	} else {
+		char path[32];
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", out);
+		fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		if (fd >= 0) {
+			o->out = fd;
+			o->own_out = true;
+			o->kind = OWNLOG_PLAIN;
+		} else if (isatty(out)) {
+			o->chunk = TTY_CHUNK;
+		}
+	}
+}
+
+/* The stream is left: journald reads it, too. */
+static void leave_journal(struct ownlog *o)
+{
+	loop_del(o->loop, &o->out_io);
+	mem_closep(&o->out);
+	o->own_out = false;
+	choose_out(o, o->given_out);
+}
+
+/* How much goes out in one write: to the journal a line. */
+static size_t piece(const struct ownlog *o)
+{
+	const char *p = o->buffer + o->start;
+	const char *newline = o->kind == OWNLOG_JOURNAL ? memchr(p, '\n', o->len) : NULL;
+
+	if (newline)
+		return (size_t)(newline - p) + 1;
+	return o->len < o->chunk ? o->len : o->chunk;
+}
+
 static void write_buffer(struct ownlog *o)
 {
 	while (o->len > 0) {
-		size_t n = o->len < o->chunk ? o->len : o->chunk;
-		ssize_t k = write_out(o, o->buffer + o->start, n);
+		ssize_t k = write_out(o, o->buffer + o->start, piece(o));
 
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k < 0 && errno == EAGAIN) {
 			wait_for_room(o);
 			return;
+		}
+		if (k < 0 && o->kind == OWNLOG_JOURNAL) {
+			leave_journal(o);
+			continue;
 		}
 		if (k <= 0) { /* gone or full for good: there is nobody to tell */
 			drop_all(o);
@@ -199,35 +266,6 @@ void ownlog_flush(struct ownlog *o)
 
 /* ---- life ---- */
 
-static void choose_out(struct ownlog *o, int out)
-{
-	struct stat st;
-	int fd;
-
-	o->out = out;
-	o->kind = OWNLOG_POLLED;
-	o->chunk = PIPE_BUF;
-	if (fstat(out, &st) < 0)
-		return;
-	if (S_ISSOCK(st.st_mode)) {
-		o->kind = OWNLOG_SOCKET;
-	} else if (S_ISREG(st.st_mode)) {
-		o->kind = OWNLOG_PLAIN;
-	} else {
-		char path[32];
-
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", out);
-		fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-		if (fd >= 0) {
-			o->out = fd;
-			o->own_out = true;
-			o->kind = OWNLOG_PLAIN;
-		} else if (isatty(out)) {
-			o->chunk = TTY_CHUNK;
-		}
-	}
-}
-
 void ownlog_init(struct ownlog *o, struct loop *loop, int out)
 {
 	memset(o, 0, sizeof(*o));
@@ -239,7 +277,9 @@ void ownlog_init(struct ownlog *o, struct loop *loop, int out)
 		o->sources[i].fd = -1;
 		o->sources[i].io = (struct loop_io){.fn = on_line, .user = &o->sources[i]};
 	}
-	choose_out(o, out);
+	o->given_out = out;
+	if (!choose_journal(o))
+		choose_out(o, out);
 }
 
 void ownlog_done(struct ownlog *o)

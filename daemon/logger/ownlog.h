@@ -8,7 +8,8 @@
  *
  * fd 2 is shared with others, so its flags are left alone: where it can be opened again
  * (/proc/self/fd) that descriptor is non-blocking, a socket gets MSG_DONTWAIT, else poll() precedes
- * each write of a piece that fits.
+ * each write of a piece that fits. Where fd 2 is a stream to systemd's journal, lines go there with
+ * their fields instead (journal.h), and as they are when that fails.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -35,11 +36,12 @@ struct ownlog_source {
 	char line[OWNLOG_LINE_MAX];
 };
 
-enum ownlog_kind { OWNLOG_PLAIN, OWNLOG_SOCKET, OWNLOG_POLLED };
+enum ownlog_kind { OWNLOG_PLAIN, OWNLOG_SOCKET, OWNLOG_POLLED, OWNLOG_JOURNAL };
 
 struct ownlog {
 	struct loop *loop;
-	int out; /* fd 2 or its second opening */
+	int out;       /* fd 2, its second opening, or a socket of the journal */
+	int given_out; /* fd 2 */
 	bool own_out;
 	enum ownlog_kind kind;
 	size_t chunk; /* bytes in one write */
