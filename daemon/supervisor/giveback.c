@@ -145,7 +145,8 @@ static int on_give_back(struct giveback_logger *l, struct wire_packet *p)
 		if (n == p->n_fds)
 			r = -EBADMSG;
 		else
-			fds[i] = TAKE_FD(p->fds[n++]);
+			fds[i] = TAKE_FD(p->fds[n]);
+		n++;
 		if (r == 0 && i < 2 && !is_pipe(fds[i]))
 			r = -EBADMSG;
 	}
