@@ -137,6 +137,7 @@ static int print_outcome(const struct cli *cli, const cJSON *change, const struc
 		print_services(cli, change);
 	print_leftovers(change);
 	fflush(stdout);
+	report_manifest_warnings_json(o->sources, js_get(change, "machine_warnings"));
 	if (strcmp(state, "failed") == 0 || error)
 		return error ? report_manifest_json(o->sources, error)
 			     : (report_plain("the change failed"), CODE_FAILED);
@@ -275,10 +276,13 @@ void change_add_conditions(cJSON *body, const struct args *args)
 		x_check(cJSON_AddNumberToObject(body, "if_revision", (double)n));
 }
 
-void change_show_plan(const struct cli *cli, const struct reply *plan, bool diff)
+void change_show_plan(const struct cli *cli, const struct sources *sources,
+		      const struct reply *plan, bool diff)
 {
 	cJSON_DeleteItemFromObjectCaseSensitive(plan->json, "warnings");
 	plan_view(cli, plan->json, diff);
+	fflush(stdout);
+	report_manifest_warnings_json(sources, js_get(plan->json, "machine_warnings"));
 }
 
 int change_plan(struct client *client, const struct sources *sources, const struct args *args,

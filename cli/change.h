@@ -42,7 +42,8 @@ void change_add_conditions(cJSON *body, const struct args *args);
 int change_plan(struct client *client, const struct sources *sources, const struct args *args,
 		struct reply *ret);
 /* For people; warnings were printed when the manifest was read here. */
-void change_show_plan(const struct cli *cli, const struct reply *plan, bool diff);
+void change_show_plan(const struct cli *cli, const struct sources *sources,
+		      const struct reply *plan, bool diff);
 
 /* Adds "services": the operands. */
 void change_add_services(cJSON *body, const struct args *args);

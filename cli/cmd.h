@@ -16,6 +16,6 @@ extern const struct command cmd_up_command, cmd_down_command, cmd_apply_command,
 	cmd_exec_command, cmd_doctor_command, cmd_version_command, cmd_help_command,
 	cmd_complete_command, cmd_completion_command, cmd_plan_command, cmd_kill_command,
 	cmd_reset_command, cmd_rollout_command, cmd_config_command, cmd_explain_command,
-	cmd_graph_command, cmd_init_command;
+	cmd_graph_command, cmd_init_command, cmd_freeze_command, cmd_thaw_command;
 
 #endif

@@ -20,7 +20,7 @@ static int dry_run(struct cli *cli, const struct args *args, const struct source
 	int code = change_plan(client, sources, args, &reply);
 
 	if (code == CODE_OK)
-		change_show_plan(cli, &reply, true);
+		change_show_plan(cli, sources, &reply, true);
 	return code;
 }
 

@@ -14,14 +14,15 @@
 #include "cli/sources.h"
 #include "lib/manifest.h"
 
-static void show(struct cli *cli, const struct args *args, const struct reply *reply)
+static void show(struct cli *cli, const struct args *args, const struct sources *sources,
+		 const struct reply *reply)
 {
 	static const struct output_view view = {.list = "services", .id = "name"};
 	struct output out;
 
 	output_begin(&out, cli, args);
 	if (out.format == OUTPUT_TABLE || out.format == OUTPUT_WIDE)
-		change_show_plan(cli, reply, !args_flag(args, "no-diff"));
+		change_show_plan(cli, sources, reply, !args_flag(args, "no-diff"));
 	else
 		output_reply(&out, &view, reply);
 }
@@ -41,7 +42,7 @@ static int run(struct cli *cli, const struct args *args)
 	client = client_open(cli);
 	code = change_plan(client, &sources, args, &reply);
 	if (code == CODE_OK)
-		show(cli, args, &reply);
+		show(cli, args, &sources, &reply);
 	if (code == CODE_OK && args_flag(args, "exit-code") && js_bool(reply.json, "changes"))
 		code = CODE_CHANGES;
 	cli->dir = NULL;

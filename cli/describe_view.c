@@ -213,7 +213,7 @@ static void replica_head(const struct page *p, const cJSON *r)
 {
 	_cleanup_free_ char *age = text_age(r, "started_at", p->now_ms);
 	_cleanup_free_ char *count = text_count(js_int(r, "restarts", 0), "restart");
-	const char *state = js_str(r, "state", "unknown"), *id = js_str(r, "id", "?");
+	const char *state = text_replica_state(r), *id = js_str(r, "id", "?");
 	_cleanup_buf_ struct buf out = {0}, text = {0};
 	long long pid = js_int(r, "pid", 0);
 

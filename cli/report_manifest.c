@@ -107,6 +107,21 @@ int report_manifest_json(const struct sources *sources, const cJSON *error)
 	return e->code == ERR_INVALID && e->file ? CODE_MANIFEST : (int)report_code_of(e);
 }
 
+void report_manifest_warnings_json(const struct sources *sources, const cJSON *warnings)
+{
+	const cJSON *w;
+
+	cJSON_ArrayForEach (w, warnings) {
+		_cleanup_err_ struct err *e = NULL;
+
+		report_manifest_to_err(w, 0, &e);
+		if (e->file)
+			print_placed(sources, e, manifest_print_warning);
+		else
+			report_warning("%s", err_msg(e));
+	}
+}
+
 int report_manifest_reply(const struct sources *sources, const struct reply *reply)
 {
 	const cJSON *error = js_get(reply->json, "error"), *e;

@@ -22,6 +22,8 @@ void report_manifest_warnings(const struct sources *sources,
 			      const struct manifest_errors *warnings);
 /* The error object of a reply or change; returns its exit code. */
 int report_manifest_json(const struct sources *sources, const cJSON *error);
+/* An array of error objects, as warnings. */
+void report_manifest_warnings_json(const struct sources *sources, const cJSON *warnings);
 /* A reply that is not 2xx: its "errors" when it has some, else its "error". Returns the code. */
 int report_manifest_reply(const struct sources *sources, const struct reply *reply);
 /* An error object (NULL: only the HTTP status is known) as an err. Returns its negative code. */

@@ -67,7 +67,7 @@ static void wide_cells(struct view *v, const cJSON *service, const cJSON *r)
 
 static void replica_row(struct view *v, const cJSON *service, const cJSON *r)
 {
-	const char *state = js_str(r, "state", "unknown");
+	const char *state = text_replica_state(r);
 	_cleanup_free_ char *pid = text_number(r, "pid");
 	_cleanup_free_ char *port = v->wide ? ports(r) : text_number(r, "port");
 	_cleanup_free_ char *age = text_age(r, "started_at", v->now_ms);
@@ -152,7 +152,7 @@ void services_view_signature(const cJSON *reply, struct buf *out)
 			   (long long)js_int(s, "ready", 0), js_str(s, "message", ""), drift);
 		cJSON_ArrayForEach (r, js_get(s, "replicas"))
 			buf_printf(out, " %s|%s|%lld|%lld|%lld|%s\n", js_str(r, "id", ""),
-				   js_str(r, "state", ""), (long long)js_int(r, "pid", 0),
+				   text_replica_state(r), (long long)js_int(r, "pid", 0),
 				   (long long)js_int(r, "port", 0),
 				   (long long)js_int(r, "restarts", 0), js_str(r, "message", ""));
 	}

@@ -220,8 +220,9 @@ const char *term_state_color(const struct term *t, const char *state)
 		{"ready", TERM_GREEN},	   {"succeeded", TERM_GREEN}, {"starting", TERM_CYAN},
 		{"pending", TERM_CYAN},	   {"waiting", TERM_CYAN},    {"updating", TERM_CYAN},
 		{"stopping", TERM_YELLOW}, {"draining", TERM_YELLOW}, {"unready", TERM_YELLOW},
-		{"degraded", TERM_YELLOW}, {"backoff", TERM_YELLOW},  {"failed", TERM_RED},
-		{"unknown", TERM_RED},	   {"exited", TERM_DIM},      {"stopped", TERM_DIM},
+		{"degraded", TERM_YELLOW}, {"frozen", TERM_CYAN},     {"backoff", TERM_YELLOW},
+		{"failed", TERM_RED},	   {"unknown", TERM_RED},     {"exited", TERM_DIM},
+		{"stopped", TERM_DIM},
 	};
 
 	for (size_t i = 0; t->color && i < ARRAY_SIZE(colors); i++) {

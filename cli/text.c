@@ -41,6 +41,11 @@ char *text_exit(const cJSON *e)
 		       : x_printf("exit status unknown (%s)", cause);
 }
 
+const char *text_replica_state(const cJSON *replica)
+{
+	return js_bool(replica, "frozen") ? "frozen" : js_str(replica, "state", "unknown");
+}
+
 char *text_replica_message(const cJSON *replica, int64_t now_ms)
 {
 	const char *message = js_str(replica, "message", "");

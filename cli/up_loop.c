@@ -197,6 +197,8 @@ int up_loop_apply(struct up_loop *u)
 		return (int)report_err(e);
 	if (reply.status / 100 != 2)
 		return report_manifest_reply(u->sources, &reply);
+	if (!u->change_id) /* not when a daemon that forgot it is told again */
+		report_manifest_warnings_json(u->sources, js_get(reply.json, "machine_warnings"));
 	mem_free(u->change_id);
 	u->change_id = x_strdup(js_str(reply.json, "id", ""));
 	return CODE_OK;

@@ -71,6 +71,14 @@ void api_write_error(struct jsonw *w, const char *key, const struct err *e)
 	write_error(w, key, err_code_name(e->code), e);
 }
 
+void api_write_errors(struct jsonw *w, const char *key, const struct manifest_errors *errors)
+{
+	jsonw_array_begin(w, key);
+	for (size_t i = 0; i < errors->n; i++)
+		api_write_error(w, NULL, errors->errs[i]);
+	jsonw_array_end(w);
+}
+
 void api_reply_error(struct http_request *r, int status, const char *code, const char *fmt, ...)
 {
 	_cleanup_buf_ struct buf b = {0};

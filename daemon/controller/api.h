@@ -67,6 +67,7 @@ void api_reply_err(struct http_request *r, const struct err *e);
 bool api_ready(struct api_call *call);
 void api_reply_manifest_errors(struct http_request *r, const struct manifest_errors *errors);
 void api_write_error(struct jsonw *w, const char *key, const struct err *e);
+void api_write_errors(struct jsonw *w, const char *key, const struct manifest_errors *errors);
 /* Whole number of the query in [min, max], or dflt when absent; -1 and a 400 reply when wrong:
  * the request is gone then. */
 int64_t api_query_int(struct api_call *call, const char *name, int64_t dflt, int64_t min,

@@ -14,6 +14,7 @@
 #include "daemon/controller/change.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/replica_cgroup.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/store.h"
 #include "lib/buf.h"
@@ -146,6 +147,23 @@ static void perform_reset(const struct target *t)
 			replica_reset(t->s->replicas[i]);
 }
 
+static void freeze(const struct target *t, bool frozen)
+{
+	for (size_t i = 0; i < t->s->n_replicas; i++)
+		if (names(t, t->s->replicas[i]))
+			replica_cgroup_freeze(t->s->replicas[i], frozen);
+}
+
+static void perform_freeze(const struct target *t)
+{
+	freeze(t, true);
+}
+
+static void perform_thaw(const struct target *t)
+{
+	freeze(t, false);
+}
+
 static const struct operation operations[] = {
 	{"start", "started", API_OPERATE, false, false, true, perform_start},
 	{"stop", "stopped", API_OPERATE, true, false, true, perform_stop},
@@ -154,6 +172,8 @@ static const struct operation operations[] = {
 	{"delete", "removed", API_ADMIN, true, false, true, perform_delete},
 	{"kill", CHANGE_SIGNALLED, API_OPERATE, false, true, false, perform_kill},
 	{"reset", "reset", API_OPERATE, false, true, false, perform_reset},
+	{"freeze", CHANGE_FROZEN, API_OPERATE, false, true, false, perform_freeze},
+	{"thaw", CHANGE_THAWED, API_OPERATE, false, true, false, perform_thaw},
 };
 
 static void begin_delete(struct controller *c, const struct change *ch)
@@ -266,9 +286,12 @@ static void run(struct post *post)
 	struct err *err = NULL;
 	bool named = ch != NULL;
 
-	for (size_t i = 0; named && i < post->n; i++)
+	for (size_t i = 0; named && i < post->n; i++) {
 		named = change_add_service(ch, post->targets[i].s->name, post->op->action,
 					   post->op->gone) == 0;
+		if (named)
+			change_name_replica(ch, post->targets[i].replica);
+	}
 	if (!named) {
 		err_nomem(&err);
 		if (ch)
@@ -284,7 +307,12 @@ static void run(struct post *post)
 		run_unstored(post, ch);
 }
 
-/* A signal needs a process. */
+static bool needs_process(const struct operation *op)
+{
+	return op->perform == perform_kill || op->perform == perform_freeze ||
+	       op->perform == perform_thaw;
+}
+
 static bool runs(const struct target *t)
 {
 	for (size_t i = 0; i < t->s->n_replicas; i++)
@@ -325,7 +353,7 @@ static int add_target(struct post *post, const char *id, int64_t value)
 		api_reply_error(call->r, 404, "not_found", "no replica \"%s\"", id);
 		return -1;
 	}
-	if (post->op->perform == perform_kill && !runs(t)) {
+	if (needs_process(post->op) && !runs(t)) {
 		api_reply_error(call->r, 409, "not_running", "nothing of \"%s\" runs", id);
 		return -1;
 	}
@@ -437,6 +465,7 @@ static void post_operation(struct api_call *call, const char *id, const char *ki
 			   const cJSON *body)
 {
 	struct post post = {.call = call, .id = id};
+	const char *why_not;
 
 	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
 		if (strcmp(operations[i].kind, kind) == 0)
@@ -444,12 +473,17 @@ static void post_operation(struct api_call *call, const char *id, const char *ki
 	if (!post.op) {
 		api_reply_error(
 			call->r, 400, "invalid",
-			"kind \"%s\" is none of apply, start, stop, restart, scale, delete, kill, reset",
+			"kind \"%s\" is none of apply, start, stop, restart, scale, delete, kill, reset, freeze, thaw",
 			kind);
 		return;
 	}
 	if (!api_role_allows(call, post.op->role, kind))
 		return;
+	why_not = post.op->perform == perform_freeze ? replica_cgroup_why_not(call->c) : NULL;
+	if (why_not) {
+		api_reply_error(call->r, 409, "unsupported", "nothing can be frozen: %s", why_not);
+		return;
+	}
 	if (find_targets(&post, body) == 0)
 		run(&post);
 	mem_free(post.targets);

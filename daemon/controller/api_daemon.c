@@ -16,6 +16,7 @@
 #include "lib/clock.h"
 #include "lib/jsonw.h"
 #include "lib/log.h"
+#include "lib/mem.h"
 
 void api_daemon_version(struct api_call *call)
 {
@@ -27,6 +28,25 @@ void api_daemon_version(struct api_call *call)
 	jsonw_string(&w, "version", PKGVERSION);
 	jsonw_object_end(&w);
 	api_reply(call->r, 200, &b);
+}
+
+static void write_cgroup(struct jsonw *w, const struct wire_status *status)
+{
+	static const struct {
+		uint32_t can;
+		const char *word;
+	} words[] = {{WIRE_CGROUP_TRACK, "track"}, {WIRE_CGROUP_MEMORY, "memory"},
+		     {WIRE_CGROUP_CPU, "cpu"},	   {WIRE_CGROUP_IO, "io"},
+		     {WIRE_CGROUP_PIDS, "pids"},   {WIRE_CGROUP_CPUSET, "cpuset"}};
+
+	jsonw_object_begin(w, "cgroup");
+	jsonw_string(w, "dir", status->cgroup_dir[0] ? status->cgroup_dir : NULL);
+	jsonw_array_begin(w, "can");
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (status->cgroup_can & words[i].can)
+			jsonw_string(w, NULL, words[i].word);
+	jsonw_array_end(w);
+	jsonw_object_end(w);
 }
 
 void api_daemon_info(struct api_call *call)
@@ -62,6 +82,7 @@ void api_daemon_info(struct api_call *call)
 	jsonw_int(&w, "replicas", (int64_t)replicas);
 	jsonw_int(&w, "controller_restarts", c->status.controller_restarts);
 	jsonw_int(&w, "logger_restarts", c->status.logger_restarts);
+	write_cgroup(&w, &c->status);
 	jsonw_object_begin(&w, "store");
 	jsonw_int(&w, "queued", (int64_t)queued);
 	jsonw_int(&w, "dropped", (int64_t)dropped);

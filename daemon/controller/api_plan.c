@@ -199,8 +199,6 @@ static void write_drift(struct jsonw *w, const struct apply_plan *plan)
 
 static void write_plan(struct jsonw *w, const struct pending *p, const struct apply_plan *plan)
 {
-	const struct manifest_errors *warnings = &plan->manifest->warnings;
-
 	jsonw_object_begin(w, NULL);
 	jsonw_string(w, "set", plan->manifest->name);
 	jsonw_int(w, "revision", (int64_t)plan->revision);
@@ -214,10 +212,8 @@ static void write_plan(struct jsonw *w, const struct pending *p, const struct ap
 	for (size_t i = 0; plan->not_in_manifest[i]; i++)
 		jsonw_string(w, NULL, plan->not_in_manifest[i]);
 	jsonw_array_end(w);
-	jsonw_array_begin(w, "warnings");
-	for (size_t i = 0; i < warnings->n; i++)
-		api_write_error(w, NULL, warnings->errs[i]);
-	jsonw_array_end(w);
+	api_write_errors(w, "warnings", &plan->manifest->warnings);
+	api_write_errors(w, "machine_warnings", plan->warnings);
 	write_drift(w, plan);
 	jsonw_object_end(w);
 }

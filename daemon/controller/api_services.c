@@ -13,6 +13,7 @@
 #include "daemon/controller/journal.h"
 #include "daemon/controller/exits.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/replica_cgroup.h"
 #include "daemon/controller/replica_ports.h"
 #include "daemon/controller/replica_probe.h"
 #include "daemon/controller/service.h"
@@ -119,8 +120,9 @@ static void write_replica(struct jsonw *w, const struct replica *r, bool probes)
 	jsonw_int(w, "restarts", r->restarts);
 	jsonw_time(w, "started_at", r->pid ? r->started_wall_ms : 0);
 	jsonw_time(w, "since", r->since_wall_ms);
-	jsonw_string(w, "reason", r->reason);
-	jsonw_string(w, "message", r->message);
+	jsonw_string(w, "reason", r->frozen ? REPLICA_CGROUP_REASON : r->reason);
+	jsonw_string(w, "message", r->frozen ? REPLICA_CGROUP_MESSAGE : r->message);
+	jsonw_bool(w, "frozen", r->frozen);
 	jsonw_bool(w, "slow_mode", r->policy.slow);
 	jsonw_time(w, "next_attempt_at", replica_next_attempt_wall_ms(r));
 	write_last_exit(w, &r->last_exit);

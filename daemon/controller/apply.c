@@ -37,6 +37,7 @@ static void job_free(struct apply_job *j)
 	mem_strv_free(j->left_over);
 	service_source_unref(j->source);
 	manifest_errors_done(&j->errors);
+	manifest_errors_done(&j->warnings);
 	err_free(j->err);
 	sources_done(&j->sources);
 	mem_free(j->by_user);
@@ -243,7 +244,8 @@ static void hand_over(struct apply_job *j, struct apply_service *list, uint64_t 
 					.next_revision = revision + changes,
 					.services = list,
 					.n_services = j->n_items,
-					.not_in_manifest = j->prune ? nothing : j->left_over};
+					.not_in_manifest = j->prune ? nothing : j->left_over,
+					.warnings = &j->warnings};
 
 	for (size_t i = 0; i < j->n_items; i++) {
 		const struct apply_item *it = &j->items[i];
@@ -297,6 +299,8 @@ static int fill_change(struct apply_job *j)
 	if (!j->change)
 		return -ERR_NOMEM;
 	j->change->uid = j->uid;
+	j->change->warnings = j->warnings;
+	j->warnings = (struct manifest_errors){0};
 	j->change->set = mem_strdup(j->source->manifest->name);
 	j->change->not_in_manifest = mem_strv_dup((const char *const *)j->left_over);
 	if (!j->change->set || !j->change->not_in_manifest)
@@ -426,9 +430,11 @@ static void on_checked(uv_work_t *work, int status)
 	}
 	if (answered(j))
 		return;
-	if (!j->err && !j->errors.n)
+	if (!j->err && !j->errors.n) {
 		apply_check_conflicts(j);
-	if (j->errors.nomem)
+		apply_check_limits(j);
+	}
+	if (j->errors.nomem || j->warnings.nomem)
 		fail_code(j, -ERR_NOMEM);
 	else if (j->errors.n)
 		finish(j, &(struct apply_result){.errors = &j->errors});

@@ -41,7 +41,8 @@ struct apply_plan {
 	uint64_t revision, next_revision;     /* next == revision: nothing changes */
 	const struct apply_service *services; /* by name */
 	size_t n_services;
-	char *const *not_in_manifest; /* and not to be pruned; NULL-terminated */
+	char *const *not_in_manifest;		/* and not to be pruned; NULL-terminated */
+	const struct manifest_errors *warnings; /* of this machine; the manifest has its own */
 };
 
 /* Exactly one of change, plan, errors and err is not NULL; all borrowed. */

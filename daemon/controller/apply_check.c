@@ -11,6 +11,7 @@
 #include "daemon/controller/apply_job.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/identity.h"
+#include "daemon/controller/limits.h"
 #include "daemon/controller/secrets.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/sources.h"
@@ -163,4 +164,10 @@ void apply_check_conflicts(struct apply_job *j)
 		for (size_t k = 0; k < c->n_services; k++)
 			if (!c->services[k]->deleted && c->services[k]->spec)
 				check_service(j, j->items[i].spec, c->services[k]);
+}
+
+void apply_check_limits(struct apply_job *j)
+{
+	for (size_t i = 0; i < j->n_items; i++)
+		limits_check(j->items[i].spec, j->c->status.cgroup_can, &j->errors, &j->warnings);
 }

@@ -49,7 +49,8 @@ struct apply_job {
 	struct apply_item *items; /* of the manifest, in its order */
 	size_t n_items;		  /* with those that are left over and to be removed */
 	/* on the loop again: */
-	char **left_over; /* names, NULL-terminated */
+	struct manifest_errors warnings; /* of this machine */
+	char **left_over;		 /* names, NULL-terminated */
 	struct change *change;
 	uint64_t revision;
 };
@@ -58,6 +59,8 @@ struct apply_job {
 void apply_check_run(struct apply_job *j);
 /* On the loop: what is wrong beside what runs already. Adds to errors. */
 void apply_check_conflicts(struct apply_job *j);
+/* On the loop: limits that aictld cannot enforce. Adds to errors and warnings. */
+void apply_check_limits(struct apply_job *j);
 
 /* apply_commit: to the store, then to memory; done(j, err) follows unless it returns an error. */
 int apply_commit_run(struct apply_job *j, void (*done)(struct apply_job *j, const struct err *err));

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
+#include "daemon/controller/api.h"
 #include "daemon/controller/controller.h"
+#include "daemon/controller/replica.h"
 #include "daemon/controller/service.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -27,6 +29,7 @@ static void change_free(struct change *ch)
 		mem_free(ch->services[i].name);
 	mem_free(ch->services);
 	mem_strv_free(ch->not_in_manifest);
+	manifest_errors_done(&ch->warnings);
 	mem_free(ch->set);
 	err_free(ch->err);
 	mem_free(ch);
@@ -111,11 +114,17 @@ int change_add_service(struct change *ch, const char *name, const char *action, 
 	    0)
 		return -ERR_NOMEM;
 	s = &ch->services[ch->n_services];
-	*s = (struct change_service){.name = mem_strdup(name), .action = action, .gone = gone};
+	*s = (struct change_service){
+		.name = mem_strdup(name), .action = action, .gone = gone, .replica = -1};
 	if (!s->name)
 		return -ERR_NOMEM;
 	ch->n_services++;
 	return 0;
+}
+
+void change_name_replica(struct change *ch, int replica)
+{
+	ch->services[ch->n_services - 1].replica = replica;
 }
 
 static void tell(struct change *ch)
@@ -141,11 +150,28 @@ void change_finish(struct controller *c, struct change *ch, struct err *err)
 	tell(ch);
 }
 
+/* Is all that runs of it as wanted? What has ended meanwhile is. */
+static bool is_frozen(const struct service *s, int replica, bool wanted)
+{
+	for (size_t i = 0; s && i < s->n_replicas; i++) {
+		const struct replica *r = s->replicas[i];
+
+		if ((replica < 0 || r->index == (unsigned)replica) && r->pid &&
+		    r->state != REPLICA_STOPPING && r->frozen != wanted)
+			return false;
+	}
+	return true;
+}
+
 /* 1 = reached, 0 = under way, -1 = cannot be reached any more. */
 static int progress(const struct service *s, const struct change_service *want)
 {
 	if (strcmp(want->action, CHANGE_SIGNALLED) == 0)
 		return 1;
+	if (strcmp(want->action, CHANGE_FROZEN) == 0)
+		return is_frozen(s, want->replica, true);
+	if (strcmp(want->action, CHANGE_THAWED) == 0)
+		return is_frozen(s, want->replica, false);
 	/* overtaken by a later change: not ours to wait for */
 	if (want->gone)
 		return !s || s->n_replicas == 0 || !(s->deleted || s->stopped);
@@ -255,6 +281,7 @@ void change_write_json(struct controller *c, const struct change *ch, struct jso
 	for (size_t i = 0; ch->not_in_manifest && ch->not_in_manifest[i]; i++)
 		jsonw_string(w, NULL, ch->not_in_manifest[i]);
 	jsonw_array_end(w);
+	api_write_errors(w, "machine_warnings", &ch->warnings);
 	jsonw_object_end(w);
 }
 

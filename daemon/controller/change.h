@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/manifest_errors.h"
+
 struct change_list;
 struct controller;
 struct err;
@@ -25,12 +27,16 @@ enum change_state { CHANGE_RUNNING, CHANGE_DONE, CHANGE_FAILED };
 
 /* The action of a kill: there is nothing to wait for. */
 #define CHANGE_SIGNALLED "signalled"
+/* Of freeze and thaw: aictld must say so of what runs. */
+#define CHANGE_FROZEN "frozen"
+#define CHANGE_THAWED "thawed"
 
 struct change_service {
 	char *name;
 	const char *action; /* static: "created", "updated", "unchanged", "live", "removed",
 			       "started", ... */
 	bool gone;	    /* its target: nothing of it is left (stop, delete) */
+	int replica;	    /* freeze and thaw: this one; -1 = all */
 };
 
 /* Waits for a change; embedded by the waiter. */
@@ -51,7 +57,8 @@ struct change {
 	struct err *err; /* of a failed one, or NULL */
 	struct change_service *services;
 	size_t n_services, cap_services;
-	char **not_in_manifest; /* NULL-terminated, or NULL */
+	char **not_in_manifest;		 /* NULL-terminated, or NULL */
+	struct manifest_errors warnings; /* apply: what this machine cannot do */
 	struct change_waiter *waiters;
 	struct change *next; /* newest first */
 };
@@ -64,6 +71,8 @@ struct change *change_find(struct controller *c, const char *id);
 struct change *change_new(struct controller *c, const char *id, const char *kind);
 /* action is static. -ERR_NOMEM. */
 int change_add_service(struct change *ch, const char *name, const char *action, bool gone);
+/* The service added last is meant with this replica only. */
+void change_name_replica(struct change *ch, int replica);
 /* Ends it: err NULL = done, else failed (ownership is taken). Waiters are told. */
 void change_finish(struct controller *c, struct change *ch, struct err *err);
 /* A service has settled (NULL: any): changes that name it may be over. */

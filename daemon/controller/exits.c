@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "daemon/controller/replica_exit.h"
 #include "daemon/controller/store.h"
 
 static bool is_known(const struct exits *e, const struct replica_exit *x)
@@ -37,7 +38,7 @@ struct replica_exit exits_from_store(const struct store_exit *row)
 	struct replica_exit x = {.known = true,
 				 .code = row->signal ? -1 : row->code,
 				 .signal = row->signal,
-				 .cause = replica_intern_cause(row->cause),
+				 .cause = replica_exit_intern(row->cause),
 				 .started_wall_ms = row->started_wall_ms,
 				 .at_wall_ms = row->ended_wall_ms};
 

@@ -61,6 +61,11 @@ void health_end(struct health *h)
 	h->ready = false;
 }
 
+void health_pause(struct health *h)
+{
+	h->active = false;
+}
+
 enum health_verdict health_respec(struct health *h, const struct probe_spec *specs, int64_t now_ms)
 {
 	if (!h->active)

@@ -45,6 +45,8 @@ enum health_verdict health_begin(struct health *h, const struct probe_spec *spec
  */
 void health_resume(struct health *h, const struct probe_spec *specs, int64_t now_ms, double spread);
 void health_end(struct health *h);
+/* No probe is due before health_resume, which finds all as it is now. */
+void health_pause(struct health *h);
 /* The manifest's probes changed live: schedules are kept where the kind stays enabled. May make it
  * ready. */
 enum health_verdict health_respec(struct health *h, const struct probe_spec *specs, int64_t now_ms);

@@ -9,6 +9,7 @@
 
 #include "daemon/controller/controller.h"
 #include "daemon/controller/identity.h"
+#include "daemon/controller/limits.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/replica_ports.h"
 #include "daemon/controller/secrets.h"
@@ -326,6 +327,17 @@ void launch_done(struct launch *l)
 	*l = (struct launch){0};
 }
 
+/* Applied where they could be enforced, and the machine has changed since. */
+static int check_required(const struct service_spec *spec, uint32_t can, struct err **reterr)
+{
+	struct limits_gap gaps[LIMITS_GAPS_MAX];
+
+	if (!spec->resources.required || limits_gaps(spec, can, gaps) == 0)
+		return 0;
+	return err_set(reterr, ERR_INVALID, "%s is required and cannot be enforced: %s",
+		       gaps[0].key, gaps[0].lacks);
+}
+
 int launch_encode(struct controller *c, const struct replica *r, bool standby,
 		  const struct buf *note, struct buf *out, struct err **reterr)
 {
@@ -337,8 +349,10 @@ int launch_encode(struct controller *c, const struct replica *r, bool standby,
 					 .command = spec->command};
 	struct wire_spawn m = {0};
 	struct launch l;
-	int rc = launch_describe(c, r, &what, &l, reterr);
+	int rc = check_required(spec, c->status.cgroup_can, reterr);
 
+	if (rc == 0)
+		rc = launch_describe(c, r, &what, &l, reterr);
 	if (rc < 0)
 		return rc;
 	m.standby = standby;
@@ -346,6 +360,7 @@ int launch_encode(struct controller *c, const struct replica *r, bool standby,
 	memccpy(m.key.service, s->name, '\0', sizeof(m.key.service));
 	memcpy(m.key.incarnation, r->incarnation, sizeof(m.key.incarnation));
 	m.child = l.child;
+	limits_of(spec, &m.limits);
 	m.secrets = spec->secrets_generation;
 	m.stop_signal = (int32_t)spec->stop_signal;
 	m.grace_ms = spec->grace_period_ms;

@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "daemon/controller/apply.h"
+#include "daemon/controller/change.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/events.h"
 #include "daemon/controller/sources.h"
@@ -203,18 +204,29 @@ static void say(struct controller *c, const char *reason, const char *message)
 	events_add(c->events, &a);
 }
 
+static void log_each(const struct controller *c, enum log_level level,
+		     const struct manifest_errors *errors)
+{
+	for (size_t i = 0; i < errors->n; i++) {
+		const struct err *e = errors->errs[i];
+
+		log_write(level, "manifests: %s:%u:%u: %s", e->file ? e->file : c->opts.manifests,
+			  e->line, e->column, e->msg);
+	}
+}
+
 static void applied(void *user, const struct apply_result *res)
 {
 	const struct manifest_errors *errors = res->errors;
 	const struct err *err = res->err;
 	struct controller *c = user;
 
-	if (res->change)
-		return; /* apply has published it */
-	for (size_t i = 0; errors && i < errors->n; i++)
-		log_error("manifests: %s:%u:%u: %s",
-			  errors->errs[i]->file ? errors->errs[i]->file : c->opts.manifests,
-			  errors->errs[i]->line, errors->errs[i]->column, errors->errs[i]->msg);
+	if (res->change) { /* apply has published it */
+		log_each(c, LOG_LVL_WARN, &res->change->warnings);
+		return;
+	}
+	if (errors)
+		log_each(c, LOG_LVL_ERROR, errors);
 	if (err)
 		log_error("manifests: %s", err_msg(err));
 	say(c, "reload_failed", errors && errors->n ? errors->errs[0]->msg : err_msg(err));

@@ -17,6 +17,8 @@
 #include "daemon/controller/journal.h"
 #include "daemon/controller/launch.h"
 #include "daemon/controller/link.h"
+#include "daemon/controller/replica_cgroup.h"
+#include "daemon/controller/replica_exit.h"
 #include "daemon/controller/replica_note.h"
 #include "daemon/controller/replica_ports.h"
 #include "daemon/controller/replica_probe.h"
@@ -90,7 +92,7 @@ int64_t replica_next_attempt_wall_ms(const struct replica *r)
 	return clock_wall_ms() + r->next_at_mono_ms - clock_mono_ms() + 999;
 }
 
-static struct wire_key key_of(const struct replica *r)
+struct wire_key replica_key(const struct replica *r)
 {
 	struct wire_key key = {.index = r->index};
 
@@ -129,7 +131,7 @@ static void publish(const struct replica *r, const char *type, const char *from,
 void replica_flush_note(struct replica *r)
 {
 	struct controller *c = r->service->controller;
-	struct wire_key key = key_of(r);
+	struct wire_key key = replica_key(r);
 
 	if (!r->note_dirty)
 		return;
@@ -168,6 +170,7 @@ static void spawn_failed(struct replica *r, const char *message)
 static void begin_incarnation(struct replica *r)
 {
 	r->pid = 0;
+	r->frozen = false;
 	r->restart_wanted = false;
 	r->ready_mono_ms = 0;
 	r->condemned_mono_ms = 0;
@@ -271,7 +274,7 @@ void replica_give_standby(struct replica *r)
 static void send_standby_off(const struct replica *r)
 {
 	struct controller *c = r->service->controller;
-	struct wire_key key = key_of(r);
+	struct wire_key key = replica_key(r);
 
 	buf_clear(&c->packet);
 	wire_encode_key(&c->packet, WIRE_STANDBY_OFF, &key);
@@ -319,7 +322,7 @@ static void take_standby(struct replica *r, const char *incarnation)
 
 static void send_stop(struct replica *r)
 {
-	struct wire_stop stop = {.key = key_of(r), .grace_ms = -1};
+	struct wire_stop stop = {.key = replica_key(r), .grace_ms = -1};
 	_cleanup_buf_ struct buf packet = {0};
 
 	if (r->spec) {
@@ -352,6 +355,7 @@ static void enter_state(struct replica *r, enum replica_state from)
 	if (!replica_sm_is_live(r->state)) {
 		replica_probe_end(r);
 		r->pid = 0;
+		r->frozen = false;
 	}
 }
 
@@ -415,7 +419,7 @@ void replica_start(struct replica *r)
 void replica_signal(struct replica *r, int signal)
 {
 	struct controller *c = r->service->controller;
-	struct wire_key key = key_of(r);
+	struct wire_key key = replica_key(r);
 
 	if (!r->pid)
 		return;
@@ -433,17 +437,6 @@ void replica_reset(struct replica *r)
 	    (r->state == REPLICA_STOPPING && r->intent == STOP_HEAL)) /* it will be one of them */
 		r->restart_wanted = true;
 	replica_renew_standby(r);
-}
-
-const char *replica_intern_cause(const char *cause)
-{
-	static const char *const causes[] = {"exit",  "signal", "start",    "user",  "update",
-					     "scale", "delete", "shutdown", "probe", "stall"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(causes); i++)
-		if (strcmp(cause, causes[i]) == 0)
-			return causes[i];
-	return "unknown";
 }
 
 static const char *stop_cause(const char *reason)
@@ -541,6 +534,8 @@ void replica_take_over(struct replica *r)
 void replica_respec(struct replica *r)
 {
 	take_spec(r);
+	if (r->pid)
+		replica_cgroup_send_limits(r);
 	r->revision = r->service->revision;
 	r->note_dirty = true;
 	replica_probe_respec(r);
@@ -584,35 +579,9 @@ static void store_exit(struct controller *c, const struct wire_key *key, const s
 		mem_free(ack);
 }
 
-static const char *exit_cause(const struct replica *r, const struct wire_exit *x)
-{
-	if (x->stage < WIRE_STAGE_EXEC || x->err)
-		return "start";
-	if (!x->status_known)
-		return "unknown";
-	if (x->by_stop)
-		return r->stop_cause;
-	return x->signal ? "signal" : "exit";
-}
-
 static void describe_exit(struct replica *r, const struct wire_exit *x)
 {
-	const char *name = parse_signal_name(x->signal);
-	char where[WIRE_FAILURE_SIZE];
-
-	if (x->stage < WIRE_STAGE_EXEC || x->err)
-		set_message(r, "spawn_failed", "cannot start: %s: %s",
-			    wire_failure_name(where, x->stage, x->what),
-			    x->err ? strerror(x->err) : "killed");
-	else if (!x->status_known)
-		set_message(r, "lost", "ended while nobody could read its status");
-	else if (x->signal && name)
-		set_message(r, "signaled", "signal %s%s", name + 3,
-			    x->core_dumped ? " (core dumped)" : "");
-	else if (x->signal)
-		set_message(r, "signaled", "signal %d", x->signal);
-	else
-		set_message(r, "exited", "exit code %d", x->code);
+	r->reason = replica_exit_describe(x, r->spec, r->message, sizeof(r->message));
 }
 
 /* The current process ended by itself. */
@@ -672,17 +641,23 @@ static void on_exit_record(struct replica *r, const struct wire_exit *x, const c
 		ended(r, x);
 }
 
+static void on_spawned(struct replica *r, const struct wire_slot *slot)
+{
+	r->pid = slot->pid;
+	r->started_wall_ms = slot->started_wall_ms;
+	post(r, REPLICA_EV_SPAWNED);
+	replica_give_standby(r);
+	replica_probe_arm(r); /* it may be ready already: no probe will come to do it */
+}
+
 static void on_current(struct replica *r, const struct wire_slot *slot)
 {
 	switch ((enum wire_slot_state)slot->state) {
 	case WIRE_SLOT_RUNNING:
-		if (slot->stage != WIRE_STAGE_EXEC || r->pid == slot->pid)
-			break;
-		r->pid = slot->pid;
-		r->started_wall_ms = slot->started_wall_ms;
-		post(r, REPLICA_EV_SPAWNED);
-		replica_give_standby(r);
-		replica_probe_arm(r); /* it may be ready already: no probe will come to do it */
+		if (slot->stage == WIRE_STAGE_EXEC && r->pid != slot->pid)
+			on_spawned(r, slot);
+		if (r->pid)
+			replica_cgroup_take(r, slot->frozen);
 		break;
 	case WIRE_SLOT_STUCK:
 		set_message(r, "stuck", "SIGKILL does not end it (stuck in %s)",
@@ -705,7 +680,7 @@ static void handle_slot(struct replica *r, const struct wire_slot *slot, const c
 	bool ours;
 
 	for (uint32_t i = 0; i < slot->n_exits; i++) {
-		causes[i] = exit_cause(r, &slot->exits[i]);
+		causes[i] = replica_exit_cause(&slot->exits[i], r->stop_cause);
 		if (slot->exits[i].seq <= r->exit_seq)
 			continue;
 		ours = strcmp(slot->exits[i].incarnation, r->incarnation) == 0;
@@ -760,6 +735,7 @@ void replica_restore(struct replica *r, const struct wire_slot *slot)
 	memcpy(r->incarnation, slot->key.incarnation, sizeof(r->incarnation));
 	replica_ports_adopt(r);
 	r->started_wall_ms = slot->started_wall_ms;
+	r->frozen = living && slot->frozen;
 	set_message(r, "adopted", "found running");
 	if (slot->state == WIRE_SLOT_STOPPING) {
 		r->state = REPLICA_STOPPING;
@@ -777,8 +753,10 @@ void replica_restore(struct replica *r, const struct wire_slot *slot)
 		r->state = REPLICA_PENDING; /* it was decided to start it, but the SPAWN did not get
 					       out */
 	take_spec(r);
-	if (living)
-		send_standby_off(r); /* a former controller's: we do not know it */
+	if (living) {
+		send_standby_off(r);	       /* a former controller's: we do not know it */
+		replica_cgroup_send_limits(r); /* they may have changed, and the word not got out */
+	}
 	if (living && (r->state != REPLICA_STARTING || !r->spec)) {
 		r->pid = slot->pid;
 		if (r->spec)

@@ -29,11 +29,11 @@ struct identity;
 #define REPLICA_MESSAGE_MAX JOURNAL_MESSAGE_MAX
 
 struct replica_exit {
-	bool known; /* there was one */
-	int code;   /* -1 = by a signal or unknown */
-	int signal; /* 0 = none */
-	const char *
-		cause; /* static: "exit", "signal", "probe", "user", "update", "start", "unknown" */
+	bool known;	   /* there was one */
+	int code;	   /* -1 = by a signal or unknown */
+	int signal;	   /* 0 = none */
+	const char *cause; /* static: "exit", "signal", "probe", "user", "update", "start", "oom",
+		       "unknown" */
 	int64_t started_wall_ms, at_wall_ms;
 	char incarnation[WIRE_INCARNATION_SIZE];
 };
@@ -62,6 +62,7 @@ struct replica {
 	char incarnation[WIRE_INCARNATION_SIZE]; /* of the current or last process; "" = never
 						    started */
 	int pid;				 /* 0 = none */
+	bool frozen;				 /* as aictld says, see replica_cgroup.h */
 	/* What aictld starts at once when this process ends by itself (wire.h, SPAWN); "" = nothing. */
 	char standby[WIRE_INCARNATION_SIZE];
 	uint64_t standby_revision, standby_hash;
@@ -129,8 +130,8 @@ void replica_give_standby(struct replica *r);
 void replica_renew_standby(struct replica *r);
 /* Sends the note if it changed. */
 void replica_flush_note(struct replica *r);
-/* The static text equal to cause, "unknown" for others. */
-const char *replica_intern_cause(const char *cause);
+/* Of its slot and present incarnation. */
+struct wire_key replica_key(const struct replica *r);
 /* Wall time of the next attempt, 0 = none. */
 int64_t replica_next_attempt_wall_ms(const struct replica *r);
 

@@ -137,6 +137,8 @@ void replica_probe_begin(struct replica *r)
 {
 	enum health_verdict v = health_begin(&r->health, r->spec->probes, clock_mono_ms());
 
+	if (r->frozen)
+		health_pause(&r->health);
 	replica_verdict(r, v, PROBE_READINESS);
 	replica_probe_arm(r);
 }
@@ -145,6 +147,8 @@ void replica_probe_resume(struct replica *r)
 {
 	struct controller *c = r->service->controller;
 
+	if (r->frozen)
+		return;
 	health_resume(&r->health, r->spec->probes, clock_mono_ms(), controller_random_unit(c));
 	replica_probe_arm(r);
 }
@@ -160,10 +164,22 @@ void replica_probe_respec(struct replica *r)
 	replica_probe_arm(r);
 }
 
+static void cancel_all(struct replica *r)
+{
+	for (int k = 0; k < PROBE_KIND_MAX_; k++)
+		cancel(&r->probes[k]);
+}
+
 void replica_probe_end(struct replica *r)
 {
 	health_end(&r->health);
 	uv_timer_stop(&r->timer);
-	for (int k = 0; k < PROBE_KIND_MAX_; k++)
-		cancel(&r->probes[k]);
+	cancel_all(r);
+}
+
+void replica_probe_pause(struct replica *r)
+{
+	health_pause(&r->health);
+	cancel_all(r);
+	replica_probe_arm(r);
 }

@@ -19,6 +19,8 @@ void replica_probe_respec(struct replica *r);
 /* Sets the timer to the next probe or the standby's time, whichever comes first. */
 void replica_probe_arm(struct replica *r);
 void replica_probe_end(struct replica *r); /* cancels what runs */
+/* It is frozen: the same, until replica_probe_resume. */
+void replica_probe_pause(struct replica *r);
 /* The verdict's event, with its sentence; in replica.c. */
 void replica_verdict(struct replica *r, enum health_verdict v, enum probe_kind kind);
 /* For people: what it does, "http GET /healthz", and to whom, "127.0.0.1:20001" (nothing for exec). */

@@ -10,6 +10,7 @@
 #include "daemon/controller/link.h"
 #include "daemon/controller/plan.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/replica_cgroup.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -117,8 +118,16 @@ unsigned service_ready(const struct service *s)
 	unsigned n = 0;
 
 	for (size_t i = 0; i < s->n_replicas; i++)
-		n += s->replicas[i]->state == REPLICA_READY;
+		n += s->replicas[i]->state == REPLICA_READY && !s->replicas[i]->frozen;
 	return n;
+}
+
+static bool any_frozen(const struct service *s)
+{
+	for (size_t i = 0; i < s->n_replicas; i++)
+		if (s->replicas[i]->frozen)
+			return true;
+	return false;
 }
 
 static unsigned count(const struct service *s, enum replica_state state)
@@ -162,7 +171,7 @@ enum service_state service_state(const struct service *s)
 	if (count(s, REPLICA_UNKNOWN) == desired)
 		return SERVICE_UNKNOWN;
 	if (count(s, REPLICA_FAILED) || count(s, REPLICA_BACKOFF) || count(s, REPLICA_UNREADY) ||
-	    count(s, REPLICA_STOPPING) || count(s, REPLICA_UNKNOWN))
+	    count(s, REPLICA_STOPPING) || count(s, REPLICA_UNKNOWN) || any_frozen(s))
 		return SERVICE_DEGRADED;
 	return ready || count(s, REPLICA_STARTING) ? SERVICE_STARTING : SERVICE_PENDING;
 }
@@ -184,9 +193,9 @@ const char *service_message(const struct service *s)
 	if (s->stopped)
 		return "stopped by the user";
 	for (size_t i = 0; i < s->n_replicas; i++)
-		if (s->replicas[i]->state != REPLICA_READY)
+		if (s->replicas[i]->state != REPLICA_READY && !s->replicas[i]->frozen)
 			return s->replicas[i]->message;
-	return "";
+	return any_frozen(s) ? REPLICA_CGROUP_MESSAGE : "";
 }
 
 struct replica *service_replica(const struct service *s, unsigned index)

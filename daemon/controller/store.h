@@ -71,7 +71,8 @@ struct store_exit {
 	const char *incarnation;
 	uint64_t seq;
 	int32_t code, signal, pid; /* as in wire_exit */
-	const char *cause; /* "exit", "signal", "probe", "user", "start" (never ran), "unknown" */
+	const char *cause;	   /* "exit", "signal", "probe", "user", "oom", "start" (never ran),
+			      "unknown" */
 	int64_t started_wall_ms, ended_wall_ms;
 };
 

@@ -15,7 +15,7 @@ from harness import wait_for
 SERVICE_KEYS = {"name", "set", "state", "runtime", "revision", "desired", "ready", "message",
                 "endpoints", "labels", "drift", "replicas"}
 REPLICA_KEYS = {"id", "index", "pid", "incarnation", "state", "revision", "port", "ports",
-                "restarts", "started_at", "since", "reason", "message", "slow_mode",
+                "restarts", "started_at", "since", "reason", "message", "frozen", "slow_mode",
                 "next_attempt_at", "last_exit"}
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 READY = {"readiness": {"http": {"path": "/ready"}, "period": "200ms", "timeout": "2s"}}
