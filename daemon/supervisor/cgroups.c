@@ -8,6 +8,7 @@
 #include <linux/magic.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -77,6 +78,14 @@ static char *own_dir(void)
 		return mem_printf("%s%s", mount, own);
 	log_info("cgroup=none no cgroup2 tree is mounted here");
 	return NULL;
+}
+
+/* For --cgroup PATH, which may be a link that its maker left. */
+static char *real_dir(const char *path)
+{
+	char *real = realpath(path, NULL);
+
+	return real ? real : mem_strdup(path); /* the failure to open it is reported */
 }
 
 /* ---- making it ---- */
@@ -268,7 +277,7 @@ void cgroups_init(struct supervisor *sup)
 
 	if (where && strcmp(where, "none") == 0)
 		return;
-	parent = where ? mem_strdup(where) : own_dir();
+	parent = where ? real_dir(where) : own_dir();
 	if (!parent || fstat(sup->dirs.sup_fd, &st) < 0)
 		return;
 	if (!where)
