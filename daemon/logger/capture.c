@@ -128,11 +128,13 @@ static void finish(struct capture *c)
 }
 
 /* Is the main process gone? Without a pidfd nobody says otherwise. */
-static bool is_gone(const struct capture *c)
+static bool is_gone(struct capture *c)
 {
 	struct pollfd p = {.fd = c->pidfd, .events = POLLIN};
 
-	return c->gone || c->pidfd < 0 || poll(&p, 1, 0) != 0;
+	if (c->pidfd >= 0 && poll(&p, 1, 0) == 1)
+		c->gone = true;
+	return c->gone || c->pidfd < 0;
 }
 
 /* Both ends may be at end of file: over, when the process is gone as well. */
