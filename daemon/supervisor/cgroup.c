@@ -107,7 +107,7 @@ static int make(struct slot *s, const struct wire_limits *limits)
 		return r;
 	s->t->oom_kills = 0;
 	s->cgroup.clean = true;
-	s->cgroup.frozen = false;
+	s->cgroup.frozen = s->cgroup.spent = false;
 	return write_limits(s, limits);
 }
 
@@ -156,7 +156,7 @@ int cgroup_prepare(struct slot *s, const struct wire_limits *limits)
 	}
 	if (g->frozen)
 		cgroup_freeze(s, false);
-	if (g->limits_known && cgroup_limits_equal(&g->limits, limits))
+	if (!g->spent && g->limits_known && cgroup_limits_equal(&g->limits, limits))
 		return 0;
 	r = unmake(s);
 	if (r == 0)
@@ -224,6 +224,7 @@ void cgroup_kill(struct slot *s)
 
 	if (g->dir_fd == 0)
 		return;
+	g->spent = true;
 	if (s->sup->cgroups.has_kill) {
 		cgroup_tool_write(g->dir_fd, "cgroup.kill", "1");
 		return;

@@ -33,6 +33,7 @@ struct cgroup {
 	char cookie[WIRE_INCARNATION_SIZE]; /* of the incarnation whose left-overs are killed */
 	bool emptying;
 	bool clean;		   /* known to be empty, since nothing was started in it */
+	bool spent;		   /* cgroup.kill was used, see cgroup_prepare */
 	bool frozen;		   /* as we, or a former aictld, told it to be */
 	bool freeze_due;	   /* as soon as the child has exec'd */
 	bool limits_known;	   /* `limits` is what is in force */
@@ -41,8 +42,11 @@ struct cgroup {
 };
 
 /*
- * Before a start. 0, with or without a cgroup; -EBUSY: something still runs in it, which is being
- * killed, slot_emptied follows; else -errno: the limits cannot be set.
+ * Before a start: makes the cgroup if there is none, or makes it anew with other limits, and also
+ * after a cgroup.kill: newer kernels (seen: 6.18) kill at birth what is cloned into it then (the
+ * kernel compares the counts of kills of the parent's cgroup and the child's). 0, with or without
+ * a cgroup; -EBUSY: something still runs in it, which is being killed, slot_emptied follows; else
+ * -errno: the limits cannot be set.
  */
 int cgroup_prepare(struct slot *s, const struct wire_limits *limits);
 /* A start in it failed by errno `err`: true when it has been made anew and trying again makes sense.

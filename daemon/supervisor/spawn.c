@@ -342,7 +342,9 @@ bool spawn_works_in(struct spawner *s, int cgroup_fd)
 	while (pid > 0 && waitid(P_PID, (id_t)pid, &si, WEXITED) < 0 && errno == EINTR)
 		;
 	give_stack(s, k);
-	return pid > 0;
+	if (pid < 0)
+		errno = (int)-pid;
+	return pid > 0 && si.si_code == CLD_EXITED;
 }
 
 void spawn_finish(struct spawner *s, struct spawn_job *j)

@@ -1,0 +1,653 @@
+/*
+ * test_aictld_cgroup: what aictld does with cgroups: birth, escape, the empty check, freezing,
+ * limits, left-overs. Skipped where no cgroup2 tree is writable; what needs a controller that is
+ * not there is skipped for itself. The helpers are played by the test (aictld_rig.h).
+ */
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/mem.h"
+#include "tests/unit/aictld_rig.h"
+
+/* ---- looking ---- */
+
+/* Skips the test where aictld cannot do all of `can`. */
+static void start_where(struct rig *r, const char *const *extra, uint32_t can)
+{
+	rig_start(r, extra);
+	if (geteuid() == 0)
+		assert_int_equal(chmod(r->dir, 0777), 0);
+	if ((r->status.cgroup_can & can) == can)
+		return;
+	rig_clean_stop(r);
+	skip();
+}
+
+static char *path_of(const struct rig *r, const struct wire_key *k, const char *file,
+		     char path[512])
+{
+	int n = snprintf(path, 512, "%.300s/%s.%u%s%s", r->status.cgroup_dir, k->service, k->index,
+			 file ? "/" : "", file ? file : "");
+
+	assert_true(n < 512);
+	return path;
+}
+
+/* The file's text, or "" when it is not there. */
+static const char *text_in(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
+
+	text[n > 0 ? n : 0] = '\0';
+	if (fd >= 0)
+		close(fd);
+	return text;
+}
+
+static const char *in_cgroup(const struct rig *r, const struct wire_key *k, const char *file)
+{
+	static char text[65536];
+	char path[512];
+
+	return text_in(path_of(r, k, file, path), text, sizeof(text));
+}
+
+static int n_procs(const struct rig *r, const struct wire_key *k)
+{
+	int n = 0;
+
+	for (const char *p = in_cgroup(r, k, "cgroup.procs"); *p; p++)
+		n += *p == '\n';
+	return n;
+}
+
+static bool holds(const struct rig *r, const struct wire_key *k, pid_t pid)
+{
+	char line[32], text[65536];
+
+	snprintf(line, sizeof(line), "\n%d\n", (int)pid);
+	snprintf(text, sizeof(text), "\n%s", in_cgroup(r, k, "cgroup.procs"));
+	return strstr(text, line) != NULL;
+}
+
+static pid_t pid_in(struct rig *r, const char *name)
+{
+	char path[256], text[32];
+	int pid = 0;
+
+	snprintf(path, sizeof(path), "%s/%s", r->dir, name);
+	RIG_UNTIL(r, sscanf(text_in(path, text, sizeof(text)), "%d\n", &pid) == 1 &&
+			     strchr(text, '\n'));
+	return pid;
+}
+
+static void release(struct rig *r, const struct wire_key *k)
+{
+	struct buf b = {0};
+
+	wire_encode_key(&b, WIRE_RELEASE, k);
+	rig_send(r, &b, NULL, 0);
+}
+
+static void freeze(struct rig *r, const struct wire_key *k, bool frozen)
+{
+	struct buf b = {0};
+
+	wire_cgroup_encode_freeze(&b, k, frozen);
+	rig_send(r, &b, NULL, 0);
+}
+
+/* sh -c SCRIPT; the lists live in v. */
+struct shell {
+	const char *paths[2], *argv[4], *envp[2];
+};
+
+static struct wire_child shell(struct shell *v, const char *script)
+{
+	*v = (struct shell){
+		{"/bin/sh", NULL}, {"sh", "-c", script, NULL}, {"PATH=/usr/bin:/bin", NULL}};
+	return (struct wire_child){.cwd = "/",
+				   .paths = (char *const *)(uintptr_t)v->paths,
+				   .argv = (char *const *)(uintptr_t)v->argv,
+				   .envp = (char *const *)(uintptr_t)v->envp,
+				   .umask = 022};
+}
+
+static void spawn_limited(struct rig *r, const struct wire_key *k, const char *script,
+			  const struct wire_limits *limits, bool standby)
+{
+	struct shell v;
+	struct wire_spawn m = {.key = *k,
+			       .standby = standby,
+			       .child = shell(&v, script),
+			       .stop_signal = SIGTERM,
+			       .grace_ms = 2000,
+			       .log_max_size = 1 << 20,
+			       .log_max_files = 5};
+
+	if (limits)
+		m.limits = *limits;
+	rig_spawn(r, &m);
+}
+
+static void run_beside(struct rig *r, const struct wire_key *k, uint64_t id, const char *script)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	const int fds[3] = {null, null, null};
+	struct buf b = {0};
+	struct shell v;
+	struct wire_run m = {.id = id, .timeout_ms = 60000, .child = shell(&v, script)};
+
+	if (k)
+		m.key = *k;
+	wire_run_encode(&b, &m);
+	rig_send(r, &b, fds, 3);
+	close(null);
+}
+
+/* ---- birth and end ---- */
+
+static void processes_are_born_in_the_cgroup_of_their_slot(void **state)
+{
+	struct wire_key k, other;
+	char script[256], path[512], dir[512];
+	pid_t inside, outside;
+	struct rig r;
+
+	(void)state;
+	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	snprintf(dir, sizeof(dir), "%.500s", r.status.cgroup_dir);
+	k = rig_key(&r, "chat", 0);
+	other = rig_key(&r, "chat", 1);
+	rig_spawn_sh(&r, &k, "exec sleep 1000", 1000);
+	rig_spawn_sh(&r, &other, "exec sleep 1000", 1000);
+	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	rig_wait_state(&r, &other, WIRE_SLOT_RUNNING);
+	assert_true(holds(&r, &k, rig_slot(&r, &k)->m.pid));
+	assert_true(holds(&r, &other, rig_slot(&r, &other)->m.pid));
+	assert_int_equal(n_procs(&r, &k), 1);
+	snprintf(script, sizeof(script), "echo $$ > %s/inside; exec sleep 1000", r.dir);
+	run_beside(&r, &k, 1, script);
+	snprintf(script, sizeof(script), "echo $$ > %s/outside; exec sleep 1000", r.dir);
+	run_beside(&r, NULL, 2, script);
+	inside = pid_in(&r, "inside");
+	outside = pid_in(&r, "outside");
+	assert_true(holds(&r, &k, inside));
+	assert_false(holds(&r, &k, outside) || holds(&r, &other, outside));
+	rig_stop_key(&r, &k, 0, -1);
+	rig_wait_swept(&r, &k);
+	rig_wait_run(&r, 1); /* it was in the cgroup, so it is gone, too */
+	assert_true(rig_is_alive(outside));
+	assert_int_equal(access(path_of(&r, &k, NULL, path), F_OK),
+			 0); /* kept for the next start */
+	release(&r, &k);
+	RIG_UNTIL(&r, access(path_of(&r, &k, NULL, path), F_OK) < 0);
+	rig_clean_stop(&r);
+	assert_int_equal(access(dir, F_OK), -1);
+}
+
+/* Away from session, group, parent and environment, deaf to TERM. */
+static const char escapee[] = "(env -i setsid sh -c 'trap \"\" TERM; echo $$ > %s/pid; "
+			      "while :; do sleep 1000; done' &)";
+
+static void nothing_escapes_a_stop(void **state)
+{
+	struct wire_key k;
+	char script[512], first[256];
+	struct rig r;
+	pid_t pid;
+
+	(void)state;
+	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	k = rig_key(&r, "a", 0);
+	snprintf(first, sizeof(first), escapee, r.dir);
+	snprintf(script, sizeof(script), "%s; exec sleep 1000", first);
+	rig_spawn_sh(&r, &k, script, 1000);
+	pid = pid_in(&r, "pid");
+	assert_true(holds(&r, &k, pid));
+	rig_stop_key(&r, &k, 0, -1);
+	rig_wait_swept(&r, &k);
+	assert_false(rig_is_alive(pid));
+	assert_int_equal(n_procs(&r, &k), 0);
+	assert_int_equal(rig_exit(&r, &k)->signal, SIGTERM);
+	rig_clean_stop(&r);
+}
+
+/* Each starts the next one and ends: whoever reads a list of pids comes too late. */
+static void a_tree_that_forks_as_it_can_is_killed(void **state)
+{
+	struct wire_key k;
+	char script[512];
+	struct rig r;
+
+	(void)state;
+	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	k = rig_key(&r, "forks", 0);
+	snprintf(script, sizeof(script),
+		 "printf '%%s\\n' 'env -i /bin/sh %s/chain &' > %s/chain; "
+		 "for i in 1 2 3 4 5 6 7 8; do /bin/sh %s/chain; done; echo up; exec sleep 1000",
+		 r.dir, r.dir, r.dir);
+	rig_spawn_sh(&r, &k, script, 1000);
+	rig_expect_output(&r, &k, "up");
+	rig_stop_key(&r, &k, 0, -1);
+	rig_wait_swept(&r, &k);
+	assert_int_equal(n_procs(&r, &k), 0);
+	assert_non_null(strstr(in_cgroup(&r, &k, "cgroup.events"), "populated 0"));
+	rig_clean_stop(&r);
+}
+
+static void nothing_is_started_before_the_cgroup_is_empty(void **state)
+{
+	struct wire_key k, next, after;
+	char script[1024];
+	struct rig r;
+	pid_t old;
+
+	(void)state;
+	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	k = rig_key(&r, "a", 0);
+	next = rig_key(&r, "a", 0);
+	after = rig_key(&r, "a", 0);
+	snprintf(script, sizeof(script),
+		 "for i in $(seq 200); do env -i setsid sleep 1000 & done; "
+		 "echo $! > %s/pid; sleep 0.2; exit 3",
+		 r.dir);
+	rig_spawn_sh(&r, &k, script, 1000);
+	old = pid_in(&r, "pid");
+	rig_wait_exit_of(&r, &k);
+	/* Asked for at once, as a controller does, and run when all the others are gone. */
+	snprintf(script, sizeof(script),
+		 "env -i setsid sleep 1000 & env -i setsid sh -c 'exec sleep 1000' & sleep 0.3");
+	rig_spawn_sh(&r, &next, script, 1000);
+	rig_wait_state(&r, &next, WIRE_SLOT_RUNNING);
+	assert_false(rig_is_alive(old));
+	assert_true(n_procs(&r, &next) <= 4);
+	/* The same for a start that aictld decides by itself. */
+	spawn_limited(&r, &after, "exec sleep 1000", NULL, true);
+	rig_wait_state(&r, &after, WIRE_SLOT_RUNNING);
+	assert_int_equal(n_procs(&r, &after), 1);
+	assert_int_equal(rig_exit(&r, &k)->code, 3);
+	assert_int_equal(rig_exit(&r, &next)->code, 0);
+	rig_stop_key(&r, &after, 0, -1);
+	rig_wait_swept(&r, &after);
+	rig_clean_stop(&r);
+}
+
+static void a_start_that_waits_can_be_stopped(void **state)
+{
+	struct wire_key k, next;
+	const struct wire_exit *x;
+	struct rig r;
+
+	(void)state;
+	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	k = rig_key(&r, "a", 0);
+	rig_spawn_sh(&r, &k, "for i in $(seq 400); do env -i setsid sleep 1000 & done; exit 0",
+		     1000);
+	rig_wait_exit_of(&r, &k);
+	next = rig_key(&r, "a", 0);
+	rig_spawn_sh(&r, &next, "exec sleep 1000", 1000);
+	rig_stop_key(&r, &next, 0, -1);
+	x = rig_wait_exit_of(&r, &next);
+	assert_true(x->by_stop);
+	if (x->err != 0) { /* else it had been started in time */
+		assert_int_equal(x->stage, WIRE_STAGE_CLONE);
+		assert_int_equal(x->err, ECANCELED);
+		assert_int_equal(x->what, WIRE_WHAT_CGROUP);
+	}
+	rig_wait_swept(&r, &next);
+	assert_int_equal(n_procs(&r, &next), 0);
+	rig_clean_stop(&r);
+}
+
+static void a_cgroup_that_was_removed_or_divided_is_made_anew(void **state)
+{
+	struct wire_key k;
+	char path[512], script[2048];
+	struct rig r;
+
+	(void)state;
+	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	k = rig_key(&r, "a", 0);
+	rig_spawn_sh(&r, &k, "exit 0", 1000);
+	rig_wait_swept(&r, &k);
+	assert_int_equal(rmdir(path_of(&r, &k, NULL, path)), 0);
+	k = rig_key(&r, "a", 0);
+	snprintf(script, sizeof(script),
+		 "mkdir %s/below; env -i setsid sh -c 'echo $$ > %s/below/cgroup.procs; "
+		 "echo $$ > %s/pid; exec sleep 1000' & sleep 1000",
+		 path, path, r.dir);
+	rig_spawn_sh(&r, &k, script, 1000);
+	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	assert_true(holds(&r, &k, rig_slot(&r, &k)->m.pid));
+	pid_in(&r, "pid");
+	rig_stop_key(&r, &k, 0, -1);
+	rig_wait_swept(&r, &k);
+	k = rig_key(&r, "a", 0);
+	rig_spawn_sh(&r, &k, "exec sleep 1000", 1000);
+	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	rig_stop_key(&r, &k, 0, -1);
+	rig_wait_swept(&r, &k);
+	release(&r, &k);
+	RIG_UNTIL(&r, access(path, F_OK) < 0);
+	rig_clean_stop(&r);
+}
+
+/* ---- freezing ---- */
+
+static void a_frozen_service_stands_still_and_can_be_stopped(void **state)
+{
+	struct wire_key k;
+	struct rig_slot *s;
+	struct rig r;
+
+	(void)state;
+	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	k = rig_key(&r, "a", 0);
+	rig_spawn_sh(&r, &k, "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done", 5000);
+	freeze(&r, &k, true); /* at once: it takes effect after the exec */
+	s = rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	RIG_UNTIL(&r, s->m.frozen);
+	RIG_UNTIL(&r, strstr(in_cgroup(&r, &k, "cgroup.events"), "frozen 1"));
+	/* What is run beside it is not caught in it. */
+	run_beside(&r, &k, 1, "exit 5");
+	assert_int_equal(rig_wait_run(&r, 1)->code, 5);
+	freeze(&r, &k, false);
+	RIG_UNTIL(&r, !s->m.frozen);
+	rig_expect_output(&r, &k, "up"); /* the trap is set */
+	freeze(&r, &k, true);
+	RIG_UNTIL(&r, s->m.frozen);
+	rig_stop_key(&r, &k, 0, -1);
+	assert_int_equal(rig_wait_exit_of(&r, &k)->code, 7);
+	assert_false(rig_wait_swept(&r, &k)->m.frozen);
+	k = rig_key(&r, "a", 0); /* killed by others while frozen: the next one runs */
+	rig_spawn_sh(&r, &k, "echo up; exec sleep 1000", 1000);
+	s = rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	freeze(&r, &k, true);
+	RIG_UNTIL(&r, s->m.frozen);
+	kill(s->m.pid, SIGKILL);
+	rig_wait_swept(&r, &k);
+	k = rig_key(&r, "a", 0);
+	rig_spawn_sh(&r, &k, "echo up; exec sleep 1000", 1000);
+	rig_expect_output(&r, &k, "up");
+	assert_false(rig_wait_state(&r, &k, WIRE_SLOT_RUNNING)->m.frozen);
+	rig_clean_stop(&r);
+}
+
+/* ---- what others left ---- */
+
+static pid_t sleeper_in(const char *dir)
+{
+	char path[512], text[16];
+	pid_t pid = fork();
+	FILE *f;
+
+	if (pid == 0)
+		for (;;)
+			pause();
+	snprintf(path, sizeof(path), "%.480s/cgroup.procs", dir);
+	snprintf(text, sizeof(text), "%d", (int)pid);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	return pid;
+}
+
+/* A cgroup of the test's own beside the one that aictld would take. */
+static void make_parent(struct rig *r, char dir[512])
+{
+	char *slash;
+
+	start_where(r, NULL, WIRE_CGROUP_TRACK);
+	snprintf(dir, 512, "%.450s", r->status.cgroup_dir);
+	slash = strrchr(dir, '/');
+	snprintf(slash, 64, "/test-cgroup-%d", (int)getpid());
+	assert_int_equal(mkdir(dir, 0755), 0);
+	rig_clean_stop(r);
+}
+
+static void what_nobody_knows_is_killed_at_the_start(void **state)
+{
+	char parent[512], ours[600], lost[700], path[512];
+	const char *extra[] = {"--cgroup", parent, NULL};
+	struct wire_key k;
+	struct rig r;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (getenv("RIG_CGROUP"))
+		skip();
+	make_parent(&r, parent);
+	snprintf(ours, sizeof(ours), "%s/aictl", parent);
+	snprintf(lost, sizeof(lost), "%s/lost.3", ours);
+	assert_int_equal(mkdir(ours, 0755), 0);
+	assert_int_equal(mkdir(lost, 0755), 0);
+	pid = sleeper_in(lost);
+	rig_start(&r, extra);
+	assert_string_equal(r.status.cgroup_dir, ours);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(access(lost, F_OK), -1);
+	/* One that appears later, where a service is to run. */
+	k = rig_key(&r, "a", 0);
+	assert_int_equal(mkdir(path_of(&r, &k, NULL, path), 0755), 0);
+	pid = sleeper_in(path);
+	rig_spawn_sh(&r, &k, "exec sleep 1000", 1000);
+	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(n_procs(&r, &k), 1);
+	rig_clean_stop(&r);
+	assert_int_equal(access(ours, F_OK), -1);
+	assert_int_equal(rmdir(parent), 0);
+}
+
+static void a_place_that_cannot_be_had_is_done_without(void **state)
+{
+	static const char *const places[] = {"/sys/fs/cgroup/no/such", "/tmp", "none"};
+	const char *extra[] = {"--cgroup", NULL, NULL};
+	struct wire_key k;
+	struct rig r;
+
+	(void)state;
+	if (getenv("RIG_CGROUP"))
+		skip();
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		extra[1] = places[i];
+		rig_start(&r, extra);
+		assert_int_equal(r.status.cgroup_can, 0);
+		assert_string_equal(r.status.cgroup_dir, "");
+		k = rig_key(&r, "a", 0);
+		rig_spawn_sh(&r, &k, "exec sleep 1000", 1000);
+		rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+		freeze(&r, &k, true); /* nothing happens */
+		rig_stop_key(&r, &k, 0, -1);
+		assert_int_equal(rig_wait_exit_of(&r, &k)->signal, SIGTERM);
+		rig_wait_swept(&r, &k);
+		rig_clean_stop(&r);
+	}
+}
+
+/* ---- limits ---- */
+
+static void expect_in(struct rig *r, const struct wire_key *k, const char *file, const char *want)
+{
+	RIG_UNTIL(r, strcmp(in_cgroup(r, k, file), want) == 0);
+}
+
+static void set_limits(struct rig *r, const struct wire_key *k, const struct wire_limits *m)
+{
+	struct buf b = {0};
+
+	wire_cgroup_encode_limits(&b, k, m);
+	rig_send(r, &b, NULL, 0);
+}
+
+static void limits_stand_in_the_cgroup_and_change_live(void **state)
+{
+	const struct wire_limits first = {.memory_max = 64 << 20, .pids_max = 50, .cpu_milli = 500};
+	const struct wire_limits second = {.memory_max = 128 << 20, .cpu_weight = 50};
+	struct wire_key k;
+	struct rig r;
+	pid_t pid;
+
+	(void)state;
+	start_where(&r, NULL, WIRE_CGROUP_MEMORY | WIRE_CGROUP_PIDS | WIRE_CGROUP_CPU);
+	k = rig_key(&r, "a", 0);
+	spawn_limited(&r, &k, "exec sleep 1000", &first, false);
+	pid = rig_wait_state(&r, &k, WIRE_SLOT_RUNNING)->m.pid;
+	expect_in(&r, &k, "memory.max", "67108864\n");
+	expect_in(&r, &k, "pids.max", "50\n");
+	expect_in(&r, &k, "cpu.max", "50000 100000\n");
+	expect_in(&r, &k, "cpu.weight", "100\n");
+	set_limits(&r, &k, &second);
+	expect_in(&r, &k, "memory.max", "134217728\n");
+	expect_in(&r, &k, "cpu.weight", "50\n");
+	expect_in(&r, &k, "pids.max", "max\n");
+	expect_in(&r, &k, "cpu.max", "max 100000\n");
+	for (int i = 1; i <= 20; i++) { /* only the last one counts */
+		const struct wire_limits m = {.pids_max = (uint64_t)i + 10};
+
+		set_limits(&r, &k, &m);
+	}
+	expect_in(&r, &k, "pids.max", "30\n");
+	expect_in(&r, &k, "memory.max", "max\n");
+	assert_int_equal(rig_slot(&r, &k)->m.pid, pid);
+	rig_stop_key(&r, &k, 0, -1);
+	rig_wait_swept(&r, &k);
+	k = rig_key(&r, "a", 0); /* another start with others: a new cgroup */
+	spawn_limited(&r, &k, "exec sleep 1000", &first, false);
+	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	expect_in(&r, &k, "memory.max", "67108864\n");
+	expect_in(&r, &k, "pids.max", "50\n");
+	rig_clean_stop(&r);
+}
+
+static void an_oom_kill_is_told(void **state)
+{
+	const struct wire_limits m = {
+		.memory_max = 32 << 20, .has_swap_max = true, .oom_group = true};
+	const struct wire_exit *x;
+	struct wire_key k;
+	struct rig r;
+
+	(void)state;
+	start_where(&r, NULL, WIRE_CGROUP_MEMORY);
+	k = rig_key(&r, "eats", 0);
+	spawn_limited(&r, &k, "sleep 1000 & tail /dev/zero; exit 3", &m, false);
+	x = rig_wait_exit_of(&r, &k);
+	assert_true(x->oom_killed);
+	assert_int_equal(x->signal, SIGKILL); /* the shell, too: oom_group */
+	assert_false(x->by_stop);
+	k = rig_key(&r, "eats", 0); /* the same cgroup: the old count is not its own */
+	spawn_limited(&r, &k, "exit 4", &m, false);
+	x = rig_wait_exit_of(&r, &k);
+	assert_int_equal(x->code, 4);
+	assert_false(x->oom_killed);
+	rig_clean_stop(&r);
+}
+
+static void a_fork_bomb_meets_its_limit(void **state)
+{
+	const struct wire_limits m = {.pids_max = 30};
+	struct wire_key k;
+	struct rig r;
+
+	(void)state;
+	start_where(&r, NULL, WIRE_CGROUP_PIDS);
+	k = rig_key(&r, "bomb", 0);
+	spawn_limited(
+		&r, &k,
+		"echo 'sh \"$0\" & sh \"$0\" & sleep 1000' > /tmp/bomb.$$; "
+		"sh /tmp/bomb.$$ 2> /dev/null & sleep 1; rm /tmp/bomb.$$; echo up; sleep 1000",
+		&m, false);
+	rig_expect_output(&r, &k, "up");
+	assert_true(n_procs(&r, &k) <= 30);
+	assert_null(strstr(in_cgroup(&r, &k, "pids.events"), "max 0"));
+	rig_stop_key(&r, &k, 0, -1);
+	rig_wait_swept(&r, &k);
+	assert_int_equal(n_procs(&r, &k), 0);
+	rig_clean_stop(&r);
+}
+
+static void a_limit_that_the_kernel_refuses_fails_the_start(void **state)
+{
+	const struct wire_limits m = {.cpuset = "99999"};
+	const struct wire_exit *x;
+	struct wire_key k;
+	struct rig r;
+
+	(void)state;
+	start_where(&r, NULL, WIRE_CGROUP_CPUSET);
+	k = rig_key(&r, "a", 0);
+	spawn_limited(&r, &k, "exit 0", &m, false);
+	x = rig_wait_exit_of(&r, &k);
+	assert_int_equal(x->stage, WIRE_STAGE_CLONE);
+	assert_int_equal(x->what, WIRE_WHAT_CGROUP);
+	assert_true(x->err != 0);
+	k = rig_key(&r, "a", 0);
+	spawn_limited(&r, &k, "exit 6", NULL, false);
+	assert_int_equal(rig_wait_exit_of(&r, &k)->code, 6);
+	rig_clean_stop(&r);
+}
+
+/* Without the controllers they change nothing, and break nothing. */
+static void limits_that_nobody_enforces_are_passed_over(void **state)
+{
+	const struct wire_limits m = {.memory_max = 1, .pids_max = 1, .cpuset = "99999"};
+	struct wire_key k;
+	struct rig r;
+
+	(void)state;
+	start_where(&r, NULL, 0);
+	if (r.status.cgroup_can & ~(uint32_t)WIRE_CGROUP_TRACK) {
+		rig_clean_stop(&r);
+		skip();
+	}
+	k = rig_key(&r, "a", 0);
+	spawn_limited(&r, &k, "echo up; exec sleep 1000", &m, false);
+	rig_expect_output(&r, &k, "up");
+	set_limits(&r, &k, &(struct wire_limits){.memory_max = 2});
+	rig_stop_key(&r, &k, 0, -1);
+	assert_int_equal(rig_wait_exit_of(&r, &k)->signal, SIGTERM);
+	rig_clean_stop(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(processes_are_born_in_the_cgroup_of_their_slot),
+		cmocka_unit_test(nothing_escapes_a_stop),
+		cmocka_unit_test(a_tree_that_forks_as_it_can_is_killed),
+		cmocka_unit_test(nothing_is_started_before_the_cgroup_is_empty),
+		cmocka_unit_test(a_start_that_waits_can_be_stopped),
+		cmocka_unit_test(a_cgroup_that_was_removed_or_divided_is_made_anew),
+		cmocka_unit_test(a_frozen_service_stands_still_and_can_be_stopped),
+		cmocka_unit_test(what_nobody_knows_is_killed_at_the_start),
+		cmocka_unit_test(a_place_that_cannot_be_had_is_done_without),
+		cmocka_unit_test(limits_stand_in_the_cgroup_and_change_live),
+		cmocka_unit_test(an_oom_kill_is_told),
+		cmocka_unit_test(a_fork_bomb_meets_its_limit),
+		cmocka_unit_test(a_limit_that_the_kernel_refuses_fails_the_start),
+		cmocka_unit_test(limits_that_nobody_enforces_are_passed_over),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
