@@ -1,5 +1,6 @@
 /*
- * cmd_daemon: aictl daemon, looks at the daemon, makes it read its manifests again, or ends it.
+ * cmd_daemon: aictl daemon, looks at the daemon, makes it read its manifests again, ends it, or
+ * replaces it while the services run on.
  * info works in safe mode too.
  *
  * SPDX-License-Identifier: MIT
@@ -8,11 +9,13 @@
 #include <string.h>
 
 #include "cli/args.h"
+#include "cli/attach.h"
 #include "cli/change.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/cmd.h"
 #include "cli/halt.h"
+#include "cli/handover.h"
 #include "cli/js.h"
 #include "cli/output.h"
 #include "cli/report.h"
@@ -22,6 +25,8 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+
+#define START_TIMEOUT_MS 30000
 
 static void field(const char *label, const char *text)
 {
@@ -107,6 +112,28 @@ static int stop(struct cli *cli, const struct args *args)
 	return halt_daemon(client, args_flag(args, "no-wait") ? 0 : timeout_ms);
 }
 
+static int detach(struct cli *cli, const struct args *args)
+{
+	int64_t timeout_ms = args_duration(args, "timeout", CHANGE_TIMEOUT_MS);
+	_cleanup_client_ struct client *client = client_open(cli);
+
+	return handover_detach(client, timeout_ms);
+}
+
+static int attach(struct cli *cli, const struct args *args)
+{
+	return attach_run(cli, args->operands + 1, args->n_operands - 1,
+			  args_duration(args, "timeout", START_TIMEOUT_MS));
+}
+
+static int reexec(struct cli *cli, const struct args *args)
+{
+	int64_t timeout_ms = args_duration(args, "timeout", START_TIMEOUT_MS);
+	_cleanup_client_ struct client *client = client_open(cli);
+
+	return handover_reexec(client, timeout_ms);
+}
+
 static void level_line(const struct output *out, const cJSON *d)
 {
 	(void)out;
@@ -150,8 +177,9 @@ static const struct {
 	const char *name;
 	unsigned operands_max; /* besides the name */
 	int (*run)(struct cli *cli, const struct args *args);
-} verbs[] = {
-	{"info", 0, info}, {"reload", 0, reload}, {"stop", 0, stop}, {"log-level", 1, log_level}};
+} verbs[] = {{"info", 0, info},		 {"reload", 0, reload}, {"stop", 0, stop},
+	     {"detach", 0, detach},	 {"reexec", 0, reexec}, {"attach", ARGS_MANY, attach},
+	     {"log-level", 1, log_level}};
 
 static int run(struct cli *cli, const struct args *args)
 {
@@ -170,32 +198,42 @@ static int run(struct cli *cli, const struct args *args)
 	if (s.best)
 		report_hint("did you mean \"%s\"?", s.best);
 	else
-		report_hint("expected info, reload, stop or log-level");
+		report_hint("expected info, reload, stop, detach, attach, reexec or log-level");
 	return CODE_USAGE;
 }
 
 static const struct option_spec options[] = {
 	OUTPUT_OPTION,
 	{0, "no-wait", NULL, "stop: return at once", NULL},
-	{0, "timeout", "TIME", "stop: wait at most so long (default 10m); exit code 5", NULL},
+	{0, "timeout", "TIME",
+	 "wait at most so long (default 10m; attach, reexec 30s); exit code 5", NULL},
 	{0},
 };
 
 const struct command cmd_daemon_command = {
 	.name = "daemon",
 	.group = GROUP_OTHER,
-	.synopsis = "[OPTIONS] info|reload|stop|log-level [LEVEL]",
-	.summary = "Look at the daemon, reload or stop it",
-	.details = "info       version, mode, processes, directories\n"
-		   "reload     apply its manifest directory again; leave safe mode\n"
-		   "stop       stop all services, then the daemon; waits for its end\n"
-		   "log-level  show or set what its own log holds: error, warn, info, debug;\n"
-		   "           until the daemon ends, for its helpers too",
+	.synopsis = "[OPTIONS] info|reload|stop|detach|attach|reexec|log-level [ARG...]",
+	.summary = "Look at the daemon; reload, stop or replace it",
+	.details =
+		"info       version, mode, processes, directories\n"
+		"reload     apply its manifest directory again; leave safe mode\n"
+		"stop       stop all services, then the daemon; waits for its end\n"
+		"detach     end the daemon and leave all services running\n"
+		"attach     start it again where it was detached or killed: it takes over what\n"
+		"           runs. Options of aictld may follow behind --; without them it starts\n"
+		"           as the last one did\n"
+		"reexec     become the installed program, in place: same process, services\n"
+		"           untouched. One that could not take over is refused before anything\n"
+		"           changes\n"
+		"log-level  show or set what its own log holds: error, warn, info, debug;\n"
+		"           until the daemon ends, for its helpers too",
 	.examples = "aictl daemon info\n"
 		    "aictl daemon log-level debug\n"
-		    "aictl daemon stop --timeout 1m",
+		    "aictl daemon stop --timeout 1m\n"
+		    "aictl daemon attach -- --state-dir ~/state",
 	.options = options,
 	.args_min = 1,
-	.args_max = 2,
+	.args_max = ARGS_MANY,
 	.run = run,
 };

@@ -45,13 +45,13 @@ static bool gone(const struct client *client, int pidfd, int64_t wait_ms)
 	return false;
 }
 
-int halt_daemon(struct client *client, int64_t timeout_ms)
+int halt_wait(struct client *client, const char *path, int64_t timeout_ms)
 {
 	int64_t deadline = clock_add(clock_mono_ms(), timeout_ms), left;
 	_cleanup_close_ int pidfd = daemon_pidfd(client);
 	_cleanup_reply_ struct reply r = {0};
 
-	client_post(client, "/v1/daemon/stop", NULL, &r);
+	client_post(client, path, NULL, &r);
 	if (timeout_ms == 0)
 		return CODE_OK;
 	intr_change();
@@ -59,6 +59,14 @@ int halt_daemon(struct client *client, int64_t timeout_ms)
 		if (gone(client, pidfd, left < 1000 ? left : 1000))
 			return CODE_OK;
 	}
-	report_plain("timed out: the daemon is still stopping its services");
 	return CODE_TIMEOUT;
+}
+
+int halt_daemon(struct client *client, int64_t timeout_ms)
+{
+	int code = halt_wait(client, "/v1/daemon/stop", timeout_ms);
+
+	if (code == CODE_TIMEOUT)
+		report_plain("timed out: the daemon is still stopping its services");
+	return code;
 }

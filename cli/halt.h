@@ -15,6 +15,8 @@ struct client;
  * the socket). timeout_ms 0 = do not wait. Returns an exit code; errors are printed.
  */
 int halt_daemon(struct client *client, int64_t timeout_ms);
+/* The same with another request; a time-out is not printed. */
+int halt_wait(struct client *client, const char *path, int64_t timeout_ms);
 /* Readable when the process has ended; -1 when there is none. CLOEXEC. */
 int halt_pidfd(int pid);
 

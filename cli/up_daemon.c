@@ -1,20 +1,19 @@
-/* up_daemon: see up_daemon.h. posix_spawn, because nothing of ours forks. */
+/* up_daemon: see up_daemon.h. */
 /* SPDX-License-Identifier: MIT */
 #include "cli/up_daemon.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/aictld.h"
 #include "cli/cli.h"
 #include "cli/halt.h"
 #include "cli/report.h"
@@ -28,7 +27,6 @@
 #define START_MS 15000
 #define STEP_MS 10
 #define LOG_LINES 15
-#define LIFE_FD 3 /* its number in aictld */
 
 void up_daemon_init(struct up_daemon *d, const char *dir)
 {
@@ -62,25 +60,6 @@ bool up_daemon_is_running(const struct up_daemon *d)
 	return connects(d);
 }
 
-/* Beside our own binary (a build tree), else where it is installed. */
-static char *find_program(void)
-{
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	_cleanup_free_ char *dir = NULL;
-	char *path;
-
-	if (n > 0) {
-		self[n] = '\0';
-		dir = x_check(fs_dirname(self));
-		path = x_printf("%s/aictld", dir);
-		if (access(path, X_OK) == 0)
-			return path;
-		mem_free(path);
-	}
-	return x_strdup(SBINDIR "/aictld");
-}
-
 /* The daemon of an `up` lives as long as the `up`: what a former one stored would only be started
  * before the manifest is applied. Logs stay. */
 static int prepare_state(const struct up_daemon *d, struct err **reterr)
@@ -97,32 +76,6 @@ static int prepare_state(const struct up_daemon *d, struct err **reterr)
 	return r;
 }
 
-/* Own session, nothing blocked or ignored; 0, 1, 2 and the pipe. */
-static int spawn(struct up_daemon *d, const char *const argv[], int log_fd, int pipe_fd)
-{
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	int r;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&files, log_fd, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&files, log_fd, STDERR_FILENO);
-	posix_spawn_file_actions_adddup2(&files, pipe_fd, LIFE_FD);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-						POSIX_SPAWN_SETSID);
-	r = posix_spawn(&d->pid, argv[0], &files, &attr, (char *const *)(uintptr_t)argv, environ);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attr);
-	return r;
-}
-
 static const char *own_name(void)
 {
 	const struct passwd *pw = getpwuid(geteuid());
@@ -130,10 +83,11 @@ static const char *own_name(void)
 	return pw ? pw->pw_name : "root";
 }
 
-static int spawn_daemon(struct up_daemon *d, struct err **reterr)
+static int spawn_daemon(struct up_daemon *d, int log_flags, struct err **reterr)
 {
-	_cleanup_free_ char *program = find_program();
+	_cleanup_free_ char *program = aictld_find();
 	_cleanup_close_ int log_fd = -1, read_fd = -1;
+	_cleanup_free_ char *life = x_printf("%d", AICTLD_LIFE_FD);
 	const char *user = geteuid() == 0 ? own_name() : NULL;
 	const char *argv[] = {program,
 			      "--runtime-dir",
@@ -144,21 +98,25 @@ static int spawn_daemon(struct up_daemon *d, struct err **reterr)
 			      d->paths.log_dir,
 			      "--inherit-env",
 			      "--parent-fd",
-			      "3",
+			      life,
 			      user ? "--default-user" : NULL,
 			      user,
 			      NULL};
+	struct aictld_start start = {.argv = argv};
 	int fds[2], r;
 
-	log_fd = open(d->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
+	log_fd = open(d->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | log_flags,
 		      0600);
 	if (log_fd < 0)
 		return err_sys(reterr, errno, "cannot write %s", d->log);
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return err_sys(reterr, errno, "cannot make a pipe");
 	read_fd = fds[0];
+	mem_closep(&d->life_fd);
 	d->life_fd = fds[1];
-	r = spawn(d, argv, log_fd, read_fd);
+	start.log_fd = log_fd;
+	start.life_fd = read_fd;
+	r = aictld_spawn(&start, &d->pid);
 	if (r != 0)
 		return err_sys(reterr, r, "cannot run %s", program);
 	d->pidfd = halt_pidfd(d->pid);
@@ -209,7 +167,16 @@ int up_daemon_start(struct up_daemon *d, int signal_fd)
 {
 	_cleanup_err_ struct err *e = NULL;
 
-	if (prepare_state(d, &e) < 0 || spawn_daemon(d, &e) < 0)
+	if (prepare_state(d, &e) < 0 || spawn_daemon(d, O_TRUNC, &e) < 0)
+		return (int)report_err(e);
+	return wait_socket(d, signal_fd);
+}
+
+int up_daemon_restart(struct up_daemon *d, int signal_fd)
+{
+	_cleanup_err_ struct err *e = NULL;
+
+	if (spawn_daemon(d, 0, &e) < 0)
 		return (int)report_err(e);
 	return wait_socket(d, signal_fd);
 }

@@ -33,6 +33,8 @@ bool up_daemon_is_running(const struct up_daemon *d);
  * early when signal_fd becomes readable; the loop deals with it.
  */
 int up_daemon_start(struct up_daemon *d, int signal_fd);
+/* After its death by a signal: another one, which takes over what runs. As up_daemon_start. */
+int up_daemon_restart(struct up_daemon *d, int signal_fd);
 /* SIGTERM: once stops everything in its time, twice kills at once. */
 void up_daemon_stop(const struct up_daemon *d);
 /* Waits for its end (for ever: pidfd was readable, or it was told to stop); its exit code, or -1

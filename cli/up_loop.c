@@ -32,6 +32,7 @@
 #define PATIENCE_MS 2000
 #define ANSWER_MS 15000
 #define APPLY_MS 10000
+#define WINDOW_MS 60000
 
 void up_loop_init(struct up_loop *u)
 {
@@ -301,6 +302,29 @@ static void read_signal(struct up_loop *u)
 	up_loop_stop(u);
 }
 
+/* Somebody killed aictld: the next one takes over what runs. False: too often, or too early. */
+static bool come_back(struct up_loop *u)
+{
+	const size_t last = ARRAY_SIZE(u->deaths_mono_ms) - 1;
+	int64_t now = clock_mono_ms();
+
+	if (!u->change_body)
+		return false;
+	if (u->deaths_mono_ms[last] && now - u->deaths_mono_ms[last] < WINDOW_MS)
+		return false;
+	memmove(&u->deaths_mono_ms[1], &u->deaths_mono_ms[0], last * sizeof(now));
+	u->deaths_mono_ms[0] = now;
+	report_warning("aictld was killed: starting it again");
+	if (up_daemon_restart(u->daemon, u->signal_fd) != CODE_OK)
+		return false;
+	u->streaming = false;
+	u->next_look_mono_ms = 0;
+	for (int i = 0; i < u->stops; i++)
+		up_daemon_stop(u->daemon);
+	return true;
+}
+
+/* The exit code, or -1: it goes on. */
 static int ended(struct up_loop *u)
 {
 	int code = up_daemon_reap(u->daemon);
@@ -311,6 +335,8 @@ static int ended(struct up_loop *u)
 		printf("%s: stopped\n", u->manifest->name);
 		return CODE_OK;
 	}
+	if (code < 0 && come_back(u))
+		return -1;
 	if (code < 0)
 		report_plain("aictld was killed; its services may still run");
 	else
@@ -321,6 +347,8 @@ static int ended(struct up_loop *u)
 
 int up_loop_run(struct up_loop *u)
 {
+	int code;
+
 	client_set_patience(u->client, PATIENCE_MS);
 	client_set_patience(u->events, PATIENCE_MS);
 	for (;;) {
@@ -339,8 +367,8 @@ int up_loop_run(struct up_loop *u)
 			return CODE_FAILED;
 		if (fds[0].revents)
 			read_signal(u);
-		if (fds[1].revents)
-			return ended(u);
+		if (fds[1].revents && (code = ended(u)) >= 0)
+			return code;
 		look(u);
 	}
 }

@@ -1,7 +1,8 @@
 /*
  * up_loop: what `aictl up` does while its daemon runs: prints transitions and log lines, watches
  * the change that applied the manifest, and turns Ctrl-C, SIGTERM and a closed terminal into the
- * end of everything. It returns when aictld has ended.
+ * end of everything. An aictld that somebody kills is started again and takes over. It returns when
+ * aictld has ended.
  *
  * One poll over: signalfd, aictld's pidfd, the event stream; the log files'
  * inotify. Requests to the daemon have little patience here, so that a signal is never kept
@@ -29,6 +30,8 @@ struct up_start {
 	int64_t at_mono_ms;
 };
 
+#define UP_LOOP_DEATHS_MAX 5 /* within a minute; then we give up */
+
 struct up_loop {
 	const struct cli *cli;
 	struct up_daemon *daemon;
@@ -43,7 +46,8 @@ struct up_loop {
 	bool streaming;	    /* events has a stream under way */
 	int stops;	    /* how often we were told to stop */
 	int signal_fd;
-	int64_t seq; /* last event seen */
+	int64_t deaths_mono_ms[UP_LOOP_DEATHS_MAX]; /* of aictld by a signal, newest first */
+	int64_t seq;				    /* last event seen */
 	int64_t began_mono_ms;
 	int64_t next_look_mono_ms; /* at the change, or for a new stream */
 	struct up_start *starts;   /* when each replica began to start */

@@ -80,6 +80,7 @@ void api_daemon_info(struct api_call *call)
 	jsonw_int(&w, "port_last", c->opts.port_last);
 	jsonw_int(&w, "services", (int64_t)c->n_services);
 	jsonw_int(&w, "replicas", (int64_t)replicas);
+	jsonw_int(&w, "adopted", c->status.adopted);
 	jsonw_int(&w, "controller_restarts", c->status.controller_restarts);
 	jsonw_int(&w, "logger_restarts", c->status.logger_restarts);
 	write_cgroup(&w, &c->status);

@@ -130,6 +130,7 @@ static bool send_status(struct link *l)
 				.cgroup_can = sup->cgroups.can};
 
 	m.started_wall_ms = sup->started_wall_ms;
+	m.adopted = sup->adopt.n_living;
 	m.refusals = sup->detach.refusals;
 	memcpy(m.refusal, sup->detach.refusal, sizeof(m.refusal));
 	if (sup->cgroups.dir)

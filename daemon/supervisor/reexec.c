@@ -76,6 +76,32 @@ void reexec_forget(struct reexec_self *self)
 	self->program = NULL;
 }
 
+/* Working directory and arguments, each ended by a NUL. */
+static int write_command(int fd, char *const *argv)
+{
+	char cwd[PATH_MAX];
+	int r = 0;
+
+	if (!getcwd(cwd, sizeof(cwd)))
+		return -errno;
+	r = fs_write_all(fd, cwd, strlen(cwd) + 1);
+	for (; r == 0 && *argv; argv++)
+		r = fs_write_all(fd, *argv, strlen(*argv) + 1);
+	return r;
+}
+
+void reexec_note_command(const struct supervisor *sup)
+{
+	_cleanup_close_ int fd = -1;
+
+	unlinkat(sup->dirs.sup_fd, "command", 0);
+	if (sup->opt->parent_fd >= 0)
+		return;
+	fd = openat(sup->dirs.sup_fd, "command", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || write_command(fd, sup->opt->self->argv) < 0)
+		log_warn("cannot write sup/command: %m, ignoring");
+}
+
 /* ---- can the new program take over? ---- */
 
 /* Its last word is the reason; without a word, how it ended. */

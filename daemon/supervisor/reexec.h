@@ -47,6 +47,9 @@ struct reexec {
 int reexec_remember(struct reexec_self *self, char *const *argv);
 void reexec_forget(struct reexec_self *self);
 
+/* Leaves our command line in sup/command, for `aictl daemon attach`; not that of an `aictl up`. */
+void reexec_note_command(const struct supervisor *sup);
+
 void reexec_init(struct supervisor *sup);
 void reexec_done(struct supervisor *sup);
 /* Answers with detach_checked, at once or later. */

@@ -322,6 +322,8 @@ int supervisor_init(struct supervisor *sup, const struct options *opt, struct er
 	if (r == 0)
 		r = dirs_prepare(&sup->dirs, opt, reterr);
 	if (r == 0)
+		reexec_note_command(sup);
+	if (r == 0)
 		r = dirs_take_spawn_lock(&sup->dirs, &sup->spawner.lock_fd, reterr);
 	if (r == 0)
 		r = table_open(&sup->table, opt->paths.runtime_dir, sup->dirs.sup_fd, sup->boot_id,

@@ -420,6 +420,7 @@ void wire_encode_status(struct buf *b, const struct wire_status *m)
 	field_put_u32(b, m->cgroup_can);
 	field_put_array(b, m->cgroup_dir, sizeof(m->cgroup_dir));
 	field_put_i64(b, m->started_wall_ms);
+	field_put_u32(b, m->adopted);
 	field_put_u32(b, m->refusals);
 	field_put_array(b, m->refusal, sizeof(m->refusal));
 	field_end(b, at);
@@ -437,6 +438,7 @@ int wire_decode_status(const uint8_t *body, size_t len, struct wire_status *m)
 	m->cgroup_can = field_get_u32(&r);
 	field_get_array(&r, m->cgroup_dir, sizeof(m->cgroup_dir));
 	m->started_wall_ms = field_get_i64(&r);
+	m->adopted = field_get_u32(&r);
 	m->refusals = field_get_u32(&r);
 	field_get_array(&r, m->refusal, sizeof(m->refusal));
 	if (m->mode >= WIRE_MODE_MAX_)

@@ -240,6 +240,7 @@ struct wire_status {
 	uint32_t cgroup_can;			       /* enum wire_cgroup_can */
 	char cgroup_dir[WIRE_PATH_SIZE]; /* of all slots, see wire_cgroup_path; "" = none */
 	int64_t started_wall_ms;	 /* of this aictld: another one after a reexec */
+	uint32_t adopted;		 /* replicas that it took over when it began */
 	uint32_t refusals;		 /* DETACH and REEXEC that were refused */
 	char refusal[WIRE_REFUSAL_SIZE]; /* why, of the last one */
 };

@@ -215,6 +215,7 @@ static void sample_plain(unsigned i, struct buf *b)
 							    .cgroup_can = WIRE_CGROUP_TRACK,
 							    .cgroup_dir = "/sys/fs/cgroup/aictl",
 							    .started_wall_ms = 1767323045000,
+							    .adopted = 4,
 							    .refusals = 1,
 							    .refusal = "the table"});
 }

@@ -1,0 +1,245 @@
+/* attach: see attach.h. */
+/* SPDX-License-Identifier: MIT */
+#include "cli/attach.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/aictld.h"
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/halt.h"
+#include "cli/js.h"
+#include "cli/report.h"
+#include "cli/text.h"
+#include "cli/x.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/fs.h"
+#include "lib/mem.h"
+#include "lib/paths.h"
+#include "lib/sock.h"
+
+#define COMMAND_MAX (256 << 10)
+#define LOOK_MS 20
+#define PATIENCE_MS 2000
+
+struct attach {
+	char *socket, *runtime_dir;
+	char *command; /* the file's text */
+	const char *dir;
+	const char **argv;
+	size_t n, cap;
+	char *log;
+	int64_t deadline_mono_ms;
+	int pidfd;
+};
+
+static void attach_done(struct attach *a)
+{
+	mem_free(a->socket);
+	mem_free(a->runtime_dir);
+	mem_free(a->command);
+	mem_free(a->argv);
+	mem_free(a->log);
+	mem_closep(&a->pidfd);
+}
+
+static void add(struct attach *a, const char *arg)
+{
+	x_grow(&a->argv, &a->cap, a->n + 2, sizeof(*a->argv));
+	a->argv[a->n++] = arg;
+	a->argv[a->n] = NULL;
+}
+
+/* An `up` is no daemon to come back to: only what is named, or the caller's own. */
+static void find_place(struct attach *a, const struct cli *cli)
+{
+	const char *env = getenv("AICTL_SOCKET");
+	_cleanup_err_ struct err *e = NULL;
+	struct paths p;
+
+	if (cli->socket || (env && *env)) {
+		a->socket = x_strdup(cli->socket ? cli->socket : env);
+		a->runtime_dir = x_check(fs_dirname(a->socket));
+		return;
+	}
+	if (paths_defaults(&p, &e) < 0)
+		report_die(e);
+	a->runtime_dir = x_strdup(p.runtime_dir);
+	a->socket = x_printf("%s/aictl.sock", a->runtime_dir);
+	paths_done(&p);
+}
+
+static bool connects(const struct attach *a)
+{
+	_cleanup_close_ int fd = -1;
+
+	return sock_connect(a->socket, 1000, &fd, NULL) == 0;
+}
+
+/* The former one's own, without its program. */
+static void add_former(struct attach *a)
+{
+	_cleanup_free_ char *path = x_printf("%s/sup/command", a->runtime_dir);
+	char *p, *end;
+	size_t len;
+	int i = 0;
+
+	if (fs_read_file(path, COMMAND_MAX, &a->command, &len, NULL) < 0)
+		return;
+	for (p = a->command, end = p + len; p < end; p += strlen(p) + 1, i++) {
+		if (i == 0)
+			a->dir = p;
+		else if (i > 1)
+			add(a, p);
+	}
+}
+
+/* Where the state lies, by these options. Caller frees. */
+static char *state_dir(const struct attach *a)
+{
+	static const char name[] = "--state-dir";
+	const size_t len = sizeof(name) - 1;
+	_cleanup_err_ struct err *e = NULL;
+	const char *value = NULL;
+	struct paths p;
+	char *path;
+
+	for (size_t i = 1; i < a->n; i++) {
+		if (strcmp(a->argv[i], name) == 0 && i + 1 < a->n)
+			value = a->argv[i + 1];
+		else if (strncmp(a->argv[i], name, len) == 0 && a->argv[i][len] == '=')
+			value = a->argv[i] + len + 1;
+	}
+	if (value && a->dir)
+		return x_check(fs_join(a->dir, value));
+	if (value)
+		return x_strdup(value);
+	if (paths_defaults(&p, &e) < 0)
+		report_die(e);
+	path = x_strdup(p.state_dir);
+	paths_done(&p);
+	return path;
+}
+
+static int open_log(struct attach *a, int *ret_fd)
+{
+	_cleanup_free_ char *dir = state_dir(a);
+	_cleanup_err_ struct err *e = NULL;
+	struct stat st;
+
+	a->log = x_printf("%s/aictld.log", dir);
+	if (access(dir, F_OK) < 0 && fs_mkdir_p(dir, 0700, &e) < 0)
+		return (int)report_err(e);
+	*ret_fd = open(a->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+		       0600);
+	if (*ret_fd >= 0 && fstat(*ret_fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+	    fcntl(*ret_fd, F_SETFL, O_APPEND) == 0)
+		return CODE_OK;
+	err_sys(&e, *ret_fd < 0 ? errno : EINVAL, "cannot write %s", a->log);
+	return (int)report_err(e);
+}
+
+static int start(struct attach *a, const char *const *options, size_t n)
+{
+	_cleanup_free_ char *program = aictld_find();
+	_cleanup_close_ int log_fd = -1;
+	struct aictld_start s = {.life_fd = -1};
+	int pid, code, r;
+
+	add(a, program);
+	if (n == 0)
+		add_former(a);
+	for (size_t i = 0; i < n; i++)
+		add(a, options[i]);
+	add(a, "--runtime-dir");
+	add(a, a->runtime_dir);
+	code = open_log(a, &log_fd);
+	if (code != CODE_OK)
+		return code;
+	s.argv = a->argv;
+	s.dir = a->dir && access(a->dir, X_OK) == 0 ? a->dir : NULL;
+	s.log_fd = log_fd;
+	r = aictld_spawn(&s, &pid);
+	if (r != 0) {
+		report_plain("cannot run %s: %s", program, strerror(r));
+		return CODE_FAILED;
+	}
+	a->pidfd = halt_pidfd(pid);
+	return CODE_OK;
+}
+
+static bool ended(const struct attach *a)
+{
+	struct pollfd p = {.fd = a->pidfd, .events = POLLIN};
+
+	return poll(&p, 1, LOOK_MS) > 0;
+}
+
+/* Until its controller knows what runs. */
+static int wait_answer(struct attach *a, struct client *client, struct reply *d)
+{
+	const struct client_request rq = {.method = "GET", .path = "/v1/daemon"};
+
+	client_set_patience(client, PATIENCE_MS);
+	while (clock_mono_ms() < a->deadline_mono_ms) {
+		_cleanup_err_ struct err *e = NULL;
+
+		if (ended(a)) {
+			report_plain("aictld did not start; its log is %s", a->log);
+			return CODE_FAILED;
+		}
+		if (connects(a) && client_call(client, &rq, d, &e) == 0 && d->status == 200 &&
+		    strcmp(js_str(d->json, "mode", "starting"), "starting") != 0)
+			return CODE_OK;
+		client_reply_done(d);
+	}
+	report_plain("timed out: aictld does not answer; its log is %s", a->log);
+	return CODE_TIMEOUT;
+}
+
+static void tell(const struct attach *a, const struct reply *d)
+{
+	_cleanup_free_ char *replicas = text_count(js_int(d->json, "adopted", 0), "replica");
+
+	printf("aictld %lld runs, and took over %s\n", (long long)js_int(d->json, "pid", 0),
+	       replicas);
+	printf("its log is %s\n", a->log);
+}
+
+static int run(struct attach *a, const struct cli *cli, const char *const *options, size_t n)
+{
+	_cleanup_reply_ struct reply d = {0};
+	_cleanup_client_ struct client *client = NULL;
+	int code;
+
+	find_place(a, cli);
+	if (connects(a)) {
+		printf("an aictld answers already on %s\n", a->socket);
+		return CODE_OK;
+	}
+	code = start(a, options, n);
+	if (code != CODE_OK)
+		return code;
+	client = client_new(a->socket);
+	code = wait_answer(a, client, &d);
+	if (code == CODE_OK)
+		tell(a, &d);
+	return code;
+}
+
+int attach_run(const struct cli *cli, const char *const *options, size_t n, int64_t timeout_ms)
+{
+	struct attach a = {.deadline_mono_ms = clock_add(clock_mono_ms(), timeout_ms), .pidfd = -1};
+	int code = run(&a, cli, options, n);
+
+	attach_done(&a);
+	return code;
+}
