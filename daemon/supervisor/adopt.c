@@ -9,6 +9,7 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
+#include "daemon/supervisor/cgroup.h"
 #include "daemon/supervisor/giveback.h"
 #include "daemon/supervisor/proc.h"
 #include "daemon/supervisor/supervisor.h"
@@ -91,13 +92,25 @@ static void finish_exit(struct table_slot *t)
 	t->flags &= (uint32_t)TABLE_RELEASED;
 }
 
+/* Pid and start time are proof; without the latter the cgroup, where there is one, must agree. */
+static int open_process(struct slot *s)
+{
+	const struct table_slot *t = s->t;
+	int pidfd = proc_open(t->cell.pid, t->start_ticks, t->started_mono_ms);
+
+	if (pidfd >= 0 && t->start_ticks == 0 && cgroup_exists(s) &&
+	    !cgroup_has_pid(s, t->cell.pid))
+		mem_closep(&pidfd);
+	return pidfd;
+}
+
 static void take_process(struct slot *s)
 {
 	struct adopt *a = &s->sup->adopt;
 	struct table_slot *t = s->t;
 	bool ran = t->cell.stage == WIRE_STAGE_EXEC && t->cell.err == 0;
 	bool half_made = t->state == WIRE_SLOT_SPAWNING && a->half_made_fd >= 0;
-	int pidfd = proc_open(t->cell.pid, t->start_ticks, t->started_mono_ms);
+	int pidfd = open_process(s);
 
 	s->stream_due = ran;
 	if (pidfd >= 0) {
@@ -135,12 +148,16 @@ static void load_slot(struct supervisor *sup, uint32_t number)
 	s = slot_attach(sup, number);
 	if (!s)
 		return;
+	cgroup_adopt(s);
 	if (t->state == WIRE_SLOT_EMPTY || has_exited(t))
 		finish_exit(t);
 	for (uint32_t i = 0; i < t->n_cookies; i++)
 		sweep_add(s, t->cookies[i], SWEEP_FORMER);
-	if (t->state == WIRE_SLOT_EMPTY)
+	if (t->state == WIRE_SLOT_EMPTY) {
+		if (cgroup_exists(s) && !cgroup_is_empty(s))
+			cgroup_empty(s, t->incarnation);
 		return;
+	}
 	if (t->cell.pid > 0) {
 		take_process(s);
 		return;

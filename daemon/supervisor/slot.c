@@ -288,7 +288,9 @@ static void on_death(void *user, const siginfo_t *si)
 	s->t->cell.pid = 0;
 	s->t->start_ticks = 0;
 	s->t->flags &= ~(uint32_t)(TABLE_BY_STOP | TABLE_KILLED | TABLE_LATE);
-	if (ran && !left_in_cgroup(s)) {
+	/* An adopted one may have left processes where no cgroup of ours is: looked for as well. */
+	if (ran && (!left_in_cgroup(s) || s->child.adopted)) {
+		table_drop_cookie(s->t, s->t->incarnation);
 		table_add_cookie(s->t, s->t->incarnation);
 		sweep_add(s, s->t->incarnation,
 			  s->child.adopted ? SWEEP_FORMER /* its orphans do not become ours */
