@@ -27,7 +27,7 @@
 
 static int spawn_version(int binary_fd, int out_fd, pid_t *ret_pid)
 {
-	static char arg0[] = "helper", arg1[] = "--version";
+	char arg0[] = "helper", arg1[] = "--version";
 	char *const argv[] = {arg0, arg1, NULL};
 	posix_spawn_file_actions_t files;
 	char path[32];

@@ -26,7 +26,7 @@ struct options {
 	bool inherit_env;
 	int parent_fd; /* -1 = none */
 	bool help, version;
-	bool check_state;		  /* check_state.h instead of everything else */
+	bool check_state;		/* check_state.h instead of everything else */
 	const struct reexec_self *self; /* filled by main */
 };
 

@@ -167,16 +167,15 @@ void reexec_init(struct supervisor *sup)
 void reexec_done(struct supervisor *sup)
 {
 	forget_check(sup);
-	mem_free(sup->reexec.argv);
+	mem_strv_free(sup->reexec.argv);
 	sup->reexec.argv = NULL;
 }
 
 /* ARGV0 --check-state OUR OPTIONS... */
 static char **check_argv(char *const *argv)
 {
-	static char option[] = "--check-state";
+	_cleanup_free_ const char **v = NULL;
 	size_t n = 0;
-	char **v;
 
 	while (argv[n])
 		n++;
@@ -184,9 +183,10 @@ static char **check_argv(char *const *argv)
 	if (!v)
 		return NULL;
 	v[0] = argv[0];
-	v[1] = option;
-	memcpy(v + 2, argv + 1, n * sizeof(*v)); /* with the NULL */
-	return v;
+	v[1] = "--check-state";
+	for (size_t i = 1; i < n; i++)
+		v[i + 1] = argv[i];
+	return mem_strv_dup(v);
 }
 
 static int start_check(struct supervisor *sup)
@@ -195,7 +195,7 @@ static int start_check(struct supervisor *sup)
 	struct spawn_job *j = &x->check.job;
 	int p[2], r;
 
-	mem_free(x->argv);
+	mem_strv_free(x->argv);
 	x->argv = check_argv(sup->opt->self->argv);
 	if (!x->argv)
 		return -ENOMEM;
