@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -545,6 +546,41 @@ bool rig_is_alive(pid_t pid)
 		state = 'Z';
 	fclose(f);
 	return state != 'Z' && state != 'X';
+}
+
+/* ---- a file system that hangs ---- */
+
+bool rig_hang(const char *mode, char *dir, size_t size, pid_t *ret_pid)
+{
+	const char *top = getenv("top_builddir");
+	char program[4096], word[16] = "";
+	int p[2];
+
+	snprintf(program, sizeof(program), "%s/tests/e2e/fusehang", top ? top : ".");
+	if (geteuid() != 0 || access("/dev/fuse", R_OK | W_OK) < 0 || access(program, X_OK) < 0)
+		return false;
+	snprintf(dir, size, "%s/aictld-hung.XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	*ret_pid = fork();
+	if (*ret_pid == 0) {
+		dup2(p[1], 1);
+		execl(program, program, dir, mode, NULL);
+		_exit(127);
+	}
+	close(p[1]);
+	assert_int_equal(read(p[0], word, sizeof(word) - 1), 8);
+	assert_string_equal(word, "mounted\n");
+	close(p[0]);
+	return true;
+}
+
+void rig_unhang(const char *dir, pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(umount2(dir, MNT_DETACH), 0);
+	assert_int_equal(rmdir(dir), 0);
 }
 
 /* ---- asking for things ---- */

@@ -77,6 +77,9 @@ void rig_clean_stop(struct rig *r);    /* rig_stop, which has to succeed, and ri
 void rig_remove_tree(const char *dir); /* with all that is in it; follows no symlink */
 /* A zombie is dead: nobody may reap it where pid 1 does not. */
 bool rig_is_alive(pid_t pid);
+/* A directory that never answers (fusehang with that mode); false where that cannot be had. */
+bool rig_hang(const char *mode, char *dir, size_t size, pid_t *ret_pid);
+void rig_unhang(const char *dir, pid_t pid); /* ends the server, and with it whoever waits for it */
 /* Handles what has come, waiting at most ms for the first thing. */
 void rig_pump(struct rig *r, int ms);
 void rig_kill_helper(struct rig *r, struct rig_helper *h);

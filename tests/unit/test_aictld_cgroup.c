@@ -298,7 +298,7 @@ static void a_start_that_waits_can_be_stopped(void **state)
 	(void)state;
 	start_where(&r, NULL, WIRE_CGROUP_TRACK);
 	k = rig_key(&r, "a", 0);
-	rig_spawn_sh(&r, &k, "for i in $(seq 400); do env -i setsid sleep 1000 & done; exit 0",
+	rig_spawn_sh(&r, &k, "for i in $(seq 100); do env -i setsid sleep 1000 & done; exit 0",
 		     1000);
 	rig_wait_exit_of(&r, &k);
 	next = rig_key(&r, "a", 0);
@@ -485,6 +485,129 @@ static void a_place_that_cannot_be_had_is_done_without(void **state)
 	}
 }
 
+/* ---- over aictld's death ---- */
+
+/* SIGKILL to aictld; `meanwhile` happens while there is none. */
+static void kill_and_start(struct rig *r, void (*meanwhile)(void *user), void *user)
+{
+	kill(r->pid, SIGKILL);
+	rig_wait_exit(r);
+	if (meanwhile)
+		meanwhile(user);
+	rig_run(r, NULL);
+	rig_wait_synced(r);
+}
+
+static void a_new_aictld_takes_the_cgroups_over(void **state)
+{
+	struct wire_key k, thawed;
+	struct rig_slot *s;
+	struct rig r;
+	pid_t pid;
+
+	(void)state;
+	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	k = rig_key(&r, "a", 0);
+	thawed = rig_key(&r, "b", 0);
+	rig_spawn_sh(&r, &k, "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done", 5000);
+	rig_spawn_sh(&r, &thawed, "env -i setsid sleep 1000 & exec sleep 1000", 5000);
+	rig_wait_state(&r, &thawed, WIRE_SLOT_RUNNING);
+	rig_expect_output(&r, &k, "up");
+	RIG_UNTIL(&r, n_procs(&r, &thawed) == 2);
+	pid = rig_wait_state(&r, &k, WIRE_SLOT_RUNNING)->m.pid;
+	freeze(&r, &k, true);
+	s = rig_slot(&r, &k);
+	RIG_UNTIL(&r, s->m.frozen);
+	s->m.frozen = false;
+	kill_and_start(&r, NULL, NULL);
+	RIG_UNTIL(&r, s->m.frozen); /* and still is */
+	assert_non_null(strstr(in_cgroup(&r, &k, "cgroup.events"), "frozen 1"));
+	assert_int_equal(rig_wait_state(&r, &k, WIRE_SLOT_RUNNING)->m.pid, pid);
+	assert_true(holds(&r, &k, pid));
+	rig_stop_key(&r, &k, 0, -1);
+	rig_stop_key(&r, &thawed, 0, -1);
+	assert_true(rig_wait_exit_of(&r, &k)->by_stop);
+	rig_wait_swept(&r, &k);
+	rig_wait_swept(&r, &thawed);
+	assert_int_equal(n_procs(&r, &k) + n_procs(&r, &thawed), 0);
+	k = rig_key(&r, "a", 0);
+	rig_spawn_sh(&r, &k, "exit 3", 1000);
+	assert_int_equal(rig_wait_exit_of(&r, &k)->code, 3);
+	rig_clean_stop(&r);
+}
+
+static void kill_main(void *user)
+{
+	pid_t pid = *(pid_t *)user;
+
+	kill(pid, SIGKILL);
+	for (int i = 0; i < 1000 && rig_is_alive(pid); i++)
+		usleep(1000);
+}
+
+static void what_a_process_left_meanwhile_is_killed(void **state)
+{
+	struct wire_key k, next;
+	char script[512], first[256];
+	pid_t pid, escapee_pid;
+	struct rig r;
+
+	(void)state;
+	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	k = rig_key(&r, "a", 0);
+	next = rig_key(&r, "a", 0);
+	snprintf(first, sizeof(first), escapee, r.dir);
+	snprintf(script, sizeof(script), "%s; exec sleep 1000", first);
+	rig_spawn_sh(&r, &k, script, 1000);
+	escapee_pid = pid_in(&r, "pid");
+	pid = rig_wait_state(&r, &k, WIRE_SLOT_RUNNING)->m.pid;
+	kill_and_start(&r, kill_main, &pid);
+	rig_wait_exit_of(&r, &k);
+	rig_spawn_sh(&r, &next, "exec sleep 1000", 1000);
+	rig_wait_state(&r, &next, WIRE_SLOT_RUNNING);
+	assert_false(rig_is_alive(escapee_pid));
+	assert_int_equal(n_procs(&r, &next), 1);
+	rig_clean_stop(&r);
+}
+
+/* ---- what cannot be killed ---- */
+
+static void what_cannot_be_killed_holds_the_next_start_and_no_other(void **state)
+{
+	struct wire_key k, next, other;
+	const struct wire_exit *x;
+	char script[256], dir[64];
+	struct rig r;
+	pid_t server;
+
+	(void)state;
+	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	if (!rig_hang("read", dir, sizeof(dir), &server)) {
+		rig_clean_stop(&r);
+		skip();
+	}
+	k = rig_key(&r, "a", 0);
+	next = rig_key(&r, "a", 0);
+	other = rig_key(&r, "b", 0);
+	snprintf(script, sizeof(script), "env -i setsid ls %s/x & sleep 0.3; exit 1", dir);
+	rig_spawn_sh(&r, &k, script, 1000);
+	rig_wait_exit_of(&r, &k);
+	rig_spawn_sh(&r, &next, "exec sleep 1000", 1000);
+	rig_spawn_sh(&r, &other, "exec sleep 1000", 1000);
+	rig_wait_state(&r, &other, WIRE_SLOT_RUNNING);
+	rig_wait_state(&r, &next, WIRE_SLOT_STUCK);
+	rig_unhang(dir, server);
+	x = rig_wait_exit_of(&r, &next);
+	assert_int_equal(x->stage, WIRE_STAGE_CLONE);
+	assert_int_equal(x->what, WIRE_WHAT_CGROUP);
+	assert_int_equal(x->err, ETIMEDOUT);
+	next = rig_key(&r, "a", 0);
+	rig_spawn_sh(&r, &next, "exec sleep 1000", 1000);
+	rig_wait_state(&r, &next, WIRE_SLOT_RUNNING);
+	assert_int_equal(n_procs(&r, &next), 1);
+	rig_clean_stop(&r);
+}
+
 /* ---- limits ---- */
 
 static void expect_in(struct rig *r, const struct wire_key *k, const char *file, const char *want)
@@ -529,6 +652,12 @@ static void limits_stand_in_the_cgroup_and_change_live(void **state)
 	}
 	expect_in(&r, &k, "pids.max", "30\n");
 	expect_in(&r, &k, "memory.max", "max\n");
+	kill_and_start(&r, NULL, NULL); /* in force all the time, and changed as before */
+	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	expect_in(&r, &k, "pids.max", "30\n");
+	set_limits(&r, &k, &second);
+	expect_in(&r, &k, "memory.max", "134217728\n");
+	expect_in(&r, &k, "pids.max", "max\n");
 	assert_int_equal(rig_slot(&r, &k)->m.pid, pid);
 	rig_stop_key(&r, &k, 0, -1);
 	rig_wait_swept(&r, &k);
@@ -589,13 +718,13 @@ static void a_fork_bomb_meets_its_limit(void **state)
 
 static void a_limit_that_the_kernel_refuses_fails_the_start(void **state)
 {
-	const struct wire_limits m = {.cpuset = "99999"};
+	const struct wire_limits m = {.pids_max = UINT64_MAX};
 	const struct wire_exit *x;
 	struct wire_key k;
 	struct rig r;
 
 	(void)state;
-	start_where(&r, NULL, WIRE_CGROUP_CPUSET);
+	start_where(&r, NULL, WIRE_CGROUP_PIDS);
 	k = rig_key(&r, "a", 0);
 	spawn_limited(&r, &k, "exit 0", &m, false);
 	x = rig_wait_exit_of(&r, &k);
@@ -642,6 +771,9 @@ int main(void)
 		cmocka_unit_test(a_frozen_service_stands_still_and_can_be_stopped),
 		cmocka_unit_test(what_nobody_knows_is_killed_at_the_start),
 		cmocka_unit_test(a_place_that_cannot_be_had_is_done_without),
+		cmocka_unit_test(a_new_aictld_takes_the_cgroups_over),
+		cmocka_unit_test(what_a_process_left_meanwhile_is_killed),
+		cmocka_unit_test(what_cannot_be_killed_holds_the_next_start_and_no_other),
 		cmocka_unit_test(limits_stand_in_the_cgroup_and_change_live),
 		cmocka_unit_test(an_oom_kill_is_told),
 		cmocka_unit_test(a_fork_bomb_meets_its_limit),

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -368,41 +367,6 @@ static void the_end_kills_runs(void **state)
 	rig_remove(&r);
 }
 
-/* A directory that never answers (fusehang); false where that cannot be had. */
-static bool hang(const char *mode, char *dir, size_t size, pid_t *ret_pid)
-{
-	const char *top = getenv("top_builddir");
-	char program[4096], word[16] = "";
-	int p[2];
-
-	snprintf(program, sizeof(program), "%s/tests/e2e/fusehang", top ? top : ".");
-	if (geteuid() != 0 || access("/dev/fuse", R_OK | W_OK) < 0 || access(program, X_OK) < 0)
-		return false;
-	snprintf(dir, size, "%s/aictld-hung.XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-	assert_non_null(mkdtemp(dir));
-	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
-	*ret_pid = fork();
-	if (*ret_pid == 0) {
-		dup2(p[1], 1);
-		execl(program, program, dir, mode, NULL);
-		_exit(127);
-	}
-	close(p[1]);
-	assert_int_equal(read(p[0], word, sizeof(word) - 1), 8);
-	assert_string_equal(word, "mounted\n");
-	close(p[0]);
-	return true;
-}
-
-/* Ends the server, and with it whoever waits for it. */
-static void unhang(const char *dir, pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	assert_int_equal(umount2(dir, MNT_DETACH), 0);
-	assert_int_equal(rmdir(dir), 0);
-}
-
 /* On its way to exec; one that SIGKILL does not end is told of all the same, once. */
 static void a_run_that_hangs_is_told_of(void **state)
 {
@@ -419,7 +383,7 @@ static void a_run_that_hangs_is_told_of(void **state)
 		char dir[64];
 		pid_t server = 0;
 
-		if (!hang(modes[i], dir, sizeof(dir), &server)) {
+		if (!rig_hang(modes[i], dir, sizeof(dir), &server)) {
 			rig_clean_stop(&r);
 			skip();
 		}
@@ -433,7 +397,7 @@ static void a_run_that_hangs_is_told_of(void **state)
 		assert_int_equal(e->signal, SIGKILL);
 		expect_text(&r, run_sh(&r, 100 + i, "echo others go on", 0), "others go on");
 		rig_wait_run(&r, 100 + i);
-		unhang(dir, server);
+		rig_unhang(dir, server);
 	}
 	rig_clean_stop(&r); /* it has ended by now: nothing more was told of it (got_run_end) */
 }
