@@ -486,6 +486,52 @@ int rig_wait_exit(struct rig *r)
 	return status;
 }
 
+void rig_crash(struct rig *r, struct rig_helper *controller, struct rig_helper *logger)
+{
+	kill(r->pid, SIGKILL);
+	assert_int_equal(waitpid(r->pid, NULL, 0), r->pid);
+	note_ended(r->pid);
+	r->pid = 0;
+	if (controller) {
+		*controller = r->controller;
+		r->controller = (struct rig_helper){.conn = -1, .wire = -1};
+	}
+	if (logger) {
+		*logger = r->logger;
+		r->logger = (struct rig_helper){.conn = -1, .wire = -1};
+	}
+	drop_helper(&r->controller);
+	drop_helper(&r->logger);
+}
+
+int rig_connect_as(const struct rig_helper *h, const char *path)
+{
+	char text[16] = "", control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = {.iov_base = text, .iov_len = sizeof(text) - 1};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
+	struct cmsghdr *c;
+	int fd;
+
+	assert_true(send(h->conn, path, strlen(path), MSG_NOSIGNAL) > 0);
+	assert_true(recvmsg(h->conn, &msg, MSG_CMSG_CLOEXEC) > 0);
+	c = CMSG_FIRSTHDR(&msg);
+	if (!c)
+		return -1;
+	memcpy(&fd, CMSG_DATA(c), sizeof(int));
+	if (strcmp(text, "yes") == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+void rig_drop_helper(struct rig_helper *h)
+{
+	drop_helper(h);
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
 {
 	(void)st;

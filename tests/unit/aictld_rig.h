@@ -72,6 +72,12 @@ void rig_wait_synced(struct rig *r);
 /* SIGTERM; waits for the end; returns the wait status. Frees all but the directory. */
 int rig_stop(struct rig *r);
 int rig_wait_exit(struct rig *r);
+/* SIGKILL to aictld. Helpers that the caller does not take end; the others live until
+ * rig_drop_helper, and keep aictld's socket open. */
+void rig_crash(struct rig *r, struct rig_helper *controller, struct rig_helper *logger);
+void rig_drop_helper(struct rig_helper *h);
+/* A SOCK_SEQPACKET socket that the helper's process has connected to path, or -1. */
+int rig_connect_as(const struct rig_helper *h, const char *path);
 void rig_remove(struct rig *r);
 void rig_clean_stop(struct rig *r);    /* rig_stop, which has to succeed, and rig_remove */
 void rig_remove_tree(const char *dir); /* with all that is in it; follows no symlink */
