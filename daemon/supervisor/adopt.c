@@ -204,7 +204,7 @@ static void on_controller_gone(void *user, uint32_t events)
 	loop_timer_disarm(&sup->loop, &a->controller_timer);
 	mem_closep(&a->controller_pidfd);
 	a->controller_pid = 0;
-	if (!a->active && !sweep_has_former(sup))
+	if (!a->active && (!sweep_has_former(sup) || !sup->start_timer.armed))
 		supervisor_start_helpers(sup);
 }
 
@@ -318,6 +318,8 @@ static void finish_slot(struct slot *s)
 		stream_remake(s);
 	if (s->missing)
 		slot_lost(s);
+	if (s->t->flags & TABLE_RELEASED)
+		slot_release(s); /* perhaps nothing is left of it */
 }
 
 void adopt_poke(struct supervisor *sup)
