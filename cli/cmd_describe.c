@@ -26,7 +26,7 @@ static int run(struct cli *cli, const struct args *args)
 	output_begin(&out, cli, args);
 	for (size_t i = 0; i < args->n_operands; i++) {
 		_cleanup_free_ char *name = client_escape(args->operands[i]);
-		_cleanup_free_ char *path = x_printf("/v1/services/%s", name);
+		_cleanup_free_ char *path = x_printf("/v1/services/%s?usage=1", name);
 		_cleanup_reply_ struct reply reply = {0};
 
 		client_get(client, path, &reply);

@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,11 +70,18 @@ static bool is_empty(const cJSON *reply)
 	return cJSON_GetArraySize(js_get(reply, "services")) == 0;
 }
 
+static unsigned flags_of(const struct ps *p)
+{
+	return (p->out.format == OUTPUT_WIDE ? SERVICES_VIEW_WIDE : 0) |
+	       (args_flag(p->args, "usage") ? SERVICES_VIEW_USAGE : 0);
+}
+
 static void table(const struct output *out, const cJSON *reply)
 {
+	const struct ps *p = (const void *)((const char *)out - offsetof(struct ps, out));
 	_cleanup_buf_ struct buf b = {0};
 
-	services_view_render(&out->cli->term, reply, out->format == OUTPUT_WIDE, "\n", &b);
+	services_view_render(&out->cli->term, reply, flags_of(p), "\n", &b);
 	if (b.failed)
 		x_check(NULL);
 	fwrite(buf_cstr(&b), 1, b.len, stdout);
@@ -114,7 +122,7 @@ static void render(void *user, const struct term *term, const char *eol, struct 
 {
 	const struct ps *p = user;
 
-	services_view_render(term, p->reply.json, p->out.format == OUTPUT_WIDE, eol, out);
+	services_view_render(term, p->reply.json, flags_of(p), eol, out);
 	if (is_empty(p->reply.json))
 		buf_printf(out, "no services%s", eol);
 }
@@ -169,6 +177,16 @@ static void once(struct ps *p)
 		fputs("no services; apply a manifest with: aictl apply -f FILE\n", stderr);
 }
 
+static char *path_of(const struct ps *p)
+{
+	_cleanup_free_ char *path =
+		client_path_services("/v1/services", p->args->operands, p->args->n_operands);
+
+	if (!flags_of(p))
+		return TAKE_PTR(path);
+	return x_printf("%s%susage=1", path, strchr(path, '?') ? "&" : "?");
+}
+
 static int run(struct cli *cli, const struct args *args)
 {
 	struct ps p = {.args = args};
@@ -178,7 +196,7 @@ static int run(struct cli *cli, const struct args *args)
 	output_begin(&p.out, cli, args);
 	interval(args);
 	p.client = client_open(cli);
-	p.path = client_path_services("/v1/services", args->operands, args->n_operands);
+	p.path = path_of(&p);
 	if (args_flag(args, "watch"))
 		code = watch(cli, &p);
 	else
@@ -194,6 +212,7 @@ static int run(struct cli *cli, const struct args *args)
 static const struct option_spec options[] = {
 	OUTPUT_OPTION,
 	{'w', "watch", "[=TIME]", "look again and again, once a second, or every TIME", NULL},
+	{0, "usage", NULL, "with memory, CPU time and processes, as -o wide has them", NULL},
 	SELECTOR_OPTIONS,
 	{0},
 };
@@ -208,6 +227,9 @@ const struct command cmd_ps_command = {
 		"A row for each replica; a service that runs none, or not as many as its manifest\n"
 		"says, has a row of its own. AGE counts from the start of the process, RESTARTS\n"
 		"what we restarted. A narrow terminal shows fewer columns.\n\n"
+		"-o wide and --usage show what each replica uses with all its descendants: memory\n"
+		"(MEM, without file cache that can be dropped), CPU time so far, processes and\n"
+		"threads (PIDS).\n\n"
 		"--watch redraws in place on a terminal; elsewhere it prints again when something\n"
 		"has changed. Changes show at once, ages with the next look. Ctrl-C ends it.\n\n"
 		"`aictl ps NAME` exits 0 when the service exists. `aictl status NAME` exits 3\n"
@@ -215,6 +237,7 @@ const struct command cmd_ps_command = {
 		"is no such service.",
 	.examples = "aictl ps\n"
 		    "aictl ps -o wide sentiment\n"
+		    "aictl ps --usage -o json | jq '.services[].replicas[].usage'\n"
 		    "aictl ps --watch=2s -l team=nlp,stage!=test\n"
 		    "aictl ps -o json | jq '.services[].state'\n"
 		    "aictl status sentiment || echo not ready",

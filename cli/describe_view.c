@@ -95,6 +95,18 @@ static void origin_fields(const struct page *p, const cJSON *s)
 	field(p, "Manifest", "", place);
 }
 
+/* Limits stand in the specification; what is not kept is news. */
+static void limits_field(const struct page *p, const cJSON *s)
+{
+	_cleanup_buf_ struct buf out = {0};
+	const cJSON *key;
+
+	cJSON_ArrayForEach (key, js_get(s, "limits_not_enforced"))
+		buf_printf(&out, "%s%s", out.len ? ", " : "not enforced here: ",
+			   cJSON_IsString(key) ? key->valuestring : "?");
+	field(p, "Limits", TERM_YELLOW, buf_cstr(&out));
+}
+
 static void labels_field(const struct page *p, const cJSON *s)
 {
 	_cleanup_buf_ struct buf out = {0};
@@ -228,6 +240,18 @@ static void replica_head(const struct page *p, const cJSON *r)
 	print(&out);
 }
 
+static void usage_line(const struct page *p, const cJSON *r)
+{
+	const cJSON *usage = js_get(r, "usage");
+	_cleanup_free_ char *memory = text_bytes(js_int(usage, "memory_bytes", 0));
+	_cleanup_free_ char *cpu = text_duration(js_int(usage, "cpu_usec", 0) / 1000);
+	_cleanup_free_ char *text = x_printf("%s memory, %s CPU time, %lld processes and threads",
+					     memory, cpu, (long long)js_int(usage, "pids", 0));
+
+	if (usage)
+		replica_field(p, "uses", text, "", 0);
+}
+
 static void replica(const struct page *p, const cJSON *r)
 {
 	static const char *const kinds[] = {"startup", "readiness", "liveness"};
@@ -237,6 +261,7 @@ static void replica(const struct page *p, const cJSON *r)
 	replica_head(p, r);
 	if (*message)
 		replica_field(p, "", message, "", 0);
+	usage_line(p, r);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		probe_line(p, kinds[i], js_get(probes, kinds[i]));
 	if (last) {
@@ -336,6 +361,7 @@ void describe_view(const struct term *term, const cJSON *service, bool wide)
 	field(&p, "About", "", js_str(spec, "description", ""));
 	origin_fields(&p, service);
 	labels_field(&p, service);
+	limits_field(&p, service);
 	endpoint_fields(&p, service);
 	replicas(&p, service);
 	exits(&p, service);

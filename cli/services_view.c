@@ -15,16 +15,20 @@
 struct view {
 	struct table table;
 	int64_t now_ms;
-	bool wide;
+	bool wide, usage;
 };
 
 static void header(struct view *v)
 {
-	v->table.drop = "INCARNATION SET REVISION SINCE LAST-EXIT PORTS PORT PID RESTARTS AGE";
+	v->table.drop = "INCARNATION SET REVISION SINCE LAST-EXIT PIDS PORTS PORT CPU PID RESTARTS "
+			"AGE MEM";
 	if (v->wide)
-		table_header(&v->table, "NAME", "STATE", "PID", "PORTS", "RESTARTS", "AGE",
-			     "LAST-EXIT", "SINCE", "SET", "REVISION", "INCARNATION", "MESSAGE",
-			     NULL);
+		table_header(&v->table, "NAME", "STATE", "PID", "PORTS", "RESTARTS", "AGE", "MEM",
+			     "CPU", "PIDS", "LAST-EXIT", "SINCE", "SET", "REVISION", "INCARNATION",
+			     "MESSAGE", NULL);
+	else if (v->usage)
+		table_header(&v->table, "NAME", "STATE", "PID", "PORT", "RESTARTS", "AGE", "MEM",
+			     "CPU", "PIDS", "MESSAGE", NULL);
 	else
 		table_header(&v->table, "NAME", "STATE", "PID", "PORT", "RESTARTS", "AGE",
 			     "MESSAGE", NULL);
@@ -65,6 +69,18 @@ static void wide_cells(struct view *v, const cJSON *service, const cJSON *r)
 	table_cell(&v->table, NULL, "%s", js_str(r, "incarnation", "-"));
 }
 
+static void usage_cells(struct view *v, const cJSON *r)
+{
+	const cJSON *usage = js_get(r, "usage");
+	_cleanup_free_ char *memory = text_bytes(js_int(usage, "memory_bytes", 0));
+	_cleanup_free_ char *cpu = text_duration(js_int(usage, "cpu_usec", 0) / 1000);
+	_cleanup_free_ char *pids = text_number(usage, "pids");
+
+	table_cell(&v->table, NULL, "%s", usage ? memory : "-");
+	table_cell(&v->table, NULL, "%s", usage ? cpu : "-");
+	table_cell(&v->table, NULL, "%s", pids);
+}
+
 static void replica_row(struct view *v, const cJSON *service, const cJSON *r)
 {
 	const char *state = text_replica_state(r);
@@ -81,6 +97,8 @@ static void replica_row(struct view *v, const cJSON *service, const cJSON *r)
 	table_cell(t, NULL, "%s", port);
 	table_cell(t, NULL, "%lld", (long long)js_int(r, "restarts", 0));
 	table_cell(t, NULL, "%s", js_int(r, "pid", 0) ? age : "-");
+	if (v->usage)
+		usage_cells(v, r);
 	if (v->wide)
 		wide_cells(v, service, r);
 	table_cell(t, NULL, "%s", message);
@@ -108,7 +126,7 @@ static void service_row(struct view *v, const cJSON *s, const char *drift)
 	table_row(t);
 	table_cell(t, NULL, "%s", js_str(s, "name", "?"));
 	table_cell(t, term_state_color(t->term, state), "%s", state);
-	for (int i = 0; i < (v->wide ? 6 : 4); i++)
+	for (int i = 0; i < (v->wide ? 6 : 4) + (v->usage ? 3 : 0); i++)
 		table_cell(t, NULL, "-");
 	if (v->wide) {
 		table_cell(t, NULL, "%s", js_str(s, "set", "-"));
@@ -118,10 +136,14 @@ static void service_row(struct view *v, const cJSON *s, const char *drift)
 	table_cell(t, *drift ? term_paint(t->term, TERM_YELLOW) : NULL, "%s", text);
 }
 
-void services_view_render(const struct term *term, const cJSON *reply, bool wide, const char *eol,
-			  struct buf *out)
+void services_view_render(const struct term *term, const cJSON *reply, unsigned flags,
+			  const char *eol, struct buf *out)
 {
-	struct view v = {.table = {.term = term}, .now_ms = clock_wall_ms(), .wide = wide};
+	bool wide = flags & SERVICES_VIEW_WIDE;
+	struct view v = {.table = {.term = term},
+			 .now_ms = clock_wall_ms(),
+			 .wide = wide,
+			 .usage = wide || (flags & SERVICES_VIEW_USAGE)};
 	const cJSON *s, *r, *list = js_get(reply, "services");
 
 	if (cJSON_GetArraySize(list) == 0)

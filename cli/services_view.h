@@ -14,9 +14,11 @@
 struct buf;
 struct term;
 
+enum services_view_flags { SERVICES_VIEW_WIDE = 1, SERVICES_VIEW_USAGE = 2 };
+
 /* Appends the lines, each ending in eol, with the header first; nothing without services. */
-void services_view_render(const struct term *term, const cJSON *reply, bool wide, const char *eol,
-			  struct buf *out);
+void services_view_render(const struct term *term, const cJSON *reply, unsigned flags,
+			  const char *eol, struct buf *out);
 /*
  * Appends what somebody who watches wants to hear of when it changes, and nothing else: no ages, no
  * times. Equal texts mean that nothing happened.

@@ -67,6 +67,19 @@ char *text_number(const cJSON *o, const char *member)
 	return n ? x_printf("%lld", (long long)n) : x_strdup("-");
 }
 
+char *text_bytes(int64_t bytes)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+	double value = (double)bytes;
+	size_t unit = 0;
+
+	while (value >= 1000 && unit + 1 < sizeof(units) / sizeof(units[0])) {
+		value /= 1024;
+		unit++;
+	}
+	return x_printf(unit > 0 && value < 9.95 ? "%.1f%s" : "%.0f%s", value, units[unit]);
+}
+
 char *text_count(int64_t n, const char *noun)
 {
 	return x_printf("%lld %s%s", (long long)n, noun, n == 1 ? "" : "s");

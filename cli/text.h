@@ -15,9 +15,11 @@
 char *text_age(const cJSON *o, const char *member, int64_t now_ms);
 /* "exit code 1", "signal SIGKILL (oom)", "exit status unknown" of {"code","signal","cause"}. */
 char *text_exit(const cJSON *exit);
-/* A replica's message, with the time of the next attempt where there is one. */
+/* "512B", "1.5MiB", "12GiB": two digits are enough. */
+char *text_bytes(int64_t bytes);
 /* "frozen" for one that is, else its state. Borrowed. */
 const char *text_replica_state(const cJSON *replica);
+/* A replica's message, with the time of the next attempt where there is one. */
 char *text_replica_message(const cJSON *replica, int64_t now_ms);
 /* A number as text, "-" for absent, null and 0 (pids, ports). */
 char *text_number(const cJSON *o, const char *member);

@@ -5,19 +5,24 @@
  * SPDX-License-Identifier: MIT
  */
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <uv.h>
 
 #include "daemon/controller/api.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/events.h"
 #include "daemon/controller/journal.h"
 #include "daemon/controller/exits.h"
+#include "daemon/controller/limits.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/replica_cgroup.h"
 #include "daemon/controller/replica_ports.h"
 #include "daemon/controller/replica_probe.h"
 #include "daemon/controller/service.h"
+#include "daemon/controller/usage.h"
 #include "lib/buf.h"
+#include "lib/err.h"
 #include "lib/http_server.h"
 #include "lib/jsonw.h"
 #include "lib/manifest.h"
@@ -26,6 +31,25 @@
 #include "lib/parse.h"
 
 #define EVENTS_SHOWN 20
+
+/* What was asked for besides; usage is that of items, which are sorted as services and replicas. */
+struct shown {
+	bool probes, usage;
+	const struct usage_item *items;
+	size_t n_items;
+};
+
+/* The request whose answer waits until a worker has read what is used; outlives its client. */
+struct pending {
+	uv_work_t work;
+	struct controller *c;
+	struct http_request *r; /* NULL: the client has left */
+	char *name;		/* describe: of the service */
+	bool show_values;
+	char *cgroup_dir;
+	struct usage_item *items;
+	size_t n_items;
+};
 
 static void write_id(struct jsonw *w, const struct replica *r)
 {
@@ -94,7 +118,34 @@ static void write_probes(struct jsonw *w, const struct replica *r)
 	jsonw_object_end(w);
 }
 
-static void write_replica(struct jsonw *w, const struct replica *r, bool probes)
+static int by_replica(const void *key, const void *item)
+{
+	const struct replica *r = key;
+	const struct usage_item *u = item;
+	int order = strcmp(r->service->name, u->service);
+
+	return order ? order : (r->index > u->index) - (r->index < u->index);
+}
+
+static void write_usage(struct jsonw *w, const struct replica *r, const struct shown *shown)
+{
+	const struct usage_item *item =
+		shown->n_items ? bsearch(r, shown->items, shown->n_items, sizeof(*item), by_replica)
+			       : NULL;
+
+	if (!item || !item->usage.source || item->pid != r->pid) {
+		jsonw_null(w, "usage");
+		return;
+	}
+	jsonw_object_begin(w, "usage");
+	jsonw_int(w, "memory_bytes", item->usage.memory_bytes);
+	jsonw_int(w, "cpu_usec", item->usage.cpu_us);
+	jsonw_int(w, "pids", item->usage.pids);
+	jsonw_string(w, "source", item->usage.source);
+	jsonw_object_end(w);
+}
+
+static void write_replica(struct jsonw *w, const struct replica *r, const struct shown *shown)
 {
 	const struct port_spec *port;
 
@@ -126,8 +177,10 @@ static void write_replica(struct jsonw *w, const struct replica *r, bool probes)
 	jsonw_bool(w, "slow_mode", r->policy.slow);
 	jsonw_time(w, "next_attempt_at", replica_next_attempt_wall_ms(r));
 	write_last_exit(w, &r->last_exit);
-	if (probes)
+	if (shown->probes)
 		write_probes(w, r);
+	if (shown->usage)
+		write_usage(w, r, shown);
 	jsonw_object_end(w);
 }
 
@@ -166,7 +219,7 @@ static void write_drift(struct jsonw *w, const struct service *s)
 	jsonw_array_end(w);
 }
 
-static void write_service(struct jsonw *w, const struct service *s, bool probes)
+static void write_service(struct jsonw *w, const struct service *s, const struct shown *shown)
 {
 	jsonw_string(w, "name", s->name);
 	jsonw_string(w, "set", s->set);
@@ -182,7 +235,7 @@ static void write_service(struct jsonw *w, const struct service *s, bool probes)
 	write_drift(w, s);
 	jsonw_array_begin(w, "replicas");
 	for (size_t i = 0; i < s->n_replicas; i++)
-		write_replica(w, s->replicas[i], probes);
+		write_replica(w, s->replicas[i], shown);
 	jsonw_array_end(w);
 }
 
@@ -211,28 +264,27 @@ static bool names_exist(struct api_call *call)
 	return true;
 }
 
-void api_services_list(struct api_call *call)
+static void reply_list(const struct controller *c, struct http_request *r,
+		       const struct shown *shown)
 {
 	_cleanup_buf_ struct buf b = {0};
 	struct jsonw w = {.out = &b};
 
-	if (!api_ready(call) || !names_exist(call))
-		return;
 	jsonw_object_begin(&w, NULL);
 	jsonw_string(&w, "api_version", "v1");
 	jsonw_array_begin(&w, "services");
-	for (size_t i = 0; i < call->c->n_services; i++) {
-		const struct service *s = call->c->services[i];
+	for (size_t i = 0; i < c->n_services; i++) {
+		const struct service *s = c->services[i];
 
-		if (!asked_for(call->r, s->name))
+		if (!asked_for(r, s->name))
 			continue;
 		jsonw_object_begin(&w, NULL);
-		write_service(&w, s, false);
+		write_service(&w, s, shown);
 		jsonw_object_end(&w);
 	}
 	jsonw_array_end(&w);
 	jsonw_object_end(&w);
-	api_reply(call->r, 200, &b);
+	api_reply(r, 200, &b);
 }
 
 /* ---- describe ---- */
@@ -297,31 +349,159 @@ static void write_exits(struct jsonw *w, const struct service *s)
 	jsonw_array_end(w);
 }
 
-void api_services_describe(struct api_call *call)
+static void write_gaps(struct jsonw *w, const struct service *s)
 {
+	struct limits_gap gaps[LIMITS_GAPS_MAX];
+	size_t n = limits_gaps(s->spec, s->controller->status.cgroup_can, gaps);
+
+	jsonw_array_begin(w, "limits_not_enforced");
+	for (size_t i = 0; i < n; i++)
+		jsonw_string(w, NULL, gaps[i].key);
+	jsonw_array_end(w);
+}
+
+static void reply_describe(const struct controller *c, struct http_request *r, const char *name,
+			   bool show_values, const struct shown *shown)
+{
+	const struct service *s = controller_find(c, name);
 	_cleanup_buf_ struct buf b = {0};
 	struct jsonw w = {.out = &b};
-	const struct service *s;
 
-	journal_flush(call->c->journal); /* what the caller has caused is in it */
-	if (!api_ready(call))
-		return;
-	s = controller_find(call->c, call->name);
 	if (!s) {
-		api_reply_error(call->r, 404, "not_found", "no service \"%s\"", call->name);
+		api_reply_error(r, 404, "not_found", "no service \"%s\"", name);
 		return;
 	}
 	jsonw_object_begin(&w, NULL);
-	write_service(&w, s, true);
+	write_service(&w, s, shown);
 	if (s->spec) {
-		write_spec(&w, s->spec, api_role_sees_values(call));
+		write_spec(&w, s->spec, show_values);
 		write_places(&w, s->spec);
 		jsonw_string(&w, "file", s->spec->file);
 		jsonw_int(&w, "line", s->spec->line);
+		write_gaps(&w, s);
 	}
 	jsonw_time(&w, "updated_at", s->updated_wall_ms);
-	write_events(&w, call->c, s->name);
+	write_events(&w, c, s->name);
 	write_exits(&w, s);
 	jsonw_object_end(&w);
-	api_reply(call->r, 200, &b);
+	api_reply(r, 200, &b);
+}
+
+/* ---- with usage ---- */
+
+static void pending_free(struct pending *p)
+{
+	mem_free(p->items);
+	mem_free(p->cgroup_dir);
+	mem_free(p->name);
+	mem_free(p);
+}
+
+static void on_gone(struct http_request *r, void *user)
+{
+	struct pending *p = user;
+
+	p->r = NULL;
+	http_request_forget(r);
+}
+
+static void read_usage(uv_work_t *work)
+{
+	struct pending *p = work->data;
+
+	usage_read(p->items, p->n_items, "/proc", p->cgroup_dir);
+}
+
+static void on_usage(uv_work_t *work, int status)
+{
+	struct pending *p = work->data;
+	const struct shown shown = {
+		.probes = p->name != NULL, .usage = true, .items = p->items, .n_items = p->n_items};
+
+	(void)status;
+	if (p->r && p->name)
+		reply_describe(p->c, p->r, p->name, p->show_values, &shown);
+	else if (p->r)
+		reply_list(p->c, p->r, &shown);
+	pending_free(p);
+}
+
+/* Those with a process, of the service, or of all that are asked for. */
+static int list_items(struct pending *p)
+{
+	const struct controller *c = p->c;
+	size_t cap = 0;
+
+	for (size_t i = 0; i < c->n_services; i++) {
+		const struct service *s = c->services[i];
+
+		if (p->name ? strcmp(p->name, s->name) != 0 : !asked_for(p->r, s->name))
+			continue;
+		if (mem_grow(&p->items, &cap, p->n_items + s->n_replicas, sizeof(*p->items)) < 0)
+			return -ERR_NOMEM;
+		for (size_t k = 0; k < s->n_replicas; k++) {
+			struct usage_item *item = &p->items[p->n_items];
+
+			if (!s->replicas[k]->pid)
+				continue;
+			*item = (struct usage_item){.index = s->replicas[k]->index,
+						    .pid = s->replicas[k]->pid};
+			memccpy(item->service, s->name, '\0', sizeof(item->service) - 1);
+			p->n_items++;
+		}
+	}
+	return 0;
+}
+
+static void begin_usage(struct api_call *call, const char *name)
+{
+	struct pending *p = mem_alloc(sizeof(*p));
+	bool good = false;
+
+	if (p) {
+		*p = (struct pending){.work.data = p,
+				      .c = call->c,
+				      .r = call->r,
+				      .name = name ? mem_strdup(name) : NULL,
+				      .show_values = api_role_sees_values(call),
+				      .cgroup_dir = mem_strdup(call->c->status.cgroup_dir)};
+		good = (!name || p->name) && p->cgroup_dir && list_items(p) == 0 &&
+		       uv_queue_work(call->c->loop, &p->work, read_usage, on_usage) == 0;
+	}
+	if (good) {
+		http_request_set_user(call->r, p, on_gone);
+		return;
+	}
+	if (p)
+		pending_free(p);
+	api_reply_error(call->r, 503, "out_of_memory", "out of memory");
+}
+
+/* ---- the endpoints ---- */
+
+void api_services_list(struct api_call *call)
+{
+	int64_t usage;
+
+	if (!api_ready(call) || !names_exist(call) ||
+	    (usage = api_query_int(call, "usage", 0, 0, 1)) < 0)
+		return;
+	if (usage)
+		begin_usage(call, NULL);
+	else
+		reply_list(call->c, call->r, &(struct shown){0});
+}
+
+void api_services_describe(struct api_call *call)
+{
+	int64_t usage;
+
+	journal_flush(call->c->journal); /* what the caller has caused is in it */
+	if (!api_ready(call) || (usage = api_query_int(call, "usage", 0, 0, 1)) < 0)
+		return;
+	if (usage)
+		begin_usage(call, call->name);
+	else
+		reply_describe(call->c, call->r, call->name, api_role_sees_values(call),
+			       &(struct shown){.probes = true});
 }

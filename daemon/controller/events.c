@@ -56,8 +56,8 @@ void events_set_store(struct events *e, struct store *s)
 
 static const char *intern_type(const char *type)
 {
-	static const char *const types[] = {"state",  "exit",  "apply", "scale",
-					    "daemon", "probe", "user"};
+	static const char *const types[] = {"state", "exit", "apply",  "scale", "daemon",
+					    "probe", "user", "frozen", "thawed"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
 		if (strcmp(type, types[i]) == 0)

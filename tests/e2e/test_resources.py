@@ -1,9 +1,15 @@
 """What a user sees of resources.limits: the warning where this machine cannot keep a limit, the
-error where it is required; freeze and thaw. Each test asks the daemon what it can do here.
+error where it is required; freeze and thaw; usage. Each test asks the daemon what it can do here.
 
 SPDX-License-Identifier: MIT
 """
+import json
+import os
+import signal
+
 import pytest
+
+from harness import wait_for
 
 LIMITS = {"memory": "64MiB", "pids": 100}
 
@@ -47,3 +53,153 @@ def test_a_required_limit_is_an_error_with_its_place(daemon):
         assert f"resources.limits.{missing[0]} cannot be enforced here: " in said
         assert "without resources.required it is only a warning" in said
     assert daemon.ps() == {}
+
+
+# ---- freeze and thaw ----
+
+def frozen(daemon, service):
+    return {r["index"]: r["frozen"] for r in daemon.ps()[service]["replicas"]}
+
+
+def cpu_ticks(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def needs_cgroup(daemon):
+    if "track" not in can(daemon):
+        pytest.skip("no cgroup2 tree that the daemon may use")
+
+
+def test_without_a_cgroup_freezing_says_why(start):
+    daemon = start("--cgroup", "none")
+    daemon.apply({"web": daemon.service("pause")})
+    assert can(daemon) == [] and daemon.get("/v1/daemon")["cgroup"]["dir"] is None
+    code, _, said = daemon.cli("freeze", "web")
+    assert code == 1 and "nothing can be frozen: the daemon may use no cgroup2 tree here (see aictl doctor)" in said
+    code, _, said = daemon.cli("freeze", "nobody")
+    assert code in (1, 4), said
+
+
+def test_freeze_and_thaw(daemon):
+    needs_cgroup(daemon)
+    daemon.apply({"spin": daemon.shell("while :; do :; done", replicas=2)})
+    first = daemon.pids("spin")
+    daemon.ok("freeze", "spin/1")
+    assert frozen(daemon, "spin") == {0: False, 1: True}
+    web = daemon.ps()["spin"]
+    assert web["state"] == "degraded" and web["ready"] == 1 and web["message"] == "frozen by the user"
+    assert web["replicas"][1]["reason"] == "frozen" and web["replicas"][1]["state"] == "ready"
+    assert "frozen" in daemon.ok("ps") and daemon.cli("status", "spin")[0] == 3
+    used = cpu_ticks(first[1])
+    other = cpu_ticks(first[0])
+    wait_for(lambda: cpu_ticks(first[0]) > other + 20, what="the other one runs on")
+    assert cpu_ticks(first[1]) == used
+    assert daemon.ok("freeze", "spin/1") == daemon.ok("pause", "spin/1")  # again is fine
+    daemon.ok("freeze", "spin")
+    assert frozen(daemon, "spin") == {0: True, 1: True}
+    daemon.ok("thaw", "spin")
+    assert frozen(daemon, "spin") == {0: False, 1: False}
+    wait_for(lambda: cpu_ticks(first[1]) > used, what="it runs on")
+    assert daemon.wait_state("spin", "ready")["ready"] == 2 and daemon.pids("spin") == first
+    kinds = [e["type"] for e in daemon.events("spin") if e["type"] in ("frozen", "thawed")]
+    assert sorted(kinds) == ["frozen", "frozen", "thawed", "thawed"]
+
+
+def test_probes_pause_while_it_is_frozen(daemon):
+    """A liveness probe that would have failed many times over: the same process answers afterwards."""
+    needs_cgroup(daemon)
+    probe = {"http": {"path": "/"}, "period": "100ms", "timeout": "100ms"}
+    daemon.apply({"web": daemon.service("http", port=18400, probes={
+        "readiness": probe, "liveness": {**probe, "failure_threshold": 2}})})
+    first = daemon.pids("web")
+    daemon.ok("freeze", "web")
+    at = daemon.describe("web")["replicas"][0]["probes"]["liveness"]["at"]
+    # A second of its own clock: ten probes.
+    other = {"beat": daemon.shell("for i in 1 2 3 4 5; do sleep 0.2; done; exit 0", restart="never")}
+    daemon.apply(other, name="clock", wait=False)
+    daemon.wait_state("beat", "succeeded")
+    replica = daemon.describe("web")["replicas"][0]
+    assert replica["frozen"] and replica["pid"] == first[0]
+    assert replica["probes"]["liveness"]["at"] == at
+    daemon.ok("thaw", "web")
+    wait_for(lambda: daemon.describe("web")["replicas"][0]["probes"]["liveness"]["at"] > at, what="probes go on")
+    web = daemon.wait_state("web", "ready")
+    assert daemon.pids("web") == first and web["replicas"][0]["restarts"] == 0
+
+
+def test_a_frozen_one_survives_the_controller(daemon):
+    needs_cgroup(daemon)
+    daemon.apply({"web": daemon.service("pause")})
+    first = daemon.pids("web")
+    daemon.ok("freeze", "web")
+    old = daemon.helper("controller")
+    os.kill(old, signal.SIGKILL)
+    wait_for(lambda: daemon.helper("controller") not in (None, old) and daemon.mode() == "normal")
+    assert frozen(daemon, "web") == {0: True} and daemon.pids("web") == first
+    # found as it was: no second event (the first may have died with the old one)
+    assert len([e for e in daemon.events("web") if e["type"] == "frozen"]) <= 1
+    daemon.ok("thaw", "web")
+    assert frozen(daemon, "web") == {0: False}
+
+
+@pytest.mark.parametrize("verb", [("restart", "web"), ("restart", "web/0")])
+def test_a_restart_thaws(daemon, verb):
+    needs_cgroup(daemon)
+    daemon.apply({"web": daemon.service("beat")})
+    old = daemon.pid_of("web")
+    daemon.ok("freeze", "web")
+    daemon.ok(*verb)
+    assert daemon.pid_of("web") != old and frozen(daemon, "web") == {0: False}
+    assert daemon.describe("web")["exits"][-1]["code"] == 0, "it got the signal, and time to end"
+
+
+def test_a_stop_thaws_and_a_kill_replaces(daemon):
+    needs_cgroup(daemon)
+    daemon.apply({"web": daemon.service("beat"), "mob": daemon.service("pause")})
+    daemon.ok("freeze", "web", "mob")
+    daemon.ok("stop", "web")
+    assert daemon.describe("web")["exits"][-1]["code"] == 0
+    old = daemon.pid_of("mob")
+    daemon.ok("kill", "mob")
+    daemon.wait_new_pid("mob", old)
+    assert frozen(daemon, "mob") == {0: False}
+    daemon.wait_state("mob", "ready")
+    for name, code in (("web", 3), ("nobody", 4)):
+        assert daemon.cli("freeze", name)[0] == code
+
+
+# ---- usage ----
+
+def test_usage(daemon):
+    daemon.apply({"web": daemon.shell("sleep 1000 & sleep 1000 & while :; do :; done"),
+                  "gone": daemon.shell("exit 0", restart="never")}, wait=False)
+    daemon.wait_state("web", "ready")
+    assert "usage" not in daemon.replica("web")
+
+    def used():
+        services = {s["name"]: s for s in daemon.get("/v1/services?usage=1")["services"]}
+        return services["web"]["replicas"][0]["usage"]
+    first = wait_for(lambda: (u := used()) and u["pids"] == 3 and u, what=used)
+    assert first["source"] == ("cgroup" if "track" in can(daemon) else "session")
+    assert 4096 <= first["memory_bytes"] < 64 << 20
+    wait_for(lambda: used()["cpu_usec"] > first["cpu_usec"] + 100000, what=used)
+    daemon.wait_state("gone", "succeeded")
+    assert daemon.get("/v1/services/gone?usage=1")["replicas"][0]["usage"] is None
+    assert daemon.api("GET", "/v1/services?usage=yes")[0] == 400
+    row = [line for line in daemon.ok("ps", "-o", "wide", "web").splitlines() if line.startswith("web/0")]
+    assert row and ("KiB" in row[0] or "MiB" in row[0])
+    assert "3 processes and threads" in daemon.ok("describe", "web")
+    assert json.loads(daemon.ok("ps", "--usage", "-o", "json"))["services"][1]["replicas"][0]["usage"]["pids"] == 3
+
+
+def test_usage_without_a_cgroup(start):
+    daemon = start("--cgroup", "none")
+    daemon.apply({"web": daemon.shell("sleep 1000 & exec sleep 1000", replicas=2)})
+
+    def used():
+        return [r["usage"] for r in daemon.get("/v1/services/web?usage=1")["replicas"]]
+    wait_for(lambda: [u["pids"] for u in used()] == [2, 2], what=used)
+    assert {u["source"] for u in used()} == {"session"}
+    assert all(u["memory_bytes"] > 4096 for u in used())

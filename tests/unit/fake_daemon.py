@@ -163,7 +163,11 @@ class Handler(BaseHTTPRequestHandler):
         if not parts:
             names = query.get("service", list(STATE.services))
             if not any(self.missing(n) for n in names):
-                self.reply(200, {"api_version": "v1", "services": [STATE.services[n] for n in names]})
+                services = [STATE.services[n] for n in names]
+                if query.get("usage") != ["1"]:
+                    services = [dict(s, replicas=[{k: v for k, v in r.items() if k != "usage"} for r in s["replicas"]])
+                                for s in services]
+                self.reply(200, {"api_version": "v1", "services": services})
         elif not self.missing(parts[0]):
             if parts[1:] == ["wait"]:
                 self.wait_service(STATE.services[parts[0]], query)

@@ -46,8 +46,10 @@ class World:
         r = {"id": f"{name}/{index}", "index": index, "pid": 4711 + index, "incarnation": ID, "state": state,
              "revision": 3, "port": 20001 + index, "ports": {"http": 20001 + index}, "restarts": index,
              "started_at": self.at("start"), "since": self.at("probe"), "reason": "probe_passed",
-             "message": "readiness probe passed", "slow_mode": False, "next_attempt_at": None, "last_exit": None}
+             "message": "readiness probe passed", "frozen": False, "slow_mode": False, "next_attempt_at": None, "last_exit": None}
         r.update(more)
+        r["usage"] = {"memory_bytes": (90 + 1000 * index) * 1000000, "cpu_usec": 4200000 + 83000000 * index,
+                      "pids": 5, "source": "cgroup"} if r["pid"] else None
         return r
 
     def service(self, name, state, replicas, **more):
@@ -75,8 +77,9 @@ class World:
                 self.replica("chat", 0, "backoff", pid=None, port=None, ports={}, restarts=7, reason="crash_loop",
                              started_at=None, message=hostile, slow_mode=True, next_attempt_at=self.at("next"),
                              last_exit=last)], labels={"team": "chat"}, message="replica 0 crashes again and again"),
-            self.service("api", "updating", [self.replica("api", i, "ready" if i < 2 else "starting")
-                                             for i in range(3)],
+            self.service("api", "updating", [self.replica("api", 0, "ready"),
+                         self.replica("api", 1, "ready", frozen=True, reason="frozen", message="frozen by the user"),
+                         self.replica("api", 2, "starting")],
                          drift=[{"key": "replicas", "manifest": 2, "actual": 3}], revision=4),
             self.service("old", "stopped", [], message="stopped by alice", set="else"),
             self.service("\u00e9t\u00e9", "succeeded", [self.replica("\u00e9t\u00e9", 0, "succeeded", pid=None,
@@ -90,7 +93,8 @@ class World:
                   "liveness": {"enabled": True, "ok": False, "message": "HTTP 500: the worker does not answer",
                                "at": self.at("probe"), "failures": 2, "failure_threshold": 3,
                                "handler": "exec ./check --fast"}}
-        full = dict(s, spec=spec(), keys=KEYS, file="/srv/shop/aictl.yaml", line=12, updated_at=self.at("applied"),
+        gaps = ["resources.limits.memory", "resources.limits.pids"] if s["name"] == "chat" else []
+        full = dict(s, spec=spec(), limits_not_enforced=gaps, keys=KEYS, file="/srv/shop/aictl.yaml", line=12, updated_at=self.at("applied"),
                     events=[e for e in self.events() if e["service"] == s["name"]],
                     exits=self.exits() if s["name"] == "sentiment" else [])
         full["replicas"] = [dict(r, probes=probes) for r in s["replicas"]]

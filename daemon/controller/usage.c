@@ -1,0 +1,215 @@
+/* usage: see usage.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/controller/usage.h"
+
+#include <dirent.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/fs.h"
+#include "lib/mem.h"
+#include "lib/parse.h"
+
+#define FILE_MAX ((size_t)1 << 20) /* a list of so many processes is cut off by an error */
+#define STAT_MAX 16384
+#define PATH_SIZE 512
+#define US_PER_S 1000000
+
+struct reader {
+	const char *proc, *cgroup_dir;
+	int64_t page_size, us_per_tick;
+};
+
+/* What /proc/PID/stat says, summed up. */
+struct sum {
+	int64_t rss_pages, ticks, threads;
+	unsigned processes;
+};
+
+static char *read_in(const char *dir, const char *file, size_t limit)
+{
+	char path[PATH_SIZE], *text = NULL;
+	size_t len;
+	int n = snprintf(path, sizeof(path), "%s/%s", dir, file);
+
+	if (n < 0 || (size_t)n >= sizeof(path) || fs_read_file(path, limit, &text, &len, NULL) < 0)
+		return NULL;
+	return text;
+}
+
+/* A file that is one number; -1: it is not there, or says "max". */
+static int64_t read_number(const char *dir, const char *file)
+{
+	_cleanup_free_ char *text = read_in(dir, file, STAT_MAX);
+	int64_t value = -1;
+
+	if (!text)
+		return -1;
+	text[strcspn(text, "\n")] = '\0';
+	return parse_i64(text, 0, INT64_MAX, &value, NULL) < 0 ? -1 : value;
+}
+
+/* The number behind "key " in a file of such lines, or -1. */
+static int64_t read_keyed(const char *dir, const char *file, const char *key)
+{
+	_cleanup_free_ char *text = read_in(dir, file, STAT_MAX);
+	size_t len = strlen(key);
+	int64_t value = -1;
+
+	for (char *next = text, *line; next && (line = strsep(&next, "\n"));)
+		if (strncmp(line, key, len) == 0 && line[len] == ' ' &&
+		    parse_i64(line + len + 1, 0, INT64_MAX, &value, NULL) == 0)
+			return value;
+	return -1;
+}
+
+/* Adds a process. *ret_session (may be NULL) is its session; false: it is gone, or hidden. */
+static bool add_process(const struct reader *in, const char *pid, struct sum *sum,
+			int32_t *ret_session)
+{
+	char dir[PATH_SIZE];
+	_cleanup_free_ char *text = NULL;
+	long long session, utime, stime, cutime, cstime, threads, rss;
+	const char *after;
+
+	snprintf(dir, sizeof(dir), "%s/%.16s", in->proc, pid);
+	text = read_in(dir, "stat", STAT_MAX);
+	after = text ? strrchr(text, ')') : NULL; /* the name may hold anything */
+	if (!after ||
+	    sscanf(after + 1,
+		   " %*c %*d %*d %lld %*d %*d %*u %*u %*u %*u %*u %lld %lld %lld %lld %*d %*d %lld "
+		   "%*d %*u %*u %lld",
+		   &session, &utime, &stime, &cutime, &cstime, &threads, &rss) != 7)
+		return false;
+	if (ret_session)
+		*ret_session = (int32_t)session;
+	sum->rss_pages += rss;
+	sum->ticks += utime + stime + cutime + cstime;
+	sum->threads += threads;
+	sum->processes++;
+	return true;
+}
+
+static struct usage usage_of(const struct reader *in, const struct sum *sum, const char *source)
+{
+	return (struct usage){.source = source,
+			      .memory_bytes = sum->rss_pages * in->page_size,
+			      .cpu_us = sum->ticks * in->us_per_tick,
+			      .pids = sum->threads};
+}
+
+/* ---- cgroups ---- */
+
+static void add_members(const struct reader *in, const char *dir, struct sum *sum)
+{
+	_cleanup_free_ char *text = read_in(dir, "cgroup.procs", FILE_MAX);
+
+	for (char *next = text, *pid; next && (pid = strsep(&next, "\n"));)
+		if (*pid)
+			add_process(in, pid, sum, NULL);
+}
+
+/* As docker and kubectl count: what the kernel can give back at once is not in use. -1: unknown. */
+static int64_t read_memory(const char *dir)
+{
+	int64_t all = read_number(dir, "memory.current"), cache;
+
+	if (all < 0)
+		return -1;
+	cache = read_keyed(dir, "memory.stat", "inactive_file");
+	return cache > 0 && cache <= all ? all - cache : all;
+}
+
+/* False: there is none, or nothing is in it. */
+static bool read_cgroup(const struct reader *in, struct usage_item *item)
+{
+	struct wire_key key = {.index = item->index};
+	int64_t memory, cpu, pids;
+	struct sum sum = {0};
+	char dir[PATH_SIZE];
+
+	memcpy(key.service, item->service, sizeof(key.service));
+	if (!in->cgroup_dir[0] || wire_cgroup_path(dir, sizeof(dir), in->cgroup_dir, &key) < 0)
+		return false;
+	cpu = read_keyed(dir, "cpu.stat", "usage_usec");
+	memory = read_memory(dir);
+	pids = read_number(dir, "pids.current");
+	if (cpu < 0 || memory < 0 || pids < 0)
+		add_members(in, dir, &sum);
+	if (pids == 0 || (pids < 0 && sum.processes == 0))
+		return false;
+	item->usage = usage_of(in, &sum, "cgroup");
+	item->usage.cpu_us = cpu < 0 ? item->usage.cpu_us : cpu;
+	item->usage.memory_bytes = memory < 0 ? item->usage.memory_bytes : memory;
+	item->usage.pids = pids < 0 ? item->usage.pids : pids;
+	return true;
+}
+
+/* ---- sessions ---- */
+
+struct session {
+	int32_t pid; /* its leader's */
+	struct usage_item *item;
+	struct sum sum;
+};
+
+static int by_pid(const void *a, const void *b)
+{
+	int32_t x = ((const struct session *)a)->pid, y = ((const struct session *)b)->pid;
+
+	return (x > y) - (x < y);
+}
+
+/* One walk over all processes, each of which belongs to at most one of the sessions. */
+static void walk(const struct reader *in, struct session *sessions, size_t n)
+{
+	DIR *dir = opendir(in->proc);
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		struct session key = {0}, *found;
+
+		if (entry->d_name[strspn(entry->d_name, "0123456789")] ||
+		    !add_process(in, entry->d_name, &key.sum, &key.pid))
+			continue;
+		found = bsearch(&key, sessions, n, sizeof(*sessions), by_pid);
+		if (!found)
+			continue;
+		found->sum.rss_pages += key.sum.rss_pages;
+		found->sum.ticks += key.sum.ticks;
+		found->sum.threads += key.sum.threads;
+		found->sum.processes++;
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static void read_sessions(const struct reader *in, struct session *sessions, size_t n)
+{
+	qsort(sessions, n, sizeof(*sessions), by_pid);
+	walk(in, sessions, n);
+	for (size_t i = 0; i < n; i++)
+		if (sessions[i].sum.processes > 0)
+			sessions[i].item->usage = usage_of(in, &sessions[i].sum, "session");
+}
+
+void usage_read(struct usage_item *items, size_t n, const char *proc, const char *cgroup_dir)
+{
+	const struct reader in = {.proc = proc,
+				  .cgroup_dir = cgroup_dir,
+				  .page_size = sysconf(_SC_PAGESIZE),
+				  .us_per_tick = US_PER_S / sysconf(_SC_CLK_TCK)};
+	_cleanup_free_ struct session *sessions = mem_array(n, sizeof(*sessions));
+	size_t left = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		items[i].usage = (struct usage){0};
+		if (items[i].pid > 0 && !read_cgroup(&in, &items[i]) && sessions)
+			sessions[left++] = (struct session){.pid = items[i].pid, .item = &items[i]};
+	}
+	if (left > 0)
+		read_sessions(&in, sessions, left);
+}
