@@ -123,6 +123,8 @@ void run_describe_end(const struct wire_run_end *end, char *out, size_t n)
 
 	if (end->stage == WIRE_STAGE_REFUSED && end->err == EAGAIN)
 		snprintf(out, n, "cannot start: too many commands run at the moment");
+	else if (end->stage == WIRE_STAGE_REFUSED && end->err == EALREADY)
+		snprintf(out, n, "cannot start: the one before cannot be killed");
 	else if (end->stage == WIRE_STAGE_REFUSED && end->err == ESHUTDOWN)
 		snprintf(out, n, "cannot start: the daemon is shutting down");
 	else if (!run_has_run(end))

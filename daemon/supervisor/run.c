@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -22,11 +23,14 @@ struct run {
 	struct run *next_end;
 	unsigned place; /* in runs.live */
 	struct wire_run m;
+	struct wire_key key; /* m's; that goes when the memory is free */
+	uint64_t command;    /* which one it is among those of its key */
 	struct wire_run_end end;
 	struct child child;
 	struct loop_timer timer;
 	int64_t kill_at_mono_ms; /* time-out; INT64_MAX = none */
 	bool killed;		 /* our SIGKILL is out */
+	bool stuck;		 /* ... and has not ended it */
 	bool told;		 /* RUN_END is sent, queued, or owed to nobody */
 };
 
@@ -104,6 +108,7 @@ static void on_timer(void *user)
 	if (n->killed) {
 		log_error("run=%llu pid=%d SIGKILL does not end it", (unsigned long long)n->end.id,
 			  n->child.pid);
+		n->stuck = true;
 		tell_early(n);
 		return;
 	}
@@ -217,13 +222,43 @@ static int launch(struct run *n, struct wire_packet *p)
 	return 0;
 }
 
+static uint64_t hash_command(const struct wire_child *c) /* FNV-1a */
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (char *const *arg = c->argv; *arg; arg++)
+		for (const char *p = *arg;; p++) {
+			hash = (hash ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+			if (*p == '\0')
+				break;
+		}
+	return hash;
+}
+
+/* The same command of the same replica that no SIGKILL has ended, still there. */
+static bool is_stuck(const struct runs *all, const struct run *n)
+{
+	for (unsigned i = 0; i < WIRE_RUNS_MAX; i++) {
+		const struct run *other = all->live[i];
+
+		if (other && other->stuck && other->command == n->command &&
+		    other->key.index == n->key.index &&
+		    strcmp(other->key.service, n->key.service) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* errno of a refusal. */
-static int must_refuse(const struct supervisor *sup, const struct wire_packet *p)
+static int must_refuse(const struct supervisor *sup, const struct run *n,
+		       const struct wire_packet *p)
 {
 	if (sup->mode == WIRE_MODE_SHUTDOWN)
 		return ESHUTDOWN;
 	if (p->n_fds != 3)
 		return EBADF;
+	if (is_stuck(&sup->runs, n))
+		return EALREADY;
 	return sup->runs.n == WIRE_RUNS_MAX ? EAGAIN : 0;
 }
 
@@ -257,8 +292,10 @@ void run_start(struct supervisor *sup, struct wire_run *m, struct wire_packet *p
 	n->sup = sup;
 	n->m = *m;
 	*m = (struct wire_run){0};
+	n->key = n->m.key;
+	n->command = hash_command(&n->m.child);
 	n->end = (struct wire_run_end){.id = n->m.id, .stage = WIRE_STAGE_REFUSED, .code = -1};
-	r = -must_refuse(sup, p);
+	r = -must_refuse(sup, n, p);
 	if (r == 0) {
 		n->place = free_place(all);
 		r = launch(n, p);

@@ -4,7 +4,8 @@
  *
  * They belong to the controller that asked: when it goes, and when we do, their groups are killed.
  * One that cannot be killed (D state) is reported two seconds after its SIGKILL all the same, and
- * keeps its place until it is reaped.
+ * keeps its place until it is reaped; until then the same command of the same replica is refused
+ * (EALREADY), or a probe of a hung disk would soon have all places.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -317,7 +317,7 @@ struct wire_run_end {
 	uint64_t id;
 	uint8_t stage;	/* as in wire_exit: EXEC and err 0 = it ran */
 	uint8_t what;	/* enum wire_what */
-	int32_t err;	/* REFUSED with EAGAIN: too many at once */
+	int32_t err;	/* REFUSED with EAGAIN: too many at once; EALREADY: the same one is stuck */
 	int32_t code;	/* exit code, or -1 */
 	int32_t signal; /* 0 = none */
 	bool timed_out;
