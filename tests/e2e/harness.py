@@ -102,9 +102,12 @@ def remove_base(base):
 
 
 class Daemon:
-    """aictld with its helpers. user: run everything as that user instead (needs root)."""
+    """aictld with its helpers. user: run everything as that user instead (needs root).
 
-    def __init__(self, base, *args, user=None, wrapper=(), env=None, name="d"):
+    init: below a process that reaps what a killed aictld leaves behind, as pid 1 would.
+    """
+
+    def __init__(self, base, *args, user=None, wrapper=(), env=None, name="d", init=False):
         self.base = base
         self.args = list(args)
         self.user = user
@@ -115,6 +118,7 @@ class Daemon:
         self.socket = os.path.join(self.runtime_dir, "aictl.sock")
         self.own_log = os.path.join(base, name + ".err")
         self.svc = os.path.join(base, "svc")
+        self.init = [self.svc, "init"] if init else []
         self.env = {**os.environ, **sanitizer_env(base), **(env or {})}
         self.env.pop("AICTL_SOCKET", None)
         self.process = None
@@ -131,7 +135,7 @@ class Daemon:
     # life and death
 
     def argv(self):
-        return [*self.wrapper, program("aictld"), "--runtime-dir", self.runtime_dir, "--state-dir",
+        return [*self.init, *self.wrapper, program("aictld"), "--runtime-dir", self.runtime_dir, "--state-dir",
                 self.state_dir, "--log-dir", self.log_dir, *self.args]
 
     def spawn(self):
@@ -152,13 +156,31 @@ class Daemon:
 
     @property
     def pid(self):
-        return self.process.pid
+        if not self.init:
+            return self.process.pid
+        found = [p for p in procfs.children(self.process.pid) if procfs.stat(p)[0] == "aictld"]
+        return found[0] if found else 0  # 0: not yet, or no more
 
     def stop(self, timeout=DEFAULT_DEADLINE):
         """SIGTERM; returns the exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        if self.process.poll() is None and self.pid:
+            procfs.kill(self.pid, signal.SIGTERM)
         return self.wait(timeout)
+
+    def crash(self, *helpers):
+        """SIGKILLs aictld and all helpers of these kinds ("controller", "logger")."""
+        pids = [pid for pid in procfs.descendants(os.getpid()) if (s := procfs.stat(pid))
+                and any(s[0].startswith(f"aictl-{which}"[:15]) for which in helpers)]
+        pids.insert(0, self.pid)
+        for pid in pids:
+            procfs.kill(pid)
+        wait_for(lambda: not any(procfs.alive(p) for p in pids), what="they die")
+
+    def start_again(self):
+        """Another aictld on the same directories."""
+        self.spawn()
+        wait_for(lambda: self.pid, what="aictld exists")
+        return self
 
     def wait(self, timeout=DEFAULT_DEADLINE):
         return wait_for(lambda: self._poll(), timeout, "aictld exits")[0]
@@ -349,12 +371,16 @@ class Daemon:
 
     def tell(self, service, path, index=0):
         """GET of a path at the replica's own port (the test program's commands)."""
-        port = self.replica(service, index)["port"]
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as reply:
-                return reply.read()
-        except (OSError, http.client.HTTPException):
-            return None
+        return tell_port(self.replica(service, index)["port"], path)
+
+
+def tell_port(port, path):
+    """The same when nobody can be asked which port it is."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as reply:
+            return reply.read()
+    except (OSError, http.client.HTTPException):
+        return None
 
 
 def numbered(data):

@@ -5,7 +5,12 @@
  *   svc pause                 does nothing; opens nothing, says nothing
  *   svc beat                  "start NS" (CLOCK_MONOTONIC) at start, "stop NS" at SIGTERM
  *   svc lines INTERVAL_US     "line 000000001" ... without end; "end N" at SIGTERM
+ *   svc keep INTERVAL_US      "line 000000001 0" ...: lives on when nobody reads; a line that met no
+ *                             reader is counted, and the next one tells how many there were so far
  *   svc exit CODE [AFTER_MS]  exits
+ *   svc once FILE CODE AFTER_MS
+ *                             the same, holding a lock on FILE; "1" is added to it at each start, "2"
+ *                             when another one holds the lock
  *   svc escape                SIGTERM ignored, and a double-forked child in a session of its own
  *                             that ignores it too
  *   svc http [DELAY_MS [stubborn]]
@@ -15,12 +20,16 @@
  *                                       time), flood (1 GiB)
  *     /exit/CODE                        exits
  *
+ *   svc init PROGRAM ARG...   not a service: runs the program and reaps all that it leaves behind, as
+ *                             the init of a machine does; ends after the last of them
+ *
  * Each connection is a thread: one that hangs or drips must not stop the others.
  *
  * SPDX-License-Identifier: MIT
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -29,7 +38,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -121,6 +133,57 @@ static int play_lines(unsigned long interval_us)
 	}
 	say("end", n, 9);
 	return 0;
+}
+
+static int play_keep(unsigned long interval_us)
+{
+	struct timespec t = {.tv_nsec = (long)interval_us * 1000};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	unsigned long long n = 0, lost = 0;
+	char line[64];
+
+	sigaction(SIGPIPE, &ignore, NULL);
+	set_sigterm(on_term);
+	for (bool last = false; !last; nanosleep(&t, NULL)) {
+		ssize_t k;
+		int len;
+
+		last = stopping;
+		len = snprintf(line, sizeof(line), "%s %09llu %llu\n", last ? "end" : "line", ++n,
+			       lost);
+		do
+			k = write(STDOUT_FILENO, line, (size_t)len);
+		while (k < 0 && errno == EINTR);
+		lost += k < 0;
+	}
+	return 0;
+}
+
+static int play_once(const char *file, const char *code, const char *after_ms)
+{
+	int fd = open(file, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+
+	if (fd < 0 || write(fd, flock(fd, LOCK_EX | LOCK_NB) < 0 ? "2" : "1", 1) != 1)
+		return 99;
+	wait_ms(number(after_ms));
+	return (int)number(code);
+}
+
+static int play_init(char **argv)
+{
+	int status, result = 0;
+	pid_t pid, first;
+
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	first = fork();
+	if (first == 0) {
+		execv(argv[0], argv);
+		_exit(127);
+	}
+	while ((pid = wait(&status)) > 0 || errno == EINTR)
+		if (pid == first)
+			result = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	return result;
 }
 
 static _Noreturn void play_escape(void)
@@ -257,6 +320,12 @@ int main(int argc, char **argv)
 		return play_beat();
 	if (strcmp(what, "lines") == 0)
 		return play_lines(number(arg));
+	if (strcmp(what, "keep") == 0)
+		return play_keep(number(arg));
+	if (strcmp(what, "once") == 0 && argc == 5)
+		return play_once(arg, argv[3], argv[4]);
+	if (strcmp(what, "init") == 0 && argc > 2)
+		return play_init(argv + 2);
 	if (strcmp(what, "escape") == 0)
 		play_escape();
 	if (strcmp(what, "http") == 0)

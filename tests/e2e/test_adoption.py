@@ -1,0 +1,188 @@
+"""aictld may die: the next one takes over what runs. Same processes, no line lost or doubled, no exit
+forgotten, and every service can still be stopped.
+
+SPDX-License-Identifier: MIT
+"""
+import os
+import platform
+import random
+import re
+import signal
+import time
+
+import pytest
+
+import harness
+import procfs
+from harness import CAMPAIGN, wait_for
+
+ROUNDS = 50
+SEED = int(os.environ.get("AICTL_E2E_SEED", time.time_ns() % 1_000_000))
+KINDS = ((), ("controller",), ("logger",))  # that die together with aictld
+READY = {"readiness": {"http": {"path": "/ready"}, "period": "100ms"},
+         "liveness": {"http": {"path": "/healthz"}, "period": "200ms", "failure_threshold": 20}}
+AT_ONCE = {"policy": "always", "backoff": {"initial": "0s"}}
+# Statuses of processes that others reap (PIDFD_GET_INFO tells them since Linux 6.15)
+EXACT = tuple(int(n) for n in re.findall(r"\d+", platform.release())[:2]) >= (6, 15)
+
+
+def marked(daemon, spec):
+    """The service's processes, escapees included, can be told from all others."""
+    return {**spec, "environment": {"E2E_BASE": daemon.base}}
+
+
+def of_services(daemon):
+    """Living processes of any service of this daemon."""
+    needle = f"E2E_BASE={daemon.base}\0"
+    return {int(d): procfs.environ(d).get("AICTL_SERVICE") for d in os.listdir("/proc")
+            if d.isdigit() and needle in procfs.read(f"/proc/{d}/environ") and procfs.alive(d)}
+
+
+def kept(data):
+    """Lines of `svc keep` run on from 1, except for those that it knows lost; (lines, lost)."""
+    last = lost = 0
+    lines = data.decode().splitlines()
+    for line in lines:
+        word, number, before = re.fullmatch(r"(line|end) (\d+) (\d+)", line).groups()
+        number, before = int(number), int(before)
+        assert number == last + 1 + (before - lost), f"{line!r} after {last} with {lost} lost"
+        last, lost = number, before
+    assert lines and lines[-1].startswith("end"), f"no end: {lines[-1:]}"
+    return last, lost
+
+
+def wait_end(daemon, service, index=0):
+    wait_for(lambda: b"\nend " in daemon.segments(service, index),
+             what=lambda: f"the end of {service}/{index}: {daemon.segments(service, index)[-60:]}")
+    return daemon.segments(service, index)
+
+
+@pytest.fixture
+def start_below_init(start):
+    return lambda *args: start("--helper-restart", CAMPAIGN, *args, init=True)
+
+
+def load(daemon):
+    """Applies what runs during the campaign; name -> pids of those that are to live on."""
+    big = {"max_size": "1GiB"}
+    os.makedirs(os.path.join(daemon.base, "shared"), exist_ok=True)
+    os.chmod(os.path.join(daemon.base, "shared"), 0o777)
+    lock = os.path.join(daemon.base, "shared", "lock")
+    services = {
+        "count": daemon.service("keep", "500", replicas=3, logs=big),
+        "quick": daemon.service("keep", "30", logs=big),
+        "web": daemon.service("http", port=18140, replicas=2, probes=READY),
+        "quiet": daemon.service("pause"),
+        "escape": daemon.service("escape", stop={"grace_period": "200ms"}),
+        # crashes all the time: never two at once, whatever dies at whatever moment
+        "crash": daemon.service("once", lock, "3", "40",
+                                restart={**AT_ONCE, "budget": {"restarts": 100000}}),
+    }
+    daemon.apply({name: marked(daemon, spec) for name, spec in services.items()}, wait=False)
+    for name in services:
+        if name != "crash":
+            daemon.wait_state(name, "ready")
+    return {name: daemon.pids(name) for name in services if name != "crash"}
+
+
+def pause(seconds):
+    """The load goes on meanwhile: random moments are the point."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(min(0.001, seconds))
+
+
+def campaign(daemon, rng):
+    """ROUNDS deaths, some of them while the one before is not overcome yet."""
+    died = []
+    for _ in range(ROUNDS):
+        kind = rng.choice(KINDS)
+        chance = rng.random()
+        if chance < 0.5:
+            wait_for(daemon.answers, what="aictld answers")
+        pause(rng.uniform(0, 0.3 if chance < 0.5 else 0.1 if chance < 0.7 else 0.02))
+        daemon.crash(*kind)
+        died.append(kind)
+        if rng.random() < 0.3:  # a gap
+            pause(rng.uniform(0, 0.2))
+        daemon.start_again()
+    wait_for(daemon.answers, what="aictld answers")
+    return died
+
+
+def stop_everything(daemon, pids):
+    daemon.ok("stop", *pids, "crash", timeout=120)
+    wait_for(lambda: not of_services(daemon), what=lambda: f"nothing is left: {of_services(daemon)}")
+
+
+def every_run_is_accounted_for(daemon):
+    """`crash` says itself how often it ran, and whether two of it ever ran at the same time."""
+    lock = os.path.join(daemon.base, "shared", "lock")
+
+    def settled():
+        runs = procfs.read(lock)
+        restarts = daemon.replica("crash")["restarts"]
+        return procfs.read(lock) == runs and (runs, restarts)
+    runs, restarts = wait_for(settled)
+    print(f"runs {len(runs)}, restarts {restarts}")
+    assert runs == len(runs) * "1", "two of one replica ran at the same time"
+    assert len(runs) - 1 <= restarts <= len(runs)
+
+
+def test_random_kills_under_load(start_below_init):
+    daemon = start_below_init()
+    print(f"seed {SEED}")
+    before = load(daemon)
+    escapees = {p for p, name in of_services(daemon).items() if name == "escape"}
+    assert len(escapees) == 2
+    died = campaign(daemon, random.Random(SEED))
+    daemon.wait_state("web", "ready")
+    assert {name: daemon.pids(name) for name in before} == before
+    running = of_services(daemon)
+    assert escapees == {p for p, name in running.items() if name == "escape"}
+    for name, pids in before.items():
+        if name != "escape":
+            assert {p for p, n in running.items() if n == name} == set(pids.values())
+    every_run_is_accounted_for(daemon)
+    stop_everything(daemon, before)
+    exits = daemon.log().count("ended while nobody could read its status")
+    assert exits <= (died.count(("logger",)) if EXACT else len(died))
+    lost = 0
+    for name in ("count", "quick"):
+        for index in before[name]:
+            n, missing = kept(wait_end(daemon, name, index))
+            assert n > 1000
+            lost += missing
+    print(f"lost {lost}, both died {died.count(('logger',))} times")
+    if lost:  # only where both had died, and then it is said
+        assert "may have met SIGPIPE" in daemon.log()
+    assert "given back, but unknown" not in daemon.log()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: "-".join(("aictld",) + k))
+def test_an_exit_while_nobody_looks(start_below_init, kind):
+    """Exact where the logger lived and the kernel tells; else unknown, and said so."""
+    daemon = start_below_init()
+    services = {name: marked(daemon, daemon.service("http", port=port, probes=READY,
+                                                    restart=AT_ONCE))
+                for name, port in (("coded", 18150), ("killed", 18151))}
+    daemon.apply(services, wait=False)
+    for name in ("coded", "killed"):
+        daemon.wait_state(name, "ready")
+    coded, killed = daemon.replica("coded"), daemon.replica("killed")
+    daemon.crash(*kind)
+    harness.tell_port(coded["port"], "/exit/41")
+    procfs.kill(killed["pid"], signal.SIGSEGV)
+    for pid in (coded["pid"], killed["pid"]):
+        wait_for(lambda p=pid: not os.path.exists(f"/proc/{p}"), what=f"{pid} is gone")
+    daemon.start_again()
+    exits = {}
+    for name, old in (("coded", coded), ("killed", killed)):
+        daemon.wait_new_pid(name, old["pid"])
+        daemon.wait_state(name, "ready")
+        exits[name] = daemon.replica(name)["last_exit"]
+    if EXACT and "logger" not in kind:
+        assert (exits["coded"]["code"], exits["coded"]["signal"]) == (41, None), exits
+        assert (exits["killed"]["code"], exits["killed"]["signal"]) == (None, "SIGSEGV"), exits
+    else:
+        assert {x["cause"] for x in exits.values()} == {"unknown"}, exits
