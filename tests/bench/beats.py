@@ -9,10 +9,11 @@ import time
 
 import procfs
 
-SLOTS = 4096
+SLOTS = 16384
 SLOT_SIZE = 64
 WORDS = SLOT_SIZE // 8
-START_NS, PID, STARTS = range(3)
+START_NS, PID, STARTS, LINES, FAILED = range(5)
+POLL = 0.002
 
 
 class Beats:
@@ -26,11 +27,33 @@ class Beats:
     def close(self):
         os.unlink(self.path)
 
+    def clear(self):
+        self.memory[:] = bytes(SLOTS * SLOT_SIZE)
+
+    def word(self, slot, which):
+        return self.words[slot * WORDS + which]
+
     def pid(self, slot):
-        return self.words[slot * WORDS + PID]
+        return self.word(slot, PID)
 
     def starts(self, slot):
-        return self.words[slot * WORDS + STARTS]
+        return self.word(slot, STARTS)
+
+    def column(self, slots, which):
+        """One word of each of the slots, a range."""
+        return self.words[slots.start * WORDS + which:slots.stop * WORDS:WORDS].tolist()
+
+    def wait_all(self, slots, after_ns, timeout):
+        """CLOCK_MONOTONIC when the last of the slots had started, each later than after_ns."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            starts = self.column(slots, START_NS)
+            if min(starts) > after_ns:
+                return max(starts)
+            procfs.reap()
+            time.sleep(POLL)
+        late = sum(start <= after_ns for start in self.column(slots, START_NS))
+        raise TimeoutError(f"{late} of {len(slots)} probes did not start within {timeout} s")
 
     def wait_start(self, slot, after_ns, timeout=30.0):
         """CLOCK_MONOTONIC of the first start later than after_ns; fails at the time-out."""

@@ -1,48 +1,67 @@
 /*
- * limit: the floor that supervisors are compared to. One loop that starts children by clone3 and
- * starts them again when their pidfd says that they ended; it does nothing else.
+ * limit: the floors that supervisors are compared to. One loop that starts children and starts them
+ * again when they end; it does nothing else.
  *
- *   limit PROBE TABLE FIRST N     supervises N probes: PROBE beat TABLE FIRST...FIRST+N-1
+ *   limit vfork  PROBE TABLE FIRST N        waits for any child: the least there is
+ *   limit clone3 PROBE TABLE FIRST N        a pidfd per child in an epoll
+ *   limit log    PROBE TABLE FIRST N DIR    besides, standard output of each by a pipe of 1 MiB
+ *                                           into DIR/ID.log, by read and write
  *
- * CLONE_VFORK is used although aictld cannot afford it: a floor may.
+ * The children are PROBE beat TABLE FIRST...FIRST+N-1. CLONE_VFORK is used although aictld cannot
+ * afford it: a floor may.
  *
  * SPDX-License-Identifier: MIT
  */
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define CHILDREN_MAX 4096
+#define PIPE_SIZE (1 << 20)
+#define IS_PIPE (1ULL << 32) /* in an event's data, else it is the pidfd */
 
 struct child {
 	char id[16];
 	char *argv[5];
-	int pidfd;
+	pid_t pid;
+	int pidfd, pipe, log;
 };
 
 struct loop {
 	struct child children[CHILDREN_MAX];
+	size_t n;
 	int epoll, devnull;
+	bool pidfds, logs;
+	char buffer[PIPE_SIZE];
 };
 
 /* What the child needs, on the parent's stack: with CLONE_VFORK it outlives the exec. */
 struct start {
 	char *const *argv;
-	int devnull;
+	int out;
 };
 
 extern char **environ;
 
+static void die(const char *what)
+{
+	perror(what);
+	_exit(1);
+}
+
 static void child_main(const struct start *s)
 {
-	dup2(s->devnull, STDOUT_FILENO);
-	dup2(s->devnull, STDERR_FILENO);
+	dup2(s->out, STDOUT_FILENO);
+	dup2(s->out, STDERR_FILENO);
 	setsid();
 	execve(s->argv[0], s->argv, environ);
 	_exit(127);
@@ -77,55 +96,160 @@ static long clone3_call(struct clone_args *args, const struct start *start)
 	return rc;
 }
 
+static void watch(struct loop *l, int fd, uint64_t data)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = data};
+
+	if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
+		die("limit: epoll_ctl");
+}
+
+/* Returns the end for the child. */
+static int open_pipe(struct loop *l, size_t i)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		die("limit: pipe2");
+	fcntl(ends[0], F_SETPIPE_SZ, PIPE_SIZE);
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	l->children[i].pipe = ends[0];
+	watch(l, ends[0], i | IS_PIPE);
+	return ends[1];
+}
+
 static void start_child(struct loop *l, size_t i)
 {
 	static char stack[1 << 16] __attribute__((aligned(16)));
 	struct child *c = &l->children[i];
-	struct start s = {.argv = c->argv, .devnull = l->devnull};
-	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = i};
+	struct start s = {.argv = c->argv, .out = l->devnull};
 	struct clone_args args = {
-		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND |
+			 (l->pidfds ? CLONE_PIDFD : 0),
 		.pidfd = (uintptr_t)&c->pidfd,
 		.exit_signal = SIGCHLD,
 		.stack = (uintptr_t)stack,
 		.stack_size = sizeof(stack),
 	};
+	long pid;
 
-	if (clone3_call(&args, &s) < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, c->pidfd, &ev) < 0) {
-		perror("limit: clone3");
-		_exit(1);
+	if (l->logs)
+		s.out = open_pipe(l, i);
+	pid = clone3_call(&args, &s);
+	if (pid < 0)
+		die("limit: clone3");
+	c->pid = (pid_t)pid;
+	if (l->pidfds)
+		watch(l, c->pidfd, i);
+	if (l->logs)
+		close(s.out);
+}
+
+static void drain(struct loop *l, struct child *c)
+{
+	ssize_t n = read(c->pipe, l->buffer, sizeof(l->buffer));
+
+	if (n > 0 && write(c->log, l->buffer, (size_t)n) < 0)
+		die("limit: write");
+	if (n != 0)
+		return;
+	close(c->pipe);
+	c->pipe = -1;
+}
+
+/* WNOHANG: a child that is in its exec has copies of our descriptors, so that one which was closed
+ * may still be reported. */
+static void ended(struct loop *l, size_t i)
+{
+	struct child *c = &l->children[i];
+	siginfo_t info = {0};
+
+	if (l->pidfds) {
+		waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG);
+		if (info.si_pid == 0)
+			return;
+		close(c->pidfd);
 	}
+	if (l->logs && c->pipe >= 0)
+		drain(l, c);
+	if (l->logs && c->pipe >= 0)
+		close(c->pipe);
+	start_child(l, i);
+}
+
+static void run_waiting(struct loop *l)
+{
+	for (;;) {
+		pid_t pid = wait(NULL);
+		size_t i = 0;
+
+		while (i < l->n && l->children[i].pid != pid)
+			i++;
+		if (i < l->n)
+			ended(l, i);
+	}
+}
+
+static void run_polling(struct loop *l)
+{
+	for (;;) {
+		struct epoll_event events[256];
+		int n = epoll_wait(l->epoll, events, 256, -1);
+
+		for (int k = 0; k < n; k++) {
+			size_t i = events[k].data.u64 & (IS_PIPE - 1);
+
+			if (!(events[k].data.u64 & IS_PIPE))
+				ended(l, i);
+			else if (l->children[i].pipe >= 0)
+				drain(l, &l->children[i]);
+		}
+	}
+}
+
+static void prepare(struct loop *l, size_t i, char **argv, size_t first)
+{
+	static char beat[] = "beat";
+	struct child *c = &l->children[i];
+	char path[4096];
+
+	snprintf(c->id, sizeof(c->id), "%zu", first + i);
+	c->argv[0] = argv[2];
+	c->argv[1] = beat;
+	c->argv[2] = argv[3];
+	c->argv[3] = c->id;
+	c->pipe = -1;
+	if (!l->logs)
+		return;
+	snprintf(path, sizeof(path), "%s/%s.log", argv[6], c->id);
+	c->log = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+	if (c->log < 0)
+		die(path);
 }
 
 int main(int argc, char **argv)
 {
 	static struct loop l;
-	static char beat[] = "beat";
-	size_t first, n;
+	struct rlimit files;
+	size_t first;
 
-	if (argc != 5 || sscanf(argv[3], "%zu", &first) != 1 || sscanf(argv[4], "%zu", &n) != 1 ||
-	    n > CHILDREN_MAX)
+	l.logs = argc == 7 && strcmp(argv[1], "log") == 0;
+	l.pidfds = argc > 1 && strcmp(argv[1], "vfork") != 0;
+	if (argc != 6 + l.logs || sscanf(argv[4], "%zu", &first) != 1 ||
+	    sscanf(argv[5], "%zu", &l.n) != 1 || l.n > CHILDREN_MAX)
 		return 2;
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
 	l.devnull = open("/dev/null", O_RDWR | O_CLOEXEC);
 	l.epoll = epoll_create1(EPOLL_CLOEXEC);
-	for (size_t i = 0; i < n; i++) {
-		struct child *c = &l.children[i];
-
-		snprintf(c->id, sizeof(c->id), "%zu", first + i);
-		c->argv[0] = argv[1];
-		c->argv[1] = beat;
-		c->argv[2] = argv[2];
-		c->argv[3] = c->id;
+	for (size_t i = 0; i < l.n; i++) {
+		prepare(&l, i, argv, first);
 		start_child(&l, i);
 	}
-	for (;;) {
-		struct epoll_event ev;
-		siginfo_t info;
-
-		if (epoll_wait(l.epoll, &ev, 1, -1) != 1)
-			continue;
-		waitid(P_PIDFD, (id_t)l.children[ev.data.u64].pidfd, &info, WEXITED);
-		close(l.children[ev.data.u64].pidfd);
-		start_child(&l, ev.data.u64);
-	}
+	if (l.n == 0)
+		pause();
+	if (l.pidfds)
+		run_polling(&l);
+	run_waiting(&l);
 }

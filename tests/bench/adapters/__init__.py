@@ -2,12 +2,23 @@
 
 SPDX-License-Identifier: MIT
 """
-from adapters import aictl, limit, runit, s6
+from adapters import aictl, limit, pm2, runit, s6, supervisord
 
-FLOOR = "limit-clone3"
+FLOOR = "limit-clone3"     # of a restart
+FLOOR_LOG = "limit-log"    # of many starts at once, standard output captured
 PEERS = {
-    FLOOR: limit.Adapter,
+    "limit-vfork": limit.Vfork,
+    FLOOR: limit.Clone3,
+    FLOOR_LOG: limit.Log,
     "aictl": aictl.Adapter,
-    "s6-ready": s6.Adapter,
+    "aictl-services": aictl.Services,
+    "s6-ready": s6.Ready,
+    "s6-log": s6.Log,
     "runit": runit.Adapter,
+    "runit-log": runit.Log,
+    "supervisord": supervisord.Adapter,
+    "pm2": pm2.Adapter,
 }
+FLOORS = tuple(name for name in PEERS if name.startswith("limit-"))
+# For metrics in which all peers run at once: of each kind one.
+SIDE_BY_SIDE = (FLOOR, "aictl", "s6-ready", "runit", "supervisord", "pm2")

@@ -1,56 +1,93 @@
-"""aictld with its helpers: one service per probe, logs captured, back-off 0, no probe.
+"""aictld with its helpers: logs captured, back-off 0, no probe.
 
 SPDX-License-Identifier: MIT
 """
+import glob
 import json
 import os
 import subprocess
 import time
 
 import procfs
-from adapters.base import Base
+from adapters.base import Base, read_all
 
 AT_ONCE = {"backoff": {"initial": 0}, "budget": {"restarts": 0}}
+PER_SERVICE = 50  # replicas
+PER_FILE = 100    # services; a manifest file has a size limit
 
 
 class Adapter(Base):
+    """Services of fifty replicas each."""
+
     settle = 0.05
+    captures = True
     policy = "always, at once (back-off 0)"
+    per_service = PER_SERVICE
 
     def version(self):
         done = subprocess.run([self.bench.program("aictl"), "version"], capture_output=True,
                               text=True, check=False)
         return done.stdout.strip()
 
-    def start(self):
-        self.start_with({f"s{slot}": self.service(slot, restart=AT_ONCE) for slot in self.slots()})
+    def services(self):
+        """Name -> service. One with another part than "beat" stands for itself."""
+        found = {}
+        slots = [slot for slot in self.slots() if slot not in self.parts]
+        for i in range(0, len(slots), self.per_service):
+            n = len(slots[i:i + self.per_service])
+            found[f"s{slots[i]}"] = self.service(slots[i], n, restart=AT_ONCE)
+        for slot in self.parts:
+            found[f"s{slot}"] = self.service(slot, 1, restart=AT_ONCE)
+        return found
 
-    def service(self, slot, part="beat", **keys):
+    def service(self, slot, replicas=1, **keys):
         user = {"user": "root"} if os.geteuid() == 0 else {}
-        return {"command": self.command(slot, part), **user, **keys}
+        return {"command": [*self.command(slot), "${REPLICA}"], "replicas": replicas, **user,
+                **keys}
 
-    def start_with(self, services):
-        """aictld with exactly these services, applied when it answers."""
+    def configure(self):
+        self.configure_with(self.services())
+
+    def configure_with(self, services):
+        """A directory of manifests with exactly these services."""
         os.chmod(self.directory, 0o755)  # root's helpers run under other uids
+        items = sorted(services.items())
+        for i in range(0, max(len(items), 1), PER_FILE):
+            manifest = {"version": 1, "name": "bench", "services": dict(items[i:i + PER_FILE])}
+            self.write(f"manifests/{i}.yaml", json.dumps(manifest))
+
+    def start(self):
         where = [a for name in ("runtime", "state", "log")
-                 for a in (f"--{name}-dir", os.path.join(self.directory, name))]
-        self.run([self.bench.program("aictld"), *where])
-        manifest = {"version": 1, "name": "bench", "services": services}
-        self.cli("apply", "-f", self.write("aictl.yaml", json.dumps(manifest)))
+                 for a in (f"--{name}-dir", self.path(name))]
+        self.run([self.bench.program("aictld"), *where, "--manifests", self.path("manifests")])
 
-    def cli(self, *args):
-        """Runs aictl; waits for aictld to answer, at most ten seconds."""
-        env = {**os.environ, "AICTL_SOCKET": os.path.join(self.directory, "runtime/aictl.sock")}
-        deadline = time.monotonic() + 10
-        while True:
-            done = subprocess.run([self.bench.program("aictl"), *args], env=env, text=True,
-                                  capture_output=True, check=False)
-            if done.returncode == 0:
-                return
+    def is_probe(self, pid):
+        """Only aictld's helpers are its own, the exec'd probe is not; nor is a child before exec."""
+        s = procfs.stat(pid)
+        return s is None or not s[0].startswith("aictl")
+
+    def status_command(self):
+        return [self.bench.program("aictl"), "--socket", self.path("runtime/aictl.sock"), "ps"]
+
+    def wait_answer(self, timeout=10):
+        """Until `aictl ps` works."""
+        deadline = time.monotonic() + timeout
+        while subprocess.run(self.status_command(), stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL, check=False).returncode != 0:
             if time.monotonic() > deadline:
-                raise RuntimeError(f"aictl {args[0]}: {done.stderr}")
-            time.sleep(0.05)
+                raise TimeoutError("aictld does not answer")
+            time.sleep(0.02)
 
-    def pids(self):
-        return [self.process.pid, *(p for p in procfs.children(self.process.pid)
-                                    if (s := procfs.stat(p)) and s[0].startswith("aictl-"))]
+    def captured(self, slot):
+        return read_all(sorted(glob.glob(self.path("log", f"s{slot}", "0", "*.log")),
+                               key=os.path.getmtime))
+
+    def clean(self):
+        procfs.remove_table(self.path("runtime"))
+        super().clean()
+
+
+class Services(Adapter):
+    """A service for each process."""
+
+    per_service = 1

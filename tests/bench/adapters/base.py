@@ -7,20 +7,27 @@ import shutil
 import subprocess
 
 import procfs
+import usage
 
 
 class Base:
     """A peer that supervises probes `first` ... `first + n - 1` below a directory of its own."""
 
-    programs = ()  # what must be installed
-    settle = 0.0   # seconds a process must have run before the peer restarts it without delay
-    policy = ""    # of restarts, for the record
+    programs = ()     # what must be installed
+    settle = 0.0      # seconds a process must have run before the peer restarts it without delay
+    settle_conf = 0.0  # seconds its configuration must have been in place before it starts
+    slow = False      # takes seconds for what others do at once: fewer rounds
+    captures = False  # standard output of what it supervises
+    timeout = 60.0    # for all of its processes to start
+    policy = ""       # of restarts, for the record
 
     def __init__(self, bench, directory, first, n):
         self.bench, self.directory = bench, directory
         self.first, self.n = first, n
         self.process = None
+        self.parts = {}  # slot -> what its probe does, when that is not "beat"
         os.makedirs(directory)
+        self.cpu = usage.CpuGroup(f"aictl-bench-{os.getpid()}-{os.path.basename(directory)}")
 
     @classmethod
     def missing(cls):
@@ -29,33 +36,76 @@ class Base:
     def version(self):
         return ""
 
+    def configure(self):
+        """Writes the configuration."""
+
     def start(self):
-        """Writes the configuration and starts the supervisor with it; does not wait."""
+        """Starts the supervisor with it; does not wait."""
         raise NotImplementedError
 
-    def pids(self):
-        """Processes of the supervisor itself."""
+    def start_again(self):
+        """What an operator does when it died."""
+        self.start()
+
+    def roots(self):
+        """The supervisor's first process, or processes."""
         return [self.process.pid]
+
+    def pids(self):
+        """All processes of the supervisor itself."""
+        found = []
+        for root in self.roots():
+            found += [root, *procfs.descendants(root)]
+        return [pid for pid in found if not self.is_probe(pid)]
+
+    def is_probe(self, pid):
+        try:
+            return os.readlink(f"/proc/{pid}/exe") == self.bench.probe
+        except OSError:
+            return False
+
+    def status_command(self):
+        """argv that shows the state of every service, or None."""
+        return None
+
+    def captured(self, slot):
+        """The bytes of standard output that it has stored of one probe."""
+        raise NotImplementedError
+
+    def output(self):
+        """The last words of its own."""
+        return procfs.read(self.path("output"))[-2000:]
 
     def stop(self):
         """Ends the supervisor and what it supervises: by pid, it first."""
-        for pid in [*self.pids(), *procfs.descendants(self.process.pid)]:
+        roots = self.roots()
+        below = [pid for root in roots for pid in procfs.descendants(root)]
+        for pid in [*roots, *below]:
             procfs.kill(pid)
+
+    def clean(self):
+        """When nothing of it runs any more."""
+        self.cpu.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     # for the adapters
 
     def slots(self):
         return range(self.first, self.first + self.n)
 
-    def command(self, slot, part="beat"):
-        return [self.bench.probe, part, self.bench.beats.path, str(slot)]
+    def command(self, slot):
+        return [self.bench.probe, self.parts.get(slot, "beat"), self.bench.beats.path, str(slot)]
 
-    def run(self, argv):
+    def run(self, argv, **kwargs):
         with open(os.path.join(self.directory, "output"), "ab") as out:
-            self.process = procfs.popen(argv, stdout=out, stderr=out, start_new_session=True)
+            self.process = procfs.popen(argv, stdout=out, stderr=out, start_new_session=True,
+                                        preexec_fn=self.cpu.enter, **kwargs)
+
+    def path(self, *parts):
+        return os.path.join(self.directory, *parts)
 
     def write(self, path, text, mode=0o644):
-        path = os.path.join(self.directory, path)
+        path = self.path(path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as f:
             f.write(text)
@@ -67,3 +117,12 @@ def debian_version(package):
     done = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True,
                           text=True, check=False)
     return f"{package} {done.stdout.strip()}"
+
+
+def read_all(paths):
+    """The files' bytes, in the order given."""
+    text = b""
+    for path in paths:
+        with open(path, "rb") as f:
+            text += f.read()
+    return text

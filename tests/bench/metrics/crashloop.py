@@ -14,14 +14,16 @@ BAR = 1.0  # per cent of one core
 def run(bench):
     peer = bench.make_peer("aictl", 1)
     slot = peer.first
-    peer.start_with({"crash": peer.service(slot, "exit")})
+    peer.parts[slot] = "exit"
+    peer.configure_with({"crash": peer.service(slot)})
+    peer.start()
     bench.beats.wait_start(slot, 0)
     starts, cpu_s, started = bench.beats.starts(slot), used(peer), time.monotonic()
-    time.sleep(bench.seconds)
+    time.sleep(bench.options.seconds)
     wall_s = time.monotonic() - started
     percent = 100 * (used(peer) - cpu_s) / wall_s
     attempts = bench.beats.starts(slot) - starts
-    bench.stop_peers({"aictl": peer})
+    bench.stop_peers([peer])
     told = "better" if percent < BAR else "worse"
     data = {"bar": BAR, "percent": percent, "attempts": attempts, "wall_s": wall_s,
             "verdict": told, "version": peer.version()}

@@ -18,17 +18,18 @@ QUIET = 0.02  # seconds before a kill: the previous restart's work is over
 
 
 def run(bench):
-    running = bench.start_peers()
+    names = bench.usable_peers(adapters.SIDE_BY_SIDE, always=adapters.FLOOR)
+    running = bench.start_peers(names, bench.options.services)
     samples = {name: [] for name in running}
     order = list(running)
     rng = random.Random(1)
     settle = max(peer.settle for peer in running.values())
-    for n in range(bench.rounds):
+    for n in range(bench.options.rounds):
         time.sleep(settle)
         rng.shuffle(order)
         for name in order:
             samples[name].append(kill_one(bench, running[name], n))
-    bench.stop_peers(running)
+    bench.stop_peers(running.values())
     return result(bench, running, samples)
 
 
@@ -44,7 +45,7 @@ def kill_one(bench, peer, n):
 
 def result(bench, running, samples):
     floor = samples[adapters.FLOOR]
-    rows, data = [], {"bar": BAR, "services": bench.services, "peers": {}}
+    rows, data = [], {"bar": BAR, "services": bench.options.services, "peers": {}}
     for name, values in samples.items():
         ms = stats.summary(values)
         ratio = stats.summary([value / base for value, base in zip(values, floor)])
