@@ -211,38 +211,124 @@ static bool has_word(const char *text, const char *word)
 	return false;
 }
 
+/* What a controller of cgroups is for. */
+static const struct {
+	const char *controller, *limits;
+	bool common; /* missing, it is worth a warning */
+} cgroup_controllers[] = {
+	{"memory", "memory, memory_high, swap", true},
+	{"cpu", "cpus, cpu_weight", true},
+	{"pids", "pids", true},
+	{"io", "io_weight", false},
+	{"cpuset", "cpuset", false},
+};
+
+/* What the cgroups of replicas can do, as a running daemon found it, or as a new one would. */
+struct cgroup_facts {
+	char *dir;   /* NULL: none */
+	char *words; /* "memory cpu" */
+	bool writable;
+};
+
+static void facts_done(struct cgroup_facts *c)
+{
+	mem_free(c->dir);
+	mem_free(c->words);
+}
+
+static void facts_of_daemon(const cJSON *cgroup, struct cgroup_facts *c)
+{
+	const char *dir = js_str(cgroup, "dir", NULL);
+	const cJSON *word;
+
+	c->dir = dir ? x_strdup(dir) : NULL;
+	c->words = x_strdup("");
+	cJSON_ArrayForEach (word, js_get(cgroup, "can")) {
+		char *more =
+			x_printf("%s%s ", c->words, cJSON_IsString(word) ? word->valuestring : "");
+
+		mem_free(c->words);
+		c->words = more;
+	}
+	c->writable = has_word(c->words, "track");
+}
+
+static void facts_of_machine(const struct doctor_machine *m, struct cgroup_facts *c)
+{
+	_cleanup_free_ char *mount = cgroup2_mount(m), *own = own_cgroup(m), *list = NULL,
+			    *full = NULL;
+
+	if (!mount)
+		return;
+	c->dir = x_printf("%s%s", mount, strcmp(own, "/") == 0 ? "" : own);
+	list = x_printf("%s/cgroup.controllers", c->dir);
+	full = x_printf("%s%s", m->root, c->dir);
+	c->words = read_below(m, list);
+	c->writable = access(full, W_OK) == 0;
+}
+
+/* "memory, cpu", those that are there or those that are not; of `limits` their keys instead. */
+static char *list_controllers(const struct cgroup_facts *c, bool there, bool limits)
+{
+	char *out = x_strdup("");
+
+	for (size_t i = 0; i < ARRAY_SIZE(cgroup_controllers); i++) {
+		const char *name = cgroup_controllers[i].controller;
+		char *more;
+
+		if (has_word(c->words, name) != there)
+			continue;
+		more = x_printf("%s%s%s", out, *out ? ", " : "",
+				limits ? cgroup_controllers[i].limits : name);
+		mem_free(out);
+		out = more;
+	}
+	return out;
+}
+
+static bool lacks_a_common_one(const struct cgroup_facts *c)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(cgroup_controllers); i++)
+		if (cgroup_controllers[i].common &&
+		    !has_word(c->words, cgroup_controllers[i].controller))
+			return true;
+	return false;
+}
+
 static void cgroups(const struct doctor_machine *m, struct doctor_finding *f)
 {
-	_cleanup_free_ char *mount = cgroup2_mount(m), *own = own_cgroup(m), *dir = NULL;
-	_cleanup_free_ char *list = NULL, *controllers = NULL, *full = NULL, *kill = NULL,
-			    *oom = NULL;
-	bool writable;
+	const cJSON *cgroup = js_get(m->daemon, "cgroup");
+	_cleanup_free_ char *have = NULL, *lack = NULL;
+	struct cgroup_facts c = {0};
 
-	f->costs =
-		"memory and CPU limits of services will not be possible here (this release sets none); "
-		"a descendant that clears its environment escapes a stop";
-	if (!mount) {
-		say(f, DOCTOR_WARNING, "no cgroup2 tree is mounted");
-		f->advice = "boot with systemd.unified_cgroup_hierarchy=1";
-		return;
+	if (cgroup)
+		facts_of_daemon(cgroup, &c);
+	else
+		facts_of_machine(m, &c);
+	have = list_controllers(&c, true, false);
+	lack = list_controllers(&c, false, true);
+	if (!c.dir || !c.writable) {
+		say(f, DOCTOR_WARNING, c.dir ? "%s: not writable" : "no cgroup2 tree %s",
+		    c.dir    ? c.dir
+		    : cgroup ? "that the daemon may use"
+			     : "is mounted");
+		f->costs =
+			"nothing of resources.limits is enforced, nothing can be frozen, and a descendant "
+			"that clears its environment escapes a stop";
+		f->advice = "start the daemon by its unit, or by one with Delegate=yes";
+	} else if (lacks_a_common_one(&c)) {
+		say(f, DOCTOR_WARNING,
+		    "%s: tracking and freezing; not enforced of resources.limits: %s", c.dir, lack);
+		f->costs =
+			"apply warns of these limits, and refuses them where resources.required is true";
+		f->advice =
+			"start the daemon by its unit, or by one with Delegate=yes; a hybrid tree "
+			"(/sys/fs/cgroup/unified) has no controllers: boot with "
+			"systemd.unified_cgroup_hierarchy=1";
+	} else {
+		say(f, DOCTOR_OK, "%s: tracking, freezing, limits (%s)", c.dir, have);
 	}
-	dir = x_printf("%s%s", mount, strcmp(own, "/") == 0 ? "" : own);
-	list = x_printf("%s/cgroup.controllers", dir);
-	kill = x_printf("%s/cgroup.kill", dir);
-	oom = x_printf("%s/memory.oom.group", dir);
-	full = x_printf("%s%s", m->root, dir);
-	controllers = read_below(m, list);
-	writable = access(full, W_OK) == 0;
-	if (!writable || !has_word(controllers, "memory") || !has_word(controllers, "cpu")) {
-		say(f, DOCTOR_WARNING, "%s: %s, %s", dir, writable ? "writable" : "not writable",
-		    has_word(controllers, "memory") ? "memory controller" : "no memory controller");
-		f->advice = "start the daemon by a unit with Delegate=yes; a hybrid tree "
-			    "(/sys/fs/cgroup/unified) has no controllers";
-		return;
-	}
-	f->costs = NULL;
-	say(f, DOCTOR_OK, "%s: writable, memory and cpu%s%s", dir,
-	    exists(m, kill) ? ", cgroup.kill" : "", exists(m, oom) ? ", memory.oom.group" : "");
+	facts_done(&c);
 }
 
 static void linger(const struct doctor_machine *m, struct doctor_finding *f)

@@ -136,7 +136,7 @@ static void a_good_machine(void **state)
 			 DOCTOR_OK);
 	look(*state, "ports", "1 of them taken");
 	look(*state, "open-files", "room for about 131047 replicas");
-	look(*state, "cgroups", "cgroup.kill, memory.oom.group");
+	look(*state, "cgroups", CG ": tracking, freezing, limits (memory, cpu, pids, io, cpuset)");
 }
 
 static void set(struct doctor_machine *m, const char *key, cJSON *value)
@@ -179,12 +179,42 @@ static void limits(void **state)
 
 static void cgroups(void **state)
 {
+	struct doctor_machine *m = *state;
+
+	put(CG "/cgroup.controllers", "memory cpu pids\n"); /* a user's: enough */
+	assert_int_equal(look(m, "cgroups", "limits (memory, cpu, pids)"), DOCTOR_OK);
 	put(CG "/cgroup.controllers", "cpuset hugetlb\n");
-	assert_int_equal(look(*state, "cgroups", "no memory controller"), DOCTOR_WARNING);
+	assert_int_equal(look(m, "cgroups",
+			      CG
+			      ": tracking and freezing; not enforced of resources.limits: memory, "
+			      "memory_high, swap, cpus, cpu_weight, pids, io_weight"),
+			 DOCTOR_WARNING);
 	put("/proc/self/cgroup", "0::/elsewhere\n");
 	assert_int_equal(look(*state, "cgroups", "not writable"), DOCTOR_WARNING);
 	put("/proc/self/mountinfo", "22 1 0:20 / /proc rw - proc proc rw\n");
-	assert_int_equal(look(*state, "cgroups", "no cgroup2"), DOCTOR_WARNING);
+	assert_int_equal(look(*state, "cgroups", "no cgroup2 tree is mounted"), DOCTOR_WARNING);
+}
+
+/* What a daemon says of itself counts, not what a shell beside it sees. */
+static void cgroups_of_the_daemon(void **state)
+{
+	static const char none[] = "{\"dir\":null,\"can\":[]}";
+	static const char hybrid[] = "{\"dir\":\"/sys/fs/cgroup/unified/a\",\"can\":[\"track\"]}";
+	static const char most[] =
+		"{\"dir\":\"/cg/x\",\"can\":[\"track\",\"memory\",\"cpu\",\"pids\",\"io\"]}";
+	struct doctor_machine *m = *state;
+	cJSON *daemon = (cJSON *)(uintptr_t)m->daemon;
+
+	cJSON_AddItemToObject(daemon, "cgroup", cJSON_Parse(none));
+	assert_int_equal(look(m, "cgroups", "no cgroup2 tree that the daemon may use"),
+			 DOCTOR_WARNING);
+	set(m, "cgroup", cJSON_Parse(hybrid));
+	assert_int_equal(look(m, "cgroups", "/sys/fs/cgroup/unified/a: tracking and freezing"),
+			 DOCTOR_WARNING);
+	set(m, "cgroup", cJSON_Parse(most));
+	assert_int_equal(
+		look(m, "cgroups", "/cg/x: tracking, freezing, limits (memory, cpu, pids, io)"),
+		DOCTOR_OK);
 }
 
 static void the_system(void **state)
@@ -300,9 +330,16 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ON(a_good_machine), ON(the_kernel),   ON(limits),
-		ON(cgroups),	    ON(the_system),   ON(directories),
-		ON(the_daemon),	    ON(the_document), cmocka_unit_test(this_machine),
+		ON(a_good_machine),
+		ON(the_kernel),
+		ON(limits),
+		ON(cgroups),
+		ON(cgroups_of_the_daemon),
+		ON(the_system),
+		ON(directories),
+		ON(the_daemon),
+		ON(the_document),
+		cmocka_unit_test(this_machine),
 	};
 	int r;
 
