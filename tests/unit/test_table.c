@@ -121,6 +121,80 @@ static void a_table_of_another_boot_or_layout_is_dropped(void **state)
 	table_close(&t, false);
 }
 
+/* Rewrites the file as a build would have whose slots have other sizes: shorter ones end before the
+ * newest member. */
+static void rewrite_with_slot_size(struct fixture *f, uint32_t slot_size, uint32_t n)
+{
+	int fd = openat(f->fd, "table", O_RDWR | O_CLOEXEC);
+	struct table_header h;
+	char *rows;
+
+	assert_int_equal(pread(fd, &h, sizeof(h), 0), sizeof(h));
+	rows = calloc(n, h.slot_size > slot_size ? h.slot_size : slot_size);
+	assert_non_null(rows);
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(pread(fd, rows + (size_t)i * slot_size,
+				       h.slot_size < slot_size ? h.slot_size : slot_size,
+				       (off_t)(h.header_size + (size_t)i * h.slot_size)),
+				 h.slot_size < slot_size ? h.slot_size : slot_size);
+	h.slot_size = slot_size;
+	h.n_slots = n;
+	snprintf(h.build, sizeof(h.build), "9.9.9");
+	assert_int_equal(pwrite(fd, rows, (size_t)n * slot_size, (off_t)h.header_size),
+			 (size_t)n * slot_size);
+	assert_int_equal(pwrite(fd, &h, sizeof(h), 0), sizeof(h));
+	free(rows);
+	close(fd);
+}
+
+static void an_older_layout_is_copied_and_a_newer_one_refused(void **state)
+{
+	const uint32_t size = sizeof(struct table_slot), n = 3;
+	struct fixture *f = *state;
+	struct err *e = NULL;
+	struct table t;
+	struct stat before, after;
+
+	open_ok(f, &t, BOOT);
+	for (uint32_t i = 0; i < n; i++) {
+		fill(table_slot(&t, i), "web");
+		table_slot(&t, i)->index = i;
+		memset(table_slot(&t, i)->label, 'x', 5);
+		table_slot(&t, i)->pipes[1] = 77;
+	}
+	table_close(&t, false);
+	rewrite_with_slot_size(f, size - 64, n);
+	open_ok(f, &t, BOOT);
+	assert_true(t.former);
+	assert_int_equal(t.n_slots, n);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct table_slot *s = table_slot(&t, i);
+		const uint8_t *tail = (const uint8_t *)s + size - 64;
+
+		assert_int_equal(s->index, i);
+		assert_string_equal(s->service, "web");
+		for (int k = 0; k < 64; k++)
+			assert_int_equal(tail[k], 0);
+	}
+	assert_int_equal(t.header->slot_size, size);
+	assert_int_equal(table_grow(&t), 0);
+	table_close(&t, false);
+	open_ok(f, &t, BOOT); /* once and for all */
+	assert_true(t.former);
+	table_close(&t, false);
+	rewrite_with_slot_size(f, size + 64, n);
+	assert_int_equal(fstatat(f->fd, "table", &before, 0), 0);
+	assert_int_equal(table_open(&t, f->dir, f->fd, BOOT, &e), -ERR_CONFLICT);
+	assert_non_null(strstr(err_msg(e), "9.9.9"));
+	err_free(e);
+	table_close(&t, false);
+	assert_int_equal(fstatat(f->fd, "table", &after, 0), 0);
+	assert_int_equal(before.st_size, after.st_size);
+	open_ok(f, &t, "another boot"); /* then it is nobody's any more */
+	assert_false(t.former);
+	table_close(&t, false);
+}
+
 static void nonsense_in_a_slot_is_seen(void **state)
 {
 	struct table_slot s;
@@ -199,6 +273,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(slots_survive_and_never_move, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_table_of_another_boot_or_layout_is_dropped,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_older_layout_is_copied_and_a_newer_one_refused,
 						set_up, tear_down),
 		cmocka_unit_test(nonsense_in_a_slot_is_seen),
 		cmocka_unit_test(the_ring_keeps_the_last_exits_and_counts_the_rest),
