@@ -17,6 +17,7 @@
 #include "lib/jsonw.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/version.h"
 
 void api_daemon_version(struct api_call *call)
 {
@@ -25,7 +26,7 @@ void api_daemon_version(struct api_call *call)
 
 	jsonw_object_begin(&w, NULL);
 	jsonw_string(&w, "api_version", "v1");
-	jsonw_string(&w, "version", PKGVERSION);
+	jsonw_string(&w, "version", version_text);
 	jsonw_object_end(&w);
 	api_reply(call->r, 200, &b);
 }
@@ -63,7 +64,7 @@ void api_daemon_info(struct api_call *call)
 	if (c->store)
 		store_stats(c->store, &queued, &dropped);
 	jsonw_object_begin(&w, NULL);
-	jsonw_string(&w, "version", PKGVERSION);
+	jsonw_string(&w, "version", version_text);
 	jsonw_int(&w, "pid", c->hello.aictld_pid);
 	jsonw_int(&w, "controller_pid", getpid());
 	jsonw_int(&w, "logger_pid", c->status.logger_pid);

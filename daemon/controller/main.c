@@ -36,6 +36,7 @@
 #include "lib/mem.h"
 #include "lib/parse.h"
 #include "lib/sock.h"
+#include "lib/version.h"
 
 #define STORE_CLOSE_MS 2000
 
@@ -59,9 +60,9 @@ static void on_hello(struct controller *c, struct wire_packet *p)
 	_cleanup_err_ struct err *err = NULL;
 
 	if (c->helloed || wire_decode_hello(p->body, p->len, &c->hello) < 0 || p->n_fds < 1 ||
-	    strcmp(c->hello.version, PKGVERSION) != 0) {
+	    strcmp(c->hello.version, version_text) != 0) {
 		log_error("bad HELLO from aictld (version %.31s, ours is %s)", c->hello.version,
-			  PKGVERSION);
+			  version_text);
 		uv_stop(c->loop);
 		return;
 	}
@@ -339,7 +340,7 @@ int main(int argc, char **argv)
 
 	log_open("aictl-controller", STDERR_FILENO, LOG_LVL_INFO);
 	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-		puts("aictl-controller " PKGVERSION);
+		printf("aictl-controller %s\n", version_text);
 		return 0;
 	}
 	if (parse_options(argc, argv, &opts) < 0) {

@@ -9,6 +9,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/version.h"
 
 #define PACKETS_PER_TURN 64
 #define AGAIN_MS 10
@@ -69,8 +70,8 @@ static int on_hello(struct control *c)
 
 	if (wire_decode_hello(p->body, p->len, &m) < 0 || p->n_fds != 2)
 		return -EBADMSG;
-	if (strcmp(m.version, PKGVERSION) != 0) {
-		log_error("aictld=%s aictl-logger=%s versions differ", m.version, PKGVERSION);
+	if (strcmp(m.version, version_text) != 0) {
+		log_error("aictld=%s aictl-logger=%s versions differ", m.version, version_text);
 		return -EPROTO;
 	}
 	if (c->greeted) /* captures hold words of the first table, which is the same */

@@ -28,6 +28,7 @@
 #include "lib/loop.h"
 #include "lib/mem.h"
 #include "lib/sock.h"
+#include "lib/version.h"
 
 #define LAST_DRAIN_MS 3000
 
@@ -79,7 +80,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 				return usage(stderr);
 			break;
 		case 'V':
-			puts("aictl-logger " PKGVERSION);
+			printf("aictl-logger %s\n", version_text);
 			return 0;
 		case 'h':
 			return usage(stdout);

@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/sock.h"
+#include "lib/version.h"
 
 #define SOCKET_NAME "sup.sock"
 #define FIRST_DELAY_MS 4 /* between tries, doubling up to */
@@ -193,7 +194,7 @@ static bool send_join(struct orphan *o)
 	struct wire_join m = {.pid = (int32_t)getpid(), .role = WIRE_ROLE_LOGGER};
 	int r;
 
-	snprintf(m.version, sizeof(m.version), "%s", PKGVERSION);
+	snprintf(m.version, sizeof(m.version), "%s", version_text);
 	wire_giveback_encode_join(&o->out, &m);
 	r = wire_send(o->fd, &o->out, NULL, 0);
 	buf_clear(&o->out);

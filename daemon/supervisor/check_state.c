@@ -18,6 +18,7 @@
 #include "lib/err.h"
 #include "lib/fs.h"
 #include "lib/mem.h"
+#include "lib/version.h"
 
 #define HELPER_MS 2000
 #define TRIES 5 /* a slot may be caught while it changes */
@@ -65,7 +66,7 @@ static void read_answer(int fd, char *text, size_t size)
 
 static int check_helper(const char *name, int binary_fd, struct err **reterr)
 {
-	_cleanup_free_ char *want = mem_printf("%s %s", name, PKGVERSION);
+	_cleanup_free_ char *want = mem_printf("%s %s", name, version_text);
 	char text[256];
 	int p[2], r, status = 0;
 	pid_t pid;
@@ -87,8 +88,8 @@ static int check_helper(const char *name, int binary_fd, struct err **reterr)
 		return err_sys(reterr, -r, "cannot run %s", name);
 	if (strcmp(text, want) != 0)
 		return err_set(reterr, ERR_CONFLICT,
-			       "%s is not of this build (" PKGVERSION "): it says \"%.60s\"", name,
-			       text);
+			       "%s is not of this build (%s): it says \"%.60s\"", name,
+			       version_text, text);
 	return 0;
 }
 

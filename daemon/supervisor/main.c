@@ -22,6 +22,7 @@
 #include "daemon/supervisor/supervisor.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/version.h"
 
 static int report(struct err *e, int code)
 {
@@ -71,7 +72,7 @@ int main(int argc, char **argv)
 	} else if (o.help) {
 		fputs(options_help(), stdout);
 	} else if (o.version) {
-		puts("aictld " PKGVERSION);
+		printf("aictld %s\n", version_text);
 	} else if (o.check_state) {
 		r = check_state_main(&o);
 	} else {

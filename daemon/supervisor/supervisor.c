@@ -22,6 +22,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/sock.h"
+#include "lib/version.h"
 
 #define SAFE_MODE_MS 60000
 #define FORMER_MS 10000 /* helpers wait at most so long for the left-overs of a former aictld */
@@ -35,7 +36,7 @@ void supervisor_fill_hello(const struct supervisor *sup, struct wire_hello *m)
 				 .safe_mode = sup->mode == WIRE_MODE_SAFE,
 				 .shutting_down = sup->mode == WIRE_MODE_SHUTDOWN,
 				 .first_start = !sup->table.former};
-	snprintf(m->version, sizeof(m->version), "%s", PKGVERSION);
+	snprintf(m->version, sizeof(m->version), "%s", version_text);
 	snprintf(m->boot_id, sizeof(m->boot_id), "%s", sup->boot_id);
 	snprintf(m->secrets_dir, sizeof(m->secrets_dir), "%s", sup->secrets.dir);
 	m->log_level = (uint8_t)log_level_get();
@@ -357,7 +358,7 @@ int supervisor_run(struct supervisor *sup)
 	/* From here on our own log goes through the pipe. */
 	if (dup3(sup->own_log_write_fd, STDERR_FILENO, O_CLOEXEC) < 0)
 		return 1;
-	log_info("version=%s pid=%d runtime_dir=%s table=%s started", PKGVERSION, (int)getpid(),
+	log_info("version=%s pid=%d runtime_dir=%s table=%s started", version_text, (int)getpid(),
 		 sup->opt->paths.runtime_dir, sup->table.dir);
 	loop_timer_arm(&sup->loop, &sup->start_timer, clock_mono_ms() + FORMER_MS);
 	adopt_begin(sup);

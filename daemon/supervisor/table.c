@@ -15,6 +15,7 @@
 #include "lib/err.h"
 #include "lib/fs.h"
 #include "lib/mem.h"
+#include "lib/version.h"
 
 #define MAGIC "aictltb1"
 #define OLDEST_LAYOUT 3
@@ -129,9 +130,9 @@ static enum verdict judge(int fd, const char *boot_id, uint64_t born, struct tab
 static int refuse_newer(const struct table *t, const struct table_header *h, struct err **reterr)
 {
 	err_set(reterr, ERR_CONFLICT,
-		"the state in %s was written by aictld %.31s, a newer build than this (" PKGVERSION
+		"the state in %s was written by aictld %.31s, a newer build than this (%s"
 		"): its services are left alone",
-		t->dir, h->build);
+		t->dir, h->build, version_text);
 	err_hint(reterr, "start that build again; to change to this one, let it stop everything "
 			 "first (aictl daemon stop)");
 	return -ERR_CONFLICT;
@@ -167,7 +168,7 @@ static void write_header(struct table *t, const char *boot_id, uint64_t born)
 	if (!t->former)
 		h->created_wall_ms = clock_wall_ms();
 	h->aictld_pid = (int32_t)getpid();
-	snprintf(h->build, sizeof(h->build), "%s", PKGVERSION);
+	snprintf(h->build, sizeof(h->build), "%s", version_text);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	memcpy(h->magic, MAGIC, sizeof(h->magic)); /* last: a half-written header is none */
 }

@@ -62,6 +62,54 @@ def test_killed_up_stops_all(up):
     all_gone()
 
 
+def aictld_of(process):
+    return next((p for p in procfs.children(process.pid)
+                 if procfs.alive(p) and procfs.stat(p)[0] == "aictld"), None)
+
+
+def kill_aictld(up, process):
+    old = wait_for(lambda: aictld_of(process))
+    os.kill(old, signal.SIGKILL)
+    return wait_for(lambda: (new := aictld_of(process)) != old and new, what="another aictld")
+
+
+def test_killed_aictld_comes_back(up):
+    """The replicas are the same; Ctrl-C still stops them all, and so does our own death."""
+    process = up.start()
+    pids = up.wait_ready(*SERVICES)
+    for _ in range(2):
+        kill_aictld(up, process)
+        assert up.wait_ready(*SERVICES) == pids
+    wait_for(lambda: "starting it again" in procfs.read(up.out), what=lambda: procfs.read(up.out))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    all_gone()
+
+
+def test_killed_aictld_comes_back_and_up_dies(up):
+    process = up.start()
+    pids = up.wait_ready(*SERVICES)
+    kill_aictld(up, process)
+    assert up.wait_ready(*SERVICES) == pids
+    process.kill()
+    process.wait()
+    all_gone()
+
+
+def test_killed_aictld_comes_back_five_times(up):
+    process = up.start()
+    up.wait_ready(*SERVICES)
+    for _ in range(5):
+        kill_aictld(up, process)
+        up.wait_ready(*SERVICES)
+    os.kill(aictld_of(process), signal.SIGKILL)
+    assert process.wait(30) == 1
+    assert "its services may still run" in procfs.read(up.out)
+    again = up.start()  # takes them over, and starts them anew from the manifest
+    up.wait_ready(*SERVICES)
+    up.down(again)
+
+
 def test_closed_terminal_stops_all(up):
     """The terminal's master side goes away: SIGHUP for up, and what it started ends."""
     master, slave = pty.openpty()
