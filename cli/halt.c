@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/intr.h"
+#include "cli/js.h"
 #include "cli/report.h"
 #include "lib/clock.h"
 #include "lib/mem.h"
@@ -20,14 +21,23 @@ int halt_pidfd(int pid)
 	return pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1; /* always CLOEXEC */
 }
 
-static int daemon_pidfd(const struct client *client)
+/*
+ * The pid that the daemon gives, when it is one of our pid namespace: then the kernel says the same
+ * of the socket's maker. A socket that systemd made (its maker is init) is connectable whether
+ * aictld lives or not.
+ */
+static int daemon_pidfd(struct client *client)
 {
 	_cleanup_close_ int fd = -1;
+	_cleanup_reply_ struct reply d = {0};
 	struct sock_peer peer;
+	int pid;
 
 	if (sock_connect(client_socket(client), 1000, &fd, NULL) < 0 || sock_peer(fd, &peer) < 0)
 		return -1;
-	return halt_pidfd(peer.pid);
+	client_get(client, "/v1/daemon", &d);
+	pid = (int)js_int(d.json, "pid", 0);
+	return peer.pid == pid || peer.pid == 1 ? halt_pidfd(pid) : -1;
 }
 
 /* Where the pid is hidden (another pid namespace): until nobody listens any more. */
