@@ -1,0 +1,356 @@
+"""aictld under a real systemd: the units that are installed, in a booted container, once with the
+control groups of a unified and once with those of a hybrid machine.
+
+What is shown: replicas and their output outlive every death and every change of aictld that systemd,
+an administrator or a package brings about; a stop leaves nothing behind.
+
+SPDX-License-Identifier: MIT
+"""
+import glob
+import json
+import os
+import random
+import re
+import signal
+import threading
+import time
+
+import pytest
+
+import harness
+import nspawn
+import procfs
+from harness import wait_for
+
+pytestmark = [pytest.mark.waits,
+              pytest.mark.skipif(nspawn.why_not() is not None, reason=str(nspawn.why_not()))]
+
+SYSTEM_UNITS = ("aictld.service", "aictl-workloads.service", "aictld.socket")
+OPTIONS = "AICTLD_OPTIONS=--default-user nobody\n"
+DROP_IN = "/etc/systemd/system/aictld.service.d/test.conf"
+KILLS = 20
+
+
+@pytest.fixture(scope="module", params=["unified", "hybrid"])
+def machine(request):
+    base = harness.new_base()
+    guest = nspawn.Machine(base, request.param)
+    try:
+        yield guest.boot()
+        reports = guest.sanitizer_reports()
+    finally:
+        print(guest.said()[-4000:])
+        guest.end()
+        left = procfs.end_all()
+        harness.remove_base(base)
+    assert not reports, "\n".join(reports)
+    assert not left, left
+
+
+@pytest.fixture
+def server(machine):
+    """aictld runs, with nothing of a former test; afterwards it is stopped."""
+    machine.ok("sh", "-c", "rm -rf /var/lib/aictl/* /var/log/aictl/* /etc/aictl/services/*")
+    machine.write("/etc/default/aictld", OPTIONS)
+    san = " ".join(f"{k}={v}" for k, v in harness.sanitizer_env("/var/tmp").items())
+    machine.write(DROP_IN, f"[Service]\nEnvironment={san}\n")
+    machine.ok("systemctl", "daemon-reload")
+    machine.ok("systemctl", "start", "aictld")
+    yield machine
+    machine.run("systemctl", "stop", "aictld.service", "aictl-workloads.service", "aictld.socket")
+    print(machine.journal(n=200))
+    machine.run("systemctl", "reset-failed")
+
+
+def settings(machine, *lines):
+    """More lines of [Service], for aictld's next start."""
+    machine.write(DROP_IN, machine.read(DROP_IN) + "\n".join(lines) + "\n")
+    machine.ok("systemctl", "daemon-reload")
+
+
+def apply(machine, services):
+    text = json.dumps({"version": 1, "name": "shop", "services": services})
+    machine.write("/srv/shop.yaml", text)
+    machine.aictl("apply", "-f", "/srv/shop.yaml", "--wait")
+
+
+def writers(n=3):
+    return {"command": ["/usr/local/bin/svc", "lines", "1000"], "replicas": n}
+
+
+def pids(machine):
+    """"service/index" -> pid, all of them ready."""
+    def read():
+        rc, out, _ = machine.run("aictl", "ps", "-o", "json")
+        if rc != 0:
+            return None
+        found = {r["id"]: r for s in json.loads(out)["services"] for r in s["replicas"]}
+        return found if all(r["state"] == "ready" for r in found.values()) else None
+    return {name: r["pid"] for name, r in wait_for(read, what="all ready").items()}
+
+
+def main_pid(machine):
+    return int(machine.show("aictld", "MainPID"))
+
+
+def seen_from_here(machine, pid):
+    """The pid of a process inside, as this side counts."""
+    for outer in procfs.descendants(machine.leader):
+        m = re.search(r"^NSpid:.*\t(\d+)$", procfs.read(f"/proc/{outer}/status"), re.M)
+        if m and int(m.group(1)) == pid:
+            return outer
+    raise AssertionError(f"no process {pid} inside")
+
+
+def wait_restarted(machine, old):
+    """Another main process, and systemd has its READY."""
+    wait_for(lambda: main_pid(machine) not in (0, old), what=lambda: machine.journal())
+    machine.wait_unit("aictld", "active")
+
+
+def segments(machine, service, index):
+    data = b""
+    for path in sorted(glob.glob(machine.path(f"/var/log/aictl/{service}/{index}/*.log"))):
+        with open(path, "rb") as f:
+            data += f.read()
+    return data
+
+
+def nothing_left(machine):
+    """No process, no cgroup and no socket of ours: what is there, else None."""
+    ours = [c for comm, c in machine.processes().values()
+            if comm.startswith(("aictl", "svc", "sleep"))]
+    cgroups = [p for mount in ("", "/unified", "/systemd")
+               for p in glob.glob(machine.path(f"/sys/fs/cgroup{mount}/system.slice/aictl*"))]
+    sockets = glob.glob(machine.path("/run/aictl/aictl.sock"))
+    return ours + cgroups + sockets or None
+
+
+def stop(machine):
+    machine.ok("systemctl", "stop", "aictld")
+    wait_for(lambda: nothing_left(machine) is None, 10,
+             lambda: f"{nothing_left(machine)}\n{machine.journal()}")
+
+
+def test_units_are_clean(machine):
+    for manager in ("--system", "--user"):
+        rc, out, err = machine.run("env", "XDG_RUNTIME_DIR=/run", "systemd-analyze", manager,
+                                   "verify", *SYSTEM_UNITS)
+        assert (rc, out, err) == (0, "", "")
+    for name, group in (("aictl", "aictl"), ("aictl-log", "aictl"), ("aictl-gw", "aictl-gw")):
+        assert machine.ok("id", "-gn", name).strip() == group
+
+
+def test_start_and_status(server):
+    apply(server, {"w": writers(2)})
+    assert server.show("aictld", "Type") == "notify"
+    wait_for(lambda: server.show("aictld", "StatusText") ==
+             "replicas: 2 running, 0 starting, 0 stopping, 0 down",
+             what=lambda: server.show("aictld", "StatusText"))
+    tree = os.path.join(server.cgroup("aictl-workloads.service"), "aictl")
+    assert {"w.0", "w.1"} <= set(os.listdir(tree))
+    own = procfs.read(os.path.join(server.cgroup("aictld.service"), "cgroup.procs")).split()
+    assert len(own) == 3, "aictld and its helpers, no replica"
+
+
+def test_replicas_outlive_everything(server):
+    """Kills, restarts, reloads, reexecs and a new binary: the same processes, every line."""
+    apply(server, {"w": writers(3)})
+    before = pids(server)
+    for _ in range(KILLS):
+        old = main_pid(server)
+        server.ok("systemctl", "kill", "--kill-whom=main", "-s", "KILL", "aictld")
+        wait_restarted(server, old)
+        time.sleep(random.uniform(0, 0.3))  # at whatever it is doing
+    assert pids(server) == before
+    assert int(server.show("aictld", "NRestarts")) == KILLS
+    for _ in range(3):
+        old = main_pid(server)
+        server.ok("systemctl", "restart", "aictld")
+        assert main_pid(server) != old
+        assert pids(server) == before
+    server.ok("systemctl", "reload", "aictld")
+    assert pids(server) == before
+    old = main_pid(server)
+    server.aictl("daemon", "reexec")
+    assert main_pid(server) == old
+    assert pids(server) == before
+    replace_programs(server)
+    server.aictl("daemon", "reexec")
+    assert main_pid(server) == old
+    assert "(deleted)" not in os.readlink(f"/proc/{seen_from_here(server, old)}/exe")
+    assert pids(server) == before
+    server.ok("systemctl", "daemon-reexec")  # systemd's own
+    assert pids(server) == before
+    stop(server)
+    for index in range(3):
+        assert harness.numbered(segments(server, "w", index)) > 1000
+
+
+def replace_programs(machine):
+    """As a package does it: new files, renamed over those that run."""
+    for name in ("sbin/aictld", "libexec/aictl/aictl-controller", "libexec/aictl/aictl-logger"):
+        for prefix in ("/usr", "/usr/local"):
+            path = f"{prefix}/{name}"
+            if os.path.exists(machine.path(path)):
+                machine.ok("sh", "-c", f"cp -p {path} {path}.new && mv {path}.new {path}")
+
+
+def test_stop_leaves_nothing(server):
+    """Escapees included; and it does not start again by itself."""
+    apply(server, {"w": writers(2), "esc": {"command": ["/usr/local/bin/svc", "escape"],
+                                            "stop": {"grace_period": "500ms"}}})
+    server.ok("systemctl", "kill", "--kill-whom=main", "-s", "KILL", "aictld")
+    pids(server)
+    stop(server)
+    assert server.show("aictld", "Result") == "success"
+    assert server.run("aictl", "ps")[0] == 6, "the socket must not start it"
+    assert server.show("aictld", "ActiveState") == "inactive"
+    server.ok("systemctl", "start", "aictld")
+    assert set(pids(server)) == {"w/0", "w/1", "esc/0"}, "what was desired is there again"
+
+
+class Hung:
+    """A process that does not react to anything: also SIGCONT, which systemd sends, is undone."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._hold)
+
+    def _hold(self):
+        while not self.over.is_set() and procfs.kill(self.pid, signal.SIGSTOP):
+            time.sleep(0.001)
+
+    def __enter__(self):
+        self.thread.start()
+        wait_for(lambda: procfs.stopped(self.pid), what="it is stopped")
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
+def test_stop_of_a_hung_aictld(server):
+    """It has to be killed: what it left goes, too."""
+    settings(server, "TimeoutStopSec=2s")
+    apply(server, {"w": writers(2)})
+    with Hung(seen_from_here(server, main_pid(server))):
+        stop(server)
+    assert server.show("aictld", "Result") == "timeout"
+
+
+def test_restart_of_a_hung_aictld(server):
+    """Here, too, the successor takes over."""
+    apply(server, {"w": writers(2)})
+    before = pids(server)
+    with Hung(seen_from_here(server, main_pid(server))):
+        server.ok("systemctl", "restart", "aictld", timeout=180)
+    assert pids(server) == before
+
+
+def test_watchdog(server):
+    """An aictld that does not turn is replaced; its services are not touched."""
+    settings(server, "WatchdogSec=2s")
+    server.ok("systemctl", "restart", "aictld")
+    apply(server, {"w": writers(2)})
+    before, old = pids(server), main_pid(server)
+    time.sleep(3)  # longer than the limit: it is fed
+    assert main_pid(server) == old
+    os.kill(seen_from_here(server, old), signal.SIGSTOP)
+    wait_restarted(server, old)
+    assert pids(server) == before
+    assert "Watchdog timeout" in server.journal(n=200)
+    stop(server)
+    for index in range(2):
+        harness.numbered(segments(server, "w", index))
+
+
+def test_socket_activation(server):
+    stop(server)
+    server.ok("systemctl", "start", "aictld.socket")
+    assert main_pid(server) == 0
+    assert "services" in json.loads(server.aictl("ps", "-o", "json"))
+    assert main_pid(server) > 0
+    inode = os.stat(server.path("/run/aictl/aictl.sock")).st_ino
+    server.ok("systemctl", "restart", "aictld")
+    assert os.stat(server.path("/run/aictl/aictl.sock")).st_ino == inode, "systemd holds it"
+    server.aictl("ps")
+
+
+def test_detach(server):
+    """The services run on without aictld until it is started again."""
+    apply(server, {"w": writers(2)})
+    before = pids(server)
+    inner = [seen_from_here(server, pid) for pid in before.values()]
+    server.aictl("daemon", "detach")
+    server.wait_unit("aictld", "inactive")
+    assert server.show("aictld", "Result") == "success"
+    assert all(procfs.alive(pid) for pid in inner)
+    server.ok("systemctl", "start", "aictld")
+    assert pids(server) == before
+    stop(server)
+    for index in range(2):
+        harness.numbered(segments(server, "w", index))
+
+
+def test_daemon_stop_is_meant(server):
+    """aictl daemon stop: systemd does not start it again, and nothing is left."""
+    apply(server, {"w": writers(2)})
+    server.aictl("daemon", "stop")
+    server.wait_unit("aictld", "inactive")
+    wait_for(lambda: nothing_left(server) is None, 10, lambda: str(nothing_left(server)))
+
+
+def test_wrong_options_are_not_tried_for_ever(server):
+    stop(server)
+    server.write("/etc/default/aictld", "AICTLD_OPTIONS=--nonsense\n")
+    rc, _, _ = server.run("systemctl", "start", "aictld")
+    assert rc != 0
+    assert server.run("aictl", "ps")[0] == 6
+    time.sleep(0.5)
+    assert server.show("aictld", "ActiveState") == "failed"
+    assert int(server.show("aictld", "NRestarts")) == 0
+
+
+def test_manifest_directory(server):
+    """systemctl reload applies it."""
+    server.write("/etc/aictl/services/shop.yaml", json.dumps(
+        {"version": 1, "name": "shop", "services": {"w": writers(1)}}))
+    server.ok("systemctl", "reload", "aictld")
+    wait_for(lambda: "w/0" in server.replicas(), what=server.journal)
+    assert server.show("aictld", "ActiveState") == "active"
+
+
+def test_the_cgroups_unit(server):
+    """Stopping it stops aictld first; its sleep killed, all comes back in new cgroups."""
+    apply(server, {"w": writers(2)})
+    holder = int(server.show("aictl-workloads", "MainPID"))
+    server.ok("kill", "-KILL", str(holder))
+    wait_for(lambda: int(server.show("aictl-workloads", "MainPID")) not in (0, holder),
+             what=server.journal)
+    tree = os.path.join(server.cgroup("aictl-workloads.service"), "aictl", "w.0", "cgroup.procs")
+    wait_for(lambda: procfs.read(tree).strip(), what=server.journal)
+    assert set(pids(server)) == {"w/0", "w/1"}
+    server.ok("systemctl", "stop", "aictl-workloads")
+    assert "stopping everything" in server.journal(n=200)
+    wait_for(lambda: nothing_left(server) is None, 10, lambda: str(nothing_left(server)))
+
+
+def test_journal_has_fields(server):
+    apply(server, {"w": writers(1)})
+
+    def find(*match):
+        out = server.ok("journalctl", "-q", "-o", "json", "-u", "aictld", *match)
+        return [json.loads(line) for line in out.splitlines()]
+    entry = wait_for(lambda: find("AICTL_REPLICA=w/0", "AICTL_TO=ready"))[0]
+    assert entry["AICTL_SERVICE"] == "w"
+    assert entry["AICTL_REASON"] == "started"
+    assert entry["PRIORITY"] == "6"
+    assert entry["SYSLOG_IDENTIFIER"] == "aictl-controller"
+    assert entry["MESSAGE"].startswith("replica=w/0 from=starting")
+    server.ok("kill", "-KILL", str(json.loads(server.aictl("daemon", "info", "-o", "json"))
+                                   ["controller_pid"]))
+    entry = wait_for(lambda: find("AICTL_HELPER=aictl-controller", "PRIORITY=4"))[0]
+    assert entry["SYSLOG_IDENTIFIER"] == "aictld"
+    assert "died" in entry["MESSAGE"]
