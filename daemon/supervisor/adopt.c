@@ -17,6 +17,8 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 
+#define SAY_MAX 50 /* lines about single replicas */
+
 /* ---- the table's slots ---- */
 
 static bool is_cookie(const char *s)
@@ -130,6 +132,13 @@ static void take_process(struct slot *s)
 		slot_lost(s);
 }
 
+/* Nothing is to run in the slot: what is left in its cgroup goes. */
+static void empty_cgroup(struct slot *s)
+{
+	if (cgroup_exists(s) && !cgroup_is_empty(s))
+		cgroup_empty(s, s->t->incarnation);
+}
+
 static void load_slot(struct supervisor *sup, uint32_t number)
 {
 	struct table_slot *t = table_slot(&sup->table, number);
@@ -154,14 +163,14 @@ static void load_slot(struct supervisor *sup, uint32_t number)
 	for (uint32_t i = 0; i < t->n_cookies; i++)
 		sweep_add(s, t->cookies[i], SWEEP_FORMER);
 	if (t->state == WIRE_SLOT_EMPTY) {
-		if (cgroup_exists(s) && !cgroup_is_empty(s))
-			cgroup_empty(s, t->incarnation);
+		empty_cgroup(s);
 		return;
 	}
 	if (t->cell.pid > 0) {
 		take_process(s);
 		return;
 	}
+	empty_cgroup(s);
 	if (t->cell.err == 0)
 		t->cell.err = ECANCELED; /* killed before clone3 */
 	slot_not_cloned(s);
@@ -187,7 +196,7 @@ static void on_half_made(void *user)
 			continue;
 		slot_settle(s);
 		if (s->stream_due && slot_is_living(s) && !a->active)
-			stream_remake(s);
+			stream_remake(s, true);
 	}
 	link_flush(&sup->logger.link);
 }
@@ -314,8 +323,12 @@ void adopt_begin(struct supervisor *sup)
 
 static void finish_slot(struct slot *s)
 {
-	if (s->stream_due && !s->child.half_made)
-		stream_remake(s);
+	struct adopt *a = &s->sup->adopt;
+
+	if (s->stream_due && !s->child.half_made) {
+		a->n_remade += child_is_alive(&s->child);
+		stream_remake(s, a->n_remade <= SAY_MAX); /* nobody reads our log yet */
+	}
 	if (s->missing)
 		slot_lost(s);
 	if (s->t->flags & TABLE_RELEASED)
@@ -332,6 +345,8 @@ void adopt_poke(struct supervisor *sup)
 	for (uint32_t i = 0; i < sup->n_slots; i++)
 		if (sup->slots[i])
 			finish_slot(sup->slots[i]);
+	if (a->n_remade > SAY_MAX)
+		log_warn("and so for replicas=%u in all", a->n_remade);
 	if (sup->table.former)
 		log_info("taken over slots=%u given_back=%u", sup->n_used, sup->giveback.n_given);
 	helper_start(&sup->logger);

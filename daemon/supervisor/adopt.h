@@ -34,7 +34,7 @@ struct adopt {
 	struct loop_timer controller_timer, half_made_timer;
 	int half_made_fd;	  /* its spawn lock, or -1 */
 	bool shutdown, by_signal; /* asked for meanwhile */
-	uint32_t n_living, n_gone, n_damaged;
+	uint32_t n_living, n_gone, n_damaged, n_remade;
 };
 
 void adopt_init(struct supervisor *sup);

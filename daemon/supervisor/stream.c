@@ -258,7 +258,7 @@ static int reopen(int pid, uint64_t inode)
 	return -1;
 }
 
-void stream_remake(struct slot *s)
+void stream_remake(struct slot *s, bool say)
 {
 	struct wire_stream m = {.intent_index = s->t->intent,
 				.max_size = s->t->log_max_size,
@@ -270,9 +270,9 @@ void stream_remake(struct slot *s)
 	supervisor_fill_key(&m.key, s, s->t->incarnation);
 	for (int i = 0; i < 2 && living; i++)
 		fds[i] = reopen(s->child.pid, s->t->pipes[i]);
-	if (living)
-		log_warn("replica=%s/%u pid=%d stdout=%s stderr=%s no logger lived to give its log "
-			 "pipes back: a write in the gap may have met SIGPIPE",
+	if (living && say)
+		log_warn("replica=%s/%u pid=%d stdout=%s stderr=%s nobody gave its log pipes back: "
+			 "a write in the gap may have met SIGPIPE",
 			 s->t->service, s->t->index, s->child.pid, fds[0] < 0 ? "lost" : "again",
 			 fds[1] < 0 ? "lost" : "again");
 	r = stream_adopt(s, &m, fds, false);
@@ -356,7 +356,6 @@ void stream_free(struct stream *t)
 
 void stream_connected(struct supervisor *sup)
 {
-	table_set_owner(&sup->table, helper_pid(&sup->logger));
 	sup->streams.hello_due = true;
 	for (uint32_t i = 0; i < sup->n_slots; i++) {
 		if (!sup->slots[i])

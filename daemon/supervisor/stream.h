@@ -69,8 +69,9 @@ void stream_free(struct stream *t);
  */
 int stream_adopt(struct slot *s, const struct wire_stream *m, int fds[2], bool instead);
 /* Of the slot's present or last process, when nobody gave it back: new read ends of the pipes of a
- * living one, pipes at their end for a dead one. The new logger then closes what was stored. */
-void stream_remake(struct slot *s);
+ * living one, pipes at their end for a dead one. The new logger then closes what was stored. say: in
+ * the log. */
+void stream_remake(struct slot *s, bool say);
 
 void stream_connected(struct supervisor *sup);
 void stream_log_level(struct supervisor *sup); /* the logger is to have ours */
