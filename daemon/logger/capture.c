@@ -291,13 +291,24 @@ static void on_bytes(struct capture_stream *s, size_t n)
 		rest(s, now);
 }
 
+static bool may_read(struct capture_set *set)
+{
+	if (!set->may_read || set->may_read(set->user))
+		return true;
+	capture_pause(set);
+	return false;
+}
+
 static void on_readable(void *user, uint32_t events)
 {
 	struct capture_stream *s = user;
 	struct capture *c = s->owner;
-	ssize_t n = take(s);
+	ssize_t n;
 
 	(void)events;
+	if (!may_read(c->set))
+		return;
+	n = take(s);
 	if (n > 0) {
 		on_bytes(s, (size_t)n);
 	} else if (n == 0) {
@@ -314,6 +325,8 @@ static void on_retry(void *user)
 	struct capture *c = user;
 	ssize_t n = -EAGAIN;
 
+	if (!may_read(c->set))
+		return;
 	for (int i = 0; i < 2; i++) {
 		struct capture_stream *s = &c->streams[i];
 

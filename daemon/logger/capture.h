@@ -94,6 +94,7 @@ struct capture_set {
 	int64_t stalled_since_mono_ms;
 	int64_t drain_ms; /* empty for so long after GONE = over */
 	void (*on_drained)(void *user);
+	bool (*may_read)(void *user); /* false: paused from now on; NULL = always */
 	void *user;
 };
 

@@ -27,6 +27,11 @@
 
 static void try_join(struct orphan *o);
 
+static bool is_owner(const struct orphan *o)
+{
+	return intent_is_owner(&o->set->intents, o->pid);
+}
+
 static void end_if_useless(struct orphan *o)
 {
 	if (o->state != ORPHAN_WAITING || !(o->lost || o->refused))
@@ -64,7 +69,7 @@ static void try_soon(struct orphan *o)
 /* That aictld is gone before it said QUIT. */
 static void disconnected(struct orphan *o, const char *why)
 {
-	bool owner = intent_is_owner(&o->set->intents, (int32_t)getpid());
+	bool owner = is_owner(o);
 
 	loop_del(o->loop, &o->io);
 	loop_timer_disarm(o->loop, &o->again);
@@ -191,7 +196,7 @@ static void on_socket(void *user, uint32_t events)
 /* Nothing has been sent on this socket yet, so there is room. */
 static bool send_join(struct orphan *o)
 {
-	struct wire_join m = {.pid = (int32_t)getpid(), .role = WIRE_ROLE_LOGGER};
+	struct wire_join m = {.pid = o->pid, .role = WIRE_ROLE_LOGGER};
 	int r;
 
 	snprintf(m.version, sizeof(m.version), "%s", version_text);
@@ -305,6 +310,16 @@ static void watch(struct orphan *o)
 
 /* ---- life ---- */
 
+static bool may_read(void *user)
+{
+	struct orphan *o = user;
+
+	if (is_owner(o))
+		return true;
+	log_warn("another logger has been started: holding what it reads");
+	return false;
+}
+
 static void on_drained(void *user)
 {
 	end_if_useless(user);
@@ -315,13 +330,19 @@ int orphan_run(struct orphan *o, struct loop *loop, struct capture_set *set, con
 {
 	int r;
 
-	*o = (struct orphan){
-		.loop = loop, .set = set, .sup_dir = sup_dir, .uid = uid, .watch_fd = -1, .fd = -1};
+	*o = (struct orphan){.loop = loop,
+			     .set = set,
+			     .sup_dir = sup_dir,
+			     .uid = uid,
+			     .pid = (int32_t)getpid(),
+			     .watch_fd = -1,
+			     .fd = -1};
 	o->watch_io = (struct loop_io){.fn = on_watch, .user = o};
 	o->io = (struct loop_io){.fn = on_socket, .user = o};
 	o->next_try = (struct loop_timer){.fn = on_next_try, .user = o};
 	o->again = (struct loop_timer){.fn = on_again, .user = o};
 	set->on_drained = on_drained;
+	set->may_read = may_read;
 	set->user = o;
 	capture_orphaned(set);
 	log_warn("aictld is gone: going on alone, and waiting for the next one");
@@ -329,6 +350,7 @@ int orphan_run(struct orphan *o, struct loop *loop, struct capture_set *set, con
 	try_soon(o);
 	r = loop_run(loop);
 	set->on_drained = NULL;
+	set->may_read = NULL;
 	loop_del(loop, &o->watch_io);
 	loop_del(loop, &o->io);
 	loop_timer_disarm(loop, &o->next_try);

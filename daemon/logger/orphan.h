@@ -5,8 +5,9 @@
  * The next aictld listens on <runtime-dir>/sup/sup.sock. The directory is watched (inotify), so
  * nothing is due while nobody comes. When the socket is there: connect, JOIN, stop reading the pipes,
  * GIVE_BACK each incarnation with its descriptors, GIVE_BACK_END, and wait for QUIT: by then a new
- * logger reads. If that aictld dies before QUIT, the pipes are read on only if no other logger has
- * been started meanwhile (intent_is_owner); else this one only holds what it has, for the one after.
+ * logger reads. If that aictld dies before QUIT, the pipes are read on. But at no time are they when
+ * another logger has been started meanwhile (intent_is_owner): then this one only holds what it has,
+ * for the aictld after that.
  *
  * It ends without QUIT when nobody can ever come (the directory is gone) or the aictld that is there
  * does not want it, as soon as it has nothing to read any more.
@@ -34,6 +35,7 @@ struct orphan {
 	struct capture_set *set;
 	const char *sup_dir; /* borrowed */
 	uid_t uid;	     /* of aictld: nobody else is given anything */
+	int32_t pid;	     /* ours */
 	enum orphan_state state;
 	bool refused; /* the aictld that is there closes the door again and again */
 	bool lost;    /* sup_dir is gone */
