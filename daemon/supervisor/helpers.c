@@ -147,6 +147,8 @@ void helpers_note(struct helper *h)
 		t->controller = now;
 		return;
 	}
+	/* First: killed in between, we leave nobody who may read and is not named. */
+	table_set_owner(&h->sup->table, now.pid);
 	/* One that lives and still holds what it gave back keeps its place. */
 	if (!proc_is(t->loggers[1].pid, t->loggers[1].start_ticks, 0))
 		t->loggers[1] = t->loggers[0];

@@ -222,6 +222,18 @@ static int convert(struct table *t, const struct table_header *old, struct err *
 	return 0;
 }
 
+/* The former one is of no use. A logger may still have its intent file mapped: it keeps that. */
+static int drop_former(struct table *t, struct err **reterr)
+{
+	if (ftruncate(t->fd, 0) < 0)
+		return err_sys(reterr, errno, "cannot empty %s/table", t->dir);
+	if (unlinkat(t->dir_fd, "intent", 0) < 0)
+		return err_sys(reterr, errno, "cannot remove %s/intent", t->dir);
+	mem_closep(&t->intent_fd);
+	t->intent_fd = open_file(t->dir_fd, "intent", reterr);
+	return t->intent_fd < 0 ? t->intent_fd : 0;
+}
+
 /* Decides about what a former aictld left; *ret_slots: how many to map. */
 static int take_over(struct table *t, const char *boot_id, uint64_t born, uint32_t *ret_slots,
 		     struct err **reterr)
@@ -237,9 +249,7 @@ static int take_over(struct table *t, const char *boot_id, uint64_t born, uint32
 		*ret_slots = h.n_slots;
 	if (v == VERDICT_OLDER)
 		return convert(t, &h, reterr);
-	if (!t->former && (ftruncate(t->fd, 0) < 0 || ftruncate(t->intent_fd, 0) < 0))
-		return err_sys(reterr, errno, "cannot empty %s/table", t->dir);
-	return 0;
+	return t->former ? 0 : drop_former(t, reterr);
 }
 
 static int map_all(struct table *t, uint32_t n_slots)
@@ -356,29 +366,47 @@ int table_grow(struct table *t)
 	return r;
 }
 
-static bool is_text(const char *s, size_t size)
+/* As the wire wants it: what fails here would end every controller that is told of it. */
+static bool is_service(const char *s)
 {
-	return memchr(s, '\0', size) != NULL;
+	size_t n = strnlen(s, WIRE_SERVICE_SIZE);
+
+	return n > 0 && n < WIRE_SERVICE_SIZE && s[0] != '-' &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
+}
+
+static bool is_incarnation(const char *s)
+{
+	size_t n = strnlen(s, WIRE_INCARNATION_SIZE);
+
+	return (n == 0 || n == WIRE_INCARNATION_SIZE - 1) && strspn(s, "0123456789abcdef") == n;
+}
+
+static bool is_cell(const struct spawn_cell *c)
+{
+	return c->stage >= 0 && c->stage < WIRE_STAGE_MAX_ && c->what >= 0 &&
+	       c->what < WIRE_WHAT_MAX_ && c->pid >= 0 && c->pid != 1;
+}
+
+static bool is_exit(const struct table_exit *x)
+{
+	return is_incarnation(x->incarnation) && x->what < WIRE_WHAT_MAX_ && x->stage >= 0 &&
+	       x->stage < WIRE_STAGE_MAX_;
 }
 
 bool table_slot_valid(const struct table_slot *s)
 {
-	if (s->used != 1 || s->service[0] == '\0' || !is_text(s->service, WIRE_SERVICE_SIZE) ||
-	    !is_text(s->incarnation, WIRE_INCARNATION_SIZE))
-		return false;
-	if (s->state >= WIRE_SLOT_STATE_MAX_ || s->cell.stage < 0 ||
-	    s->cell.stage >= WIRE_STAGE_MAX_ || s->cell.what < 0 ||
-	    s->cell.what >= WIRE_WHAT_MAX_ || s->cell.pid < 0 || s->cell.pid == 1)
+	if (s->used != 1 || !is_service(s->service) || !is_incarnation(s->incarnation) ||
+	    s->state >= WIRE_SLOT_STATE_MAX_ || !is_cell(&s->cell))
 		return false;
 	if (s->n_exits > WIRE_EXITS_MAX || s->n_cookies > TABLE_COOKIES_MAX ||
 	    s->note_len > WIRE_NOTE_MAX || s->label_len > TABLE_LABEL_MAX)
 		return false;
 	for (uint32_t i = 0; i < s->n_exits; i++)
-		if (!is_text(s->exits[i].incarnation, WIRE_INCARNATION_SIZE) ||
-		    s->exits[i].what >= WIRE_WHAT_MAX_)
+		if (!is_exit(&s->exits[i]))
 			return false;
 	for (uint32_t i = 0; i < s->n_cookies; i++)
-		if (strnlen(s->cookies[i], sizeof(s->cookies[i])) != WIRE_INCARNATION_SIZE - 1)
+		if (s->cookies[i][0] == '\0' || !is_incarnation(s->cookies[i]))
 			return false;
 	return true;
 }
