@@ -53,8 +53,10 @@ static void clear_damaged(struct supervisor *sup, uint32_t number)
 	sup->adopt.n_damaged++;
 	if (!is_cookie(cookie) || is_used_elsewhere(sup, number, cookie))
 		return;
-	memcpy(t->service, "(damaged)", sizeof("(damaged)")); /* no service is called so */
-	t->index = number;
+	/* A place for the sweep, which the controller may see: no replica has such an index. */
+	memcpy(t->service, "damaged", sizeof("damaged"));
+	memcpy(t->incarnation, cookie, sizeof(cookie));
+	t->index = UINT32_MAX - number;
 	t->flags = TABLE_RELEASED; /* freed when it is swept */
 	t->used = 1;
 	s = slot_attach(sup, number);
