@@ -156,7 +156,7 @@ static const struct replica *any_replica(const struct service *s)
 
 		if (!r->pid || r->state == REPLICA_STOPPING)
 			continue;
-		if (r->state == REPLICA_READY)
+		if (r->state == REPLICA_READY && !r->frozen)
 			return r;
 		running = running ? running : r;
 	}
@@ -187,10 +187,14 @@ static const struct replica *find_replica(struct api_call *call, const char *id)
 			return NULL;
 		}
 	}
-	if (r && r->pid && r->identity && r->state != REPLICA_STOPPING)
+	if (r && r->pid && r->identity && r->state != REPLICA_STOPPING && !r->frozen)
 		return r;
-	api_reply_error(call->r, 409, "not_ready", "%s \"%s\" is not running",
-			slash ? "replica" : "service", id);
+	if (r && r->frozen) /* so would the command be */
+		api_reply_error(call->r, 409, "not_ready", "%s \"%s\" is frozen: aictl thaw %s",
+				slash ? "replica" : "service", id, id);
+	else
+		api_reply_error(call->r, 409, "not_ready", "%s \"%s\" is not running",
+				slash ? "replica" : "service", id);
 	return NULL;
 }
 

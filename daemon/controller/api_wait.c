@@ -133,7 +133,7 @@ static bool is_met(const struct service *s, enum target target, bool *hopeless)
 	if (target == TARGET_STOPPED)
 		return !s || (s->n_replicas == 0 && service_desired(s) == 0);
 	*hopeless = !s || s->stopped || s->deleted || service_state(s) == SERVICE_FAILED;
-	return s && service_desired(s) > 0 && service_is_settled(s);
+	return s && service_desired(s) > 0 && service_is_settled(s) && !service_has_frozen(s);
 }
 
 static void answer_service(struct api_call *call, const struct service *s, bool met, bool hopeless)

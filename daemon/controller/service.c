@@ -122,7 +122,7 @@ unsigned service_ready(const struct service *s)
 	return n;
 }
 
-static bool any_frozen(const struct service *s)
+bool service_has_frozen(const struct service *s)
 {
 	for (size_t i = 0; i < s->n_replicas; i++)
 		if (s->replicas[i]->frozen)
@@ -171,7 +171,7 @@ enum service_state service_state(const struct service *s)
 	if (count(s, REPLICA_UNKNOWN) == desired)
 		return SERVICE_UNKNOWN;
 	if (count(s, REPLICA_FAILED) || count(s, REPLICA_BACKOFF) || count(s, REPLICA_UNREADY) ||
-	    count(s, REPLICA_STOPPING) || count(s, REPLICA_UNKNOWN) || any_frozen(s))
+	    count(s, REPLICA_STOPPING) || count(s, REPLICA_UNKNOWN) || service_has_frozen(s))
 		return SERVICE_DEGRADED;
 	return ready || count(s, REPLICA_STARTING) ? SERVICE_STARTING : SERVICE_PENDING;
 }
@@ -195,7 +195,7 @@ const char *service_message(const struct service *s)
 	for (size_t i = 0; i < s->n_replicas; i++)
 		if (s->replicas[i]->state != REPLICA_READY && !s->replicas[i]->frozen)
 			return s->replicas[i]->message;
-	return any_frozen(s) ? REPLICA_CGROUP_MESSAGE : "";
+	return service_has_frozen(s) ? REPLICA_CGROUP_MESSAGE : "";
 }
 
 struct replica *service_replica(const struct service *s, unsigned index)

@@ -77,7 +77,8 @@ void service_source_unref(struct spec_source *src); /* NULL is a no-op */
 void service_set_spec(struct service *s, struct spec_source *src, const struct service_spec *spec,
 		      struct identity *id);
 unsigned service_desired(const struct service *s); /* replicas wanted, 0 when stopped */
-unsigned service_ready(const struct service *s);
+unsigned service_ready(const struct service *s);   /* without those that are frozen */
+bool service_has_frozen(const struct service *s);
 enum service_state service_state(const struct service *s);
 const char *service_state_name(enum service_state s);
 /* A sentence about the state, or "". Borrowed. */

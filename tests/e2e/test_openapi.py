@@ -197,6 +197,16 @@ def ask_everything(daemon, a, web):
                         ("start", {"services": ["once"]}), ("kill", {"services": ["web/1"], "signal": "SIGTERM"}),
                         ("reset", {"services": ["crash"]})):
         a.change(kind, **extra)
+    if "track" in a.ask("GET", "/v1/daemon", 200)["cgroup"]["can"]:
+        a.change("freeze", services=["web/2"])
+        assert a.ask("GET", "/v1/services/web", 200)["replicas"][2]["frozen"]
+        a.change("thaw", services=["web"])
+    else:
+        a.change("freeze", 409, services=["web/2"])
+    used = a.ask("GET", "/v1/services?usage=1&service=web", 200)["services"][0]["replicas"][0]["usage"]
+    assert used and used["pids"] > 0
+    a.ask("GET", "/v1/services/web?usage=1", 200)
+    a.ask("GET", "/v1/services?usage=2", 400)
     a.change("stop", 404, services=["nobody"])
     a.change("kill", 400, services=["web"], signal="SIGNOTHING")
     a.change("explode", 400, services=["web"])

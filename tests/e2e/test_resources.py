@@ -9,6 +9,7 @@ import signal
 
 import pytest
 
+import procfs
 from harness import wait_for
 
 LIMITS = {"memory": "64MiB", "pids": 100}
@@ -168,6 +169,55 @@ def test_a_stop_thaws_and_a_kill_replaces(daemon):
     daemon.wait_state("mob", "ready")
     for name, code in (("web", 3), ("nobody", 4)):
         assert daemon.cli("freeze", name)[0] == code
+
+
+def test_what_is_killed_starts_at_once_and_thawed(daemon):
+    """aictld itself starts the next process, into the cgroup that is frozen."""
+    needs_cgroup(daemon)
+    daemon.apply({"web": daemon.service("pause", restart={"backoff": {"initial": 0}, "budget": {"restarts": 0}})})
+    for _ in range(5):
+        old = daemon.pid_of("web")
+        daemon.ok("freeze", "web")
+        daemon.ok("kill", "web")
+        daemon.wait_new_pid("web", old)
+        daemon.wait_state("web", "ready")
+        assert frozen(daemon, "web") == {0: False}
+
+
+def test_what_is_frozen_serves_nobody(daemon):
+    needs_cgroup(daemon)
+    daemon.apply({"web": daemon.service("pause", replicas=2)})
+    daemon.ok("freeze", "web/0")
+    code, _, said = daemon.cli("exec", "web/0", "--", "true")
+    assert code == 3 and "is frozen: aictl thaw web/0" in said, (code, said)
+    assert daemon.ok("exec", "web", "--", "sh", "-c", "echo $AICTL_REPLICA") == "1\n"
+    assert daemon.cli("wait", "--timeout", "1s", "web")[0] == 5
+    daemon.ok("thaw", "web")
+    daemon.ok("wait", "web")
+    # a change of the manifest replaces it like any other
+    daemon.ok("freeze", "web")
+    daemon.apply({"web": daemon.service("pause", replicas=2, environment={"A": "1"})})
+    assert frozen(daemon, "web") == {0: False, 1: False}
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_frozen_and_aictld(daemon, how):
+    """A crash of aictld leaves it frozen; its end stops it as anything else."""
+    needs_cgroup(daemon)
+    daemon.apply({"web": daemon.service("beat")})
+    old = daemon.pid_of("web")
+    daemon.ok("freeze", "web")
+    if how == signal.SIGTERM:
+        assert daemon.stop() == 0 and not procfs.alive(old)
+        return
+    os.kill(daemon.pid, how)
+    daemon.wait()
+    daemon.start()
+    assert frozen(daemon, "web") == {0: True} and daemon.pid_of("web") == old
+    daemon.ok("thaw", "web")
+    assert frozen(daemon, "web") == {0: False} and daemon.pid_of("web") == old
+    daemon.ok("stop", "web")
+    assert not procfs.alive(old)
 
 
 # ---- usage ----

@@ -152,6 +152,31 @@ static void test_respec(void **state)
 	assert_int_equal(health_due(&h, 20), PROBE_LIVENESS);
 }
 
+/* Nothing is due, no late result and no new manifest counts; then it goes on as it was. */
+static void test_pause(void **state)
+{
+	struct probe_spec s[PROBE_KIND_MAX_] = {{0}};
+	struct health h;
+
+	(void)state;
+	spec(&s[PROBE_READINESS], 1000);
+	spec(&s[PROBE_LIVENESS], 1000);
+	health_begin(&h, s, 0);
+	assert_int_equal(run(&h, s, 0, PROBE_READINESS, true), HEALTH_READY);
+	assert_int_equal(health_due(&h, 0), PROBE_LIVENESS);
+	health_pause(&h);
+	assert_int_equal(health_next_ms(&h), INT64_MAX);
+	assert_int_equal(health_due(&h, 100000), -1);
+	assert_int_equal(health_result(&h, s, PROBE_LIVENESS, false, 100000), HEALTH_NONE);
+	assert_int_equal(health_respec(&h, s, 100000), HEALTH_NONE);
+	assert_true(h.ready && h.started);
+	health_resume(&h, s, 200000, 0);
+	assert_true(h.ready);
+	assert_int_equal(h.probes[PROBE_LIVENESS].failures, 0);
+	assert_int_equal(run(&h, s, 200000, PROBE_READINESS, true), HEALTH_NONE);
+	assert_int_equal(run(&h, s, 200000, PROBE_LIVENESS, true), HEALTH_NONE);
+}
+
 static void test_resume(void **state)
 {
 	struct probe_spec s[PROBE_KIND_MAX_];
@@ -181,6 +206,7 @@ int main(void)
 		cmocka_unit_test(test_liveness_and_slow_probes),
 		cmocka_unit_test(test_late_result_after_the_end),
 		cmocka_unit_test(test_respec),
+		cmocka_unit_test(test_pause),
 		cmocka_unit_test(test_resume),
 	};
 
