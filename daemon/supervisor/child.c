@@ -56,6 +56,8 @@ static void free_memory(struct child *c)
 		return;
 	loop_del(&c->sup->loop, &c->gone_io);
 	spawn_finish(&c->sup->spawner, &c->job);
+	if (c->job.reset_oom_score && child_has_execed(c))
+		spawn_reset_oom_score(c->pid);
 	if (c->on_memory_free)
 		c->on_memory_free(c->user);
 }

@@ -28,6 +28,8 @@
 
 #include "daemon/wire/wire.h"
 #include "lib/err.h"
+#include "lib/fs.h"
+#include "lib/log.h"
 #include "lib/mem.h"
 
 #define RAW __attribute__((no_sanitize("address", "undefined", "thread"), no_stack_protector))
@@ -149,6 +151,15 @@ static int raise_nofile(struct spawn_rlimit *inherited)
 	return setrlimit(RLIMIT_NOFILE, &l) < 0 ? -errno : 0;
 }
 
+static bool has_negative_oom_score(void)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+
+	return fs_read_file("/proc/self/oom_score_adj", 32, &text, &len, NULL) == 0 &&
+	       text[0] == '-';
+}
+
 int spawn_init(struct spawner *s, struct err **reterr)
 {
 	_cleanup_close_ int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -156,6 +167,7 @@ int spawn_init(struct spawner *s, struct err **reterr)
 
 	*s = (struct spawner){.null_fd = -1, .lock_fd = -1, .root = geteuid() == 0};
 	s->n_groups = getgroups(SPAWN_GROUPS, s->groups);
+	s->protected = has_negative_oom_score();
 	if (fd < 0)
 		return err_sys(reterr, errno, "cannot open /dev/null");
 	r = raise_nofile(&s->nofile);
@@ -265,6 +277,18 @@ void spawn_fill(const struct spawner *s, struct spawn_job *j, const struct wire_
 				.n_rlimits = m->n_rlimits};
 	if (m->set_oom_score)
 		snprintf(j->oom_score, sizeof(j->oom_score), "%d", m->oom_score);
+	j->reset_oom_score = s->protected && !m->set_oom_score;
+}
+
+void spawn_reset_oom_score(int pid)
+{
+	_cleanup_close_ int fd = -1;
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		log_debug("pid=%d cannot reset its oom score: %m, ignoring", pid);
 }
 
 static RAW void child_main(struct spawn_job *j);

@@ -60,6 +60,7 @@ struct spawn_job {
 	const struct wire_rlimit *rlimits; /* set as root, before the user */
 	uint32_t n_rlimits;
 	char oom_score[8];	/* text for oom_score_adj; "" = ours */
+	bool reset_oom_score;	/* 0 after exec, by spawn_reset_oom_score */
 	bool tty;		/* fds[0] becomes the controlling terminal */
 	int fds[SPAWN_FDS_MAX]; /* become 0, 1, 2 (, 3); all >= SPAWN_LOW_FDS */
 	unsigned n_fds;
@@ -83,6 +84,7 @@ struct spawner {
 	struct spawn_rlimit nofile; /* what we inherited, restored in children */
 	struct spawn_stack *free;   /* stacks not in use */
 	bool root;
+	bool protected;		    /* our oom score is negative; no service inherits that */
 	gid_t groups[SPAWN_GROUPS]; /* our own supplementary ones */
 	int n_groups;		    /* -1 = more than that */
 };
@@ -90,6 +92,9 @@ struct spawner {
 /* Opens /dev/null, fills the low descriptors, raises soft NOFILE to hard. lock_fd is taken over. */
 int spawn_init(struct spawner *s, struct err **reterr);
 void spawn_done(struct spawner *s);
+/* A child that has exec'd and inherited our negative oom score gets 0. Not before: until then it
+ * has our memory, and that is what the kernel scores. */
+void spawn_reset_oom_score(int pid);
 /* True when clone3 works here; false sets *reterr (some containers answer ENOSYS). */
 bool spawn_supported(struct err **reterr);
 /*
