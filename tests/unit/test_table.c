@@ -204,6 +204,14 @@ static void nonsense_in_a_slot_is_seen(void **state)
 	assert_true(table_slot_valid(&s));
 	fill(&s, "");
 	assert_false(table_slot_valid(&s));
+	fill(&s, "../../etc");
+	assert_false(table_slot_valid(&s));
+	fill(&s, "web");
+	s.incarnation[3] = '/';
+	assert_false(table_slot_valid(&s));
+	fill(&s, "web");
+	table_push_exit(&s)->stage = -1;
+	assert_false(table_slot_valid(&s));
 	fill(&s, "web");
 	memset(s.service, 'x', sizeof(s.service));
 	assert_false(table_slot_valid(&s));
