@@ -240,19 +240,22 @@ static void replica_head(const struct page *p, const cJSON *r)
 	print(&out);
 }
 
-static void usage_line(const struct page *p, const cJSON *r)
+static void usage_line(const struct page *p, const cJSON *service, const cJSON *r)
 {
 	const cJSON *usage = js_get(r, "usage");
+	const cJSON *limits = js_get(js_get(js_get(service, "spec"), "resources"), "limits");
+	const char *limit = js_str(limits, "memory", "");
 	_cleanup_free_ char *memory = text_bytes(js_int(usage, "memory_bytes", 0));
 	_cleanup_free_ char *cpu = text_duration(js_int(usage, "cpu_usec", 0) / 1000);
-	_cleanup_free_ char *text = x_printf("%s memory, %s CPU time, %lld processes and threads",
-					     memory, cpu, (long long)js_int(usage, "pids", 0));
+	_cleanup_free_ char *text =
+		x_printf("%s%s%s memory, %s CPU time, %lld processes and threads", memory,
+			 *limit ? " of " : "", limit, cpu, (long long)js_int(usage, "pids", 0));
 
 	if (usage)
 		replica_field(p, "uses", text, "", 0);
 }
 
-static void replica(const struct page *p, const cJSON *r)
+static void replica(const struct page *p, const cJSON *service, const cJSON *r)
 {
 	static const char *const kinds[] = {"startup", "readiness", "liveness"};
 	_cleanup_free_ char *message = text_replica_message(r, p->now_ms);
@@ -261,7 +264,7 @@ static void replica(const struct page *p, const cJSON *r)
 	replica_head(p, r);
 	if (*message)
 		replica_field(p, "", message, "", 0);
-	usage_line(p, r);
+	usage_line(p, service, r);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		probe_line(p, kinds[i], js_get(probes, kinds[i]));
 	if (last) {
@@ -287,7 +290,7 @@ static void replicas(const struct page *p, const cJSON *service)
 		return;
 	heading(p, "Replicas");
 	cJSON_ArrayForEach (r, list)
-		replica(p, r);
+		replica(p, service, r);
 }
 
 /* ---- what happened ---- */

@@ -217,6 +217,7 @@ static void spawn(struct replica *r)
 	r->launch_hash = r->standby_hash;
 	r->revision = r->standby_revision;
 	r->standby[0] = '\0';
+	replica_cgroup_send_limits(r); /* it may be older than they are */
 }
 
 /* ---- standby ---- */
@@ -526,6 +527,7 @@ void replica_verdict(struct replica *r, enum health_verdict v, enum probe_kind k
 void replica_take_over(struct replica *r)
 {
 	take_spec(r);
+	replica_cgroup_send_limits(r);
 	r->note_dirty = true;
 	if (r->pid && r->state != REPLICA_STOPPING)
 		replica_probe_resume(r);
@@ -534,8 +536,7 @@ void replica_take_over(struct replica *r)
 void replica_respec(struct replica *r)
 {
 	take_spec(r);
-	if (r->pid)
-		replica_cgroup_send_limits(r);
+	replica_cgroup_send_limits(r);
 	r->revision = r->service->revision;
 	r->note_dirty = true;
 	replica_probe_respec(r);

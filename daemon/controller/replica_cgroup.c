@@ -15,6 +15,7 @@
 #include "daemon/wire/wire.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
+#include "lib/log.h"
 
 void replica_cgroup_send_limits(const struct replica *r)
 {
@@ -22,8 +23,9 @@ void replica_cgroup_send_limits(const struct replica *r)
 	struct wire_key key = replica_key(r);
 	struct wire_limits limits;
 
-	if (!r->spec || !(c->status.cgroup_can & ~(uint32_t)WIRE_CGROUP_TRACK))
-		return; /* nobody would keep them */
+	if (!r->spec || !replica_sm_is_live(r->state) ||
+	    !(c->status.cgroup_can & ~(uint32_t)WIRE_CGROUP_TRACK))
+		return; /* nothing runs, or nobody would keep them */
 	limits_of(r->spec, &limits);
 	buf_clear(&c->packet);
 	wire_cgroup_encode_limits(&c->packet, &key, &limits);
@@ -72,6 +74,7 @@ void replica_cgroup_take(struct replica *r, bool frozen)
 		replica_probe_pause(r);
 	if (r->state == REPLICA_STOPPING)
 		return; /* the stop has thawed it */
+	log_info("replica=%s/%u frozen=%s", r->service->name, r->index, frozen ? "yes" : "no");
 	publish(r);
 	if (frozen || !r->spec)
 		return;

@@ -84,3 +84,14 @@ def test_what_is_missing_is_named(daemon):
     path = daemon.write({"version": 1, "name": "shop", "services": {"big": eater(daemon, memory="48MiB", cpuset="0")}})
     code, _, said = daemon.cli("apply", "-f", path)
     assert code == 9 and "resources.limits.cpuset cannot be enforced here: no cpuset controller" in said
+
+
+def test_a_required_limit_that_got_lost_stops_a_start(daemon):
+    """Applied where it could be enforced; now the daemon may use no cgroup."""
+    daemon.apply({"big": eater(daemon, memory="48MiB", swap=0)}, timeout=100)
+    assert daemon.stop(60) == 0
+    daemon.args += ["--cgroup", "none"]
+    daemon.start()
+    wait_for(lambda: "resources.limits.memory is required and cannot be enforced" in
+             (daemon.replica("big") or {"message": ""})["message"], what=daemon.ps)
+    assert daemon.pid_of("big") is None

@@ -27,6 +27,7 @@ def spec(**more):
             "replicas": 2, "ports": {"http": {"port": 8000}, "metrics": {}},
             "probes": {"startup": {"http": {"path": "/healthz"}, "period": "1s"},
                        "liveness": {"http": {"path": "/healthz"}, "failure_threshold": 3}},
+            "resources": {"limits": {"memory": "2GiB", "cpus": 1.5}},
             "stop": {"grace_period": "30s"}, "labels": {"team": "nlp", "stage": "prod"}, **more}
 
 
