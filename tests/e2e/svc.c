@@ -9,8 +9,8 @@
  *                             reader is counted, and the next one tells how many there were so far
  *   svc exit CODE [AFTER_MS]  exits
  *   svc once FILE CODE AFTER_MS
- *                             the same, holding a lock on FILE; "1" is added to it at each start, "2"
- *                             when another one holds the lock
+ *                             says "once" and exits, holding a lock on FILE; "1" is added to it at each
+ *                             start, "2" when another one holds the lock
  *   svc escape                SIGTERM ignored, and a double-forked child in a session of its own
  *                             that ignores it too
  *   svc http [DELAY_MS [stubborn]]
@@ -165,6 +165,8 @@ static int play_once(const char *file, const char *code, const char *after_ms)
 
 	if (fd < 0 || write(fd, flock(fd, LOCK_EX | LOCK_NB) < 0 ? "2" : "1", 1) != 1)
 		return 99;
+	if (write(STDOUT_FILENO, "once\n", 5) != 5)
+		return 98;
 	wait_ms(number(after_ms));
 	return (int)number(code);
 }
@@ -177,7 +179,7 @@ static int play_init(char **argv)
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	first = fork();
 	if (first == 0) {
-		execv(argv[0], argv);
+		execvp(argv[0], argv);
 		_exit(127);
 	}
 	while ((pid = wait(&status)) > 0 || errno == EINTR)
