@@ -54,6 +54,19 @@ def test_hello(base, start):
     wait_for(lambda: "goodbye from replica 1" in lines_of(daemon, "hello", 1), what="goodbye")
 
 
+def test_limits(base, start):
+    """Killed for memory where the kernel keeps the limit; else it comes to its own end of growing."""
+    daemon = apply_example(base, start, "limits")
+    if "memory" in daemon.get("/v1/daemon")["cgroup"]["can"]:
+        wait_for(lambda: (daemon.replica("leak")["last_exit"] or {}).get("cause") == "oom", what=daemon.ps)
+        assert "signal SIGKILL (oom)" in daemon.ok("describe", "leak")
+    else:
+        assert "not enforced here: resources.limits.memory" in daemon.ok("describe", "leak")
+        wait_for(lambda: any("holding 160 MiB" in line["line"] for line in daemon.logged("leak")), what=daemon.ps)
+        used = daemon.get("/v1/services/leak?usage=1")["replicas"][0]["usage"]
+        assert used["memory_bytes"] > 160 << 20
+
+
 def test_overlays(base, start):
     daemon = apply_example(base, start, "overlays")
 
