@@ -554,6 +554,7 @@ static void a_shutdown_waits_for_the_adoption(void **state)
 {
 	struct rig_helper logger;
 	struct wire_key k;
+	char path[256];
 	struct rig r;
 	int pid;
 
@@ -563,8 +564,8 @@ static void a_shutdown_waits_for_the_adoption(void **state)
 	rig_crash(&r, NULL, &logger); /* it will not come */
 	forget_streams(&r);
 	rig_run(&r, NULL);
-	rig_drop_helper(&r.logger);
-	usleep(300000);
+	snprintf(path, sizeof(path), "%s/run/sup/sup.sock", r.dir);
+	RIG_UNTIL(&r, access(path, F_OK) == 0); /* it listens to signals, too */
 	rig_clean_stop(&r);
 	assert_false(rig_is_alive(pid));
 	rig_drop_helper(&logger);
