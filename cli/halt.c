@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdint.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,8 +14,11 @@
 #include "cli/intr.h"
 #include "cli/js.h"
 #include "cli/report.h"
+#include "cli/x.h"
 #include "lib/clock.h"
+#include "lib/fs.h"
 #include "lib/mem.h"
+#include "lib/parse.h"
 #include "lib/sock.h"
 
 int halt_pidfd(int pid)
@@ -21,10 +26,30 @@ int halt_pidfd(int pid)
 	return pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1; /* always CLOEXEC */
 }
 
+static int parent_of(int pid)
+{
+	_cleanup_free_ char *path = x_printf("/proc/%d/status", pid);
+	_cleanup_free_ char *text = NULL;
+	int64_t parent = 0;
+	char *at, *end;
+	size_t len;
+
+	if (fs_read_file(path, 16 << 10, &text, &len, NULL) < 0)
+		return 0;
+	at = strstr(text, "\nPPid:\t");
+	if (!at)
+		return 0;
+	at += strlen("\nPPid:\t");
+	end = strchrnul(at, '\n');
+	*end = '\0';
+	parse_i64(at, 0, INT32_MAX, &parent, NULL);
+	return (int)parent;
+}
+
 /*
- * The pid that the daemon gives, when it is one of our pid namespace: then the kernel says the same
- * of the socket's maker. A socket that systemd made (its maker is init) is connectable whether
- * aictld lives or not.
+ * The pid that the daemon gives, when it means the same in our pid namespace: then the kernel says
+ * that this process, or its parent, made the socket. One that a service manager made can be
+ * connected to whether aictld lives or not.
  */
 static int daemon_pidfd(struct client *client)
 {
@@ -37,7 +62,9 @@ static int daemon_pidfd(struct client *client)
 		return -1;
 	client_get(client, "/v1/daemon", &d);
 	pid = (int)js_int(d.json, "pid", 0);
-	return peer.pid == pid || peer.pid == 1 ? halt_pidfd(pid) : -1;
+	if (pid <= 0 || peer.pid <= 0 || (peer.pid != pid && peer.pid != parent_of(pid)))
+		return -1;
+	return halt_pidfd(pid);
 }
 
 /* Where the pid is hidden (another pid namespace): until nobody listens any more. */
