@@ -209,9 +209,9 @@ class Machine:
     def aictl(self, *args, **kwargs):
         return self.ok("aictl", *args, **kwargs)
 
-    def replicas(self):
+    def replicas(self, **kwargs):
         """"service/index" -> (state, pid inside)."""
-        services = json.loads(self.aictl("ps", "-o", "json"))["services"]
+        services = json.loads(self.aictl("ps", "-o", "json", **kwargs))["services"]
         return {r["id"]: (r["state"], r["pid"]) for s in services for r in s["replicas"]}
 
     def sanitizer_reports(self):

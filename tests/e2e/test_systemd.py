@@ -48,6 +48,13 @@ def machine(request):
 
 
 @pytest.fixture
+def once(machine):
+    """For tests that take long: what they show does not depend on the control groups."""
+    if machine.tree != "unified":
+        pytest.skip("shown with unified control groups")
+
+
+@pytest.fixture
 def server(machine):
     """aictld runs, with nothing of a former test; afterwards it is stopped."""
     machine.ok("sh", "-c", "rm -rf /var/lib/aictl/* /var/log/aictl/* /etc/aictl/services/*")
@@ -231,6 +238,7 @@ class Hung:
         self.thread.join()
 
 
+@pytest.mark.usefixtures("once")
 def test_stop_of_a_hung_aictld(server):
     """It has to be killed: what it left goes, too."""
     settings(server, "TimeoutStopSec=2s")
@@ -240,6 +248,7 @@ def test_stop_of_a_hung_aictld(server):
     assert server.show("aictld", "Result") == "timeout"
 
 
+@pytest.mark.usefixtures("once")
 def test_restart_of_a_hung_aictld(server):
     """Here, too, the successor takes over."""
     apply(server, {"w": writers(2)})
@@ -354,3 +363,39 @@ def test_journal_has_fields(server):
     entry = wait_for(lambda: find("AICTL_HELPER=aictl-controller", "PRIORITY=4"))[0]
     assert entry["SYSLOG_IDENTIFIER"] == "aictld"
     assert "died" in entry["MESSAGE"]
+
+
+@pytest.fixture
+def user(machine):
+    """The uid of an ordinary user with a systemd of its own."""
+    machine.run("useradd", "--create-home", "tester")
+    uid = machine.ok("id", "-u", "tester").strip()
+    machine.ok("systemctl", "start", "dbus", "systemd-logind")
+    machine.ok("loginctl", "enable-linger", "tester")
+    wait_for(lambda: machine.run("systemctl", "--user", "is-system-running",
+                                 user=uid)[1].strip() == "running", what="the user's systemd")
+    yield uid
+    machine.run("systemctl", "--user", "stop", "aictld", user=uid)
+    print(machine.run("journalctl", "-q", "--no-pager", f"_UID={uid}")[1])
+    machine.ok("systemctl", "stop", f"user@{uid}.service", "systemd-logind", "dbus.service")
+
+
+def test_user_units(machine, user):
+    """The same for a user without any privilege."""
+    def ctl(*args):
+        return machine.ok("systemctl", "--user", *args, user=user)
+    machine.write("/srv/user.yaml", json.dumps(
+        {"version": 1, "name": "own", "services": {"w": writers(2)}}))
+    ctl("start", "aictld")
+    machine.aictl("apply", "-f", "/srv/user.yaml", "--wait", user=user)
+    before = {k: v[1] for k, v in machine.replicas(user=user).items()}
+    old = ctl("show", "-P", "MainPID", "aictld")
+    ctl("restart", "aictld")
+    assert ctl("show", "-P", "MainPID", "aictld") != old
+    ctl("kill", "--kill-whom=main", "-s", "KILL", "aictld")
+    wait_for(lambda: ctl("show", "-P", "NRestarts", "aictld").strip() == "1" and
+             ctl("show", "-P", "ActiveState", "aictld").strip() == "active")
+    wait_for(lambda: machine.run("aictl", "ps", user=user)[0] == 0)
+    assert {k: v[1] for k, v in machine.replicas(user=user).items()} == before
+    ctl("stop", "aictld")
+    wait_for(lambda: nothing_left(machine) is None, 10, lambda: str(nothing_left(machine)))
