@@ -5,6 +5,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/controller/replica.h"
 
+#include <errno.h>
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -380,8 +381,10 @@ static void step(struct replica *r, enum replica_event event)
 			replica_sm_state_name(out.to));
 	}
 	if (out.action == REPLICA_ACT_SPAWN) {
-		if (from == REPLICA_BACKOFF && !r->restart_wanted && r->restarts < UINT32_MAX)
+		if (from == REPLICA_BACKOFF && !r->restart_wanted && !r->uncounted &&
+		    r->restarts < UINT32_MAX)
 			r->restarts++;
+		r->uncounted = false;
 		spawn(r);
 	} else if (out.action == REPLICA_ACT_STOP)
 		send_stop(r);
@@ -585,6 +588,16 @@ static void describe_exit(struct replica *r, const struct wire_exit *x)
 	r->reason = replica_exit_describe(x, r->spec, r->message, sizeof(r->message));
 }
 
+/* aictld died before it could start it: not the service's doing, and not counted. */
+static void never_begun(struct replica *r)
+{
+	r->decision = (struct policy_decision){.verdict = POLICY_RESTART,
+					       .next_at_mono_ms = clock_mono_ms()};
+	r->uncounted = true;
+	set_message(r, "spawn_failed", "the daemon ended before it had started this");
+	post(r, REPLICA_EV_SPAWN_FAILED);
+}
+
 /* The current process ended by itself. */
 static void ended(struct replica *r, const struct wire_exit *x)
 {
@@ -595,6 +608,10 @@ static void ended(struct replica *r, const struct wire_exit *x)
 				 .random = controller_random(r->service->controller)};
 	bool never_ran = x->stage < WIRE_STAGE_EXEC || x->err;
 
+	if (x->stage <= WIRE_STAGE_CLONE && x->err == ECANCELED) {
+		never_begun(r);
+		return;
+	}
 	end.ready_ms = r->ready_mono_ms ? x->ended_mono_ms - r->ready_mono_ms : 0;
 	r->decision = policy_after_end(&r->service->spec->restart, &r->policy, &end);
 	describe_exit(r, x);

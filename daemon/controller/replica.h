@@ -79,6 +79,7 @@ struct replica {
 	unsigned n_ports;
 	uint32_t restarts;	 /* automatic ones, since the user last started it */
 	bool restart_wanted;	 /* the user asked for a restart that has not begun */
+	bool uncounted;		 /* the next start is no restart: the last one was never begun */
 	enum stop_intent intent; /* of the stop under way */
 	const char *stop_cause; /* static: what the exit record will say: "user", "update", "probe",
 				   ... */

@@ -357,6 +357,11 @@ static void resume_timer(struct slot *s)
 		at = t->flags & TABLE_KILLED ? clock_mono_ms() + SLOT_STUCK_MS : t->kill_at_mono_ms;
 	if (at > 0)
 		loop_timer_arm(&s->sup->loop, &s->timer, at);
+	/* Whether the signal had gone out nobody knows. */
+	if (t->state == WIRE_SLOT_STOPPING && t->flags & TABLE_KILLED)
+		kill_now(s);
+	else if (t->flags & TABLE_LATE)
+		child_signal(&s->child, SIGKILL);
 }
 
 void slot_settle(struct slot *s)
