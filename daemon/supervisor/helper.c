@@ -102,6 +102,7 @@ static void on_exit_(void *user, const siginfo_t *si)
 		return;
 	}
 	start_again(h);
+	notify_changed(h->sup);
 	link_flush(&h->sup->controller.link); /* the restart count */
 }
 
@@ -158,6 +159,7 @@ void helper_start(struct helper *h)
 		return;
 	}
 	log_info("helper=%s pid=%d started", h->name, h->child.pid);
+	notify_changed(h->sup);
 	helpers_note(h);
 	h->sup->control.status_due = true;
 	h->on_connect(h->sup);

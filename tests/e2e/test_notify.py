@@ -84,6 +84,18 @@ def test_life(base, start):
     assert not any(t.startswith(("READY", "WATCHDOG")) for t in m.read()[at:])
 
 
+def test_status_without_controller(base, start):
+    m, daemon = manager(base, start, "--helper-restart", "3s,3s,0")
+    daemon.apply(pause(daemon))
+    at = m.wait("STATUS=replicas: 3 running, 0 starting, 0 stopping, 0 down")
+    for _ in range(2):  # the first time it is started again at once
+        old = wait_for(lambda: daemon.helper("controller"))
+        procfs.kill(old)
+        wait_for(lambda: not procfs.alive(old))
+    at = m.wait("STATUS=replicas: 3 running, 0 starting, 0 stopping, 0 down; controller down", at)
+    wait_for(lambda: "STATUS=replicas: 3 running, 0 starting, 0 stopping, 0 down" in m.read()[at:])
+
+
 def test_nobody_else_speaks(base, start):
     """Neither helpers nor services get the variables, not even with --inherit-env."""
     m, daemon = manager(base, start, "--inherit-env", watchdog=10_000_000)
