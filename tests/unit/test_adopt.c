@@ -18,6 +18,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -26,7 +27,9 @@
 #include "daemon/supervisor/table.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
+#include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/sock.h"
 #include "tests/unit/aictld_rig.h"
 
 /* ---- what the kernel and the directory tell ---- */
@@ -328,6 +331,22 @@ static void a_logger_that_does_not_come_is_killed(void **state)
 	rig_clean_stop(&r);
 }
 
+/* This process is nobody whom the table names. */
+static void expect_refusal(const char *path)
+{
+	int64_t until = clock_mono_ms() + RIG_TIMEOUT_MS;
+	char junk[8];
+	int fd = -1;
+
+	while (sock_connect_packets(path, &fd, NULL) < 0 && clock_mono_ms() < until)
+		usleep(2000);
+	assert_true(fd >= 0);
+	while (recv(fd, junk, sizeof(junk), 0) < 0 && clock_mono_ms() < until)
+		usleep(2000);
+	assert_int_equal(recv(fd, junk, sizeof(junk), 0), 0);
+	close(fd);
+}
+
 static void a_stop_goes_on_and_strangers_are_refused(void **state)
 {
 	struct wire_key deaf, polite;
@@ -355,6 +374,7 @@ static void a_stop_goes_on_and_strangers_are_refused(void **state)
 	rig_crash(&r, NULL, &logger);
 	rig_run(&r, NULL);
 	snprintf(path, sizeof(path), "%s/run/sup/sup.sock", r.dir);
+	expect_refusal(path);
 	fd = join(&r, &logger);
 	give_end(fd);
 	rig_wait_synced(&r);
@@ -550,6 +570,32 @@ static void one_death_after_the_other(void **state)
 		assert_false(rig_is_alive(pids[i]));
 }
 
+static void a_log_level_holds_on_unless_another_is_asked_for(void **state)
+{
+	static const char *const other[] = {"--log-level", "warn", NULL};
+	struct buf b = {0};
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, NULL);
+	wire_encode_u32(&b, WIRE_LOG_LEVEL, LOG_LVL_ERROR);
+	rig_send(&r, &b, NULL, 0);
+	RIG_UNTIL(&r, r.logger_level == LOG_LVL_ERROR);
+	for (int i = 0; i < 2; i++) {
+		rig_crash(&r, NULL, NULL);
+		r.logger_level = -1;
+		rig_run(&r, NULL);
+		rig_wait_synced(&r);
+		assert_int_equal(r.hello.log_level, LOG_LVL_ERROR);
+		RIG_UNTIL(&r, r.logger_level == LOG_LVL_ERROR);
+	}
+	rig_crash(&r, NULL, NULL);
+	rig_run(&r, other);
+	rig_wait_synced(&r);
+	assert_int_equal(r.hello.log_level, LOG_LVL_WARN);
+	rig_clean_stop(&r);
+}
+
 static void a_shutdown_waits_for_the_adoption(void **state)
 {
 	struct rig_helper logger;
@@ -582,6 +628,7 @@ int main(void)
 		cmocka_unit_test(damage_costs_what_it_hit_and_no_more),
 		cmocka_unit_test(what_ran_beside_the_services_ends),
 		cmocka_unit_test(one_death_after_the_other),
+		cmocka_unit_test(a_log_level_holds_on_unless_another_is_asked_for),
 		cmocka_unit_test(a_shutdown_waits_for_the_adoption),
 	};
 
