@@ -26,6 +26,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/point.h"
 
 #define TELL_DELAY_MS 5 /* events and log lines: after the restart they are about */
 
@@ -189,6 +190,7 @@ void controller_begin(struct controller *c)
 {
 	if (c->begun || !c->loaded || !c->synced)
 		return;
+	POINT("controller.giveback.inventory");
 	c->begun = true;
 	inventory_restore(c->inventory, c);
 	inventory_free(c->inventory);
@@ -198,6 +200,7 @@ void controller_begin(struct controller *c)
 		controller_touch(c->services[i]);
 	}
 	log_info("controller ready: %zu services", c->n_services);
+	POINT("controller.giveback.begun");
 	if (c->pending_reload >= 0)
 		manifests_reload(c, TAKE_FD(c->pending_reload));
 }

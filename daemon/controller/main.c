@@ -35,6 +35,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
+#include "lib/point.h"
 #include "lib/sock.h"
 #include "lib/version.h"
 
@@ -339,6 +340,8 @@ int main(int argc, char **argv)
 	int r;
 
 	log_open("aictl-controller", STDERR_FILENO, LOG_LVL_INFO);
+	if (point_list(argc, argv))
+		return 0;
 	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
 		printf("aictl-controller %s\n", version_text);
 		return 0;

@@ -31,6 +31,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
+#include "lib/point.h"
 
 #define SPAWN_FAILED_MS 1000 /* before the next attempt at least */
 
@@ -147,6 +148,7 @@ void replica_flush_note(struct replica *r)
 	wire_encode_note(&c->packet, &key, (const uint8_t *)buf_cstr(&c->note),
 			 (uint32_t)c->note.len);
 	link_send(c->link, &c->packet);
+	POINT("controller.ack.note_sent");
 }
 
 static void post(struct replica *r, enum replica_event event);
@@ -201,7 +203,9 @@ static void send_spawn(struct replica *r)
 		return;
 	}
 	r->note_dirty = false;
+	POINT("controller.spawn.sending");
 	link_send(c->link, &c->packet);
+	POINT("controller.spawn.sent");
 }
 
 /* Starts the next process, or takes over what aictld has started already. */
@@ -271,6 +275,7 @@ void replica_give_standby(struct replica *r)
 		r->standby[0] = '\0'; /* the ordinary way will say why */
 	else
 		link_send(c->link, &c->packet);
+	POINT("controller.spawn.standby");
 }
 
 static void send_standby_off(const struct replica *r)
@@ -334,7 +339,9 @@ static void send_stop(struct replica *r)
 	replica_probe_end(r);
 	r->standby[0] = '\0'; /* a STOP drops it */
 	wire_encode_stop(&packet, &stop);
+	POINT("controller.exit.stopping");
 	link_send(r->service->controller->link, &packet);
+	POINT("controller.exit.stop_sent");
 }
 
 /* What an action needs besides the table: how long it had been ready, when it is due again. */
@@ -559,9 +566,11 @@ static void on_stored(void *user, const struct err *err)
 	struct exit_ack *ack = user;
 	_cleanup_buf_ struct buf packet = {0};
 
+	POINT("controller.ack.stored");
 	if (!err && !ack->c->ended) { /* else aictld keeps it and the next controller stores it */
 		wire_encode_ack(&packet, &ack->key, ack->seq);
 		link_send(ack->c->link, &packet);
+		POINT("controller.ack.sent");
 	}
 	mem_free(ack);
 }
@@ -579,6 +588,7 @@ static void store_exit(struct controller *c, const struct wire_key *key, const s
 	ack->c = c;
 	ack->key = *key;
 	ack->seq = x->seq;
+	POINT("controller.ack.exit");
 	if (store_add_exit(c->store, &e, on_stored, ack) < 0)
 		mem_free(ack);
 }

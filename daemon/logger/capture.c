@@ -13,6 +13,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/point.h"
 
 #define PIPE_SMALL (64u << 10) /* what a pipe has by default: outside the budget */
 #define PIPE_LARGE (1u << 20)
@@ -120,6 +121,7 @@ static void finish(struct capture *c)
 	loop_del(set->loop, &c->pidfd_io);
 	loop_timer_disarm(set->loop, &c->retry);
 	loop_timer_disarm(set->loop, &c->drain);
+	POINT("logger.drain.ending");
 	segment_end(&c->segment, &set->store);
 	count_fds(set, c, was_open);
 	move_to(c, CAPTURE_DRAINED);

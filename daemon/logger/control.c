@@ -9,6 +9,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/point.h"
 #include "lib/version.h"
 
 #define PACKETS_PER_TURN 64
@@ -39,11 +40,13 @@ static void flush(struct control *c)
 		c->pong_due = false;
 	}
 	while ((done = capture_first_drained(c->set))) {
+		POINT("logger.drain.telling");
 		wire_encode_key(&c->out, WIRE_DRAINED, &done->key);
 		if (!send_out(c))
 			goto later;
 		log_debug("service=%s/%u incarnation=%s state=drained", done->key.service,
 			  done->key.index, done->key.incarnation);
+		POINT("logger.drain.told");
 		capture_release(done);
 	}
 	loop_mod(c->loop, &c->io, EPOLLIN);
@@ -97,6 +100,7 @@ static int on_stream(struct control *c)
 		return -EBADMSG;
 	for (unsigned i = 0; i < CAPTURE_FDS; i++)
 		fds[i] = i < p->n_fds ? take_fd(c, i) : -1;
+	POINT("logger.spawn.stream");
 	r = capture_add(c->set, &m, fds);
 	if (r < 0) /* aictld's copies keep the pipes open, so the writers wait */
 		log_error("service=%s/%u error=\"%s\" cannot store its output", m.key.service,
@@ -119,6 +123,7 @@ static int dispatch(struct control *c)
 	case WIRE_GONE:
 		if (wire_decode_key(p->body, p->len, &key) < 0)
 			return -EBADMSG;
+		POINT("logger.exit.gone");
 		capture_gone(c->set, &key);
 		return 0;
 	case WIRE_LOG_LEVEL:

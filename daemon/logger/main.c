@@ -27,6 +27,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/mem.h"
+#include "lib/point.h"
 #include "lib/sock.h"
 #include "lib/version.h"
 
@@ -179,8 +180,11 @@ int main(int argc, char **argv)
 {
 	struct options o = {.level = LOG_LVL_INFO};
 	struct logger *l;
-	int status = parse_options(argc, argv, &o);
+	int status;
 
+	if (point_list(argc, argv))
+		return 0;
+	status = parse_options(argc, argv, &o);
 	if (status >= 0)
 		return status;
 	set_up_process();

@@ -13,6 +13,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/point.h"
 #include "lib/sock.h"
 #include "lib/version.h"
 
@@ -143,6 +144,7 @@ static void flush(struct orphan *o)
 	while (o->state == ORPHAN_GIVING && (c = capture_next(o->set, o->given))) {
 		if (!give(o, c))
 			return;
+		POINT("logger.giveback.given");
 		o->given = c;
 		o->n_given++;
 	}
@@ -150,6 +152,7 @@ static void flush(struct orphan *o)
 		wire_encode_empty(&o->out, WIRE_GIVE_BACK_END);
 		if (!send_out(o, NULL, 0))
 			return;
+		POINT("logger.giveback.ended");
 		o->state = ORPHAN_GIVEN;
 		log_info("aictld=%d incarnations=%u given back", (int)o->peer, o->n_given);
 	}
@@ -172,10 +175,12 @@ static bool read_packet(struct orphan *o)
 		disconnected(o, r == 0 ? "is gone" : "sent nonsense");
 		return false;
 	}
-	if (o->packet.type == WIRE_QUIT)
+	if (o->packet.type == WIRE_QUIT) {
+		POINT("logger.giveback.quit");
 		loop_stop(o->loop, 0);
-	else if (o->packet.type == WIRE_PING)
+	} else if (o->packet.type == WIRE_PING) {
 		o->pong_due = true;
+	}
 	wire_packet_done(&o->packet);
 	if (o->pong_due)
 		flush(o);
@@ -242,6 +247,7 @@ static void try_join(struct orphan *o)
 	}
 	log_info("aictld=%d is there, giving back", (int)o->peer);
 	loop_timer_disarm(o->loop, &o->next_try);
+	POINT("logger.giveback.joined");
 	capture_pause(o->set);
 	o->state = ORPHAN_GIVING;
 	o->given = NULL;

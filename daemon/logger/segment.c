@@ -15,6 +15,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/point.h"
 
 #define STEP_MAX (1 << 20)	       /* bytes in one step */
 #define SIZE_MIN 4096		       /* of max_size */
@@ -430,6 +431,7 @@ ssize_t segment_take(struct segment *s, struct store *st, int pipe_fd, uint32_t 
 	if (limit <= 0)
 		return limit;
 	intent_set(s->word, s->incarnation, stream, s->size);
+	POINT("logger.drain.intent");
 	n = move(s, st, pipe_fd, (size_t)limit);
 	if (n <= 0) {
 		r = n == 0 ? 0 : errno == EINTR ? -EAGAIN : -errno;
@@ -441,7 +443,9 @@ ssize_t segment_take(struct segment *s, struct store *st, int pipe_fd, uint32_t 
 					   .stream = stream,
 					   .wall_ms = clock_wall_ms()};
 	s->size += (uint64_t)n;
+	POINT("logger.drain.moved");
 	flush_pending(s); /* a failure comes back with the next step */
+	POINT("logger.drain.indexed");
 	st->since_check += (uint64_t)n;
 	keep_limits(s, st);
 	return n;
@@ -458,5 +462,6 @@ void segment_end(struct segment *s, struct store *st)
 		open_seq(s, dir_fd);
 	if (segment_is_open(s) && flush_pending(s) == 0)
 		append_entry(s, &end);
+	POINT("logger.drain.end_written");
 	segment_close(s);
 }

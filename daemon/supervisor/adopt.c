@@ -16,6 +16,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/point.h"
 
 #define SAY_MAX 50 /* lines about single replicas */
 
@@ -116,6 +117,7 @@ static void take_process(struct slot *s)
 	bool half_made = t->state == WIRE_SLOT_SPAWNING && a->half_made_fd >= 0;
 	int pidfd = open_process(s);
 
+	POINT("aictld.giveback.process");
 	s->stream_due = ran;
 	if (pidfd >= 0) {
 		if (t->start_ticks == 0)
@@ -312,6 +314,7 @@ void adopt_begin(struct supervisor *sup)
 			if (table_slot(&sup->table, i)->used)
 				load_slot(sup, i);
 		kill_runs(sup);
+		POINT("aictld.giveback.loaded");
 		watch_controller(sup);
 		giveback_begin(sup);
 		child_collect(sup); /* after a re-exec: who ended meanwhile */
@@ -343,6 +346,7 @@ void adopt_poke(struct supervisor *sup)
 
 	if (!a->active || !giveback_is_complete(sup))
 		return;
+	POINT("aictld.giveback.adopting");
 	a->active = false;
 	for (uint32_t i = 0; i < sup->n_slots; i++)
 		if (sup->slots[i])
@@ -352,6 +356,7 @@ void adopt_poke(struct supervisor *sup)
 	if (sup->table.former)
 		log_info("taken over slots=%u given_back=%u", sup->n_used, sup->giveback.n_given);
 	helper_start(&sup->logger);
+	POINT("aictld.giveback.logger_started");
 	if (!sweep_has_former(sup))
 		supervisor_start_helpers(sup);
 	if (a->shutdown)

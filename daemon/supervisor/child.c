@@ -15,6 +15,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/point.h"
 
 #ifndef PIDFD_SIGNAL_PROCESS_GROUP
 #define PIDFD_SIGNAL_PROCESS_GROUP 4
@@ -111,6 +112,7 @@ static void end(struct child *c, siginfo_t *si, bool ours)
 {
 	_cleanup_close_ int pidfd = -1;
 
+	POINT("aictld.exit.seen");
 	if (c->job.cell->stage >= WIRE_STAGE_FDS) {
 		if (ours)
 			kill(-c->pid, SIGKILL); /* its zombie still pins the group's id */
@@ -120,10 +122,13 @@ static void end(struct child *c, siginfo_t *si, bool ours)
 	free_memory(c);
 	if (c->on_death)
 		c->on_death(c->user, si);
+	POINT("aictld.exit.told");
 	pidfd = forget(c);
 	c->on_exit(c->user, si); /* c may run again, or be gone */
+	POINT("aictld.exit.reaping");
 	if (ours && waitid((idtype_t)P_PIDFD, (id_t)pidfd, si, WEXITED | WNOHANG) < 0)
 		log_error("pid=%d cannot be reaped: errno %d", si->si_pid, errno);
+	POINT("aictld.exit.reaped");
 }
 
 static void reap(struct child *c)
@@ -185,7 +190,9 @@ int child_start(struct child *c)
 		c->job.cell = &c->own_cell;
 	c->pidfd = -1;
 	c->adopted = c->half_made = false;
+	POINT("aictld.spawn.cloning");
 	r = spawn_start(&c->sup->spawner, &c->job, &c->pidfd);
+	POINT("aictld.spawn.cloned");
 	if (r < 0)
 		return r;
 	c->pid = r;

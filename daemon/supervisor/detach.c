@@ -10,6 +10,7 @@
 #include "daemon/supervisor/supervisor.h"
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/point.h"
 
 #define CONTROLLER_MS 5000
 #define CHILDREN_MS (SLOT_SPAWN_MS + 500) /* the spawn deadline ends them */
@@ -60,6 +61,7 @@ static void leave(struct supervisor *sup)
 	log_info("%s, leaving replicas=%u running",
 		 sup->detach.reexec ? "becoming the new aictld" : "detaching", count_living(sup));
 	enter(sup, DETACH_CONTROLLER, CONTROLLER_MS + 2000);
+	POINT("aictld.detach.begun");
 	control_set_mode(sup, WIRE_MODE_DETACH);
 	helper_quit(&sup->controller, CONTROLLER_MS);
 	detach_poke(sup);
@@ -77,6 +79,7 @@ static void on_timer(void *user)
 	if (d->phase == DETACH_CHILDREN && (!any_half_made(sup) || now >= d->deadline_mono_ms)) {
 		if (any_half_made(sup))
 			log_warn("a half-made child hangs, going on without it");
+		POINT("aictld.detach.done");
 		d->phase = DETACH_DONE;
 		loop_stop(&sup->loop, DETACH_EXIT);
 	} else if (d->phase == DETACH_CONTROLLER || d->phase == DETACH_CHILDREN) {

@@ -19,6 +19,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/point.h"
 #include "lib/sock.h"
 
 #define NAME "sup.sock"
@@ -150,8 +151,10 @@ static int on_give_back(struct giveback_logger *l, struct wire_packet *p)
 		if (r == 0 && i < 2 && !is_pipe(fds[i]))
 			r = -EBADMSG;
 	}
+	POINT("aictld.giveback.received");
 	if (r == 0)
 		take(l, &m, fds);
+	POINT("aictld.giveback.taken");
 	for (int i = 0; i < 3; i++)
 		mem_closep(&fds[i]);
 	return r;
@@ -166,6 +169,7 @@ static int on_packet(struct giveback_logger *l, struct wire_packet *p)
 		    m.role != WIRE_ROLE_LOGGER)
 			return -EBADMSG;
 		l->joined = true;
+		POINT("aictld.giveback.joined");
 		log_info("logger pid=%d version=%.31s gives back", l->pid, m.version);
 		return 0;
 	}
@@ -173,8 +177,10 @@ static int on_packet(struct giveback_logger *l, struct wire_packet *p)
 		return -EBADMSG;
 	if (p->type == WIRE_GIVE_BACK)
 		return on_give_back(l, p);
-	if (p->type == WIRE_GIVE_BACK_END)
+	if (p->type == WIRE_GIVE_BACK_END) {
+		POINT("aictld.giveback.ended");
 		expect_no_more(l);
+	}
 	return 0; /* others: of a later build */
 }
 
@@ -356,6 +362,7 @@ void giveback_quit(struct supervisor *sup)
 
 		if (l->conn_fd < 0 || !l->ended)
 			continue;
+		POINT("aictld.giveback.quitting");
 		wire_encode_empty(&b, WIRE_QUIT);
 		if (!b.failed && wire_send(l->conn_fd, &b, NULL, 0) == 0)
 			close_conn(l);

@@ -15,6 +15,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/point.h"
 
 #define COOKIE "AICTL_INCARNATION="
 #define START_TIME_DELAY_MS 500
@@ -148,9 +149,11 @@ static int start(struct slot *s, struct wire_spawn *m)
 		s->t->cell.stage = WIRE_STAGE_SECRETS;
 		return r;
 	}
+	POINT("aictld.spawn.begun");
 	r = stream_new(s, m, &t, write_ends);
 	if (r < 0)
 		return r;
+	POINT("aictld.spawn.pipes");
 	s->t->intent = t->intent;
 	s->launch = new_launch(m);
 	if (s->launch) {
@@ -158,6 +161,7 @@ static int start(struct slot *s, struct wire_spawn *m)
 	} else {
 		r = -ENOMEM;
 	}
+	POINT("aictld.spawn.started");
 	mem_closep(&write_ends[0]);
 	mem_closep(&write_ends[1]);
 	if (r == 0)
@@ -262,7 +266,9 @@ void launch_use_standby(struct slot *s)
 
 	mem_free(s->standby);
 	s->standby = NULL;
+	POINT("aictld.exit.standby");
 	fill_table(s, &m);
+	POINT("aictld.spawn.filled");
 	begin(s, &m);
 	wire_spawn_free(&m);
 	control_mark(s->sup, s);
@@ -321,6 +327,7 @@ void launch_memory_free(void *user)
 		loop_timer_disarm(&s->sup->loop, &s->timer);
 	}
 	cgroup_execed(s);
+	POINT("aictld.spawn.running");
 	if (s->streams && !s->streams->submitted)
 		stream_submit(s->streams);
 	control_mark(s->sup, s);

@@ -22,6 +22,7 @@
 #include "daemon/supervisor/supervisor.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/point.h"
 #include "lib/version.h"
 
 static int report(struct err *e, int code)
@@ -56,6 +57,8 @@ int main(int argc, char **argv)
 	int r;
 
 	log_open("aictld", STDERR_FILENO, LOG_LVL_INFO);
+	if (point_list(argc, argv))
+		return 0;
 	if (argc > 1 && strcmp(argv[1], "--sweep") == 0)
 		return scan_main(argc - 1, argv + 1);
 	if (argc > 1 &&

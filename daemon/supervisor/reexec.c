@@ -21,6 +21,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
+#include "lib/point.h"
 
 #define LOCK_VARIABLE "AICTLD_LOCK_FD"
 #define ALONE_VARIABLE "AICTLD_ALONE"
@@ -273,6 +274,7 @@ int reexec_exec(struct supervisor *sup)
 
 	log_info("program=%s exec", self->program);
 	hand_over(sup);
+	POINT("aictld.detach.exec");
 	execve(self->program, self->argv, environ);
 	log_error("cannot run %s: %m, running the present program again", self->program);
 	fexecve(sup->self_fd, self->argv, environ);

@@ -15,6 +15,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/point.h"
 
 #define LATE_MS 2000 /* from the kill at the spawn deadline to "stuck" */
 
@@ -109,6 +110,7 @@ int slot_new(struct supervisor *sup, const struct wire_key *key, struct slot **r
 	*ret = slot_attach(sup, n);
 	if (!*ret)
 		return -ENOMEM;
+	POINT("aictld.spawn.slot");
 	t->used = 1;
 	return 0;
 }
@@ -120,7 +122,9 @@ static void free_if_done(struct slot *s)
 	if (!(s->t->flags & TABLE_RELEASED) || slot_is_living(s) || s->n_streams > 0 ||
 	    s->unswept > 0 || s->t->n_exits > 0)
 		return;
+	POINT("aictld.release.freeing");
 	s->t->used = 0;
+	POINT("aictld.release.freed");
 	cgroup_remove(s);
 	detach(s);
 	shutdown_poke(sup);
@@ -156,6 +160,7 @@ static void arm(struct slot *s, int64_t delay_ms)
 static void kill_now(struct slot *s)
 {
 	s->t->flags |= TABLE_KILLED;
+	POINT("aictld.stop.killing");
 	child_signal_group(&s->child, SIGKILL);
 	cgroup_kill(s);
 	arm(s, SLOT_STUCK_MS);
@@ -222,9 +227,11 @@ void slot_stop(struct slot *s, int signal, int64_t grace_ms)
 	}
 	if (s->t->state != WIRE_SLOT_STOPPING)
 		child_signal_group(&s->child, signal);
+	POINT("aictld.stop.signalled");
 	s->t->state = WIRE_SLOT_STOPPING;
 	s->t->kill_at_mono_ms = kill_at;
 	loop_timer_arm(&s->sup->loop, &s->timer, kill_at);
+	POINT("aictld.stop.armed");
 }
 
 void slot_signal(struct slot *s, int signal)
@@ -283,7 +290,9 @@ static void on_death(void *user, const siginfo_t *si)
 	bool ran = si && s->t->cell.stage >= WIRE_STAGE_EXEC && s->t->cell.err == 0;
 
 	loop_timer_disarm(&s->sup->loop, &s->timer);
+	POINT("aictld.exit.recording");
 	record_exit(s, si);
+	POINT("aictld.exit.recorded");
 	s->t->state = WIRE_SLOT_EMPTY;
 	s->t->cell.pid = 0;
 	s->t->start_ticks = 0;
@@ -297,6 +306,7 @@ static void on_death(void *user, const siginfo_t *si)
 			  : by_stop	   ? SWEEP_URGENT
 					   : SWEEP_LAZY);
 	}
+	POINT("aictld.exit.emptied");
 	control_mark(s->sup, s);
 	s->use_standby = ran && !by_stop && launch_standby_applies(s);
 	if (s->use_standby)
@@ -417,14 +427,17 @@ void slot_note(struct slot *s, const uint8_t *note, uint32_t len)
 
 void slot_ack(struct slot *s, uint64_t seq)
 {
+	POINT("aictld.ack.received");
 	if (table_ack_exits(s->t, seq))
 		shutdown_poke(s->sup);
+	POINT("aictld.ack.dropped");
 	free_if_done(s);
 }
 
 void slot_release(struct slot *s)
 {
 	s->t->flags |= TABLE_RELEASED;
+	POINT("aictld.release.marked");
 	free_if_done(s);
 }
 

@@ -15,6 +15,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/point.h"
 
 #define GONE_DELAY_MS 50
 #define REFILL_DELAY_MS 10
@@ -424,6 +425,7 @@ static bool send_stream(struct link *l, struct stream *t)
 		wire_encode_stream(&l->out, &m);
 		if (!link_send(l, fds, living ? 3 : 2))
 			return false;
+		POINT("aictld.drain.stream_sent");
 		t->send_due = t->gone_due = false;
 	} else if (t->gone_due) {
 		wire_encode_key(&l->out, WIRE_GONE, &m.key);
@@ -474,8 +476,10 @@ static void drained(struct supervisor *sup, const struct wire_key *key)
 	for (struct stream *t = s ? s->streams : NULL; t; t = t->next_of_slot) {
 		if (strcmp(t->incarnation, key->incarnation) != 0)
 			continue;
+		POINT("aictld.drain.told");
 		stream_free(t);
 		slot_drained(s);
+		POINT("aictld.drain.dropped");
 		return;
 	}
 }
