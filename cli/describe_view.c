@@ -240,16 +240,27 @@ static void replica_head(const struct page *p, const cJSON *r)
 	print(&out);
 }
 
+/* "2GiB", or "" where memory is not limited, or nobody keeps the limit. */
+static const char *memory_limit(const cJSON *service)
+{
+	const cJSON *limits = js_get(js_get(js_get(service, "spec"), "resources"), "limits"), *key;
+
+	cJSON_ArrayForEach (key, js_get(service, "limits_not_enforced"))
+		if (cJSON_IsString(key) && strcmp(key->valuestring, "resources.limits.memory") == 0)
+			return "";
+	return js_str(limits, "memory", "");
+}
+
 static void usage_line(const struct page *p, const cJSON *service, const cJSON *r)
 {
 	const cJSON *usage = js_get(r, "usage");
-	const cJSON *limits = js_get(js_get(js_get(service, "spec"), "resources"), "limits");
-	const char *limit = js_str(limits, "memory", "");
+	const char *limit = memory_limit(service);
 	_cleanup_free_ char *memory = text_bytes(js_int(usage, "memory_bytes", 0));
 	_cleanup_free_ char *cpu = text_duration(js_int(usage, "cpu_usec", 0) / 1000);
+	long long n = js_int(usage, "pids", 0);
 	_cleanup_free_ char *text =
-		x_printf("%s%s%s memory, %s CPU time, %lld processes and threads", memory,
-			 *limit ? " of " : "", limit, cpu, (long long)js_int(usage, "pids", 0));
+		x_printf("%s%s%s memory, %s CPU time, %lld %s", memory, *limit ? " of " : "", limit,
+			 cpu, n, n == 1 ? "process" : "processes and threads");
 
 	if (usage)
 		replica_field(p, "uses", text, "", 0);

@@ -355,9 +355,10 @@ static void enter_state(struct replica *r, enum replica_state from)
 			r->start_ms =
 				now > r->health.begun_mono_ms ? now - r->health.begun_mono_ms : 1;
 	}
-	if (r->state == REPLICA_STOPPING)
+	if (r->state == REPLICA_STOPPING) {
 		r->stopping_mono_ms = now;
-	else if (from == REPLICA_STOPPING && r->stopping_mono_ms)
+		r->frozen = false; /* the STOP thaws it */
+	} else if (from == REPLICA_STOPPING && r->stopping_mono_ms)
 		r->stop_ms = now > r->stopping_mono_ms ? now - r->stopping_mono_ms : 1;
 	if (r->state == REPLICA_BACKOFF)
 		r->next_at_mono_ms = r->decision.next_at_mono_ms;

@@ -66,14 +66,12 @@ static void publish(const struct replica *r)
 
 void replica_cgroup_take(struct replica *r, bool frozen)
 {
-	if (r->frozen == frozen)
-		return;
+	if (r->frozen == frozen || r->state == REPLICA_STOPPING)
+		return; /* a stop has thawed it */
 	r->frozen = frozen;
 	controller_touch(r->service);
 	if (frozen)
 		replica_probe_pause(r);
-	if (r->state == REPLICA_STOPPING)
-		return; /* the stop has thawed it */
 	log_info("replica=%s/%u frozen=%s", r->service->name, r->index, frozen ? "yes" : "no");
 	publish(r);
 	if (frozen || !r->spec)

@@ -130,6 +130,22 @@ def test_probes_pause_while_it_is_frozen(daemon):
     assert daemon.pids("web") == first and web["replicas"][0]["restarts"] == 0
 
 
+def test_a_start_that_was_frozen_has_its_time_again(daemon):
+    """Frozen for longer than its start may take: the same process becomes ready afterwards."""
+    needs_cgroup(daemon)
+    probe = {"http": {"path": "/"}, "period": "100ms", "timeout": "100ms"}
+    daemon.apply({"web": daemon.service("http", "700", port=18401, probes={"startup": {**probe, "stall": "1s"}})},
+                 wait=False)
+    pid = wait_for(lambda: daemon.pid_of("web"))
+    daemon.ok("freeze", "web")
+    assert daemon.replica("web")["state"] == "starting" and "frozen" in daemon.ok("ps")
+    daemon.apply({"beat": daemon.shell("sleep 1.5; exit 0", restart="never")}, name="clock", wait=False)
+    daemon.wait_state("beat", "succeeded")
+    daemon.ok("thaw", "web")
+    daemon.wait_state("web", "ready")
+    assert daemon.pid_of("web") == pid and daemon.replica("web")["restarts"] == 0
+
+
 def test_a_frozen_one_survives_the_controller(daemon):
     needs_cgroup(daemon)
     daemon.apply({"web": daemon.service("pause")})
