@@ -29,7 +29,7 @@ def test_root_splits_rights(daemon):
     assert procfs.uid(daemon.helper("logger")) == pwd.getpwnam("aictl-log").pw_uid
     assert procfs.uid(daemon.pid_of("idle")) == pwd.getpwnam("nobody").pw_uid
     assert owner_and_mode(daemon.runtime_dir) == ("root", "root", 0o755)
-    assert owner_and_mode(os.path.join(daemon.runtime_dir, "sup"))[2] == 0o711
+    assert owner_and_mode(os.path.join(daemon.runtime_dir, "sup"))[2] == 0o755
     assert owner_and_mode(daemon.state_dir)[::2] == ("aictl", 0o700)
     assert owner_and_mode(daemon.log_dir) == ("aictl-log", "aictl", 0o2750)
     assert owner_and_mode(daemon.socket) == ("root", "aictl", 0o660)
