@@ -213,7 +213,7 @@ static const struct option_spec options[] = {
 const struct command cmd_daemon_command = {
 	.name = "daemon",
 	.group = GROUP_OTHER,
-	.synopsis = "[OPTIONS] info|reload|stop|detach|attach|reexec|log-level [ARG...]",
+	.synopsis = "info|reload|stop|detach|attach|reexec|log-level [LEVEL]",
 	.summary = "Look at the daemon; reload, stop or replace it",
 	.details =
 		"info       version, mode, processes, directories\n"

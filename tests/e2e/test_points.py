@@ -216,6 +216,7 @@ class World:
         assert self.daemon.stop() == 0, self.daemon.log()
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("name,point", POINTS)
 def test_killed_at(base, name, point):
     world = World(base, point)

@@ -471,7 +471,7 @@ class Up(Case):
         path = self.write("aictld", "#!/bin/sh\necho \"$@\" > \"$HOME/argv\"\n"
                           "while [ $# -gt 0 ]; do [ \"$1\" = --runtime-dir ] && dir=$2; shift; done\n"
                           f"[ -e \"$HOME/fail\" ] && {{ echo no luck; exit 3; }}\n"
-                          f"mkdir -p \"$dir\"; exec {FAKE} \"$dir/aictl.sock\" 3\n")
+                          f"mkdir -p \"$dir\"; exec {FAKE} \"$dir/aictl.sock\" 9\n")
         os.chmod(path, 0o755)
         self.write("aictl.yaml", GOOD)
         self.addCleanup(self.remove_dirs)
@@ -502,7 +502,7 @@ class Up(Case):
         p = self.start()
         with open(os.path.join(self.dir, "argv"), encoding="utf-8") as f:
             argv = f.read()
-        for word in ("--inherit-env", "--parent-fd 3", "--state-dir", "--log-dir"):
+        for word in ("--inherit-env", "--parent-fd 9", "--state-dir", "--log-dir"):
             self.assertIn(word, argv)
         self.assertEqual("--default-user root" in argv, os.geteuid() == 0)
         second = self.run_cli("up", program=self.program)
