@@ -66,29 +66,47 @@ static int64_t read_keyed(const char *dir, const char *file, const char *key)
 	return -1;
 }
 
+/* Fields of /proc/PID/stat behind the name, from 1, as proc(5) counts less 2. */
+enum stat_field {
+	STAT_SESSION = 4,
+	STAT_UTIME = 12,
+	STAT_STIME,
+	STAT_CUTIME,
+	STAT_CSTIME,
+	STAT_THREADS = 18,
+	STAT_RSS = 22,
+	STAT_FIELDS
+};
+
+/* text is cut into pieces. False: there is less in it. */
+static bool parse_stat(char *text, int64_t v[STAT_FIELDS])
+{
+	char *next = text ? strrchr(text, ')') : NULL; /* the name may hold anything */
+	int field = 0;
+
+	for (char *word; field < STAT_FIELDS && next && (word = strsep(&next, " ")); field++)
+		if (parse_i64(word, INT64_MIN, INT64_MAX, &v[field], NULL) < 0)
+			v[field] = 0; /* the state is a letter, some are unsigned */
+	return field == STAT_FIELDS;
+}
+
 /* Adds a process. *ret_session (may be NULL) is its session; false: it is gone, or hidden. */
 static bool add_process(const struct reader *in, const char *pid, struct sum *sum,
 			int32_t *ret_session)
 {
 	char dir[PATH_SIZE];
 	_cleanup_free_ char *text = NULL;
-	long long session, utime, stime, cutime, cstime, threads, rss;
-	const char *after;
+	int64_t v[STAT_FIELDS];
 
 	snprintf(dir, sizeof(dir), "%s/%.16s", in->proc, pid);
 	text = read_in(dir, "stat", STAT_MAX);
-	after = text ? strrchr(text, ')') : NULL; /* the name may hold anything */
-	if (!after ||
-	    sscanf(after + 1,
-		   " %*c %*d %*d %lld %*d %*d %*u %*u %*u %*u %*u %lld %lld %lld %lld %*d %*d %lld "
-		   "%*d %*u %*u %lld",
-		   &session, &utime, &stime, &cutime, &cstime, &threads, &rss) != 7)
+	if (!parse_stat(text, v))
 		return false;
 	if (ret_session)
-		*ret_session = (int32_t)session;
-	sum->rss_pages += rss;
-	sum->ticks += utime + stime + cutime + cstime;
-	sum->threads += threads;
+		*ret_session = (int32_t)v[STAT_SESSION];
+	sum->rss_pages += v[STAT_RSS];
+	sum->ticks += v[STAT_UTIME] + v[STAT_STIME] + v[STAT_CUTIME] + v[STAT_CSTIME];
+	sum->threads += v[STAT_THREADS];
 	sum->processes++;
 	return true;
 }
