@@ -326,6 +326,16 @@ void adopt_begin(struct supervisor *sup)
 	adopt_poke(sup);
 }
 
+void adopt_hold_pipes(struct supervisor *sup)
+{
+	for (uint32_t i = 0; i < sup->n_slots; i++) {
+		struct slot *s = sup->slots[i];
+
+		if (s && s->stream_due && !s->child.half_made && child_is_alive(&s->child))
+			stream_remake(s, false);
+	}
+}
+
 static void finish_slot(struct slot *s)
 {
 	struct adopt *a = &s->sup->adopt;

@@ -43,6 +43,9 @@ void adopt_done(struct supervisor *sup);
 void adopt_begin(struct supervisor *sup);
 /* Something that is waited for has come, or will not come. */
 void adopt_poke(struct supervisor *sup);
+/* A logger that holds the pipes is about to be killed: those of the living are opened again first, so
+ * that no writer sees an end without a reader. */
+void adopt_hold_pipes(struct supervisor *sup);
 /* The former controller is gone: the next one may start. */
 bool adopt_controller_is_gone(const struct supervisor *sup);
 /* True: shutdown_begin is called again when adoption is complete. */

@@ -270,6 +270,7 @@ static void on_timer(void *user)
 	struct supervisor *sup = user;
 	bool again = false;
 
+	adopt_hold_pipes(sup);
 	for (int i = 0; i < GIVEBACK_LOGGERS; i++) {
 		struct giveback_logger *l = &sup->giveback.loggers[i];
 

@@ -1,0 +1,56 @@
+"""aictld dies while a helper hangs: the next aictld does not wait for it, and costs no service
+anything.
+
+SPDX-License-Identifier: MIT
+"""
+import os
+import signal
+
+import procfs
+import pytest
+from harness import wait_for
+
+
+def lines_of(daemon, service):
+    """(number, lost) of each line of `svc keep`."""
+    return [tuple(map(int, line.split()[1:3])) for line in daemon.segments(service).decode().splitlines()
+            if line.startswith("line ")]
+
+
+@pytest.mark.waits
+def test_stopped_logger(start):
+    """Its pipes are opened again before it is killed: no write fails, no line is lost."""
+    daemon = start(init=True)
+    daemon.apply({"count": daemon.service("keep", "2000")}, wait=False)
+    daemon.wait_state("count", "ready")
+    pid = daemon.pid_of("count")
+    wait_for(lambda: len(lines_of(daemon, "count")) > 100, what="lines")
+    logger = daemon.helper("logger")
+    os.kill(logger, signal.SIGSTOP)
+    daemon.crash()
+    daemon.start_again()
+    wait_for(daemon.answers, what="aictld answers")
+    daemon.wait_state("count", "ready")
+    assert daemon.pid_of("count") == pid
+    assert not procfs.alive(logger)
+    before = len(lines_of(daemon, "count"))
+    wait_for(lambda: len(lines_of(daemon, "count")) > before + 100, what="more lines")
+    lines = lines_of(daemon, "count")
+    assert [number for number, _ in lines] == list(range(1, len(lines) + 1))
+    assert lines[-1][1] == 0
+    assert "may have met SIGPIPE" not in daemon.log()
+
+
+@pytest.mark.waits
+def test_stopped_controller(start):
+    """It could not end by itself: it is killed, and there are never two."""
+    daemon = start(init=True)
+    daemon.apply({"idle": daemon.service("pause")})
+    pid = daemon.pid_of("idle")
+    controller = daemon.helper("controller")
+    os.kill(controller, signal.SIGSTOP)
+    daemon.crash()
+    daemon.start_again()
+    wait_for(daemon.answers, what="aictld answers")
+    assert not procfs.alive(controller)
+    assert daemon.pid_of("idle") == pid
