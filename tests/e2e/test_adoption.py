@@ -78,6 +78,7 @@ def load(daemon):
     services = {
         "count": daemon.service("keep", "500", replicas=3, logs=big),
         "quick": daemon.service("keep", "30", logs=big),
+        "split": daemon.service("keep", "200", logs={"max_size": "64KiB", "max_files": 1000}),
         "web": daemon.service("http", port=18140, replicas=2, probes=READY),
         "quiet": daemon.service("pause"),
         "escape": daemon.service("escape", stop={"grace_period": "200ms"}),
@@ -151,7 +152,7 @@ def test_random_kills_under_load(start_below_init):
     every_run_is_accounted_for(daemon)
     stop_everything(daemon, before)
     lost = 0
-    for name in ("count", "quick"):
+    for name in ("count", "quick", "split"):
         for index in before[name]:
             n, missing = kept(wait_end(daemon, name, index))
             assert n > 1000
@@ -249,6 +250,23 @@ def test_a_thousand(start_below_init, user):
     wait_for(daemon.answers, what="aictld answers")
     assert daemon.pids("many") == after
     daemon.ok("stop", "many", timeout=120)
+
+
+def test_a_hung_logger_is_replaced(start_below_init):
+    """It gives nothing back, and is killed; its pipes are found again before."""
+    daemon = start_below_init()
+    daemon.apply({"count": marked(daemon, daemon.service("keep", "200"))})
+    pid, logger = daemon.pid_of("count"), daemon.helper("logger")
+    procfs.kill(logger, signal.SIGSTOP)
+    wait_for(lambda: procfs.stopped(logger), what="the logger stops")
+    daemon.crash()
+    daemon.start_again()
+    wait_for(daemon.answers, what="aictld answers")
+    assert not procfs.alive(logger)
+    assert daemon.pid_of("count") == pid
+    daemon.ok("stop", "count")
+    lines, lost = kept(wait_end(daemon, "count"))
+    assert lines > 1000 and lost == 0
 
 
 def test_a_stop_goes_on(start_below_init):
