@@ -56,6 +56,18 @@ def test_a_required_limit_is_an_error_with_its_place(daemon):
     assert daemon.ps() == {}
 
 
+def test_the_daemons_own_manifests_say_it_in_its_log(base, start):
+    directory = os.path.join(base, "services")
+    os.mkdir(directory)
+    daemon = start("--manifests", directory)
+    with open(os.path.join(directory, "web.yaml"), "w", encoding="utf-8") as f:
+        json.dump({"version": 1, "name": "own", "services": {
+            "web": daemon.service("pause", resources={"limits": LIMITS})}}, f)
+    daemon.ok("daemon", "reload")
+    wait_for(lambda: daemon.ps().get("web"), what=daemon.log)
+    wait_for(lambda: daemon.log().count(" is not enforced here: ") == len(lacking(daemon)), what=daemon.log)
+
+
 # ---- freeze and thaw ----
 
 def frozen(daemon, service):
