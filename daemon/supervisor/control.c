@@ -242,7 +242,7 @@ static struct slot *find_to_stop(struct supervisor *sup, const struct wire_key *
 	if (!s && slot_new(sup, key, &s) < 0)
 		return NULL; /* RELEASE frees it again */
 	if (!slot_is_living(s))
-		memcpy(s->t->incarnation, key->incarnation, sizeof(s->t->incarnation));
+		memcpy(s->t->incarnation, key->incarnation, sizeof(key->incarnation));
 	return find_current(sup, key);
 }
 

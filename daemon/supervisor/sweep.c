@@ -110,11 +110,12 @@ static size_t claim(struct sweep *w, struct sweep_run *r, bool *scan)
 static char **make_argv(const struct sweep *w, const struct sweep_run *r, size_t n)
 {
 	char **argv = mem_alloc((n + 4) * sizeof(char *) + n * WIRE_INCARNATION_SIZE);
-	char *text = (char *)(argv + n + 4);
 	size_t k = 3;
+	char *text;
 
 	if (!argv)
 		return NULL;
+	text = (char *)(argv + n + 4);
 	argv[0] = (char *)"aictld";
 	argv[1] = (char *)"--sweep";
 	argv[2] = (char *)"9";
