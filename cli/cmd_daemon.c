@@ -43,6 +43,17 @@ static void processes(const cJSON *d)
 	       (long long)js_int(d, "logger_pid", 0), (long long)js_int(d, "logger_restarts", 0));
 }
 
+static void services(const cJSON *d)
+{
+	long long adopted = js_int(d, "adopted", 0);
+
+	printf("%-12s %lld, %lld replicas", "Services", (long long)js_int(d, "services", 0),
+	       (long long)js_int(d, "replicas", 0));
+	if (adopted)
+		printf(" (%lld taken over from the aictld before)", adopted);
+	putchar('\n');
+}
+
 static void store(const cJSON *s)
 {
 	if (!s)
@@ -64,8 +75,7 @@ static void page(const struct output *out, const cJSON *d)
 	       term_paint(&cli->term, TERM_RESET));
 	field("Uptime", clock_human(js_int(d, "uptime_s", 0) * 1000, human, sizeof(human)));
 	processes(d);
-	printf("%-12s %lld, %lld replicas\n", "Services", (long long)js_int(d, "services", 0),
-	       (long long)js_int(d, "replicas", 0));
+	services(d);
 	store(js_get(d, "store"));
 	field("Log level", js_str(d, "log_level", "?"));
 	field("Your role", js_str(d, "role", "?"));

@@ -116,6 +116,7 @@ def test_reexec_keeps_pids_and_lines(installed):
         assert now["pid"] == began["pid"] and now["adopted"] == 4, (turn, now)
         assert now["mode"] == "normal"
         assert processes(d) == before
+    assert "4 replicas (4 taken over from the aictld before)" in d.ok("daemon", "info")
     settled(d)
     assert d.ps()["w"]["replicas"][0]["restarts"] == 0
     # Its exits are still ours to read: it is the same parent.
