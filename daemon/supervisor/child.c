@@ -65,8 +65,11 @@ static void free_memory(struct child *c)
 
 static void on_gone(void *user, uint32_t events)
 {
-	(void)events; /* nobody ever writes into the pipe: readable is EOF */
-	free_memory(user);
+	struct child *c = user;
+
+	(void)events;
+	if (spawn_gone(&c->sup->spawner, &c->job))
+		free_memory(c);
 }
 
 /*

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@
 
 #define RAW __attribute__((no_sanitize("address", "undefined", "thread"), no_stack_protector))
 #define STACK_SIZE (32 << 10)
+#define STACKS_KEPT 16	      /* each has two pages in use */
 #define GUARD_SIZE (64 << 10) /* a multiple of every page size in use */
 
 /* At the top of the mapping it describes: a child that cannot be ended keeps both. */
@@ -140,6 +142,82 @@ static int fill_low_fds(int null_fd)
 	}
 }
 
+/* At most an eighth of the descriptors that we may have. None is no error. */
+static void reserve_seats(struct spawner *s)
+{
+	uint64_t most = s->nofile.hard / 8 / SPAWN_SEAT_FDS;
+
+	for (; s->n_seats < SPAWN_SEATS && (uint64_t)s->n_seats < most; s->n_seats++) {
+		struct spawn_seat *seat = &s->seats[s->n_seats];
+
+		for (int i = 0; i < SPAWN_SEAT_FDS; i++) {
+			seat->fds[i] = fcntl(s->null_fd, F_DUPFD_CLOEXEC, SPAWN_LOW_FDS);
+			if (seat->fds[i] < 0)
+				return;
+			if (seat->fds[i] >= s->seat_end)
+				s->seat_end = seat->fds[i] + 1;
+		}
+	}
+}
+
+/* Where a descriptor of the child stands on its seat. */
+enum {
+	SEAT_ERROR = SPAWN_FDS_MAX,
+	SEAT_LOCK,
+	SEAT_EXEC,
+};
+
+static void leave_seat(struct spawner *s, struct spawn_job *j)
+{
+	struct spawn_seat *seat = TAKE_PTR(j->seat);
+
+	if (!seat)
+		return;
+	seat->job = NULL;
+	for (unsigned i = 0; i < SPAWN_SEAT_FDS; i++)
+		if (i < j->n_fds || i == SEAT_ERROR || i == SEAT_LOCK ||
+		    (i == SEAT_EXEC && j->exec_fd >= 0))
+			dup3(s->null_fd, seat->fds[i], O_CLOEXEC);
+}
+
+static struct spawn_seat *free_seat(struct spawner *s)
+{
+	for (int i = 0; i < s->n_seats; i++) {
+		struct spawn_seat *seat = &s->seats[i];
+
+		if (seat->job && __atomic_load_n(&seat->left, __ATOMIC_ACQUIRE))
+			leave_seat(s, seat->job);
+		if (!seat->job)
+			return seat;
+	}
+	return NULL;
+}
+
+/* Without a seat, or where that fails, the child gets a copy of all we have. */
+static void take_seat(struct spawner *s, struct spawn_job *j)
+{
+	struct spawn_seat *seat = j->oom_score[0] ? NULL : free_seat(s);
+	int r = 0;
+
+	j->seat = NULL;
+	j->seat_end = s->seat_end;
+	if (!seat)
+		return;
+	for (unsigned i = 0; i < j->n_fds && r >= 0; i++)
+		r = dup3(j->fds[i], seat->fds[i], O_CLOEXEC);
+	if (r >= 0)
+		r = dup3(j->error_fd, seat->fds[SEAT_ERROR], O_CLOEXEC);
+	if (r >= 0 && j->lock_fd >= 0)
+		r = dup3(j->lock_fd, seat->fds[SEAT_LOCK], O_CLOEXEC);
+	if (r >= 0 && j->exec_fd >= 0)
+		r = dup3(j->exec_fd, seat->fds[SEAT_EXEC], O_CLOEXEC);
+	seat->job = j;
+	seat->left = 0;
+	j->seat = seat;
+	if (r < 0)
+		leave_seat(s, j);
+}
+
 static int raise_nofile(struct spawn_rlimit *inherited)
 {
 	struct rlimit l;
@@ -181,6 +259,7 @@ int spawn_init(struct spawner *s, struct err **reterr)
 		return err_sys(reterr, errno, "cannot duplicate /dev/null");
 	if (fd < SPAWN_LOW_FDS) /* it fills its own hole */
 		(void)TAKE_FD(fd);
+	reserve_seats(s);
 	return 0;
 }
 
@@ -214,6 +293,9 @@ void spawn_done(struct spawner *s)
 		s->free = k->next;
 		munmap(k->memory, GUARD_SIZE + STACK_SIZE);
 	}
+	for (int i = 0; i < s->n_seats * SPAWN_SEAT_FDS; i++)
+		close(s->seats[i / SPAWN_SEAT_FDS].fds[i % SPAWN_SEAT_FDS]);
+	s->n_seats = 0;
 	mem_closep(&s->null_fd);
 	mem_closep(&s->lock_fd);
 }
@@ -225,6 +307,7 @@ static struct spawn_stack *take_stack(struct spawner *s)
 
 	if (k) {
 		s->free = k->next;
+		s->n_free--;
 		return k;
 	}
 	memory = mmap(NULL, GUARD_SIZE + STACK_SIZE, PROT_READ | PROT_WRITE,
@@ -242,6 +325,11 @@ static struct spawn_stack *take_stack(struct spawner *s)
 
 static void give_stack(struct spawner *s, struct spawn_stack *k)
 {
+	if (s->n_free >= STACKS_KEPT) {
+		munmap(k->memory, GUARD_SIZE + STACK_SIZE);
+		return;
+	}
+	s->n_free++;
 	k->next = s->free;
 	s->free = k;
 }
@@ -312,11 +400,14 @@ int spawn_start(struct spawner *s, struct spawn_job *j, int *ret_pidfd)
 	j->lock_fd = s->lock_fd;
 	j->nofile = s->nofile;
 	j->root = s->root;
+	take_seat(s, j);
 	*j->cell = (struct spawn_cell){.stage = WIRE_STAGE_CLONE};
 	memset(&args, 0, sizeof(args));
 	args.flags = CLONE_PIDFD | CLONE_PARENT_SETTID | CLONE_CLEAR_SIGHAND;
 	if (!j->oom_score[0])
 		args.flags |= CLONE_VM;
+	if (j->seat)
+		args.flags |= CLONE_FILES;
 	if (j->cgroup_fd > 0) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)j->cgroup_fd;
@@ -329,7 +420,8 @@ int spawn_start(struct spawner *s, struct spawn_job *j, int *ret_pidfd)
 	r = clone3_call(&args, child_main, j);
 	/*
 	 * Before the next clone, or the next child keeps this pipe open. The job itself is not
-	 * touched any more: the child reads it until EOF.
+	 * touched any more: the child reads it until EOF. Of j->seat it has read what it needs when
+	 * it says that it has left.
 	 */
 	close(error[1]);
 	if (r < 0) {
@@ -371,10 +463,23 @@ bool spawn_works_in(struct spawner *s, int cgroup_fd)
 	return pid > 0 && si.si_code == CLD_EXITED;
 }
 
+bool spawn_gone(struct spawner *s, struct spawn_job *j)
+{
+	char byte;
+	ssize_t n = read(j->gone_fd, &byte, 1);
+
+	if (n == 1) { /* it has its own descriptors: ours of the pipe goes */
+		leave_seat(s, j);
+		n = read(j->gone_fd, &byte, 1);
+	}
+	return n == 0;
+}
+
 void spawn_finish(struct spawner *s, struct spawn_job *j)
 {
 	if (!j->stack)
 		return;
+	leave_seat(s, j);
 	mem_closep(&j->gone_fd);
 	give_stack(s, j->stack);
 	j->stack = NULL;
@@ -387,24 +492,38 @@ static inline RAW __attribute__((always_inline)) void set_stage(struct spawn_job
 	*(volatile int32_t *)&j->cell->stage = stage;
 }
 
-/* 0, 1, 2 (, 3), then the error pipe, the lock and the binary; all else is closed. */
+/*
+ * 0, 1, 2 (, 3), then the error pipe, the lock and the binary; all else is closed. On a seat our
+ * descriptors are the parent's until close_range has made a copy of the low ones: not one system
+ * call on them may come before.
+ */
 static inline RAW __attribute__((always_inline)) long set_fds(struct spawn_job *j)
 {
+	struct spawn_seat *seat = j->seat;
 	unsigned n = j->n_fds;
 	long r = 0;
 
+	if (seat)
+		r = sys5(SYS_close_range, j->seat_end, ~0U, CLOSE_RANGE_UNSHARE, 0, 0);
+	if (seat && r >= 0)
+		__atomic_store_n(&seat->left, 1, __ATOMIC_RELEASE);
 	for (unsigned i = 0; i < n && r >= 0; i++)
-		r = sys5(SYS_dup3, j->fds[i], i, 0, 0, 0);
+		r = sys5(SYS_dup3, seat ? seat->fds[i] : j->fds[i], i, 0, 0, 0);
 	if (r >= 0)
-		r = sys5(SYS_dup3, j->error_fd, n, O_CLOEXEC, 0, 0);
+		r = sys5(SYS_dup3, seat ? seat->fds[SEAT_ERROR] : j->error_fd, n, O_CLOEXEC, 0, 0);
 	if (r >= 0)
-		r = sys5(SYS_dup3, j->lock_fd, n + 1, O_CLOEXEC, 0, 0);
+		r = sys5(SYS_dup3, seat ? seat->fds[SEAT_LOCK] : j->lock_fd, n + 1, O_CLOEXEC, 0,
+			 0);
 	if (r >= 0 && j->exec_fd >= 0)
-		r = sys5(SYS_dup3, j->exec_fd, n + 2, O_CLOEXEC, 0, 0);
+		r = sys5(SYS_dup3, seat ? seat->fds[SEAT_EXEC] : j->exec_fd, n + 2, O_CLOEXEC, 0,
+			 0);
 	if (r < 0)
 		return r;
 	/* Before what may hang: a stuck child must not hold our sockets and locks. */
-	return sys5(SYS_close_range, n + (j->exec_fd >= 0 ? 3 : 2), ~0U, 0, 0, 0);
+	r = sys5(SYS_close_range, n + (j->exec_fd >= 0 ? 3 : 2), ~0U, 0, 0, 0);
+	if (r >= 0 && seat)
+		r = sys5(SYS_write, n, (long)"", 1, 0, 0);
+	return r;
 }
 
 static inline RAW __attribute__((always_inline)) void set_what(struct spawn_job *j, int what)

@@ -14,6 +14,12 @@
  * All descriptors of ours lie above SPAWN_LOW_FDS (spawn_init fills the holes below with
  * /dev/null), so that dup3 in the child never hits one that is still needed.
  *
+ * A child does not get a copy of our descriptors: with a thousand services that are thousands, and
+ * closing them costs more than all the rest of a start. What it needs is put on a seat, a few low
+ * numbers reserved for it; it shares our descriptors for its first instructions and then leaves with
+ * a copy of the low ones alone (close_range with CLOSE_RANGE_UNSHARE), which it says by a byte in the
+ * error pipe. Until then the seat is its own. When all seats are taken it is started with a copy.
+ *
  * SPDX-License-Identifier: MIT
  */
 #ifndef AICTL_SUPERVISOR_SPAWN_H
@@ -29,6 +35,8 @@ struct wire_rlimit;
 
 #define SPAWN_FDS_MAX 4
 #define SPAWN_LOW_FDS 16
+#define SPAWN_SEATS 64
+#define SPAWN_SEAT_FDS (SPAWN_FDS_MAX + 3) /* the child's own, error pipe, lock, binary */
 
 /*
  * Lies in the shared table for a service, in private memory for a helper. With an oom score it must
@@ -39,6 +47,13 @@ struct spawn_cell {
 	int32_t stage; /* enum wire_stage, written by the child */
 	int32_t err;   /* errno of that stage, or 0 */
 	int32_t what;  /* enum wire_what, written by the child before err */
+};
+
+/* Descriptors reserved for a child that is being started; /dev/null while nobody sits there. */
+struct spawn_seat {
+	int fds[SPAWN_SEAT_FDS]; /* never change */
+	struct spawn_job *job;	 /* NULL = free */
+	int32_t left;		 /* written by the child: it has a copy of its own */
 };
 
 struct spawn_rlimit {
@@ -68,7 +83,9 @@ struct spawn_job {
 	int cgroup_fd; /* directory of the cgroup to start in; 0 = ours */
 
 	/* Private, valid from spawn_start to spawn_finish. */
-	bool root; /* we may change the user */
+	struct spawn_seat *seat; /* NULL: the child has a copy of all our descriptors */
+	int seat_end;		 /* all seats lie below */
+	bool root;		 /* we may change the user */
 	struct spawn_rlimit nofile;
 	int error_fd, lock_fd;
 	int gone_fd; /* readable (EOF) when the child no longer uses our memory; the caller watches
@@ -83,6 +100,9 @@ struct spawner {
 	int lock_fd;		    /* the flock'd spawn lock, shared with children until exec */
 	struct spawn_rlimit nofile; /* what we inherited, restored in children */
 	struct spawn_stack *free;   /* stacks not in use */
+	unsigned n_free;
+	struct spawn_seat seats[SPAWN_SEATS];
+	int n_seats, seat_end;
 	bool root;
 	bool protected;		    /* our oom score is negative; no service inherits that */
 	gid_t groups[SPAWN_GROUPS]; /* our own supplementary ones */
@@ -110,6 +130,8 @@ bool spawn_is_own_user(const struct spawner *s, uint32_t uid, uint32_t gid, cons
 void spawn_fill(const struct spawner *s, struct spawn_job *j, const struct wire_child *m);
 /* The pid and *ret_pidfd, or -errno: then nothing is left to finish. */
 int spawn_start(struct spawner *s, struct spawn_job *j, int *ret_pidfd);
+/* When gone_fd is readable. True at EOF: the child no longer uses our memory. */
+bool spawn_gone(struct spawner *s, struct spawn_job *j);
 /* Idempotent. Closes gone_fd (remove it from the loop before) and gives the stack back. */
 void spawn_finish(struct spawner *s, struct spawn_job *j);
 

@@ -39,7 +39,8 @@ def run(bench, wanted):
     samples = {name: Samples() for name in wanted}
     rng = random.Random(1)
     names, versions = bench.usable_peers(), {}
-    for n in range(bench.options.scale_rounds):
+    rounds = max(metric.rounds(bench.options) for metric in wanted.values())
+    for n in range(rounds):
         rng.shuffle(names)
         for name in names:
             if bench.is_slow(name) and n >= bench.options.slow_rounds:
@@ -47,7 +48,7 @@ def run(bench, wanted):
             peer = bench.make_peer(name, bench.options.replicas)
             versions.setdefault(name, peer.version())
             one(bench, peer, n, {m: (samples[m], name) for m in wanted}, wanted)
-            bench.say(f"round {n + 1}/{bench.options.scale_rounds}: {name}")
+            bench.say(f"round {n + 1}/{rounds}: {name}")
     for name, metric in wanted.items():
         result = metric.result(bench, samples[name])
         result.data["versions"] = versions

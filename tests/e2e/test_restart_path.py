@@ -114,6 +114,6 @@ def touches_files(found, daemon):
     """By name always; by descriptor where that is a file of ours (stderr is the starter's)."""
     if found["call"] in BY_FD:
         return f"<{daemon.base}/" in found["rest"] and f"<{daemon.own_log}>" not in found["rest"]
-    if found["call"] == "newfstatat" and "<pipe:" in found["rest"]:
+    if found["call"] == "newfstatat" and re.search("<pipe:|S_IFIFO", found["rest"]):
         return False  # of a descriptor: which pipe it is
     return bool(found["call"])  # else a signal, or the end of another process

@@ -88,6 +88,6 @@ class Adapter(Base):
 
 
 class Services(Adapter):
-    """A service for each process."""
+    """Many services: a set of manifests has room for some four hundred."""
 
-    per_service = 1
+    per_service = 4
