@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -611,6 +612,7 @@ bool rig_hang(const char *mode, char *dir, size_t size, pid_t *ret_pid)
 	*ret_pid = fork();
 	if (*ret_pid == 0) {
 		dup2(p[1], 1);
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when the test fails */
 		execl(program, program, dir, mode, NULL);
 		_exit(127);
 	}

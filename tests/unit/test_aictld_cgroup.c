@@ -608,6 +608,40 @@ static void what_cannot_be_killed_holds_the_next_start_and_no_other(void **state
 	rig_clean_stop(&r);
 }
 
+static void a_start_that_waits_is_called_off_by_aictlds_death(void **state)
+{
+	struct wire_key k, next, other;
+	const struct wire_exit *x;
+	char script[256], dir[64];
+	struct rig r;
+	pid_t server;
+
+	(void)state;
+	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	if (!rig_hang("read", dir, sizeof(dir), &server)) {
+		rig_clean_stop(&r);
+		skip();
+	}
+	k = rig_key(&r, "a", 0);
+	next = rig_key(&r, "a", 0);
+	snprintf(script, sizeof(script), "env -i setsid ls %s/x & sleep 0.3; exit 1", dir);
+	rig_spawn_sh(&r, &k, script, 1000);
+	rig_wait_exit_of(&r, &k);
+	rig_spawn_sh(&r, &next, "exec sleep 1000", 1000);
+	other = rig_key(&r, "b", 0);
+	rig_spawn_sh(&r, &other, "exec sleep 1000", 1000); /* asked for later */
+	rig_wait_state(&r, &other, WIRE_SLOT_RUNNING);
+	kill_and_start(&r, NULL, NULL);
+	x = rig_wait_exit_of(&r, &next);
+	assert_int_equal(x->stage, WIRE_STAGE_CLONE);
+	assert_int_equal(x->err, ECANCELED);
+	assert_false(rig_wait_state(&r, &next, WIRE_SLOT_EMPTY)->m.swept);
+	rig_unhang(dir, server);
+	rig_wait_swept(&r, &next);
+	assert_int_equal(n_procs(&r, &next), 0);
+	rig_clean_stop(&r);
+}
+
 /* ---- limits ---- */
 
 static void expect_in(struct rig *r, const struct wire_key *k, const char *file, const char *want)
@@ -775,6 +809,7 @@ int main(void)
 		cmocka_unit_test(a_new_aictld_takes_the_cgroups_over),
 		cmocka_unit_test(what_a_process_left_meanwhile_is_killed),
 		cmocka_unit_test(what_cannot_be_killed_holds_the_next_start_and_no_other),
+		cmocka_unit_test(a_start_that_waits_is_called_off_by_aictlds_death),
 		cmocka_unit_test(limits_stand_in_the_cgroup_and_change_live),
 		cmocka_unit_test(an_oom_kill_is_told),
 		cmocka_unit_test(a_fork_bomb_meets_its_limit),
