@@ -38,7 +38,7 @@ POLL = 0.02
 _port_ranges = itertools.cycle(range(21000, 30000, 500))
 
 
-def wait_for(condition, timeout=DEFAULT_DEADLINE, what=None):
+def wait_for(condition, timeout=DEFAULT_DEADLINE, what=None, poll=POLL):
     """Polls until condition() is true and returns its value; fails with `what` at the deadline."""
     deadline = time.monotonic() + timeout
     while True:
@@ -48,7 +48,7 @@ def wait_for(condition, timeout=DEFAULT_DEADLINE, what=None):
         if time.monotonic() > deadline:
             what = what() if callable(what) else what
             raise AssertionError(f"not within {timeout} s: {what or condition}; last: {value!r}")
-        time.sleep(POLL)
+        time.sleep(poll)
 
 
 def program(name):
@@ -170,7 +170,8 @@ class Daemon:
 
     def crash(self, *helpers):
         """SIGKILLs aictld and all helpers of these kinds ("controller", "logger")."""
-        pids = [pid for pid in procfs.descendants(os.getpid()) if (s := procfs.stat(pid))
+        below = procfs.descendants(os.getpid()) if helpers else []  # takes its time
+        pids = [pid for pid in below if (s := procfs.stat(pid))
                 and any(s[0].startswith(f"aictl-{which}"[:15]) for which in helpers)]
         pids.insert(0, self.pid)
         for pid in pids:
@@ -178,9 +179,9 @@ class Daemon:
         wait_for(lambda: not any(procfs.alive(p) for p in pids), what="they die")
 
     def start_again(self):
-        """Another aictld on the same directories."""
+        """Another aictld on the same directories; back as soon as there is a process."""
         self.spawn()
-        wait_for(lambda: self.pid, what="aictld exists")
+        wait_for(lambda: self.pid, what="aictld exists", poll=0.001)
         return self
 
     def wait(self, timeout=DEFAULT_DEADLINE):
