@@ -18,8 +18,11 @@ import procfs
 
 UML = os.path.join(harness.ROOT, "tests/uml")
 RUN = os.path.join(UML, "run")
+SANITIZED = "#define AICTL_SANITIZED 1" in procfs.read(os.path.join(harness.BUILD, "config.h"))
 pytestmark = [pytest.mark.waits,
-              pytest.mark.skipif(shutil.which("linux.uml") is None, reason="no linux.uml")]
+              pytest.mark.skipif(shutil.which("linux.uml") is None, reason="no linux.uml"),
+              pytest.mark.skipif(SANITIZED, reason="a user-mode-linux process has less address space "
+                                 "than a sanitizer wants")]
 
 
 def guest_tests():
