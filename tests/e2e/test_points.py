@@ -152,7 +152,11 @@ class World:
         raise AssertionError(f"nothing reaches {self.point}: add a step")
 
     def answers(self):
-        wait_for(self.daemon.answers, what=self.daemon.log)
+        def up():
+            if self.daemon.process.poll() == 100:  # the client asked the next one again to detach
+                self.daemon.spawn()
+            return self.daemon.answers()
+        wait_for(up, what=self.daemon.log)
 
     # death and recovery
 
@@ -200,7 +204,7 @@ class World:
         self.answers()
         for client in self.clients:
             client.wait(60)
-        # What was interrupted in the middle of it is asked for again.
+        self.answers()
         services = wait_for(self.settled, what=lambda: f"{self.daemon.ps()}\n{self.main_processes()}"
                                                        f"\n{self.daemon.log()}")
         lines = services["lines"]["replicas"][0]
