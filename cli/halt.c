@@ -46,6 +46,24 @@ static int parent_of(int pid)
 	return (int)parent;
 }
 
+/* The maker of the socket: aictld, or the service manager that is its parent. 0 = hidden. */
+static int maker(const struct client *client)
+{
+	_cleanup_close_ int fd = -1;
+	struct sock_peer peer;
+
+	if (sock_connect(client_socket(client), 1000, &fd, NULL) < 0 || sock_peer(fd, &peer) < 0)
+		return 0;
+	return peer.pid;
+}
+
+bool halt_is_activated(const struct client *client, int pid)
+{
+	int made_by = maker(client);
+
+	return pid > 0 && made_by > 0 && made_by == parent_of(pid);
+}
+
 /*
  * The pid that the daemon gives, when it means the same in our pid namespace: then the kernel says
  * that this process, or its parent, made the socket. One that a service manager made can be
@@ -53,18 +71,14 @@ static int parent_of(int pid)
  */
 static int daemon_pidfd(struct client *client)
 {
-	_cleanup_close_ int fd = -1;
 	_cleanup_reply_ struct reply d = {0};
-	struct sock_peer peer;
-	int pid;
+	int made_by = maker(client), pid;
 
-	if (sock_connect(client_socket(client), 1000, &fd, NULL) < 0 || sock_peer(fd, &peer) < 0)
+	if (made_by <= 0)
 		return -1;
 	client_get(client, "/v1/daemon", &d);
 	pid = (int)js_int(d.json, "pid", 0);
-	if (pid <= 0 || peer.pid <= 0 || (peer.pid != pid && peer.pid != parent_of(pid)))
-		return -1;
-	return halt_pidfd(pid);
+	return pid > 0 && (made_by == pid || made_by == parent_of(pid)) ? halt_pidfd(pid) : -1;
 }
 
 /* Where the pid is hidden (another pid namespace): until nobody listens any more. */

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/client.h"
@@ -26,13 +27,20 @@ static char *running(const cJSON *d)
 	return text_count(js_int(d, "replicas", 0), "replica");
 }
 
+static const char *start_by_manager(void)
+{
+	return geteuid() == 0 ? "systemctl start aictld" : "systemctl --user start aictld";
+}
+
 int handover_detach(struct client *client, int64_t timeout_ms)
 {
-	_cleanup_reply_ struct reply d = {0}, r = {0};
+	_cleanup_reply_ struct reply d = {0};
 	_cleanup_free_ char *replicas = NULL;
+	bool activated;
 	int code;
 
 	client_get(client, "/v1/daemon", &d);
+	activated = halt_is_activated(client, (int)js_int(d.json, "pid", 0));
 	code = halt_wait(client, "/v1/daemon/detach", timeout_ms);
 	if (code == CODE_TIMEOUT)
 		report_plain("timed out: the daemon has not ended yet");
@@ -41,7 +49,7 @@ int handover_detach(struct client *client, int64_t timeout_ms)
 	replicas = running(d.json);
 	printf("aictld %lld has ended, %s not touched\n", (long long)js_int(d.json, "pid", 0),
 	       replicas);
-	printf("start it again with: aictl daemon attach\n");
+	printf("start it again with: %s\n", activated ? start_by_manager() : "aictl daemon attach");
 	return CODE_OK;
 }
 
