@@ -33,6 +33,8 @@ KILLS = 20
 
 @pytest.fixture(scope="module", params=["unified", "hybrid"])
 def machine(request):
+    if request.param == "hybrid" and nspawn.hierarchies() == [nspawn.CGROUP]:
+        pytest.skip("the machine itself has unified control groups only")
     base = harness.new_base()
     guest = nspawn.Machine(base, request.param)
     try:
@@ -292,7 +294,7 @@ def test_detach(server):
     apply(server, {"w": writers(2)})
     before = pids(server)
     inner = [seen_from_here(server, pid) for pid in before.values()]
-    server.aictl("daemon", "detach")
+    assert "systemctl start aictld" in server.aictl("daemon", "detach")
     server.wait_unit("aictld", "inactive")
     assert server.show("aictld", "Result") == "success"
     assert all(procfs.alive(pid) for pid in inner)
