@@ -182,9 +182,13 @@ static char *path_of(const struct ps *p)
 	_cleanup_free_ char *path =
 		client_path_services("/v1/services", p->args->operands, p->args->n_operands);
 
-	if (!flags_of(p))
+	const char *more = flags_of(p)			   ? "usage=1"
+			   : p->out.format == OUTPUT_TABLE ? "brief=1"
+							   : NULL;
+
+	if (!more)
 		return TAKE_PTR(path);
-	return x_printf("%s%susage=1", path, strchr(path, '?') ? "&" : "?");
+	return x_printf("%s%s%s", path, strchr(path, '?') ? "&" : "?", more);
 }
 
 static int run(struct cli *cli, const struct args *args)

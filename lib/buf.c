@@ -27,7 +27,8 @@ void buf_added(struct buf *b, size_t n)
 
 void buf_append(struct buf *b, const void *p, size_t n)
 {
-	char *to = buf_reserve(b, n);
+	bool fits = b->len < b->cap && n < b->cap - b->len && !b->failed && !b->limit;
+	char *to = fits ? b->data + b->len : buf_reserve(b, n);
 
 	if (!to)
 		return;

@@ -30,13 +30,29 @@ static size_t utf8_len(const unsigned char *s, size_t n)
 	return len;
 }
 
+/* How many bytes at s stand for themselves. */
+static size_t plain_len(const unsigned char *s, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && s[i] >= 0x20 && s[i] < 0x7f && s[i] != '"' && s[i] != '\\')
+		i++;
+	return i;
+}
+
 static void quote(struct buf *b, const char *s, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)s;
 
 	buf_char(b, '"');
 	for (size_t i = 0; i < n;) {
-		size_t len = utf8_len(p + i, n - i);
+		size_t plain = plain_len(p + i, n - i), len;
+
+		buf_append(b, p + i, plain);
+		i += plain;
+		if (i == n)
+			break;
+		len = utf8_len(p + i, n - i);
 
 		if (len == 0) {
 			buf_str(b, "\xef\xbf\xbd");

@@ -34,7 +34,7 @@
 
 /* What was asked for besides; usage is that of items, which are sorted as services and replicas. */
 struct shown {
-	bool probes, usage;
+	bool probes, usage, brief;
 	const struct usage_item *items;
 	size_t n_items;
 };
@@ -145,10 +145,39 @@ static void write_usage(struct jsonw *w, const struct replica *r, const struct s
 	jsonw_object_end(w);
 }
 
+/* What a narrow table shows; what is null or false is left out. */
+static void write_replica_brief(struct jsonw *w, const struct replica *r)
+{
+	int64_t next = replica_next_attempt_wall_ms(r);
+
+	jsonw_object_begin(w, NULL);
+	write_id(w, r);
+	if (r->pid) {
+		jsonw_int(w, "pid", r->pid);
+		jsonw_time(w, "started_at", r->started_wall_ms);
+	}
+	jsonw_string(w, "state", replica_sm_state_name(r->state));
+	if (r->port)
+		jsonw_int(w, "port", r->port);
+	jsonw_int(w, "restarts", r->restarts);
+	jsonw_string(w, "message", r->frozen ? REPLICA_CGROUP_MESSAGE : r->message);
+	if (r->frozen)
+		jsonw_bool(w, "frozen", true);
+	if (next) {
+		jsonw_time(w, "next_attempt_at", next);
+		jsonw_bool(w, "slow_mode", r->policy.slow);
+	}
+	jsonw_object_end(w);
+}
+
 static void write_replica(struct jsonw *w, const struct replica *r, const struct shown *shown)
 {
 	const struct port_spec *port;
 
+	if (shown->brief) {
+		write_replica_brief(w, r);
+		return;
+	}
 	jsonw_object_begin(w, NULL);
 	write_id(w, r);
 	jsonw_int(w, "index", r->index);
@@ -481,15 +510,16 @@ static void begin_usage(struct api_call *call, const char *name)
 
 void api_services_list(struct api_call *call)
 {
-	int64_t usage;
+	int64_t usage, brief;
 
 	if (!api_ready(call) || !names_exist(call) ||
-	    (usage = api_query_int(call, "usage", 0, 0, 1)) < 0)
+	    (usage = api_query_int(call, "usage", 0, 0, 1)) < 0 ||
+	    (brief = api_query_int(call, "brief", 0, 0, 1)) < 0)
 		return;
 	if (usage)
 		begin_usage(call, NULL);
 	else
-		reply_list(call->c, call->r, &(struct shown){0});
+		reply_list(call->c, call->r, &(struct shown){.brief = brief});
 }
 
 void api_services_describe(struct api_call *call)
