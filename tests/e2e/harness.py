@@ -164,8 +164,8 @@ class Daemon:
 
     def stop(self, timeout=DEFAULT_DEADLINE):
         """SIGTERM; returns the exit status."""
-        if self.process.poll() is None and self.pid:
-            procfs.kill(self.pid, signal.SIGTERM)
+        if self.process.poll() is None and (pid := self.pid):
+            procfs.kill(pid, signal.SIGTERM)
         return self.wait(timeout)
 
     def crash(self, *helpers):
@@ -173,7 +173,9 @@ class Daemon:
         below = procfs.descendants(os.getpid()) if helpers else []  # takes its time
         pids = [pid for pid in below if (s := procfs.stat(pid))
                 and any(s[0].startswith(f"aictl-{which}"[:15]) for which in helpers)]
-        pids.insert(0, self.pid)
+        aictld = self.pid
+        assert aictld, "no aictld runs"  # kill(0) would be for ourselves
+        pids.insert(0, aictld)
         for pid in pids:
             procfs.kill(pid)
         wait_for(lambda: not any(procfs.alive(p) for p in pids), what="they die")

@@ -121,8 +121,9 @@ def stop_everything(daemon, pids):
     wait_for(lambda: not of_services(daemon), what=lambda: f"nothing is left: {of_services(daemon)}")
 
 
-def every_run_is_accounted_for(daemon):
-    """What crashing() says agrees with what we counted."""
+def every_run_is_accounted_for(daemon, deaths):
+    """What crashing() says agrees with what we counted; each death of aictld may have cost one
+    start that never became a run."""
     lock = os.path.join(daemon.base, "shared", "lock")
 
     def settled():
@@ -132,7 +133,7 @@ def every_run_is_accounted_for(daemon):
     runs, restarts = wait_for(settled)
     print(f"runs {len(runs)}, restarts {restarts}")
     assert runs == len(runs) * "1", "two of one replica ran at the same time"
-    assert len(runs) - 1 <= restarts <= len(runs)
+    assert len(runs) - 1 <= restarts <= len(runs) + deaths
 
 
 def test_random_kills_under_load(start_below_init):
@@ -149,7 +150,7 @@ def test_random_kills_under_load(start_below_init):
     for name, pids in before.items():
         if name != "escape":
             assert {p for p, n in running.items() if n == name} == set(pids.values())
-    every_run_is_accounted_for(daemon)
+    every_run_is_accounted_for(daemon, ROUNDS)
     stop_everything(daemon, before)
     lost = 0
     for name in ("count", "quick", "split"):
@@ -172,13 +173,13 @@ def test_no_exit_is_unknown_while_a_logger_lives(start_below_init):
     rng = random.Random(SEED)
     daemon.apply({"crash": marked(daemon, crashing(daemon, 5))}, wait=False)
     exits = {}
-    for n in range(25):
+    for n in range(deaths := 25):
         wait_for(daemon.answers, what="aictld answers")
         exits.update((x["incarnation"], x) for x in daemon.describe("crash")["exits"])
         pause(rng.uniform(0, 0.05))
         daemon.crash(*(("controller",) if n % 3 == 0 else ()))
         daemon.start_again()
-    every_run_is_accounted_for(daemon)
+    every_run_is_accounted_for(daemon, deaths)
     daemon.ok("stop", "crash")
     exits.update((x["incarnation"], x) for x in daemon.describe("crash")["exits"])
     logs = os.path.join(daemon.log_dir, "crash", "0")
