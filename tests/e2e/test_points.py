@@ -38,6 +38,13 @@ if not POINTS:
         reason="built without --enable-points"))]
 
 
+def leads_session(pid):
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
 class World:
     """One daemon with a service for each way that a process can begin and end."""
 
@@ -180,7 +187,7 @@ class World:
         found = {}
         for pid in procfs.descendants(os.getpid()):
             environ = procfs.environ(pid)
-            if "AICTL_REPLICA" in environ and os.getsid(pid) == pid:
+            if "AICTL_REPLICA" in environ and leads_session(pid):
                 key = environ["AICTL_SERVICE"], int(environ["AICTL_REPLICA"])
                 found.setdefault(key, []).append(pid)
         return found
@@ -190,13 +197,13 @@ class World:
         try:
             services = self.daemon.ps()
             running = self.main_processes()
-        except (AssertionError, OSError, ProcessLookupError):
+        except (AssertionError, OSError):
             return False
         services.pop("extra", None)
         if any(s["state"] != "ready" for s in services.values()):
             return False
         for (name, index), pids in running.items():
-            if name != "extra" and pids != [services[name]["replicas"][index]["pid"]]:
+            if name != "extra" and (index > 0 or pids != [services[name]["replicas"][0]["pid"]]):
                 return False
         return services
 
