@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -96,6 +97,7 @@ void logger_rig_exec(const struct logger_rig *h, int sock)
 {
 	const char *program = getenv("AICTL_LOGGER");
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* it would outlive an interrupted test */
 	if (dup2(h->err[1], 2) < 0)
 		_exit(126);
 	if (sock == WIRE_HELPER_FD)
