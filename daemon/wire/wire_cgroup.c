@@ -9,41 +9,6 @@
 #include "daemon/wire/wire.h"
 #include "lib/err.h"
 
-#define WEIGHT_MAX 10000
-
-void field_put_limits(struct buf *b, const struct wire_limits *m)
-{
-	field_put_u64(b, m->memory_max);
-	field_put_u64(b, m->memory_high);
-	field_put_u64(b, m->swap_max);
-	field_put_u8(b, m->has_swap_max);
-	field_put_u8(b, m->oom_group);
-	field_put_u32(b, m->cpu_milli);
-	field_put_u32(b, m->cpu_weight);
-	field_put_u32(b, m->io_weight);
-	field_put_u64(b, m->pids_max);
-	field_put_array(b, m->cpuset, sizeof(m->cpuset));
-}
-
-void field_get_limits(struct field_reader *r, struct wire_limits *m)
-{
-	m->memory_max = field_get_u64(r);
-	m->memory_high = field_get_u64(r);
-	m->swap_max = field_get_u64(r);
-	m->has_swap_max = field_get_bool(r);
-	m->oom_group = field_get_bool(r);
-	m->cpu_milli = field_get_u32(r);
-	m->cpu_weight = field_get_u32(r);
-	m->io_weight = field_get_u32(r);
-	m->pids_max = field_get_u64(r);
-	field_get_array(r, m->cpuset, sizeof(m->cpuset));
-	if (m->cpu_weight > WEIGHT_MAX || m->io_weight > WEIGHT_MAX)
-		r->bad = true;
-	for (const char *p = m->cpuset; *p; p++) /* it is written into a file as it is */
-		if ((*p < '0' || *p > '9') && *p != ',' && *p != '-')
-			r->bad = true;
-}
-
 void wire_cgroup_encode_limits(struct buf *b, const struct wire_key *key,
 			       const struct wire_limits *m)
 {
