@@ -403,7 +403,7 @@ static int set_up(struct store_db *db, bool *ret_damaged, struct err **reterr)
 	}
 	r = exec(db,
 		 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
-		 "PRAGMA journal_size_limit=4194304",
+		 "PRAGMA journal_size_limit=4194304; PRAGMA cache_size=-512",
 		 reterr);
 	if (r == 0)
 		r = migrate(db, version, reterr);

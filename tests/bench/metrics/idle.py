@@ -12,7 +12,7 @@ from metrics import start
 from report import Result
 
 BAR = 0  # context switches
-SETTLE = 1 / 6  # of the window, before it
+SETTLE = 1 / 2  # of the window, before it: what is due soon after a start is over
 COLUMNS = ["peer", "context switches", "CPU ms", "windows", f"bar {BAR}"]
 
 
