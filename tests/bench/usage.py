@@ -15,14 +15,15 @@ PAGE_KB = 1024
 
 
 def memory(pids):
-    """Bytes: proportional and private, summed over the processes."""
+    """Bytes: proportional, and private that no file holds (a library's pages are private as long as
+    nobody else runs that uses it). Summed over the processes."""
     total = {"pss": 0, "private": 0}
     for pid in pids:
         for line in procfs.read(f"/proc/{pid}/smaps_rollup").splitlines():
             key, _, rest = line.partition(":")
             if key == "Pss":
                 total["pss"] += int(rest.split()[0]) * PAGE_KB
-            elif key in ("Private_Clean", "Private_Dirty"):
+            elif key == "Private_Dirty":
                 total["private"] += int(rest.split()[0]) * PAGE_KB
     return total
 
