@@ -19,10 +19,12 @@ import procfs
 UML = os.path.join(harness.ROOT, "tests/uml")
 RUN = os.path.join(UML, "run")
 SANITIZED = "#define AICTL_SANITIZED 1" in procfs.read(os.path.join(harness.BUILD, "config.h"))
-pytestmark = [pytest.mark.waits,
-              pytest.mark.skipif(shutil.which("linux.uml") is None, reason="no linux.uml"),
-              pytest.mark.skipif(SANITIZED, reason="a user-mode-linux process has less address space "
-                                 "than a sanitizer wants")]
+pytestmark = pytest.mark.waits
+if shutil.which("linux.uml") is None:
+    pytest.skip("no linux.uml", allow_module_level=True)
+if SANITIZED:
+    pytest.skip("a user-mode-linux process has less address space than a sanitizer wants",
+                allow_module_level=True)
 
 
 def guest_tests():

@@ -23,66 +23,16 @@
 #include "lib/clock.h"
 #include "lib/mem.h"
 #include "tests/unit/aictld_rig.h"
+#include "tests/unit/cgroup_rig.h"
 
 /* ---- looking ---- */
-
-/* Skips the test where aictld cannot do all of `can`. */
-static void start_where(struct rig *r, const char *const *extra, uint32_t can)
-{
-	rig_start(r, extra);
-	if (geteuid() == 0)
-		assert_int_equal(chmod(r->dir, 0777), 0);
-	if ((r->status.cgroup_can & can) == can)
-		return;
-	rig_clean_stop(r);
-	skip();
-}
-
-static char *path_of(const struct rig *r, const struct wire_key *k, const char *file,
-		     char path[512])
-{
-	int n = snprintf(path, 512, "%.300s/%s.%u%s%s", r->status.cgroup_dir, k->service, k->index,
-			 file ? "/" : "", file ? file : "");
-
-	assert_true(n < 512);
-	return path;
-}
-
-/* The file's text, or "" when it is not there. */
-static const char *text_in(const char *path, char *text, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
-
-	text[n > 0 ? n : 0] = '\0';
-	if (fd >= 0)
-		close(fd);
-	return text;
-}
-
-static const char *in_cgroup(const struct rig *r, const struct wire_key *k, const char *file)
-{
-	static char text[65536];
-	char path[512];
-
-	return text_in(path_of(r, k, file, path), text, sizeof(text));
-}
-
-static int n_procs(const struct rig *r, const struct wire_key *k)
-{
-	int n = 0;
-
-	for (const char *p = in_cgroup(r, k, "cgroup.procs"); *p; p++)
-		n += *p == '\n';
-	return n;
-}
 
 static bool holds(const struct rig *r, const struct wire_key *k, pid_t pid)
 {
 	char line[32], text[65536];
 
 	snprintf(line, sizeof(line), "\n%d\n", (int)pid);
-	snprintf(text, sizeof(text), "\n%s", in_cgroup(r, k, "cgroup.procs"));
+	snprintf(text, sizeof(text), "\n%s", cgroup_rig_text(r, k, "cgroup.procs"));
 	return strstr(text, line) != NULL;
 }
 
@@ -92,7 +42,7 @@ static pid_t pid_in(struct rig *r, const char *name)
 	int pid = 0;
 
 	snprintf(path, sizeof(path), "%s/%s", r->dir, name);
-	RIG_UNTIL(r, sscanf(text_in(path, text, sizeof(text)), "%d\n", &pid) == 1 &&
+	RIG_UNTIL(r, sscanf(cgroup_rig_file(path, text, sizeof(text)), "%d\n", &pid) == 1 &&
 			     strchr(text, '\n'));
 	return pid;
 }
@@ -113,46 +63,13 @@ static void freeze(struct rig *r, const struct wire_key *k, bool frozen)
 	rig_send(r, &b, NULL, 0);
 }
 
-/* sh -c SCRIPT; the lists live in v. */
-struct shell {
-	const char *paths[2], *argv[4], *envp[2];
-};
-
-static struct wire_child shell(struct shell *v, const char *script)
-{
-	*v = (struct shell){
-		{"/bin/sh", NULL}, {"sh", "-c", script, NULL}, {"PATH=/usr/bin:/bin", NULL}};
-	return (struct wire_child){.cwd = "/",
-				   .paths = (char *const *)(uintptr_t)v->paths,
-				   .argv = (char *const *)(uintptr_t)v->argv,
-				   .envp = (char *const *)(uintptr_t)v->envp,
-				   .umask = 022};
-}
-
-static void spawn_limited(struct rig *r, const struct wire_key *k, const char *script,
-			  const struct wire_limits *limits, bool standby)
-{
-	struct shell v;
-	struct wire_spawn m = {.key = *k,
-			       .standby = standby,
-			       .child = shell(&v, script),
-			       .stop_signal = SIGTERM,
-			       .grace_ms = 2000,
-			       .log_max_size = 1 << 20,
-			       .log_max_files = 5};
-
-	if (limits)
-		m.limits = *limits;
-	rig_spawn(r, &m);
-}
-
 static void run_beside(struct rig *r, const struct wire_key *k, uint64_t id, const char *script)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	const int fds[3] = {null, null, null};
 	struct buf b = {0};
-	struct shell v;
-	struct wire_run m = {.id = id, .timeout_ms = 60000, .child = shell(&v, script)};
+	struct cgroup_rig_shell v;
+	struct wire_run m = {.id = id, .timeout_ms = 60000, .child = cgroup_rig_shell(&v, script)};
 
 	if (k)
 		m.key = *k;
@@ -171,7 +88,7 @@ static void processes_are_born_in_the_cgroup_of_their_slot(void **state)
 	struct rig r;
 
 	(void)state;
-	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	cgroup_rig_start(&r, NULL, WIRE_CGROUP_TRACK);
 	snprintf(dir, sizeof(dir), "%.500s", r.status.cgroup_dir);
 	k = rig_key(&r, "chat", 0);
 	other = rig_key(&r, "chat", 1);
@@ -181,7 +98,7 @@ static void processes_are_born_in_the_cgroup_of_their_slot(void **state)
 	rig_wait_state(&r, &other, WIRE_SLOT_RUNNING);
 	assert_true(holds(&r, &k, rig_slot(&r, &k)->m.pid));
 	assert_true(holds(&r, &other, rig_slot(&r, &other)->m.pid));
-	assert_int_equal(n_procs(&r, &k), 1);
+	assert_int_equal(cgroup_rig_n_procs(&r, &k), 1);
 	snprintf(script, sizeof(script), "echo $$ > %s/inside; exec sleep 1000", r.dir);
 	run_beside(&r, &k, 1, script);
 	snprintf(script, sizeof(script), "echo $$ > %s/outside; exec sleep 1000", r.dir);
@@ -194,10 +111,10 @@ static void processes_are_born_in_the_cgroup_of_their_slot(void **state)
 	rig_wait_swept(&r, &k);
 	rig_wait_run(&r, 1); /* it was in the cgroup, so it is gone, too */
 	assert_true(rig_is_alive(outside));
-	assert_int_equal(access(path_of(&r, &k, NULL, path), F_OK),
+	assert_int_equal(access(cgroup_rig_path(&r, &k, NULL, path), F_OK),
 			 0); /* kept for the next start */
 	release(&r, &k);
-	RIG_UNTIL(&r, access(path_of(&r, &k, NULL, path), F_OK) < 0);
+	RIG_UNTIL(&r, access(cgroup_rig_path(&r, &k, NULL, path), F_OK) < 0);
 	rig_clean_stop(&r);
 	assert_int_equal(access(dir, F_OK), -1);
 }
@@ -214,7 +131,7 @@ static void nothing_escapes_a_stop(void **state)
 	pid_t pid;
 
 	(void)state;
-	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	cgroup_rig_start(&r, NULL, WIRE_CGROUP_TRACK);
 	k = rig_key(&r, "a", 0);
 	snprintf(first, sizeof(first), escapee, r.dir);
 	snprintf(script, sizeof(script), "%s; exec sleep 1000", first);
@@ -224,7 +141,7 @@ static void nothing_escapes_a_stop(void **state)
 	rig_stop_key(&r, &k, 0, -1);
 	rig_wait_swept(&r, &k);
 	assert_false(rig_is_alive(pid));
-	assert_int_equal(n_procs(&r, &k), 0);
+	assert_int_equal(cgroup_rig_n_procs(&r, &k), 0);
 	assert_int_equal(rig_exit(&r, &k)->signal, SIGTERM);
 	rig_clean_stop(&r);
 }
@@ -237,7 +154,7 @@ static void a_tree_that_forks_as_it_can_is_killed(void **state)
 	struct rig r;
 
 	(void)state;
-	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	cgroup_rig_start(&r, NULL, WIRE_CGROUP_TRACK);
 	k = rig_key(&r, "forks", 0);
 	snprintf(script, sizeof(script),
 		 "printf '%%s\\n' 'env -i /bin/sh %s/chain &' > %s/chain; "
@@ -247,8 +164,8 @@ static void a_tree_that_forks_as_it_can_is_killed(void **state)
 	rig_expect_output(&r, &k, "up");
 	rig_stop_key(&r, &k, 0, -1);
 	rig_wait_swept(&r, &k);
-	assert_int_equal(n_procs(&r, &k), 0);
-	assert_non_null(strstr(in_cgroup(&r, &k, "cgroup.events"), "populated 0"));
+	assert_int_equal(cgroup_rig_n_procs(&r, &k), 0);
+	assert_non_null(strstr(cgroup_rig_text(&r, &k, "cgroup.events"), "populated 0"));
 	rig_clean_stop(&r);
 }
 
@@ -260,7 +177,7 @@ static void nothing_is_started_before_the_cgroup_is_empty(void **state)
 	pid_t old;
 
 	(void)state;
-	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	cgroup_rig_start(&r, NULL, WIRE_CGROUP_TRACK);
 	k = rig_key(&r, "a", 0);
 	next = rig_key(&r, "a", 0);
 	after = rig_key(&r, "a", 0);
@@ -277,11 +194,11 @@ static void nothing_is_started_before_the_cgroup_is_empty(void **state)
 	rig_spawn_sh(&r, &next, script, 1000);
 	rig_wait_state(&r, &next, WIRE_SLOT_RUNNING);
 	assert_false(rig_is_alive(old));
-	assert_true(n_procs(&r, &next) <= 4);
+	assert_true(cgroup_rig_n_procs(&r, &next) <= 4);
 	/* The same for a start that aictld decides by itself. */
-	spawn_limited(&r, &after, "exec sleep 1000", NULL, true);
+	cgroup_rig_spawn(&r, &after, "exec sleep 1000", NULL, true);
 	rig_wait_state(&r, &after, WIRE_SLOT_RUNNING);
-	assert_int_equal(n_procs(&r, &after), 1);
+	assert_int_equal(cgroup_rig_n_procs(&r, &after), 1);
 	assert_int_equal(rig_exit(&r, &k)->code, 3);
 	assert_int_equal(rig_exit(&r, &next)->code, 0);
 	rig_stop_key(&r, &after, 0, -1);
@@ -296,7 +213,7 @@ static void a_start_that_waits_can_be_stopped(void **state)
 	struct rig r;
 
 	(void)state;
-	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	cgroup_rig_start(&r, NULL, WIRE_CGROUP_TRACK);
 	k = rig_key(&r, "a", 0);
 	rig_spawn_sh(&r, &k, "for i in $(seq 100); do env -i setsid sleep 1000 & done; exit 0",
 		     1000);
@@ -312,7 +229,7 @@ static void a_start_that_waits_can_be_stopped(void **state)
 		assert_int_equal(x->what, WIRE_WHAT_CGROUP);
 	}
 	rig_wait_swept(&r, &next);
-	assert_int_equal(n_procs(&r, &next), 0);
+	assert_int_equal(cgroup_rig_n_procs(&r, &next), 0);
 	rig_clean_stop(&r);
 }
 
@@ -323,11 +240,11 @@ static void a_cgroup_that_was_removed_or_divided_is_made_anew(void **state)
 	struct rig r;
 
 	(void)state;
-	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	cgroup_rig_start(&r, NULL, WIRE_CGROUP_TRACK);
 	k = rig_key(&r, "a", 0);
 	rig_spawn_sh(&r, &k, "exit 0", 1000);
 	rig_wait_swept(&r, &k);
-	assert_int_equal(rmdir(path_of(&r, &k, NULL, path)), 0);
+	assert_int_equal(rmdir(cgroup_rig_path(&r, &k, NULL, path)), 0);
 	k = rig_key(&r, "a", 0);
 	snprintf(script, sizeof(script),
 		 "mkdir %s/below; env -i setsid sh -c 'echo $$ > %s/below/cgroup.procs; "
@@ -358,13 +275,13 @@ static void a_frozen_service_stands_still_and_can_be_stopped(void **state)
 	struct rig r;
 
 	(void)state;
-	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	cgroup_rig_start(&r, NULL, WIRE_CGROUP_TRACK);
 	k = rig_key(&r, "a", 0);
 	rig_spawn_sh(&r, &k, "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done", 5000);
 	freeze(&r, &k, true); /* at once: it takes effect after the exec */
 	s = rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
 	RIG_UNTIL(&r, s->m.frozen);
-	RIG_UNTIL(&r, strstr(in_cgroup(&r, &k, "cgroup.events"), "frozen 1"));
+	RIG_UNTIL(&r, strstr(cgroup_rig_text(&r, &k, "cgroup.events"), "frozen 1"));
 	/* What is run beside it is not caught in it. */
 	run_beside(&r, &k, 1, "exit 5");
 	assert_int_equal(rig_wait_run(&r, 1)->code, 5);
@@ -415,7 +332,7 @@ static void make_parent(struct rig *r, char dir[512])
 {
 	char *slash;
 
-	start_where(r, NULL, WIRE_CGROUP_TRACK);
+	cgroup_rig_start(r, NULL, WIRE_CGROUP_TRACK);
 	snprintf(dir, 512, "%.450s", r->status.cgroup_dir);
 	slash = strrchr(dir, '/');
 	snprintf(slash, 64, "/test-cgroup-%d", (int)getpid());
@@ -448,12 +365,12 @@ static void what_nobody_knows_is_killed_at_the_start(void **state)
 	assert_int_equal(access(lost, F_OK), -1);
 	/* One that appears later, where a service is to run. */
 	k = rig_key(&r, "a", 0);
-	assert_int_equal(mkdir(path_of(&r, &k, NULL, path), 0755), 0);
+	assert_int_equal(mkdir(cgroup_rig_path(&r, &k, NULL, path), 0755), 0);
 	pid = sleeper_in(path);
 	rig_spawn_sh(&r, &k, "exec sleep 1000", 1000);
 	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(n_procs(&r, &k), 1);
+	assert_int_equal(cgroup_rig_n_procs(&r, &k), 1);
 	rig_clean_stop(&r);
 	assert_int_equal(access(ours, F_OK), -1);
 	assert_int_equal(rmdir(parent), 0);
@@ -487,17 +404,6 @@ static void a_place_that_cannot_be_had_is_done_without(void **state)
 
 /* ---- over aictld's death ---- */
 
-/* SIGKILL to aictld; `meanwhile` happens while there is none. */
-static void kill_and_start(struct rig *r, void (*meanwhile)(void *user), void *user)
-{
-	kill(r->pid, SIGKILL);
-	rig_wait_exit(r);
-	if (meanwhile)
-		meanwhile(user);
-	rig_run(r, NULL);
-	rig_wait_synced(r);
-}
-
 static void a_new_aictld_takes_the_cgroups_over(void **state)
 {
 	struct wire_key k, thawed;
@@ -506,22 +412,22 @@ static void a_new_aictld_takes_the_cgroups_over(void **state)
 	pid_t pid;
 
 	(void)state;
-	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	cgroup_rig_start(&r, NULL, WIRE_CGROUP_TRACK);
 	k = rig_key(&r, "a", 0);
 	thawed = rig_key(&r, "b", 0);
 	rig_spawn_sh(&r, &k, "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done", 5000);
 	rig_spawn_sh(&r, &thawed, "env -i setsid sleep 1000 & exec sleep 1000", 5000);
 	rig_wait_state(&r, &thawed, WIRE_SLOT_RUNNING);
 	rig_expect_output(&r, &k, "up");
-	RIG_UNTIL(&r, n_procs(&r, &thawed) == 2);
+	RIG_UNTIL(&r, cgroup_rig_n_procs(&r, &thawed) == 2);
 	pid = rig_wait_state(&r, &k, WIRE_SLOT_RUNNING)->m.pid;
 	freeze(&r, &k, true);
 	s = rig_slot(&r, &k);
 	RIG_UNTIL(&r, s->m.frozen);
 	s->m.frozen = false;
-	kill_and_start(&r, NULL, NULL);
+	cgroup_rig_kill_and_start(&r, NULL, NULL);
 	RIG_UNTIL(&r, s->m.frozen); /* and still is */
-	assert_non_null(strstr(in_cgroup(&r, &k, "cgroup.events"), "frozen 1"));
+	assert_non_null(strstr(cgroup_rig_text(&r, &k, "cgroup.events"), "frozen 1"));
 	assert_int_equal(rig_wait_state(&r, &k, WIRE_SLOT_RUNNING)->m.pid, pid);
 	assert_true(holds(&r, &k, pid));
 	rig_stop_key(&r, &k, 0, -1);
@@ -529,7 +435,7 @@ static void a_new_aictld_takes_the_cgroups_over(void **state)
 	assert_true(rig_wait_exit_of(&r, &k)->by_stop);
 	rig_wait_swept(&r, &k);
 	rig_wait_swept(&r, &thawed);
-	assert_int_equal(n_procs(&r, &k) + n_procs(&r, &thawed), 0);
+	assert_int_equal(cgroup_rig_n_procs(&r, &k) + cgroup_rig_n_procs(&r, &thawed), 0);
 	k = rig_key(&r, "a", 0);
 	rig_spawn_sh(&r, &k, "exit 3", 1000);
 	assert_int_equal(rig_wait_exit_of(&r, &k)->code, 3);
@@ -553,7 +459,7 @@ static void what_a_process_left_meanwhile_is_killed(void **state)
 	struct rig r;
 
 	(void)state;
-	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	cgroup_rig_start(&r, NULL, WIRE_CGROUP_TRACK);
 	k = rig_key(&r, "a", 0);
 	next = rig_key(&r, "a", 0);
 	snprintf(first, sizeof(first), escapee, r.dir);
@@ -561,12 +467,12 @@ static void what_a_process_left_meanwhile_is_killed(void **state)
 	rig_spawn_sh(&r, &k, script, 1000);
 	escapee_pid = pid_in(&r, "pid");
 	pid = rig_wait_state(&r, &k, WIRE_SLOT_RUNNING)->m.pid;
-	kill_and_start(&r, kill_main, &pid);
+	cgroup_rig_kill_and_start(&r, kill_main, &pid);
 	rig_wait_exit_of(&r, &k);
 	rig_spawn_sh(&r, &next, "exec sleep 1000", 1000);
 	rig_wait_state(&r, &next, WIRE_SLOT_RUNNING);
 	assert_false(rig_is_alive(escapee_pid));
-	assert_int_equal(n_procs(&r, &next), 1);
+	assert_int_equal(cgroup_rig_n_procs(&r, &next), 1);
 	rig_clean_stop(&r);
 }
 
@@ -581,7 +487,7 @@ static void what_cannot_be_killed_holds_the_next_start_and_no_other(void **state
 	pid_t server;
 
 	(void)state;
-	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	cgroup_rig_start(&r, NULL, WIRE_CGROUP_TRACK);
 	if (!rig_hang("read", dir, sizeof(dir), &server)) {
 		rig_clean_stop(&r);
 		skip();
@@ -604,7 +510,7 @@ static void what_cannot_be_killed_holds_the_next_start_and_no_other(void **state
 	next = rig_key(&r, "a", 0);
 	rig_spawn_sh(&r, &next, "exec sleep 1000", 1000);
 	rig_wait_state(&r, &next, WIRE_SLOT_RUNNING);
-	assert_int_equal(n_procs(&r, &next), 1);
+	assert_int_equal(cgroup_rig_n_procs(&r, &next), 1);
 	rig_clean_stop(&r);
 }
 
@@ -617,7 +523,7 @@ static void a_start_that_waits_is_called_off_by_aictlds_death(void **state)
 	pid_t server;
 
 	(void)state;
-	start_where(&r, NULL, WIRE_CGROUP_TRACK);
+	cgroup_rig_start(&r, NULL, WIRE_CGROUP_TRACK);
 	if (!rig_hang("read", dir, sizeof(dir), &server)) {
 		rig_clean_stop(&r);
 		skip();
@@ -631,166 +537,14 @@ static void a_start_that_waits_is_called_off_by_aictlds_death(void **state)
 	other = rig_key(&r, "b", 0);
 	rig_spawn_sh(&r, &other, "exec sleep 1000", 1000); /* asked for later */
 	rig_wait_state(&r, &other, WIRE_SLOT_RUNNING);
-	kill_and_start(&r, NULL, NULL);
+	cgroup_rig_kill_and_start(&r, NULL, NULL);
 	x = rig_wait_exit_of(&r, &next);
 	assert_int_equal(x->stage, WIRE_STAGE_CLONE);
 	assert_int_equal(x->err, ECANCELED);
 	assert_false(rig_wait_state(&r, &next, WIRE_SLOT_EMPTY)->m.swept);
 	rig_unhang(dir, server);
 	rig_wait_swept(&r, &next);
-	assert_int_equal(n_procs(&r, &next), 0);
-	rig_clean_stop(&r);
-}
-
-/* ---- limits ---- */
-
-static void expect_in(struct rig *r, const struct wire_key *k, const char *file, const char *want)
-{
-	RIG_UNTIL(r, strcmp(in_cgroup(r, k, file), want) == 0);
-}
-
-static void set_limits(struct rig *r, const struct wire_key *k, const struct wire_limits *m)
-{
-	struct buf b = {0};
-
-	wire_cgroup_encode_limits(&b, k, m);
-	rig_send(r, &b, NULL, 0);
-}
-
-static void limits_stand_in_the_cgroup_and_change_live(void **state)
-{
-	const struct wire_limits first = {.memory_max = 64 << 20, .pids_max = 50, .cpu_milli = 500};
-	const struct wire_limits second = {.memory_max = 128 << 20, .cpu_weight = 50};
-	struct wire_key k;
-	struct rig r;
-	pid_t pid;
-
-	(void)state;
-	start_where(&r, NULL, WIRE_CGROUP_MEMORY | WIRE_CGROUP_PIDS | WIRE_CGROUP_CPU);
-	k = rig_key(&r, "a", 0);
-	spawn_limited(&r, &k, "exec sleep 1000", &first, false);
-	pid = rig_wait_state(&r, &k, WIRE_SLOT_RUNNING)->m.pid;
-	expect_in(&r, &k, "memory.max", "67108864\n");
-	expect_in(&r, &k, "pids.max", "50\n");
-	expect_in(&r, &k, "cpu.max", "50000 100000\n");
-	expect_in(&r, &k, "cpu.weight", "100\n");
-	set_limits(&r, &k, &second);
-	expect_in(&r, &k, "memory.max", "134217728\n");
-	expect_in(&r, &k, "cpu.weight", "50\n");
-	expect_in(&r, &k, "pids.max", "max\n");
-	expect_in(&r, &k, "cpu.max", "max 100000\n");
-	for (int i = 1; i <= 20; i++) { /* only the last one counts */
-		const struct wire_limits m = {.pids_max = (uint64_t)i + 10};
-
-		set_limits(&r, &k, &m);
-	}
-	expect_in(&r, &k, "pids.max", "30\n");
-	expect_in(&r, &k, "memory.max", "max\n");
-	kill_and_start(&r, NULL, NULL); /* in force all the time, and changed as before */
-	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
-	expect_in(&r, &k, "pids.max", "30\n");
-	set_limits(&r, &k, &second);
-	expect_in(&r, &k, "memory.max", "134217728\n");
-	expect_in(&r, &k, "pids.max", "max\n");
-	assert_int_equal(rig_slot(&r, &k)->m.pid, pid);
-	rig_stop_key(&r, &k, 0, -1);
-	rig_wait_swept(&r, &k);
-	k = rig_key(&r, "a", 0); /* another start with others: a new cgroup */
-	spawn_limited(&r, &k, "exec sleep 1000", &first, false);
-	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
-	expect_in(&r, &k, "memory.max", "67108864\n");
-	expect_in(&r, &k, "pids.max", "50\n");
-	rig_clean_stop(&r);
-}
-
-static void an_oom_kill_is_told(void **state)
-{
-	const struct wire_limits m = {
-		.memory_max = 32 << 20, .has_swap_max = true, .oom_group = true};
-	const struct wire_exit *x;
-	struct wire_key k;
-	struct rig r;
-
-	(void)state;
-	start_where(&r, NULL, WIRE_CGROUP_MEMORY);
-	k = rig_key(&r, "eats", 0);
-	spawn_limited(&r, &k, "sleep 1000 & tail /dev/zero; exit 3", &m, false);
-	x = rig_wait_exit_of(&r, &k);
-	assert_true(x->oom_killed);
-	assert_int_equal(x->signal, SIGKILL); /* the shell, too: oom_group */
-	assert_false(x->by_stop);
-	k = rig_key(&r, "eats", 0); /* the same cgroup: the old count is not its own */
-	spawn_limited(&r, &k, "exit 4", &m, false);
-	x = rig_wait_exit_of(&r, &k);
-	assert_int_equal(x->code, 4);
-	assert_false(x->oom_killed);
-	rig_clean_stop(&r);
-}
-
-static void a_fork_bomb_meets_its_limit(void **state)
-{
-	const struct wire_limits m = {.pids_max = 30};
-	struct wire_key k;
-	char script[512];
-	struct rig r;
-
-	(void)state;
-	start_where(&r, NULL, WIRE_CGROUP_PIDS);
-	k = rig_key(&r, "bomb", 0);
-	snprintf(script, sizeof(script),
-		 "echo 'while :; do sh \"$0\" & sh \"$0\"; done' > %s/bomb; "
-		 "env -i setsid sh %s/bomb 2> /dev/null & wait",
-		 r.dir, r.dir);
-	spawn_limited(&r, &k, script, &m, false);
-	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
-	RIG_UNTIL(&r, n_procs(&r, &k) > 10 && !strstr(in_cgroup(&r, &k, "pids.events"), "max 0"));
-	assert_true(n_procs(&r, &k) <= 30);
-	rig_stop_key(&r, &k, 0, -1);
-	rig_wait_swept(&r, &k);
-	assert_int_equal(n_procs(&r, &k), 0);
-	rig_clean_stop(&r);
-}
-
-static void a_limit_that_the_kernel_refuses_fails_the_start(void **state)
-{
-	const struct wire_limits m = {.pids_max = UINT64_MAX};
-	const struct wire_exit *x;
-	struct wire_key k;
-	struct rig r;
-
-	(void)state;
-	start_where(&r, NULL, WIRE_CGROUP_PIDS);
-	k = rig_key(&r, "a", 0);
-	spawn_limited(&r, &k, "exit 0", &m, false);
-	x = rig_wait_exit_of(&r, &k);
-	assert_int_equal(x->stage, WIRE_STAGE_CLONE);
-	assert_int_equal(x->what, WIRE_WHAT_CGROUP);
-	assert_true(x->err != 0);
-	k = rig_key(&r, "a", 0);
-	spawn_limited(&r, &k, "exit 6", NULL, false);
-	assert_int_equal(rig_wait_exit_of(&r, &k)->code, 6);
-	rig_clean_stop(&r);
-}
-
-/* Without the controllers they change nothing, and break nothing. */
-static void limits_that_nobody_enforces_are_passed_over(void **state)
-{
-	const struct wire_limits m = {.memory_max = 1, .pids_max = 1, .cpuset = "99999"};
-	struct wire_key k;
-	struct rig r;
-
-	(void)state;
-	start_where(&r, NULL, 0);
-	if (r.status.cgroup_can & ~(uint32_t)WIRE_CGROUP_TRACK) {
-		rig_clean_stop(&r);
-		skip();
-	}
-	k = rig_key(&r, "a", 0);
-	spawn_limited(&r, &k, "echo up; exec sleep 1000", &m, false);
-	rig_expect_output(&r, &k, "up");
-	set_limits(&r, &k, &(struct wire_limits){.memory_max = 2});
-	rig_stop_key(&r, &k, 0, -1);
-	assert_int_equal(rig_wait_exit_of(&r, &k)->signal, SIGTERM);
+	assert_int_equal(cgroup_rig_n_procs(&r, &next), 0);
 	rig_clean_stop(&r);
 }
 
@@ -810,11 +564,6 @@ int main(void)
 		cmocka_unit_test(what_a_process_left_meanwhile_is_killed),
 		cmocka_unit_test(what_cannot_be_killed_holds_the_next_start_and_no_other),
 		cmocka_unit_test(a_start_that_waits_is_called_off_by_aictlds_death),
-		cmocka_unit_test(limits_stand_in_the_cgroup_and_change_live),
-		cmocka_unit_test(an_oom_kill_is_told),
-		cmocka_unit_test(a_fork_bomb_meets_its_limit),
-		cmocka_unit_test(a_limit_that_the_kernel_refuses_fails_the_start),
-		cmocka_unit_test(limits_that_nobody_enforces_are_passed_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
