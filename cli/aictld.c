@@ -7,11 +7,15 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "cli/x.h"
 #include "lib/fs.h"
 #include "lib/mem.h"
+
+#define LOG_MAX ((size_t)64 << 20)
+#define LOG_LINES 15
 
 char *aictld_find(void)
 {
@@ -58,4 +62,18 @@ int aictld_spawn(const struct aictld_start *s, int *ret_pid)
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attr);
 	return r;
+}
+
+void aictld_show_log(const char *path, size_t begin)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len, lines = 0;
+	const char *p;
+
+	if (fs_read_file(path, LOG_MAX, &text, &len, NULL) < 0 || len <= begin)
+		return;
+	for (p = text + len - 1; p > text + begin; p--)
+		if (p[-1] == '\n' && ++lines == LOG_LINES)
+			break;
+	fprintf(stderr, "the end of %s:\n%s", path, p);
 }

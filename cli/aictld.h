@@ -23,5 +23,7 @@ struct aictld_start {
 };
 /* A session of its own, nothing blocked or ignored, stdin /dev/null. 0 or an errno. */
 int aictld_spawn(const struct aictld_start *s, int *ret_pid);
+/* The last lines of its log to stderr, of what stands behind begin. */
+void aictld_show_log(const char *path, size_t begin);
 
 #endif

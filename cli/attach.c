@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/aictld.h"
@@ -29,16 +30,26 @@
 #define COMMAND_MAX (256 << 10)
 #define LOOK_MS 20
 #define PATIENCE_MS 2000
+#define RIVAL_MS 1000 /* another aictld was faster: how long until it answers */
+#define WORDS_MAX 1024
 
 struct attach {
 	char *socket, *runtime_dir;
-	char *command; /* the file's text */
-	const char *dir;
-	const char **argv;
+	char *command;	 /* the file's text */
+	const char *dir; /* of the former one, or NULL */
+	char **argv;
 	size_t n, cap;
 	char *log;
+	size_t log_begin; /* what stands behind is of our aictld */
 	int64_t deadline_mono_ms;
-	int pidfd;
+	int pid, pidfd;
+};
+
+/* Options, and the directory that relative paths in them are of. */
+struct words {
+	const char *const *v;
+	size_t n;
+	const char *dir;
 };
 
 static void attach_done(struct attach *a)
@@ -46,16 +57,24 @@ static void attach_done(struct attach *a)
 	mem_free(a->socket);
 	mem_free(a->runtime_dir);
 	mem_free(a->command);
-	mem_free(a->argv);
+	mem_strv_free(a->argv);
 	mem_free(a->log);
 	mem_closep(&a->pidfd);
 }
 
-static void add(struct attach *a, const char *arg)
+static void add(struct attach *a, char *arg)
 {
 	x_grow(&a->argv, &a->cap, a->n + 2, sizeof(*a->argv));
 	a->argv[a->n++] = arg;
 	a->argv[a->n] = NULL;
+}
+
+/* aictld is started in another directory. */
+static void make_absolute(char **path)
+{
+	_cleanup_free_ char *cwd = x_check(getcwd(NULL, 0)), *old = *path;
+
+	*path = x_check(fs_join(cwd, old));
 }
 
 /* An `up` is no daemon to come back to: only what is named, or the caller's own. */
@@ -67,6 +86,7 @@ static void find_place(struct attach *a, const struct cli *cli)
 
 	if (cli->socket || (env && *env)) {
 		a->socket = x_strdup(cli->socket ? cli->socket : env);
+		make_absolute(&a->socket);
 		a->runtime_dir = x_check(fs_dirname(a->socket));
 		return;
 	}
@@ -84,42 +104,112 @@ static bool connects(const struct attach *a)
 	return sock_connect(a->socket, 1000, &fd, NULL) == 0;
 }
 
-/* The former one's own, without its program. */
-static void add_former(struct attach *a)
+/* ---- the command line ---- */
+
+static size_t name_length(const char *option)
+{
+	return strcspn(option, "=");
+}
+
+static bool is_same(const char *a, const char *b)
+{
+	size_t n = name_length(a);
+
+	return n == name_length(b) && strncmp(a, b, n) == 0;
+}
+
+/* Its value stands beside it, or in it. */
+static size_t count_words(const struct words *w, size_t i)
+{
+	bool alone = strncmp(w->v[i], "--", 2) != 0 || strchr(w->v[i], '=') ||
+		     strcmp(w->v[i], "--inherit-env") == 0;
+
+	return alone || i + 1 == w->n ? 1 : 2;
+}
+
+static bool has(const struct words *w, const char *option)
+{
+	for (size_t i = 0; i < w->n; i += count_words(w, i))
+		if (is_same(w->v[i], option))
+			return true;
+	return false;
+}
+
+static bool is_path(const char *option)
+{
+	static const char *const options[] = {"--state-dir", "--log-dir", "--manifests",
+					      "--helper-dir"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (is_same(option, options[i]))
+			return true;
+	return false;
+}
+
+/* One option, with its path absolute. */
+static void add_option(struct attach *a, const struct words *w, size_t i)
+{
+	const char *option = w->v[i], *equals = strchr(option, '=');
+	_cleanup_free_ char *path = NULL;
+
+	if (count_words(w, i) == 1 && !(equals && is_path(option))) {
+		add(a, x_strdup(option));
+		return;
+	}
+	path = equals ? x_strdup(equals + 1) : x_strdup(w->v[i + 1]);
+	if (is_path(option) && *path && w->dir) {
+		char *full = x_check(fs_join(w->dir, path));
+
+		mem_free(path);
+		path = full;
+	}
+	add(a, x_printf("%.*s", (int)name_length(option), option));
+	add(a, TAKE_PTR(path));
+}
+
+/* All but the runtime directory, which is known, and what `better` says otherwise. */
+static void add_words(struct attach *a, const struct words *w, const struct words *better)
+{
+	for (size_t i = 0; i < w->n; i += count_words(w, i))
+		if (!is_same(w->v[i], "--runtime-dir") && !(better && has(better, w->v[i])))
+			add_option(a, w, i);
+}
+
+/* The former one's own, without its program, and the caller's over them: only so is what runs
+ * known to the new one, whose state directory must be the same. */
+static void add_former(struct attach *a, const struct words *own)
 {
 	_cleanup_free_ char *path = x_printf("%s/sup/command", a->runtime_dir);
-	char *p, *end;
+	const char *v[WORDS_MAX], *p, *end;
+	struct words former = {.v = v};
 	size_t len;
 	int i = 0;
 
 	if (fs_read_file(path, COMMAND_MAX, &a->command, &len, NULL) < 0)
 		return;
-	for (p = a->command, end = p + len; p < end; p += strlen(p) + 1, i++) {
+	for (p = a->command, end = p + len; p < end && former.n < WORDS_MAX;
+	     p += strlen(p) + 1, i++) {
 		if (i == 0)
 			a->dir = p;
 		else if (i > 1)
-			add(a, p);
+			v[former.n++] = p;
 	}
+	former.dir = a->dir;
+	add_words(a, &former, own);
 }
 
 /* Where the state lies, by these options. Caller frees. */
 static char *state_dir(const struct attach *a)
 {
 	static const char name[] = "--state-dir";
-	const size_t len = sizeof(name) - 1;
 	_cleanup_err_ struct err *e = NULL;
 	const char *value = NULL;
 	struct paths p;
 	char *path;
 
-	for (size_t i = 1; i < a->n; i++) {
-		if (strcmp(a->argv[i], name) == 0 && i + 1 < a->n)
+	for (size_t i = 1; i + 1 < a->n; i++)
+		if (strcmp(a->argv[i], name) == 0)
 			value = a->argv[i + 1];
-		else if (strncmp(a->argv[i], name, len) == 0 && a->argv[i][len] == '=')
-			value = a->argv[i] + len + 1;
-	}
-	if (value && a->dir)
-		return x_check(fs_join(a->dir, value));
 	if (value)
 		return x_strdup(value);
 	if (paths_defaults(&p, &e) < 0)
@@ -141,38 +231,39 @@ static int open_log(struct attach *a, int *ret_fd)
 	*ret_fd = open(a->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
 		       0600);
 	if (*ret_fd >= 0 && fstat(*ret_fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
-	    fcntl(*ret_fd, F_SETFL, O_APPEND) == 0)
+	    fcntl(*ret_fd, F_SETFL, O_APPEND) == 0) {
+		a->log_begin = (size_t)st.st_size;
 		return CODE_OK;
+	}
 	err_sys(&e, *ret_fd < 0 ? errno : EINVAL, "cannot write %s", a->log);
 	return (int)report_err(e);
 }
 
 static int start(struct attach *a, const char *const *options, size_t n)
 {
-	_cleanup_free_ char *program = aictld_find();
+	_cleanup_free_ char *program = aictld_find(), *cwd = x_check(getcwd(NULL, 0));
+	const struct words own = {options, n, cwd};
 	_cleanup_close_ int log_fd = -1;
 	struct aictld_start s = {.life_fd = -1};
-	int pid, code, r;
+	int code, r;
 
-	add(a, program);
-	if (n == 0)
-		add_former(a);
-	for (size_t i = 0; i < n; i++)
-		add(a, options[i]);
-	add(a, "--runtime-dir");
-	add(a, a->runtime_dir);
+	add(a, x_strdup(program));
+	add_former(a, &own);
+	add_words(a, &own, NULL);
+	add(a, x_strdup("--runtime-dir"));
+	add(a, x_strdup(a->runtime_dir));
 	code = open_log(a, &log_fd);
 	if (code != CODE_OK)
 		return code;
-	s.argv = a->argv;
+	s.argv = (const char *const *)a->argv;
 	s.dir = a->dir && access(a->dir, X_OK) == 0 ? a->dir : NULL;
 	s.log_fd = log_fd;
-	r = aictld_spawn(&s, &pid);
+	r = aictld_spawn(&s, &a->pid);
 	if (r != 0) {
 		report_plain("cannot run %s: %s", program, strerror(r));
 		return CODE_FAILED;
 	}
-	a->pidfd = halt_pidfd(pid);
+	a->pidfd = halt_pidfd(a->pid);
 	return CODE_OK;
 }
 
@@ -181,6 +272,29 @@ static bool ended(const struct attach *a)
 	struct pollfd p = {.fd = a->pidfd, .events = POLLIN};
 
 	return poll(&p, 1, LOOK_MS) > 0;
+}
+
+static int say_answers(const struct attach *a)
+{
+	printf("an aictld answers already on %s\n", a->socket);
+	return CODE_OK;
+}
+
+/* It has ended: by an error, or because another one was started at the same time. */
+static int start_failed(const struct attach *a)
+{
+	const int64_t until = clock_add(clock_mono_ms(), RIVAL_MS);
+	int status = 0;
+
+	waitpid(a->pid, &status, 0);
+	while (WIFEXITED(status) && WEXITSTATUS(status) == 1 && clock_mono_ms() < until) {
+		if (connects(a))
+			return say_answers(a);
+		poll(NULL, 0, LOOK_MS);
+	}
+	report_plain("aictld did not start");
+	aictld_show_log(a->log, a->log_begin);
+	return CODE_FAILED;
 }
 
 /* Until its controller knows what runs. */
@@ -192,10 +306,8 @@ static int wait_answer(struct attach *a, struct client *client, struct reply *d)
 	while (clock_mono_ms() < a->deadline_mono_ms) {
 		_cleanup_err_ struct err *e = NULL;
 
-		if (ended(a)) {
-			report_plain("aictld did not start; its log is %s", a->log);
-			return CODE_FAILED;
-		}
+		if (ended(a))
+			return start_failed(a);
 		if (connects(a) && client_call(client, &rq, d, &e) == 0 && d->status == 200 &&
 		    strcmp(js_str(d->json, "mode", "starting"), "starting") != 0)
 			return CODE_OK;
@@ -221,16 +333,14 @@ static int run(struct attach *a, const struct cli *cli, const char *const *optio
 	int code;
 
 	find_place(a, cli);
-	if (connects(a)) {
-		printf("an aictld answers already on %s\n", a->socket);
-		return CODE_OK;
-	}
+	if (connects(a))
+		return say_answers(a);
 	code = start(a, options, n);
 	if (code != CODE_OK)
 		return code;
 	client = client_new(a->socket);
 	code = wait_answer(a, client, &d);
-	if (code == CODE_OK)
+	if (code == CODE_OK && d.json) /* else another one does */
 		tell(a, &d);
 	return code;
 }

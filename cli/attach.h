@@ -2,9 +2,9 @@
  * attach: `aictl daemon attach`: starts an aictld in the background where one was detached or
  * killed; it takes over what runs.
  *
- * Without options of the caller's it is started as the former one was, which left its command line
- * in <runtime-dir>/sup/command: working directory and arguments, each ended by a NUL. Its log goes
- * to <state-dir>/aictld.log.
+ * It is started as the former one was, which left its command line in <runtime-dir>/sup/command
+ * (working directory and arguments, each ended by a NUL), with the caller's options over it. Its log
+ * goes to <state-dir>/aictld.log.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -231,8 +231,8 @@ const struct command cmd_daemon_command = {
 		"stop       stop all services, then the daemon; waits for its end\n"
 		"detach     end the daemon and leave all services running\n"
 		"attach     start it again where it was detached or killed: it takes over what\n"
-		"           runs. Options of aictld may follow behind --; without them it starts\n"
-		"           as the last one did\n"
+		"           runs. It starts as the last one did; options of aictld behind -- go\n"
+		"           over that\n"
 		"reexec     become the installed program, in place: same process, services\n"
 		"           untouched. One that could not take over is refused before anything\n"
 		"           changes\n"
@@ -241,7 +241,7 @@ const struct command cmd_daemon_command = {
 	.examples = "aictl daemon info\n"
 		    "aictl daemon log-level debug\n"
 		    "aictl daemon stop --timeout 1m\n"
-		    "aictl daemon attach -- --state-dir ~/state",
+		    "aictl daemon attach -- --log-level debug",
 	.options = options,
 	.args_min = 1,
 	.args_max = ARGS_MANY,

@@ -26,7 +26,6 @@
 
 #define START_MS 15000
 #define STEP_MS 10
-#define LOG_LINES 15
 
 void up_daemon_init(struct up_daemon *d, const char *dir)
 {
@@ -200,15 +199,5 @@ int up_daemon_reap(struct up_daemon *d)
 
 void up_daemon_show_log(const struct up_daemon *d)
 {
-	_cleanup_free_ char *text = NULL;
-	size_t len, lines = 0;
-	const char *p;
-
-	if (fs_read_file(d->log, 64 << 20, &text, &len, NULL) < 0 || len == 0)
-		return;
-	for (p = text + len - 1; p > text; p--) {
-		if (p[-1] == '\n' && ++lines == LOG_LINES)
-			break;
-	}
-	fprintf(stderr, "the end of %s:\n%s", d->log, p);
+	aictld_show_log(d->log, 0);
 }

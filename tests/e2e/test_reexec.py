@@ -280,6 +280,65 @@ def test_detach_and_attach(installed):
         assert not procfs.alive(pid)
 
 
+def end_attached(d, out):
+    """The pid that attach told is stopped with all it has."""
+    pid = int(re.match(r"aictld (\d+) runs", out).group(1))
+    os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: not procfs.alive(pid), what="the attached aictld ends")
+
+
+def test_attach_with_options_keeps_the_others(installed):
+    """In another state directory it would know nothing of what runs, and stop it."""
+    d = installed.start()
+    d.apply({"p": d.service("pause", replicas=2)})
+    before = processes(d)
+    for level in ("warn", "debug"):
+        d.ok("daemon", "detach")
+        out = d.ok("daemon", "attach", "--", "--log-level", level)
+        try:
+            assert info(d)["state_dir"] == d.state_dir
+            assert info(d)["log_level"] == level
+            assert processes(d) == before
+            words = procfs.read(d.runtime_dir + "/sup/command").split("\0")
+            assert words.count("--runtime-dir") == 1 and words.count("--log-level") == 1, words
+        except AssertionError:
+            end_attached(d, out)
+            raise
+    end_attached(d, out)
+
+
+def test_attach_says_why_not(installed):
+    d = installed.start()
+    d.ok("daemon", "detach")
+    rc, _, err = d.cli("daemon", "attach", "--", "--no-such")
+    assert rc == 1 and "unknown option --no-such" in err, err
+    end_attached(d, d.ok("daemon", "attach"))
+
+
+def test_attach_at_a_relative_socket(installed):
+    d = installed.start()
+    d.ok("daemon", "detach")
+    r = subprocess.run([*d.cli_argv(), "--socket", os.path.basename(d.socket), "daemon", "attach"],
+                       cwd=os.path.dirname(d.socket), env=d.env, capture_output=True, text=True,
+                       timeout=60, check=False)
+    assert r.returncode == 0, r.stderr
+    end_attached(d, r.stdout)
+
+
+def test_two_attach_at_once(installed):
+    d = installed.start()
+    d.ok("daemon", "detach")
+    argv = d.cli_argv("--socket", d.socket, "daemon", "attach")
+    both = [subprocess.Popen(argv, env=d.env, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    outs = [p.communicate(timeout=60)[0] for p in both]
+    ours = [o for o in outs if " runs, and took over" in o]
+    try:
+        assert [p.returncode for p in both] == [0] * len(both), outs
+        assert len(ours) == 1, outs
+    finally:
+        end_attached(d, ours[0])
+
+
 def test_what_ended_while_nobody_was_there(installed):
     d = installed.start()
     d.apply({"p": d.service("pause", replicas=2)})
