@@ -13,6 +13,7 @@
 #include "cli/report.h"
 #include "cli/x.h"
 #include "lib/err.h"
+#include "lib/fs.h"
 #include "lib/mem.h"
 #include "lib/paths.h"
 #include "lib/sock.h"
@@ -111,6 +112,19 @@ static bool answers(struct search *s, struct candidate *c, bool any_owner)
 	return false;
 }
 
+/* One that was started there by us has left its command line. An `up` leaves none. */
+static bool was_there(const struct search *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		_cleanup_free_ char *dir = x_check(fs_dirname(s->v[i].path));
+		_cleanup_free_ char *command = x_printf("%s/sup/command", dir);
+
+		if (access(command, R_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void give_up(const struct search *s) __attribute__((noreturn));
 static void give_up(const struct search *s)
 {
@@ -124,8 +138,14 @@ static void give_up(const struct search *s)
 		report_hint("be root, or join the group aictl: usermod -aG aictl USER");
 		exit(CODE_NOT_PERMITTED);
 	}
-	report_hint("run `aictl up` in the directory of a manifest, or start the daemon: aictld%s",
-		    geteuid() == 0 ? " (systemctl start aictld)" : "");
+	if (was_there(s))
+		report_hint(
+			"start it as it was, to take over what still runs: aictl daemon attach%s",
+			geteuid() == 0 ? " (or systemctl start aictld)" : "");
+	else
+		report_hint(
+			"run `aictl up` in the directory of a manifest, or start the daemon: aictld%s",
+			geteuid() == 0 ? " (systemctl start aictld)" : "");
 	exit(CODE_UNREACHABLE);
 }
 

@@ -337,9 +337,10 @@ static int ended(struct up_loop *u)
 	}
 	if (code < 0 && come_back(u))
 		return -1;
-	if (code < 0)
+	if (code < 0) {
 		report_plain("aictld was killed; its services may still run");
-	else
+		report_hint("run `aictl up` here again: it replaces them");
+	} else
 		report_plain("aictld ended with exit code %d", code);
 	up_daemon_show_log(u->daemon);
 	return CODE_FAILED;

@@ -263,7 +263,7 @@ def test_detach_and_attach(installed):
     for pid, start in before.values():
         assert start_time(pid) == start
     rc, _, err = d.cli("ps")
-    assert rc == 6 and "no daemon answers" in err
+    assert rc == 6 and "no daemon answers" in err and "aictl daemon attach" in err
     out = d.ok("daemon", "attach")
     pid = int(re.match(r"aictld (\d+) runs, and took over 4 replicas", out).group(1))
     try:

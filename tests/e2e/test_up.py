@@ -104,7 +104,8 @@ def test_killed_aictld_comes_back_five_times(up):
         up.wait_ready(*SERVICES)
     os.kill(aictld_of(process), signal.SIGKILL)
     assert process.wait(30) == 1
-    assert "its services may still run" in procfs.read(up.out)
+    said = procfs.read(up.out)
+    assert "its services may still run" in said and "aictl up` here again" in said
     again = up.start()  # takes them over, and starts them anew from the manifest
     up.wait_ready(*SERVICES)
     up.down(again)
