@@ -7,6 +7,8 @@
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
+#include <signal.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -19,6 +21,8 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 
+#define LOCK_TRIES 100 /* while its holder is dead, and a fifth of that while it lives */
+#define LOCK_PAUSE_MS 20
 #define SPAWN_LOCK_TRIES 20
 #define SPAWN_LOCK_PAUSE_MS 100
 
@@ -130,24 +134,72 @@ static bool take_given_lock(struct dirs *d, int fd)
 	return true;
 }
 
-static int take_lock(struct dirs *d, const char *runtime_dir, int given, struct err **reterr)
+/*
+ * The pid of an aictld that holds the lock, negative when it lives. A dead one's is still held while
+ * a child of its last instant has not got descriptors of its own (spawn.h); 0: it is free by now.
+ */
+static int lock_holder(int fd)
 {
 	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	if (fcntl(fd, F_GETLK, &l) < 0 || l.l_type == F_UNLCK || l.l_pid <= 0)
+		return 0;
+	return kill(l.l_pid, 0) == 0 || errno == EPERM ? -l.l_pid : l.l_pid;
+}
+
+static int open_lock(struct dirs *d, const char *runtime_dir, struct err **reterr)
+{
+	d->lock_fd = openat(d->sup_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return d->lock_fd < 0 ? err_sys(reterr, errno, "cannot open %s/sup/lock", runtime_dir) : 0;
+}
+
+/* Who has it; 0 = nobody any more. */
+static int lock_holder(int fd)
+{
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	return fcntl(fd, F_GETLK, &l) < 0 || l.l_type == F_UNLCK ? 0 : (int)l.l_pid;
+}
+
+/*
+ * A child shares our descriptors, and with them our locks, for its first instructions: it holds the
+ * lock of an aictld that was killed just then. One that was killed may also not be quite dead.
+ */
+static int wait_for_lock(int fd)
+{
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int r = -EAGAIN;
+
+	for (int i = 0; i < LOCK_TRIES && r < 0; i++) {
+		int holder = i == 0 ? 0 : lock_holder(fd);
+
+		if (holder > 0 && i >= LOCK_TRIES / 5 && (kill(holder, 0) == 0 || errno == EPERM))
+			break;
+		if (i > 0)
+			poll(NULL, 0, LOCK_PAUSE_MS);
+		r = fcntl(fd, F_SETLK, &l) == 0 ? 0 : -errno;
+		if (r < 0 && r != -EAGAIN && r != -EACCES)
+			break;
+	}
+	return r;
+}
+
+static int take_lock(struct dirs *d, const char *runtime_dir, int given, struct err **reterr)
+{
+	int r;
 
 	if (take_given_lock(d, given))
 		return 0;
 	d->lock_fd = openat(d->sup_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (d->lock_fd < 0)
 		return err_sys(reterr, errno, "cannot open %s/sup/lock", runtime_dir);
-	if (fcntl(d->lock_fd, F_SETLK, &l) == 0)
+	r = wait_for_lock(d->lock_fd);
+	if (r == 0)
 		return 0;
-	if (errno != EAGAIN && errno != EACCES)
-		return err_sys(reterr, errno, "cannot lock %s/sup/lock", runtime_dir);
-	l.l_type = F_WRLCK;
-	if (fcntl(d->lock_fd, F_GETLK, &l) < 0 || l.l_type == F_UNLCK)
-		l.l_pid = 0;
+	if (r != -EAGAIN && r != -EACCES)
+		return err_sys(reterr, -r, "cannot lock %s/sup/lock", runtime_dir);
 	return err_set(reterr, ERR_CONFLICT, "aictld is already running on %s as pid %d",
-		       runtime_dir, (int)l.l_pid);
+		       runtime_dir, lock_holder(d->lock_fd));
 }
 
 int dirs_prepare(struct dirs *d, const struct options *o, struct err **reterr)
