@@ -300,3 +300,25 @@ def test_the_end_comes_at_once(start_below_init):
     assert daemon.stop() == 0
     assert not of_services(daemon)
     assert kept(daemon.segments("count"))[1] == 0
+
+
+@pytest.mark.waits
+def test_a_frozen_child_does_not_hold_the_lock(start_below_init):
+    """Frozen before its first instruction it still shares the descriptors of a dead aictld."""
+    daemon = start_below_init()
+    cgroups = daemon.get("/v1/daemon")["cgroup"]["dir"]
+    if cgroups is None:
+        pytest.skip("no cgroup2 tree that the daemon may use")
+    daemon.apply({"idle": marked(daemon, daemon.service("pause", restart=AT_ONCE))})
+    first = daemon.pid_of("idle")
+    cgroup = os.path.join(cgroups, "idle.0")
+    with open(os.path.join(cgroup, "cgroup.freeze"), "w", encoding="ascii") as f:
+        f.write("1")
+    procfs.kill(first)
+    wait_for(lambda: procfs.read(os.path.join(cgroup, "cgroup.procs")).split() not in ([], [str(first)]),
+             what="the next one is born")
+    daemon.crash()
+    daemon.start_again()
+    daemon.wait_state("idle", "ready")
+    daemon.ok("stop", "idle")
+    assert not of_services(daemon)
