@@ -150,14 +150,16 @@ void change_finish(struct controller *c, struct change *ch, struct err *err)
 	tell(ch);
 }
 
-/* Is all that runs of it as wanted? What has ended meanwhile is. */
+/* Is all that runs of it as wanted? What has ended meanwhile is, and what a later request has
+ * turned round, of which aictld may tell only the outcome. */
 static bool is_frozen(const struct service *s, int replica, bool wanted)
 {
 	for (size_t i = 0; s && i < s->n_replicas; i++) {
 		const struct replica *r = s->replicas[i];
 
 		if ((replica < 0 || r->index == (unsigned)replica) && r->pid &&
-		    r->state != REPLICA_STOPPING && r->frozen != wanted)
+		    r->state != REPLICA_STOPPING && r->frozen != wanted &&
+		    r->freeze_asked == wanted)
 			return false;
 	}
 	return true;

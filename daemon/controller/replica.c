@@ -173,7 +173,7 @@ static void spawn_failed(struct replica *r, const char *message)
 static void begin_incarnation(struct replica *r)
 {
 	r->pid = 0;
-	r->frozen = false;
+	r->frozen = r->freeze_asked = false;
 	r->restart_wanted = false;
 	r->ready_mono_ms = 0;
 	r->condemned_mono_ms = 0;
@@ -764,7 +764,7 @@ void replica_restore(struct replica *r, const struct wire_slot *slot)
 	memcpy(r->incarnation, slot->key.incarnation, sizeof(r->incarnation));
 	replica_ports_adopt(r);
 	r->started_wall_ms = slot->started_wall_ms;
-	r->frozen = living && slot->frozen;
+	r->frozen = r->freeze_asked = living && slot->frozen;
 	set_message(r, "adopted", "found running");
 	if (slot->state == WIRE_SLOT_STOPPING) {
 		r->state = REPLICA_STOPPING;

@@ -39,13 +39,14 @@ const char *replica_cgroup_why_not(const struct controller *c)
 	return "the daemon may use no cgroup2 tree here (see aictl doctor)";
 }
 
-void replica_cgroup_freeze(const struct replica *r, bool frozen)
+void replica_cgroup_freeze(struct replica *r, bool frozen)
 {
 	struct controller *c = r->service->controller;
 	struct wire_key key = replica_key(r);
 
 	if (!r->pid)
 		return;
+	r->freeze_asked = frozen;
 	buf_clear(&c->packet);
 	wire_cgroup_encode_freeze(&c->packet, &key, frozen);
 	link_send(c->link, &c->packet);

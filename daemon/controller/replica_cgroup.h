@@ -18,7 +18,7 @@ void replica_cgroup_send_limits(const struct replica *r);
 /* NULL, or why nothing can be frozen here. Static. */
 const char *replica_cgroup_why_not(const struct controller *c);
 /* Asks for it, when it runs; replica_cgroup_take hears of it. */
-void replica_cgroup_freeze(const struct replica *r, bool frozen);
+void replica_cgroup_freeze(struct replica *r, bool frozen);
 /* aictld says that it is frozen, or no longer: probes pause and go on, and it is an event. */
 void replica_cgroup_take(struct replica *r, bool frozen);
 /* The reason and message of a frozen one are these instead of its own. */

@@ -120,6 +120,16 @@ def test_freeze_and_thaw(daemon):
     assert sorted(kinds) == ["frozen", "frozen", "thawed", "thawed"]
 
 
+def test_freeze_and_thaw_at_once(daemon):
+    """Neither waits for what the other has undone."""
+    needs_cgroup(daemon)
+    daemon.apply({"web": daemon.service("pause", replicas=5)})
+    for _ in range(40):
+        both = [procfs.popen(daemon.cli_argv("--socket", daemon.socket, verb, "web", "--timeout", "5s"))
+                for verb in ("freeze", "thaw")]
+        assert [p.wait(10) for p in both] == [0, 0]
+
+
 def test_probes_pause_while_it_is_frozen(daemon):
     """A liveness probe that would have failed many times over: the same process answers afterwards."""
     needs_cgroup(daemon)
