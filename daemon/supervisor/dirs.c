@@ -7,21 +7,21 @@
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
-#include <signal.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/supervisor/options.h"
+#include "daemon/supervisor/proc.h"
 #include "daemon/supervisor/reexec.h"
 #include "lib/err.h"
 #include "lib/fs.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 
-#define LOCK_TRIES 100 /* while its holder is dead, and a fifth of that while it lives */
+#define LOCK_TRIES 20 /* one that was killed may not be quite dead yet */
 #define LOCK_PAUSE_MS 20
 #define SPAWN_LOCK_TRIES 20
 #define SPAWN_LOCK_PAUSE_MS 100
@@ -134,26 +134,7 @@ static bool take_given_lock(struct dirs *d, int fd)
 	return true;
 }
 
-/*
- * The pid of an aictld that holds the lock, negative when it lives. A dead one's is still held while
- * a child of its last instant has not got descriptors of its own (spawn.h); 0: it is free by now.
- */
-static int lock_holder(int fd)
-{
-	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-
-	if (fcntl(fd, F_GETLK, &l) < 0 || l.l_type == F_UNLCK || l.l_pid <= 0)
-		return 0;
-	return kill(l.l_pid, 0) == 0 || errno == EPERM ? -l.l_pid : l.l_pid;
-}
-
-static int open_lock(struct dirs *d, const char *runtime_dir, struct err **reterr)
-{
-	d->lock_fd = openat(d->sup_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	return d->lock_fd < 0 ? err_sys(reterr, errno, "cannot open %s/sup/lock", runtime_dir) : 0;
-}
-
-/* Who has it; 0 = nobody any more. */
+/* Who holds the lock; 0 = nobody any more. */
 static int lock_holder(int fd)
 {
 	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -161,45 +142,77 @@ static int lock_holder(int fd)
 	return fcntl(fd, F_GETLK, &l) < 0 || l.l_type == F_UNLCK ? 0 : (int)l.l_pid;
 }
 
-/*
- * A child shares our descriptors, and with them our locks, for its first instructions: it holds the
- * lock of an aictld that was killed just then. One that was killed may also not be quite dead.
- */
-static int wait_for_lock(int fd)
+static bool is_dead(int pid)
+{
+	_cleanup_close_ int pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
+
+	return pid > 0 && (pidfd < 0 ? errno == ESRCH : !proc_lives(pidfd)); /* a zombie is */
+}
+
+/* 0: locked, and it is the file of that name. -EAGAIN, with *holder: somebody's. Else -errno. */
+static int try_lock(struct dirs *d, int *holder)
 {
 	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	int r = -EAGAIN;
+	struct stat a, b;
 
-	for (int i = 0; i < LOCK_TRIES && r < 0; i++) {
-		int holder = i == 0 ? 0 : lock_holder(fd);
-
-		if (holder > 0 && i >= LOCK_TRIES / 5 && (kill(holder, 0) == 0 || errno == EPERM))
-			break;
-		if (i > 0)
-			poll(NULL, 0, LOCK_PAUSE_MS);
-		r = fcntl(fd, F_SETLK, &l) == 0 ? 0 : -errno;
-		if (r < 0 && r != -EAGAIN && r != -EACCES)
-			break;
+	*holder = 0;
+	mem_closep(&d->lock_fd);
+	d->lock_fd = openat(d->sup_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (d->lock_fd < 0)
+		return -errno;
+	if (fcntl(d->lock_fd, F_SETLK, &l) < 0) {
+		if (errno != EAGAIN && errno != EACCES)
+			return -errno;
+		*holder = lock_holder(d->lock_fd);
+		return -EAGAIN;
 	}
+	if (fstat(d->lock_fd, &a) < 0 || fstatat(d->sup_fd, "lock", &b, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    a.st_ino != b.st_ino)
+		return -EAGAIN; /* another new one has put it aside meanwhile */
+	return 0;
+}
+
+/*
+ * A child shares our descriptors, and with them our locks, for its first instructions: it holds the
+ * lock of an aictld that was killed just then. Mostly it is a matter of microseconds; one that is
+ * frozen there keeps it, so its lock file is put aside. One new aictld at a time does that.
+ */
+static int put_aside(struct dirs *d)
+{
+	int holder, r;
+
+	if (flock(d->sup_fd, LOCK_EX | LOCK_NB) < 0)
+		return -EAGAIN;
+	r = try_lock(d, &holder);
+	if (r == -EAGAIN && is_dead(holder)) {
+		log_warn("pid=%d is dead, and a half-made child holds its lock, going on without",
+			 holder);
+		unlinkat(d->sup_fd, "lock", 0);
+		r = try_lock(d, &holder);
+	}
+	flock(d->sup_fd, LOCK_UN);
 	return r;
 }
 
 static int take_lock(struct dirs *d, const char *runtime_dir, int given, struct err **reterr)
 {
-	int r;
+	int holder = 0, r;
 
 	if (take_given_lock(d, given))
 		return 0;
-	d->lock_fd = openat(d->sup_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (d->lock_fd < 0)
-		return err_sys(reterr, errno, "cannot open %s/sup/lock", runtime_dir);
-	r = wait_for_lock(d->lock_fd);
-	if (r == 0)
-		return 0;
-	if (r != -EAGAIN && r != -EACCES)
+	r = try_lock(d, &holder);
+	for (int i = 0; i < LOCK_TRIES && r == -EAGAIN; i++) {
+		poll(NULL, 0, LOCK_PAUSE_MS);
+		r = try_lock(d, &holder);
+	}
+	if (r == -EAGAIN && is_dead(holder))
+		r = put_aside(d);
+	if (r < 0 && r != -EAGAIN)
 		return err_sys(reterr, -r, "cannot lock %s/sup/lock", runtime_dir);
-	return err_set(reterr, ERR_CONFLICT, "aictld is already running on %s as pid %d",
-		       runtime_dir, lock_holder(d->lock_fd));
+	if (r < 0)
+		return err_set(reterr, ERR_CONFLICT, "aictld is already running on %s as pid %d",
+			       runtime_dir, holder);
+	return 0;
 }
 
 int dirs_prepare(struct dirs *d, const struct options *o, struct err **reterr)
