@@ -199,6 +199,8 @@ static void on_half_made(void *user)
 		if (!s || !s->child.half_made)
 			continue;
 		slot_settle(s);
+		/* No logger was told of its pipes: that waits for the exec. */
+		s->stream_due = child_has_execed(&s->child);
 		if (s->stream_due && slot_is_living(s) && !a->active)
 			stream_remake(s, true);
 	}

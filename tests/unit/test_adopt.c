@@ -428,6 +428,7 @@ static void half_done_work_is_finished(void **state)
 	t->exits[t->n_exits] = (struct table_exit){.seq = 99}; /* and half of another */
 	t->n_exits++;
 	slot_of(h, &half)->state = WIRE_SLOT_SPAWNING;
+	slot_of(h, &half)->cell.stage = WIRE_STAGE_CHDIR; /* it hangs there */
 	snprintf(path, sizeof(path), "%s/run/sup/spawn.lock", r.dir);
 	lock = open(path, O_RDWR | O_CLOEXEC);
 	assert_true(lock >= 0);
@@ -444,6 +445,7 @@ static void half_done_work_is_finished(void **state)
 	assert_int_equal(rig_slot(&r, &recorded)->m.n_exits, 1);
 	assert_int_equal(rig_wait_state(&r, &half, WIRE_SLOT_SPAWNING)->m.pid, pid);
 	assert_null(rig_stream(&r, &half));
+	slot_of(h, &half)->cell.stage = WIRE_STAGE_EXEC;
 	close(lock); /* it has exec'd */
 	rig_wait_state(&r, &half, WIRE_SLOT_RUNNING);
 	RIG_UNTIL(&r, rig_stream(&r, &half) != NULL);
