@@ -313,10 +313,16 @@ static bool needs_process(const struct operation *op)
 	       op->perform == perform_thaw;
 }
 
-static bool runs(const struct target *t)
+/* aictld freezes nothing that it is stopping. */
+static bool has_process(const struct operation *op, const struct replica *r)
+{
+	return r->pid && !(op->perform == perform_freeze && r->state == REPLICA_STOPPING);
+}
+
+static bool runs(const struct operation *op, const struct target *t)
 {
 	for (size_t i = 0; i < t->s->n_replicas; i++)
-		if (names(t, t->s->replicas[i]) && t->s->replicas[i]->pid)
+		if (names(t, t->s->replicas[i]) && has_process(op, t->s->replicas[i]))
 			return true;
 	return false;
 }
@@ -353,7 +359,7 @@ static int add_target(struct post *post, const char *id, int64_t value)
 		api_reply_error(call->r, 404, "not_found", "no replica \"%s\"", id);
 		return -1;
 	}
-	if (needs_process(post->op) && !runs(t)) {
+	if (needs_process(post->op) && !runs(post->op, t)) {
 		api_reply_error(call->r, 409, "not_running", "nothing of \"%s\" runs", id);
 		return -1;
 	}

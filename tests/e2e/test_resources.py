@@ -209,6 +209,18 @@ def test_a_stop_thaws_and_a_kill_replaces(daemon):
         assert daemon.cli("freeze", name)[0] == code
 
 
+def test_what_is_being_stopped_is_not_frozen(daemon):
+    needs_cgroup(daemon)
+    daemon.apply({"slow": daemon.shell("trap '' TERM; echo here; while :; do sleep 1; done",
+                                       stop={"grace_period": "30s"})})
+    wait_for(lambda: b"here" in daemon.segments("slow"), what="it ignores SIGTERM")
+    daemon.ok("stop", "--no-wait", "slow")
+    wait_for(lambda: daemon.ps()["slow"]["replicas"][0]["state"] == "stopping")
+    code, _, said = daemon.cli("freeze", "slow")
+    assert code == 3 and 'nothing of "slow" runs' in said
+    daemon.ok("kill", "slow")
+
+
 def test_what_is_killed_starts_at_once_and_thawed(daemon):
     """aictld itself starts the next process, into the cgroup that is frozen."""
     needs_cgroup(daemon)
