@@ -97,11 +97,18 @@ static void find_place(struct attach *a, const struct cli *cli)
 	paths_done(&p);
 }
 
-static bool connects(const struct attach *a)
+/* 0 or an errno. */
+static int try_connect(const struct attach *a)
 {
+	_cleanup_err_ struct err *e = NULL;
 	_cleanup_close_ int fd = -1;
 
-	return sock_connect(a->socket, 1000, &fd, NULL) == 0;
+	return sock_connect(a->socket, 1000, &fd, &e) == 0 ? 0 : e ? e->sys : ENOMEM;
+}
+
+static bool connects(const struct attach *a)
+{
+	return try_connect(a) == 0;
 }
 
 /* ---- the command line ---- */
@@ -330,11 +337,17 @@ static int run(struct attach *a, const struct cli *cli, const char *const *optio
 {
 	_cleanup_reply_ struct reply d = {0};
 	_cleanup_client_ struct client *client = NULL;
-	int code;
+	int code, failure;
 
 	find_place(a, cli);
-	if (connects(a))
+	failure = try_connect(a);
+	if (failure == 0)
 		return say_answers(a);
+	if (failure == EACCES || failure == EPERM) {
+		report_plain("not permitted to talk to the daemon on %s", a->socket);
+		report_hint("be root, or join the group aictl: usermod -aG aictl USER");
+		return CODE_NOT_PERMITTED;
+	}
 	code = start(a, options, n);
 	if (code != CODE_OK)
 		return code;

@@ -315,6 +315,14 @@ def test_attach_says_why_not(installed):
     end_attached(d, d.ok("daemon", "attach"))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_attach_is_not_for_those_who_may_not_ask(installed):
+    d = installed.start()
+    os.chmod(d.runtime_dir, 0o700)
+    rc, _, err = d.cli_as("nobody", "daemon", "attach")
+    assert rc == 7 and "not permitted to talk to the daemon" in err, (rc, err)
+
+
 def test_attach_at_a_relative_socket(installed):
     d = installed.start()
     d.ok("daemon", "detach")
