@@ -238,23 +238,30 @@ int stream_adopt(struct slot *s, const struct wire_stream *m, int fds[2], bool i
 	return r;
 }
 
-/* Another read end of the pipe with this inode, when the process has it as stdout or stderr. */
+/* Is fd that pipe? Its name is asked for and not its status: it may be a file on a mount that hangs. */
+static bool is_our_pipe(const char *path, uint64_t inode)
+{
+	char want[32], name[32];
+	ssize_t n = readlink(path, name, sizeof(name) - 1);
+
+	name[n > 0 ? n : 0] = '\0';
+	snprintf(want, sizeof(want), "pipe:[%llu]", (unsigned long long)inode);
+	return strcmp(name, want) == 0;
+}
+
+/* Another read end of the pipe with this inode, when the process has it as stdout or stderr. O_PATH
+ * opens nothing yet: what is looked at is what is opened. */
 static int reopen(int pid, uint64_t inode)
 {
-	for (int n = 1; n <= 2; n++) {
+	for (int n = 1; n <= 2 && inode != 0; n++) {
+		_cleanup_close_ int at = -1;
 		char path[40];
-		struct stat st;
-		int fd;
 
 		snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, n);
-		if (inode == 0 || stat(path, &st) < 0 || !S_ISFIFO(st.st_mode) ||
-		    (uint64_t)st.st_ino != inode)
-			continue; /* not ours: it must not be touched */
-		fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) &&
-		    (uint64_t)st.st_ino == inode)
-			return fd;
-		mem_closep(&fd);
+		at = open(path, O_PATH | O_CLOEXEC);
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", at);
+		if (at >= 0 && is_our_pipe(path, inode)) /* else it must not be touched */
+			return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	}
 	return -1;
 }

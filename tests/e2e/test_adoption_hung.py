@@ -9,6 +9,7 @@ import signal
 import procfs
 import pytest
 from harness import wait_for
+from test_hung import hung, pytestmark as on_fuse  # noqa: F401 (fixture)
 
 
 def lines_of(daemon, service):
@@ -54,3 +55,33 @@ def test_stopped_controller(start):
     wait_for(daemon.answers, what="aictld answers")
     assert not procfs.alive(controller)
     assert daemon.pid_of("idle") == pid
+
+
+STDOUT_ON = """
+import os, sys, time
+os.dup2(os.open(sys.argv[1], os.O_PATH | os.O_DIRECTORY), 1)
+time.sleep(3600)
+"""
+
+
+@pytest.mark.parametrize("mode", ["unread", "read"])
+@pytest.mark.needs_root
+@on_fuse[1]
+def test_stdout_on_a_hung_disk(start, hung, mode):  # noqa: F811
+    """The logger died, too: looking for the log pipes, aictld touches nothing else."""
+    daemon = start(init=True)
+    directory, server = hung(mode)
+    daemon.apply({"far": daemon.service(command=["/usr/bin/python3", "-c", STDOUT_ON, directory]),
+                  "near": daemon.service("keep", "2000")}, wait=False)
+    daemon.wait_state("far", "ready")
+    daemon.wait_state("near", "ready")
+    wait_for(lambda: os.readlink(f"/proc/{daemon.pid_of('far')}/fd/1") == directory, what="its stdout")
+    pids = {name: daemon.pid_of(name) for name in ("far", "near")}
+    daemon.crash("logger")
+    daemon.start_again()
+    wait_for(daemon.answers, what="aictld answers")
+    daemon.wait_state("near", "ready")
+    assert {name: daemon.pid_of(name) for name in pids} == pids
+    before = len(lines_of(daemon, "near"))
+    wait_for(lambda: len(lines_of(daemon, "near")) > before, what="lines")
+    server.kill()
