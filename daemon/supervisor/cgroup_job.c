@@ -115,7 +115,7 @@ static int start(struct cgroup_job *j, struct slot *s)
 	int r = -ENOMEM;
 
 	j->limits = !s->cgroup.kill_due;
-	j->argv = make_argv(s, j->limits);
+	j->argv = cgroup_exists(s) ? make_argv(s, j->limits) : NULL;
 	if (j->argv) {
 		*job = (struct spawn_job){.exec_fd = sup->self_fd,
 					  .argv = j->argv,
@@ -124,7 +124,8 @@ static int start(struct cgroup_job *j, struct slot *s)
 					  .umask = 077,
 					  .n_fds = 3,
 					  .cell = &j->child.own_cell};
-		job->fds[0] = job->fds[1] = sup->spawner.null_fd;
+		job->fds[0] = cgroup_fd(s); /* it may be made anew before the child looks */
+		job->fds[1] = sup->spawner.null_fd;
 		job->fds[2] = sup->own_log_write_fd;
 		r = child_start(&j->child);
 	}

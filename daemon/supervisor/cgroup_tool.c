@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/fs.h"
@@ -160,6 +161,16 @@ static int kill_all(int fd)
 	return is_populated(fd) ? 1 : 0;
 }
 
+/* aictld's own descriptor as stdin: by now the name may be that of the slot's next cgroup. */
+static int open_dir(const char *dir)
+{
+	struct stat st;
+
+	if (fstat(STDIN_FILENO, &st) == 0 && S_ISDIR(st.st_mode))
+		return openat(STDIN_FILENO, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 int cgroup_tool_main(int argc, char **argv)
 {
 	bool writes = strcmp(argv[0], "--cgroup-write") == 0;
@@ -167,7 +178,7 @@ int cgroup_tool_main(int argc, char **argv)
 
 	if (argc < 2 || (!writes && argc != 2))
 		return 2;
-	fd = open(argv[1], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = open_dir(argv[1]);
 	if (fd < 0) {
 		log_warn("cgroup=%s cannot open it: %m", argv[1]);
 		return errno == ENOENT ? 0 : 1; /* its slot is gone, and all that was in it */

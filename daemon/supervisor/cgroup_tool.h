@@ -6,7 +6,7 @@
  *   aictld --cgroup-kill DIR                  kills all that is in it, where the kernel has no
  *                                             cgroup.kill (before 5.14)
  *
- * The parent has a deadline. Exit code: 0 done, 1 not all of it (the log says what), 2 usage.
+ * A directory as stdin is meant in the place of DIR. The parent has a deadline. Exit code: 0 done, 1 not all of it (the log says what), 2 usage.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -169,6 +169,39 @@ static void the_tool_writes_what_is_there(void **state)
 	assert_int_equal(tool("--cgroup-write", dir, "a=1", NULL), 0); /* its slot is gone */
 }
 
+/* A slot's cgroup may be made anew while the tool is on its way. */
+static void the_tool_means_the_descriptor_and_not_the_name(void **state)
+{
+	char dir[] = "/tmp/test-cgroup.XXXXXX", old[64], path[80];
+	int fd, saved = dup(STDIN_FILENO);
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	write_file(dir, "a", "____");
+	fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	snprintf(old, sizeof(old), "%s.old", dir);
+	assert_int_equal(rename(dir, old), 0);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	write_file(dir, "a", "____");
+	assert_int_equal(dup2(fd, STDIN_FILENO), STDIN_FILENO);
+	assert_int_equal(tool("--cgroup-write", dir, "a=1", NULL), 0);
+	expect_file(dir, "a", "____");
+	expect_file(old, "a", "1___");
+	snprintf(path, sizeof(path), "%s/a", old);
+	unlink(path);
+	assert_int_equal(rmdir(old), 0);
+	assert_int_equal(tool("--cgroup-write", dir, "a=2", NULL),
+			 0); /* gone, and the next stays */
+	expect_file(dir, "a", "____");
+	snprintf(path, sizeof(path), "%s/a", dir);
+	unlink(path);
+	assert_int_equal(rmdir(dir), 0);
+	assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
+	close(saved);
+	close(fd);
+}
+
 /* Makes the cgroup, or skips. */
 static void make_cgroup(char *dir, size_t size)
 {
@@ -240,6 +273,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_limited_is_said_only_to_a_used_cgroup),
 		cmocka_unit_test(each_difference_counts),
 		cmocka_unit_test(the_tool_writes_what_is_there),
+		cmocka_unit_test(the_tool_means_the_descriptor_and_not_the_name),
 		cmocka_unit_test(without_cgroup_kill_all_are_killed_by_hand),
 	};
 
