@@ -187,12 +187,17 @@ static void add_words(struct attach *a, const struct words *w, const struct word
 static void add_former(struct attach *a, const struct words *own)
 {
 	_cleanup_free_ char *path = x_printf("%s/sup/command", a->runtime_dir);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	const char *v[WORDS_MAX], *p, *end;
 	struct words former = {.v = v};
+	struct stat st;
 	size_t len;
 	int i = 0;
 
-	if (fs_read_file(path, COMMAND_MAX, &a->command, &len, NULL) < 0)
+	if (fd < 0 || fstat(fd, &st) < 0 ||
+	    st.st_uid != geteuid()) /* another's is not for us to run */
+		return;
+	if (fs_read_fd(fd, path, COMMAND_MAX, &a->command, &len, NULL) < 0)
 		return;
 	for (p = a->command, end = p + len; p < end && former.n < WORDS_MAX;
 	     p += strlen(p) + 1, i++) {
