@@ -20,6 +20,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/point.h"
+#include "lib/parse.h"
 #include "lib/sock.h"
 
 #define NAME "sup.sock"
@@ -68,7 +69,7 @@ static bool is_pidfd_of(int fd, int pid)
 {
 	char path[40], text[512], *at;
 	_cleanup_close_ int info = -1;
-	int found = 0;
+	int64_t found;
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
@@ -77,8 +78,12 @@ static bool is_pidfd_of(int fd, int pid)
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
-	at = strstr(text, "\nPid:");
-	return at && sscanf(at, "\nPid:%d", &found) == 1 && (found == pid || found == -1);
+	at = strstr(text, "\nPid:\t");
+	if (!at)
+		return false;
+	at += strlen("\nPid:\t");
+	at[strcspn(at, "\n")] = '\0';
+	return parse_i64(at, -1, INT32_MAX, &found, NULL) == 0 && (found == pid || found == -1);
 }
 
 static bool is_pipe(int fd)
