@@ -19,8 +19,8 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/mem.h"
-#include "lib/point.h"
 #include "lib/parse.h"
+#include "lib/point.h"
 #include "lib/sock.h"
 
 #define NAME "sup.sock"
