@@ -16,9 +16,9 @@
 
 #define PACKETS_PER_TURN 256 /* then other events get their turn */
 
+/* Before each packet in the queue. */
 struct queued {
-	struct queued *next;
-	struct buf packet;
+	size_t len;
 	int fds[WIRE_FDS_MAX]; /* our own copies */
 	unsigned n_fds;
 };
@@ -27,8 +27,10 @@ struct link {
 	uv_poll_t poll;
 	int fd;
 	struct link_handlers h;
-	struct queued *first, **last;
-	size_t queued_bytes;
+	/* What is to be sent, from `sent` on. One block, given back when it is empty: a burst of
+	 * small packets would leave holes all over the heap. */
+	struct buf queue;
+	size_t sent;
 	bool ended;
 	struct wire_packet packet; /* receive buffer */
 };
@@ -47,43 +49,70 @@ static void end(struct link *l)
 static void watch(struct link *l)
 {
 	if (!l->ended)
-		uv_poll_start(&l->poll, UV_READABLE | (l->first ? UV_WRITABLE : 0), on_poll);
+		uv_poll_start(&l->poll, UV_READABLE | (l->queue.len ? UV_WRITABLE : 0), on_poll);
 }
 
-static void queued_free(struct queued *q)
+static void close_fds(const struct queued *q)
 {
 	for (unsigned i = 0; i < q->n_fds; i++)
 		close(q->fds[i]);
-	buf_done(&q->packet);
-	mem_free(q);
 }
 
-static struct queued *queued_new(const struct buf *b, const int *fds, unsigned n_fds)
+static bool enqueue(struct link *l, const struct buf *b, const int *fds, unsigned n_fds)
 {
-	struct queued *q = mem_alloc(sizeof(*q));
+	struct queued q = {.len = b->len};
+	size_t before = l->queue.len;
+	bool failed = false;
 
-	if (!q)
-		return NULL;
-	buf_append(&q->packet, b->data, b->len);
-	while (!q->packet.failed && q->n_fds < n_fds) {
-		int fd = fcntl(fds[q->n_fds], F_DUPFD_CLOEXEC, 0);
+	while (!failed && q.n_fds < n_fds) {
+		int fd = fcntl(fds[q.n_fds], F_DUPFD_CLOEXEC, 0);
 
-		if (fd < 0)
-			q->packet.failed = true;
-		else
-			q->fds[q->n_fds++] = fd;
+		failed = fd < 0;
+		if (!failed)
+			q.fds[q.n_fds++] = fd;
 	}
-	if (!q->packet.failed)
-		return q;
-	queued_free(q);
-	return NULL;
+	if (!failed) {
+		buf_append(&l->queue, &q, sizeof(q));
+		buf_append(&l->queue, b->data, b->len);
+	}
+	if (!failed && !l->queue.failed)
+		return true;
+	close_fds(&q);
+	l->queue.failed = false;
+	l->queue.len = before;
+	return false;
+}
+
+/* The first of the queue; its bytes stay where they are. */
+static bool first(const struct link *l, struct queued *q, struct buf *packet)
+{
+	if (l->queue.len == 0)
+		return false;
+	memcpy(q, l->queue.data + l->sent, sizeof(*q));
+	*packet = (struct buf){.data = l->queue.data + l->sent + sizeof(*q), .len = q->len};
+	return true;
+}
+
+static void drop_first(struct link *l, const struct queued *q)
+{
+	close_fds(q);
+	l->sent += sizeof(*q) + q->len;
+	if (l->sent == l->queue.len)
+		buf_done(&l->queue);
+	else if (l->sent > l->queue.len / 2)
+		buf_consume(&l->queue, l->sent);
+	else
+		return;
+	l->sent = 0;
 }
 
 static void flush(struct link *l)
 {
-	while (l->first) {
-		struct queued *q = l->first;
-		int r = wire_send(l->fd, &q->packet, q->fds, q->n_fds);
+	struct queued q;
+	struct buf packet;
+
+	while (first(l, &q, &packet)) {
+		int r = wire_send(l->fd, &packet, q.fds, q.n_fds);
 
 		if (r == -EAGAIN)
 			return;
@@ -92,11 +121,7 @@ static void flush(struct link *l)
 			end(l);
 			return;
 		}
-		l->first = q->next;
-		if (!l->first)
-			l->last = &l->first;
-		l->queued_bytes -= q->packet.len;
-		queued_free(q);
+		drop_first(l, &q);
 	}
 	watch(l);
 }
@@ -140,7 +165,6 @@ void link_send(struct link *l, const struct buf *b)
 
 void link_send_fds(struct link *l, const struct buf *b, const int *fds, unsigned n_fds)
 {
-	struct queued *q;
 	int r;
 
 	if (l->ended)
@@ -150,33 +174,28 @@ void link_send_fds(struct link *l, const struct buf *b, const int *fds, unsigned
 		end(l);
 		return;
 	}
-	r = l->first ? -EAGAIN : wire_send(l->fd, b, fds, n_fds);
+	r = l->queue.len ? -EAGAIN : wire_send(l->fd, b, fds, n_fds);
 	if (r == 0)
 		return;
-	q = r == -EAGAIN && l->queued_bytes < LINK_QUEUE_MAX ? queued_new(b, fds, n_fds) : NULL;
-	if (!q) {
+	if (r != -EAGAIN || l->queue.len - l->sent >= LINK_QUEUE_MAX ||
+	    !enqueue(l, b, fds, n_fds)) {
 		log_error("link: cannot send to aictld: %s",
 			  r == -EAGAIN ? "the queue is full" : strerror(-r));
 		end(l);
 		return;
 	}
-	*l->last = q;
-	l->last = &q->next;
-	l->queued_bytes += b->len;
 	watch(l);
 }
 
 static void on_closed(uv_handle_t *h)
 {
 	struct link *l = h->data;
+	struct queued q;
+	struct buf packet;
 
 	close(l->fd);
-	while (l->first) {
-		struct queued *q = l->first;
-
-		l->first = q->next;
-		queued_free(q);
-	}
+	while (first(l, &q, &packet))
+		drop_first(l, &q);
 	mem_free(l);
 }
 
@@ -190,7 +209,6 @@ int link_new(uv_loop_t *loop, int fd, const struct link_handlers *h, struct link
 		return err_nomem(reterr);
 	l->fd = fd;
 	l->h = *h;
-	l->last = &l->first;
 	r = uv_poll_init(loop, &l->poll, fd);
 	if (r < 0) {
 		mem_free(l);
