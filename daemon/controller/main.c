@@ -8,6 +8,7 @@
  */
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -352,7 +353,8 @@ int main(int argc, char **argv)
 	}
 	sigaction(SIGPIPE, &ignore, NULL);
 	umask(077);
-	log_hold(); /* a restart goes out before the lines about it */
+	mallopt(M_ARENA_MAX, 1); /* other threads allocate little: not worth a heap of their own */
+	log_hold();		 /* a restart goes out before the lines about it */
 	r = run(&opts, &err);
 	if (r < 0)
 		log_error("%s", err_msg(err));
