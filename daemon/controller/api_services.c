@@ -95,7 +95,8 @@ static void write_probes(struct jsonw *w, const struct replica *r)
 
 	jsonw_object_begin(w, "probes");
 	for (int k = 0; spec && k < PROBE_KIND_MAX_; k++) {
-		const struct replica_probe *p = &r->probes[k];
+		static const struct replica_probe none;
+		const struct replica_probe *p = r->probes[k] ? r->probes[k] : &none;
 		_cleanup_buf_ struct buf handler = {0}, target = {0};
 
 		if (!spec->probes[k].enabled)
@@ -160,7 +161,7 @@ static void write_replica_brief(struct jsonw *w, const struct replica *r)
 	if (r->port)
 		jsonw_int(w, "port", r->port);
 	jsonw_int(w, "restarts", r->restarts);
-	jsonw_string(w, "message", r->frozen ? REPLICA_CGROUP_MESSAGE : r->message);
+	jsonw_string(w, "message", r->frozen ? REPLICA_CGROUP_MESSAGE : replica_message(r));
 	if (r->frozen)
 		jsonw_bool(w, "frozen", true);
 	if (next) {
@@ -201,7 +202,7 @@ static void write_replica(struct jsonw *w, const struct replica *r, const struct
 	jsonw_time(w, "started_at", r->pid ? r->started_wall_ms : 0);
 	jsonw_time(w, "since", r->since_wall_ms);
 	jsonw_string(w, "reason", r->frozen ? REPLICA_CGROUP_REASON : r->reason);
-	jsonw_string(w, "message", r->frozen ? REPLICA_CGROUP_MESSAGE : r->message);
+	jsonw_string(w, "message", r->frozen ? REPLICA_CGROUP_MESSAGE : replica_message(r));
 	jsonw_bool(w, "frozen", r->frozen);
 	jsonw_bool(w, "slow_mode", r->policy.slow);
 	jsonw_time(w, "next_attempt_at", replica_next_attempt_wall_ms(r));

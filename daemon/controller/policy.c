@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "lib/clock.h"
+#include "lib/mem.h"
 
 void policy_reset(struct policy_state *st)
 {
+	mem_free(st->recent_mono_ms);
 	*st = (struct policy_state){0};
 }
 
@@ -18,18 +20,21 @@ static void forget_old(struct policy_state *st, int64_t now, int64_t window_ms)
 	while (gone < st->n_recent && now - st->recent_mono_ms[gone] > window_ms)
 		gone++;
 	st->n_recent -= gone;
-	memmove(st->recent_mono_ms, st->recent_mono_ms + gone,
-		st->n_recent * sizeof(st->recent_mono_ms[0]));
+	if (gone > 0)
+		memmove(st->recent_mono_ms, st->recent_mono_ms + gone,
+			st->n_recent * sizeof(st->recent_mono_ms[0]));
 }
 
-static void remember(struct policy_state *st, int64_t now)
+void policy_remember(struct policy_state *st, int64_t at_mono_ms)
 {
 	if (st->n_recent == POLICY_BUDGET_MAX) {
 		memmove(st->recent_mono_ms, st->recent_mono_ms + 1,
 			(POLICY_BUDGET_MAX - 1) * sizeof(st->recent_mono_ms[0]));
 		st->n_recent--;
 	}
-	st->recent_mono_ms[st->n_recent++] = now;
+	if (mem_grow(&st->recent_mono_ms, &st->cap_recent, st->n_recent + 1,
+		     sizeof(st->recent_mono_ms[0])) == 0)
+		st->recent_mono_ms[st->n_recent++] = at_mono_ms;
 }
 
 static int64_t next_delay(const struct restart_spec *spec, const struct policy_state *st,
@@ -157,7 +162,7 @@ struct policy_decision policy_after_end(const struct restart_spec *spec, struct 
 		st->streak++;
 	st->delay_ms = d.delay_ms;
 	if (spec->budget_restarts > 0)
-		remember(st, end->now_mono_ms);
+		policy_remember(st, end->now_mono_ms);
 	d.slow = st->slow;
 	d.next_at_mono_ms = clock_add(end->now_mono_ms, d.delay_ms);
 	return d;

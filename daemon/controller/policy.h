@@ -19,6 +19,7 @@
 #define AICTL_CONTROLLER_POLICY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "daemon/controller/replica_sm.h"
@@ -33,7 +34,8 @@ struct policy_state {
 	int64_t delay_ms;  /* the last delay, for the reset time */
 	bool slow;	   /* in slow mode */
 	uint32_t n_recent; /* automatic restarts still remembered, oldest first */
-	int64_t recent_mono_ms[POLICY_BUDGET_MAX];
+	size_t cap_recent;
+	int64_t *recent_mono_ms; /* owned; most services never have one */
 };
 
 struct policy_end {
@@ -64,7 +66,9 @@ int64_t policy_at_once_from(const struct restart_spec *spec, const struct policy
 			    int64_t ready_mono_ms);
 /* "fail", "restart", "succeed" */
 const char *policy_rule_name(enum rule_then then);
-/* The user restarted it: everything is forgotten. */
+/* The user restarted it, or it goes: everything is forgotten and freed. */
 void policy_reset(struct policy_state *st);
+/* One more automatic restart. Out of memory it is not counted. */
+void policy_remember(struct policy_state *st, int64_t at_mono_ms);
 
 #endif

@@ -46,8 +46,6 @@ struct replica *replica_new(struct service *s, unsigned index)
 	r->reason = "not_started";
 	r->stop_cause = "unknown";
 	r->since_wall_ms = clock_wall_ms();
-	for (int k = 0; k < PROBE_KIND_MAX_; k++)
-		r->probes[k] = (struct replica_probe){.replica = r, .kind = (enum probe_kind)k};
 	uv_timer_init(s->controller->loop, &r->timer);
 	r->timer.data = r;
 	return r;
@@ -55,7 +53,13 @@ struct replica *replica_new(struct service *s, unsigned index)
 
 static void on_closed(uv_handle_t *h)
 {
-	mem_free(h->data);
+	struct replica *r = h->data;
+
+	for (int k = 0; k < PROBE_KIND_MAX_; k++)
+		mem_free(r->probes[k]);
+	policy_reset(&r->policy);
+	mem_free(r->message);
+	mem_free(r);
 }
 
 /* Its process is (to be) run by the service's present specification. */
@@ -79,6 +83,11 @@ void replica_free(struct replica *r)
 	replica_ports_release(r);
 	r->closing = true;
 	uv_close((uv_handle_t *)&r->timer, on_closed);
+}
+
+const char *replica_message(const struct replica *r)
+{
+	return r->message ? r->message : "";
 }
 
 bool replica_is_current(const struct replica *r)
@@ -107,12 +116,15 @@ static void set_message(struct replica *r, const char *reason, const char *fmt, 
 	__attribute__((format(printf, 3, 4)));
 static void set_message(struct replica *r, const char *reason, const char *fmt, ...)
 {
+	char message[REPLICA_MESSAGE_MAX];
 	va_list ap;
 
 	r->reason = reason;
 	va_start(ap, fmt);
-	vsnprintf(r->message, sizeof(r->message), fmt, ap);
+	vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
+	mem_free(r->message);
+	r->message = mem_strdup(message);
 }
 
 static void publish(const struct replica *r, const char *type, const char *from, const char *cause,
@@ -127,7 +139,7 @@ static void publish(const struct replica *r, const char *type, const char *from,
 	e->from = from;
 	e->cause = cause;
 	e->to = to;
-	memccpy(e->message, r->message, '\0', sizeof(e->message) - 1);
+	memccpy(e->message, replica_message(r), '\0', sizeof(e->message) - 1);
 }
 
 void replica_flush_note(struct replica *r)
@@ -238,21 +250,6 @@ int64_t replica_standby_due(const struct replica *r)
 	return policy_at_once_from(&s->spec->restart, &r->policy, r->ready_mono_ms);
 }
 
-/* As the replica will be when aictld has used it: for the note of that incarnation. */
-static void encode_standby_note(const struct replica *r, struct buf *note)
-{
-	struct replica next = *r;
-
-	next.state = REPLICA_STARTING;
-	next.launch_hash = r->standby_hash;
-	next.revision = r->standby_revision;
-	next.restarts += next.restarts < UINT32_MAX;
-	next.ready_mono_ms = next.condemned_mono_ms = next.next_at_mono_ms = 0;
-	next.since_wall_ms = clock_wall_ms();
-	next.health = (struct health){0};
-	replica_note_encode(&next, note);
-}
-
 void replica_give_standby(struct replica *r)
 {
 	struct controller *c = r->service->controller;
@@ -266,7 +263,7 @@ void replica_give_standby(struct replica *r)
 	r->standby_revision = r->service->revision;
 	buf_clear(&c->note);
 	buf_clear(&c->packet);
-	encode_standby_note(r, &c->note);
+	replica_note_encode_standby(r, &c->note);
 	memcpy(current, r->incarnation, sizeof(current)); /* the packet is made for the next one */
 	memcpy(r->incarnation, r->standby, sizeof(r->incarnation));
 	rc = launch_encode(c, r, true, &c->note, &c->packet, NULL);
@@ -503,7 +500,8 @@ void replica_verdict(struct replica *r, enum health_verdict v, enum probe_kind k
 {
 	const struct probe_spec *spec = &r->spec->probes[kind];
 	const struct health_probe *h = &r->health.probes[kind];
-	const char *said = r->probes[kind].message, *name = replica_probe_kind_name(kind);
+	const char *said = r->probes[kind] ? r->probes[kind]->message : "";
+	const char *name = replica_probe_kind_name(kind);
 
 	switch (v) {
 	case HEALTH_NONE:
@@ -596,7 +594,10 @@ static void store_exit(struct controller *c, const struct wire_key *key, const s
 
 static void describe_exit(struct replica *r, const struct wire_exit *x)
 {
-	r->reason = replica_exit_describe(x, r->spec, r->message, sizeof(r->message));
+	char message[REPLICA_MESSAGE_MAX];
+	const char *reason = replica_exit_describe(x, r->spec, message, sizeof(message));
+
+	set_message(r, reason, "%s", message);
 }
 
 /* aictld died before it could start it: not the service's doing, and not counted. */
@@ -656,13 +657,12 @@ static void on_exit_record(struct replica *r, const struct wire_exit *x, const c
 		return;
 	if (r->state == REPLICA_STOPPING || !r->service->spec) {
 		const char *reason = r->reason;
-		char message[REPLICA_MESSAGE_MAX];
+		_cleanup_free_ char *message = mem_strdup(replica_message(r));
 
-		memcpy(message, r->message, sizeof(message));
 		describe_exit(r,
 			      x); /* the exit's own event; the stop's reason stays the replica's */
 		publish(r, "exit", NULL, NULL, NULL);
-		set_message(r, reason, "%s", message);
+		set_message(r, reason, "%s", message ? message : "");
 		post(r, REPLICA_EV_EXITED);
 		return;
 	}

@@ -38,6 +38,7 @@ struct replica_exit {
 	char incarnation[WIRE_INCARNATION_SIZE];
 };
 
+/* Made when a probe of its kind runs for the first time. */
 struct replica_probe {
 	struct replica *replica;
 	enum probe_kind kind;
@@ -85,8 +86,8 @@ struct replica {
 	const char *stop_cause; /* static: what the exit record will say: "user", "update", "probe",
 				   ... */
 	int64_t condemned_mono_ms;
-	const char *reason; /* static token */
-	char message[REPLICA_MESSAGE_MAX];
+	const char *reason;			/* static token */
+	char *message;				/* owned; see replica_message */
 	int64_t since_wall_ms;			/* of the state */
 	int64_t started_wall_ms, ready_mono_ms; /* ready_mono_ms: 0 = not ready since the start */
 	/* How long its last start took to become ready and its last stop; 0 = not known. */
@@ -97,9 +98,9 @@ struct replica {
 	struct policy_state policy;
 	struct policy_decision decision; /* for the state machine's choices */
 	struct health health;
-	struct replica_probe probes[PROBE_KIND_MAX_];
-	uv_timer_t timer;    /* the next probe, or the standby's time */
-	bool was_left_alone; /* its note says so: see service.h */
+	struct replica_probe *probes[PROBE_KIND_MAX_]; /* NULL: none has run yet */
+	uv_timer_t timer;			       /* the next probe, or the standby's time */
+	bool was_left_alone;			       /* its note says so: see service.h */
 	bool note_dirty, posting, closing;
 	uint8_t queue[4], n_queued; /* events raised inside an action */
 };
@@ -123,6 +124,8 @@ void replica_respec(struct replica *r);
 void replica_signal(struct replica *r, int signal);
 /* Forgets failures: counters, back-off, budget, slow mode. One that waits or has failed starts. */
 void replica_reset(struct replica *r);
+/* What its state is about, "" = nothing. Borrowed. */
+const char *replica_message(const struct replica *r);
 bool replica_is_current(const struct replica *r);
 /* When the standby is due to be given, INT64_MAX = not. */
 int64_t replica_standby_due(const struct replica *r);

@@ -10,6 +10,7 @@
 #include "daemon/controller/replica.h"
 #include "daemon/controller/service.h"
 #include "lib/buf.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
@@ -68,6 +69,20 @@ void replica_note_encode(const struct replica *r, struct buf *out)
 	}
 }
 
+void replica_note_encode_standby(const struct replica *r, struct buf *out)
+{
+	struct replica next = *r;
+
+	next.state = REPLICA_STARTING;
+	next.launch_hash = r->standby_hash;
+	next.revision = r->standby_revision;
+	next.restarts += next.restarts < UINT32_MAX;
+	next.ready_mono_ms = next.condemned_mono_ms = next.next_at_mono_ms = 0;
+	next.since_wall_ms = clock_wall_ms();
+	next.health = (struct health){0};
+	replica_note_encode(&next, out);
+}
+
 struct reader {
 	char *next; /* rest of the text */
 	bool bad;
@@ -85,15 +100,15 @@ static int64_t number(struct reader *in, int64_t min, int64_t max)
 
 static void read_policy(struct reader *in, struct policy_state *p)
 {
-	int64_t before = 0;
+	int64_t before = 0, n;
 
 	p->streak = (uint32_t)number(in, 0, UINT32_MAX);
 	p->delay_ms = number(in, 0, INT64_MAX);
 	p->slow = number(in, 0, 1);
-	p->n_recent = (uint32_t)number(in, 0, POLICY_BUDGET_MAX);
-	for (uint32_t i = 0; i < p->n_recent && !in->bad; i++) {
+	n = number(in, 0, POLICY_BUDGET_MAX);
+	for (int64_t i = 0; i < n && !in->bad; i++) {
 		before += number(in, 0, INT64_MAX - before);
-		p->recent_mono_ms[i] = before;
+		policy_remember(p, before);
 	}
 }
 
@@ -115,6 +130,7 @@ int replica_note_decode(struct replica *r, const uint8_t *note, size_t len)
 
 	if (!text || !n)
 		return -ERR_NOMEM;
+	n->policy = (struct policy_state){0};
 	version = number(&in, NOTE_VERSION_MIN, NOTE_VERSION);
 	n->state = (enum replica_state)number(&in, 0, REPLICA_STATE_MAX_ - 1);
 	n->launch_hash = (uint64_t)number(&in, INT64_MIN, INT64_MAX);
@@ -138,8 +154,10 @@ int replica_note_decode(struct replica *r, const uint8_t *note, size_t len)
 	if (version >= 2)
 		read_ports(&in, n);
 	read_policy(&in, &n->policy);
-	if (in.bad || in.next)
+	if (in.bad || in.next) {
+		policy_reset(&n->policy);
 		return -ERR_INVALID;
+	}
 	r->state = n->state;
 	r->launch_hash = n->launch_hash;
 	r->revision = n->revision;
@@ -159,6 +177,7 @@ int replica_note_decode(struct replica *r, const uint8_t *note, size_t len)
 	r->stop_ms = n->stop_ms;
 	r->was_left_alone = n->was_left_alone;
 	r->since_wall_ms = n->since_wall_ms;
+	policy_reset(&r->policy);
 	r->policy = n->policy;
 	return 0;
 }

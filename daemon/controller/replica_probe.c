@@ -14,6 +14,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/mem.h"
 
 const char *replica_probe_kind_name(enum probe_kind kind)
 {
@@ -22,19 +23,23 @@ const char *replica_probe_kind_name(enum probe_kind kind)
 	return (unsigned)kind < PROBE_KIND_MAX_ ? names[kind] : "unknown";
 }
 
+static void take_result(struct replica *r, enum probe_kind kind, bool ok)
+{
+	enum health_verdict v =
+		health_result(&r->health, r->spec->probes, kind, ok, clock_mono_ms());
+
+	replica_verdict(r, v, kind);
+	replica_probe_arm(r);
+}
+
 static void finished(struct replica_probe *p, bool ok, const char *message)
 {
-	struct replica *r = p->replica;
-	enum health_verdict v;
-
 	p->run = NULL;
 	p->exec = NULL;
 	p->ok = ok;
 	p->at_wall_ms = clock_wall_ms();
 	snprintf(p->message, sizeof(p->message), "%s", message);
-	v = health_result(&r->health, r->spec->probes, p->kind, ok, clock_mono_ms());
-	replica_verdict(r, v, p->kind);
-	replica_probe_arm(r);
+	take_result(p->replica, p->kind, ok);
 }
 
 static void on_result(const struct probe_result *result, void *user)
@@ -66,6 +71,8 @@ static int start(struct replica_probe *p, const struct probe_spec *spec, struct 
 
 static void cancel(struct replica_probe *p)
 {
+	if (!p)
+		return;
 	if (p->run)
 		prober_cancel(p->run);
 	if (p->exec)
@@ -76,9 +83,19 @@ static void cancel(struct replica_probe *p)
 
 static void run(struct replica *r, enum probe_kind kind)
 {
-	struct replica_probe *p = &r->probes[kind];
+	struct replica_probe *p = r->probes[kind];
 	_cleanup_err_ struct err *err = NULL;
 
+	if (!p)
+		p = r->probes[kind] = mem_alloc(sizeof(*p));
+	if (!p) {
+		log_error("replica=%s/%u probe=%s cannot run: out of memory", r->service->name,
+			  r->index, replica_probe_kind_name(kind));
+		take_result(r, kind, false);
+		return;
+	}
+	p->replica = r;
+	p->kind = kind;
 	if (start(p, &r->spec->probes[kind], &err) < 0) {
 		log_warn("replica=%s/%u probe=%s cannot run: %s", r->service->name, r->index,
 			 replica_probe_kind_name(kind), err_msg(err));
@@ -159,7 +176,7 @@ void replica_probe_respec(struct replica *r)
 
 	for (int k = 0; k < PROBE_KIND_MAX_; k++)
 		if (!r->health.probes[k].running) /* it is not asked for any more */
-			cancel(&r->probes[k]);
+			cancel(r->probes[k]);
 	replica_verdict(r, v, PROBE_READINESS);
 	replica_probe_arm(r);
 }
@@ -167,7 +184,7 @@ void replica_probe_respec(struct replica *r)
 static void cancel_all(struct replica *r)
 {
 	for (int k = 0; k < PROBE_KIND_MAX_; k++)
-		cancel(&r->probes[k]);
+		cancel(r->probes[k]);
 }
 
 void replica_probe_end(struct replica *r)

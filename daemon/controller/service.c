@@ -194,7 +194,7 @@ const char *service_message(const struct service *s)
 		return "stopped by the user";
 	for (size_t i = 0; i < s->n_replicas; i++)
 		if (s->replicas[i]->state != REPLICA_READY && !s->replicas[i]->frozen)
-			return s->replicas[i]->message;
+			return replica_message(s->replicas[i]);
 	return service_has_frozen(s) ? REPLICA_CGROUP_MESSAGE : "";
 }
 

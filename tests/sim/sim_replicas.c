@@ -338,6 +338,7 @@ static void perform(struct world *w, const struct plan_action *a)
 		break;
 	case PLAN_REMOVE:
 		CHECK(w, !r->slot.alive, "replica %u forgotten while it runs", a->index);
+		policy_reset(&r->policy);
 		*r = (struct rep){0};
 		break;
 	}
@@ -520,6 +521,8 @@ int main(int argc, char **argv)
 			step(&w);
 		calm_down(&w);
 		done += w.steps;
+		for (int i = 0; i < REPLICAS_MAX; i++)
+			policy_reset(&w.reps[i].policy);
 	}
 	printf("sim_replicas: %" PRIu64 " steps in %" PRIu64 " services, first seed %" PRId64 "\n",
 	       done, worlds, seed);

@@ -33,7 +33,7 @@ static void test_doubles_up_to_max(void **state)
 {
 	static const int64_t want[] = {1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000};
 	struct restart_spec spec = defaults();
-	struct policy_state st = {0};
+	struct policy_state st __attribute__((cleanup(policy_reset))) = {0};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
@@ -48,7 +48,7 @@ static void test_doubles_up_to_max(void **state)
 static void test_at_once_after_reset_time(void **state)
 {
 	struct restart_spec spec = defaults();
-	struct policy_state st = {0};
+	struct policy_state st __attribute__((cleanup(policy_reset))) = {0};
 
 	(void)state;
 	assert_int_equal(crash(&spec, &st, 0, 60000).delay_ms, 0);
@@ -65,7 +65,7 @@ static void test_jitter(void **state)
 {
 	struct restart_spec spec = defaults();
 	struct policy_end end = {.now_mono_ms = 0, .random = -1};
-	struct policy_state st = {0};
+	struct policy_state st __attribute__((cleanup(policy_reset))) = {0};
 
 	(void)state;
 	spec.backoff_jitter = 0.2;
@@ -77,7 +77,7 @@ static void test_jitter(void **state)
 static void test_initial_zero_is_always_at_once(void **state)
 {
 	struct restart_spec spec = defaults();
-	struct policy_state st = {0};
+	struct policy_state st __attribute__((cleanup(policy_reset))) = {0};
 
 	(void)state;
 	spec.backoff_initial_ms = 0;
@@ -88,7 +88,7 @@ static void test_initial_zero_is_always_at_once(void **state)
 static void test_budget_then_slow(void **state)
 {
 	struct restart_spec spec = defaults();
-	struct policy_state st = {0};
+	struct policy_state st __attribute__((cleanup(policy_reset))) = {0};
 	struct policy_decision d;
 
 	(void)state;
@@ -108,7 +108,7 @@ static void test_budget_then_slow(void **state)
 static void test_budget_window_forgets(void **state)
 {
 	struct restart_spec spec = defaults();
-	struct policy_state st = {0};
+	struct policy_state st __attribute__((cleanup(policy_reset))) = {0};
 
 	(void)state;
 	spec.budget_restarts = 2;
@@ -122,7 +122,7 @@ static void test_budget_window_forgets(void **state)
 static void test_budget_then_fail(void **state)
 {
 	struct restart_spec spec = defaults();
-	struct policy_state st = {0};
+	struct policy_state st __attribute__((cleanup(policy_reset))) = {0};
 	struct policy_decision d;
 
 	(void)state;
@@ -140,7 +140,7 @@ static void test_policies(void **state)
 {
 	const struct policy_end good = {.exited = true}, bad = {0};
 	struct restart_spec spec = defaults();
-	struct policy_state st = {0};
+	struct policy_state st __attribute__((cleanup(policy_reset))) = {0};
 
 	(void)state;
 	assert_int_equal(policy_after_end(&spec, &st, &good).verdict, POLICY_RESTART);
@@ -155,7 +155,7 @@ static void test_policies(void **state)
 static enum policy_verdict exit_with(const struct restart_spec *spec, int code)
 {
 	const struct policy_end end = {.exited = true, .code = code};
-	struct policy_state st = {0};
+	struct policy_state st __attribute__((cleanup(policy_reset))) = {0};
 
 	return policy_after_end(spec, &st, &end).verdict;
 }
@@ -165,7 +165,7 @@ static void test_success_exit_codes(void **state)
 	int64_t codes[] = {0, 3};
 	const struct policy_end killed = {.code = 3}; /* not exited: the code means nothing */
 	struct restart_spec spec = defaults();
-	struct policy_state st = {0};
+	struct policy_state st __attribute__((cleanup(policy_reset))) = {0};
 
 	(void)state;
 	spec.policy = RESTART_ON_FAILURE;
@@ -194,7 +194,7 @@ static void test_first_rule_decides(void **state)
 				       {.exit = {again, 1}, .then = RULE_RESTART}};
 	const struct policy_end killed = {.code = 125}, end = {.exited = true, .code = 125};
 	struct restart_spec spec = defaults();
-	struct policy_state st = {0};
+	struct policy_state st __attribute__((cleanup(policy_reset))) = {0};
 	struct policy_decision d;
 
 	(void)state;
@@ -218,7 +218,7 @@ static void test_rule_restart_obeys_backoff_and_budget(void **state)
 	struct restart_rule rule = {.exit = {again, 1}, .then = RULE_RESTART};
 	const struct policy_end end = {.exited = true, .code = 7};
 	struct restart_spec spec = defaults();
-	struct policy_state st = {0};
+	struct policy_state st __attribute__((cleanup(policy_reset))) = {0};
 	struct policy_decision d;
 
 	(void)state;
@@ -237,7 +237,7 @@ static void test_no_standing_order_with_ending_rules(void **state)
 	int64_t codes[] = {7};
 	struct restart_rule rule = {.exit = {codes, 1}, .then = RULE_RESTART};
 	struct restart_spec spec = defaults();
-	struct policy_state st = {0};
+	struct policy_state st __attribute__((cleanup(policy_reset))) = {0};
 
 	(void)state;
 	spec.backoff_initial_ms = 0;
@@ -252,7 +252,7 @@ static void test_no_standing_order_with_ending_rules(void **state)
 static void test_memory_is_bounded(void **state)
 {
 	struct restart_spec spec = defaults();
-	struct policy_state st = {0};
+	struct policy_state st __attribute__((cleanup(policy_reset))) = {0};
 
 	(void)state;
 	crash(&spec, &st, 0, 0);

@@ -34,10 +34,9 @@ static void fill(struct replica *r)
 	r->ports[1] = (struct replica_port){.name = 7, .number = 65535};
 	r->health.started = r->health.ready = true;
 	r->health.begun_mono_ms = INT64_C(123456000000);
-	r->policy = (struct policy_state){
-		.streak = 9, .delay_ms = 300000, .slow = true, .n_recent = POLICY_BUDGET_MAX};
+	r->policy = (struct policy_state){.streak = 9, .delay_ms = 300000, .slow = true};
 	for (int i = 0; i < POLICY_BUDGET_MAX; i++)
-		r->policy.recent_mono_ms[i] = INT64_C(123456000000) + i * 5900;
+		policy_remember(&r->policy, INT64_C(123456000000) + i * 5900);
 }
 
 static void test_round_trip_fits(void **state)
@@ -61,6 +60,8 @@ static void test_round_trip_fits(void **state)
 	assert_true(b.ports[0].name == UINT32_MAX);
 	assert_int_equal(b.ports[1].number, 65535);
 	assert_int_equal(b.stop_ms, a.stop_ms);
+	policy_reset(&a.policy);
+	policy_reset(&b.policy);
 }
 
 /* Ports go before the oldest restarts. */
@@ -83,6 +84,8 @@ static void test_too_much_still_fits(void **state)
 	assert_in_range(b.policy.n_recent, 30, POLICY_BUDGET_MAX - 1);
 	assert_int_equal(b.policy.recent_mono_ms[b.policy.n_recent - 1],
 			 a.policy.recent_mono_ms[POLICY_BUDGET_MAX - 1]);
+	policy_reset(&a.policy);
+	policy_reset(&b.policy);
 }
 
 /* Written by the first version. */
@@ -98,6 +101,7 @@ static void test_old_note(void **state)
 	assert_int_equal(r.exit_seq, 9);
 	assert_int_equal(r.policy.n_recent, 2);
 	assert_int_equal(r.policy.recent_mono_ms[1], 5040);
+	policy_reset(&r.policy);
 }
 
 static void test_bad_notes_change_nothing(void **state)
@@ -120,6 +124,7 @@ static void test_bad_notes_change_nothing(void **state)
 	buf_str(&note, " 1");
 	assert_true(replica_note_decode(&b, (uint8_t *)note.data, note.len) < 0);
 	assert_int_equal(b.port, 5);
+	policy_reset(&a.policy);
 }
 
 int main(void)
