@@ -123,8 +123,6 @@ static const char *why_not(struct reexec *x, const siginfo_t *si)
 {
 	ssize_t n = fs_read_some(x->text_fd, x->text, sizeof(x->text) - 1);
 
-	if (x->is_late)
-		return "it did not answer within 5 s";
 	if (x->check.own_cell.stage != WIRE_STAGE_EXEC || x->check.own_cell.err != 0) {
 		snprintf(x->text, sizeof(x->text), "cannot run %.512s: %s", x->paths[0],
 			 strerror(x->check.own_cell.err));
@@ -148,12 +146,13 @@ static void on_exit_(void *user, const siginfo_t *si)
 	detach_checked(sup, why);
 }
 
+/* Its end may be long in coming: it may wait for a disk. */
 static void on_late(void *user)
 {
 	struct supervisor *sup = user;
 
-	sup->reexec.is_late = true;
 	child_signal_group(&sup->reexec.check, SIGKILL);
+	detach_checked(sup, "it did not answer within 5 s");
 }
 
 void reexec_init(struct supervisor *sup)
@@ -226,7 +225,6 @@ void reexec_check(struct supervisor *sup)
 		detach_checked(sup, "an earlier check has not ended");
 		return;
 	}
-	sup->reexec.is_late = false;
 	r = start_check(sup);
 	if (r < 0) {
 		forget_check(sup);

@@ -38,8 +38,7 @@ struct reexec {
 	struct loop_timer timer; /* its deadline */
 	char **argv;		 /* its command line */
 	char *paths[2];
-	int text_fd;  /* read end of what it writes; -1 = it does not run */
-	bool is_late; /* killed at the deadline */
+	int text_fd; /* read end of what it writes; -1 = it does not run */
 	char text[REEXEC_TEXT_MAX];
 };
 

@@ -15,6 +15,7 @@ import pytest
 
 import procfs
 from harness import ROOT, Daemon, numbered, program, wait_for
+from test_hung import hung, pytestmark as on_fuse  # noqa: F401 (fixture)
 
 NAMES = ("aictl", "aictld", "aictl-controller", "aictl-logger")
 VERSION = subprocess.run([program("aictld"), "--version"], capture_output=True, text=True,
@@ -203,6 +204,26 @@ def test_what_cannot_take_over_is_refused(installed):
     assert processes(d) == before
     assert "version" in d.ok("daemon", "reexec")
     assert processes(d) == before
+
+
+@pytest.mark.waits
+@pytest.mark.needs_root
+@on_fuse[1]
+def test_a_program_that_cannot_be_killed_is_refused(installed, hung):  # noqa: F811
+    d = installed.start()
+    directory, server = hung("read")
+    script(d, f"exec /bin/ls {directory}")
+    for reason in ("within 5 s", "has not ended", "has not ended"):
+        rc, out, err = d.cli("daemon", "reexec")
+        assert rc == 8 and reason in err, (out, err)
+    server.kill()
+    install(d)
+
+    def again():
+        rc, out, err = d.cli("daemon", "reexec")
+        assert rc == 0 or "has not ended" in err, (out, err)
+        return rc == 0
+    wait_for(again, what="it has ended")
 
 
 def test_requests_wait_meanwhile(installed):
