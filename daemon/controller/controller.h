@@ -87,7 +87,7 @@ struct controller {
 	size_t log_replicas; /* whose logs are being read by api_logs */
 	int pending_reload;  /* a RELOAD's socket that came before controller_begin, or -1 */
 	bool helloed, loaded, synced, begun, store_failed;
-	bool store_replaced; /* the store was damaged and a new one begun: it knows nothing */
+	bool store_replaced; /* the store was damaged or lost and a new one begun: it knows nothing */
 	bool shutting_down, ended;
 	struct wire_hello hello;
 	struct wire_status status;

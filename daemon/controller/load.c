@@ -143,6 +143,13 @@ static void on_looked_up(uv_work_t *work, int status)
 	controller_begin(c);
 }
 
+/* Never written to: a state directory that was emptied, or another one than what runs came from. */
+static bool is_new(const struct store_snapshot *snap)
+{
+	return snap->n_revisions == 0 && snap->n_services == 0 && snap->n_exits == 0 &&
+	       snap->last_event_seq == 0;
+}
+
 int load_from_store(struct controller *c, const struct store_snapshot *snap)
 {
 	struct load *l = mem_alloc(sizeof(*l));
@@ -156,6 +163,8 @@ int load_from_store(struct controller *c, const struct store_snapshot *snap)
 	}
 	l->c = c;
 	l->work.data = l;
+	if (is_new(snap) && !c->opts.inherit_env) /* an `up` empties its own, and begins anew */
+		c->store_replaced = true;
 	for (size_t i = snap->n_revisions; i-- > 0;) { /* the newest of a set comes last */
 		struct set *set = controller_set(c, snap->revisions[i].set);
 

@@ -6,6 +6,7 @@ import concurrent.futures
 import http.client
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import uuid
@@ -47,6 +48,23 @@ def test_stop_of_many_that_never_started(start):
     wait_for(lambda: daemon.ps()["web"]["state"] == "degraded" or None)
     daemon.ok("stop", "--timeout", "30s", "web")
     assert daemon.ps()["web"]["replicas"] == []
+
+
+def test_another_state_directory_stops_nothing(start):
+    """It knows nothing of what runs: that is no reason to end it."""
+    daemon = start()
+    daemon.apply({"web": daemon.service("pause", replicas=2)})
+    pids = daemon.pids("web")
+    daemon.ok("daemon", "detach")
+    assert daemon.wait() == 100
+    shutil.rmtree(daemon.state_dir)
+    os.mkdir(daemon.state_dir, 0o700)
+    daemon.start()
+    wait_for(lambda: daemon.mode() == "normal" or None)
+    assert daemon.pids("web") == pids
+    assert "manifest is lost: left alone" in daemon.log()
+    daemon.apply({"web": daemon.service("pause", replicas=2)})
+    assert daemon.pids("web") == pids, "it is the same"
 
 
 def test_unfinished_changes_never_block_the_next(daemon):
