@@ -20,7 +20,7 @@
 #define KIB INT64_C(1024)
 #define MIB (KIB * KIB)
 #define TIB (MIB * MIB)
-#define CPUSET_MAX 127 /* what fits into a packet to aictld */
+#define CPUSET_MAX 255 /* what fits into a packet to aictld */
 
 bool schema_is_label(const char *text)
 {
@@ -154,9 +154,9 @@ static const char *check_cpuset(const char *text)
 {
 	int64_t last;
 
-	if (strlen(text) > CPUSET_MAX || parse_cpuset(text, &last, NULL) < 0)
+	if (parse_cpuset(text, &last, NULL) < 0)
 		return "is not a list of processors such as 0-3,8";
-	return NULL;
+	return strlen(text) > CPUSET_MAX ? "is longer than 255 characters" : NULL;
 }
 
 #define NONE SCHEMA_NO_FIELD

@@ -245,7 +245,7 @@ struct wire_status {
 	char refusal[WIRE_REFUSAL_SIZE]; /* why, of the last one */
 };
 
-#define WIRE_CPUSET_SIZE 128
+#define WIRE_CPUSET_SIZE 256
 
 /* Of one slot's cgroup; 0 and "" = not limited (the kernel's default). */
 struct wire_limits {

@@ -70,6 +70,27 @@ static void test_on_the_wire(void **state)
 	manifest_free(m);
 }
 
+/* One socket of a machine with two: every other one of 128 processors. */
+static void test_many_processors(void **state)
+{
+	_cleanup_free_ char *list = mem_strdup("0"), *resources = NULL;
+	struct manifest *m;
+	struct wire_limits l;
+
+	(void)state;
+	for (int i = 2; i < 128; i += 2) {
+		char *more = mem_printf("%s,%d", list, i);
+
+		mem_free(list);
+		list = more;
+	}
+	resources = mem_printf("{ limits: { cpuset: \"%s\" } }", list);
+	m = service(resources);
+	limits_of(m->services[0], &l);
+	assert_string_equal(l.cpuset, list);
+	manifest_free(m);
+}
+
 /* "KEY: LACKS\n"... of what is missing. */
 static void expect_gaps(const char *resources, uint32_t can, const char *want)
 {
@@ -196,8 +217,9 @@ static void test_exits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_on_the_wire), cmocka_unit_test(test_gaps),
-		cmocka_unit_test(test_warning_or_error), cmocka_unit_test(test_exits)};
+		cmocka_unit_test(test_on_the_wire), cmocka_unit_test(test_many_processors),
+		cmocka_unit_test(test_gaps), cmocka_unit_test(test_warning_or_error),
+		cmocka_unit_test(test_exits)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
