@@ -327,6 +327,36 @@ static bool runs(const struct operation *op, const struct target *t)
 	return false;
 }
 
+/* NULL: all of it can be frozen that runs. */
+static const struct replica *untracked(const struct target *t)
+{
+	for (size_t i = 0; i < t->s->n_replicas; i++) {
+		const struct replica *r = t->s->replicas[i];
+
+		if (names(t, r) && r->pid && !r->tracked)
+			return r;
+	}
+	return NULL;
+}
+
+static int check_process(const struct post *post, const struct target *t, const char *id)
+{
+	const struct replica *r;
+
+	if (!runs(post->op, t)) {
+		api_reply_error(post->call->r, 409, "not_running", "nothing of \"%s\" runs", id);
+		return -1;
+	}
+	r = post->op->perform == perform_freeze ? untracked(t) : NULL;
+	if (!r)
+		return 0;
+	api_reply_error(
+		post->call->r, 409, "unsupported",
+		"\"%s/%u\" cannot be frozen: it was started without a cgroup, restart it first",
+		t->s->name, r->index);
+	return -1;
+}
+
 static int add_target(struct post *post, const char *id, int64_t value)
 {
 	struct api_call *call = post->call;
@@ -359,10 +389,8 @@ static int add_target(struct post *post, const char *id, int64_t value)
 		api_reply_error(call->r, 404, "not_found", "no replica \"%s\"", id);
 		return -1;
 	}
-	if (needs_process(post->op) && !runs(post->op, t)) {
-		api_reply_error(call->r, 409, "not_running", "nothing of \"%s\" runs", id);
+	if (needs_process(post->op) && check_process(post, t, id) < 0)
 		return -1;
-	}
 	post->n++;
 	return 0;
 }

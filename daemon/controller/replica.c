@@ -685,6 +685,7 @@ static void on_current(struct replica *r, const struct wire_slot *slot)
 	case WIRE_SLOT_RUNNING:
 		if (slot->stage == WIRE_STAGE_EXEC && r->pid != slot->pid)
 			on_spawned(r, slot);
+		r->tracked = slot->tracked;
 		if (r->pid)
 			replica_cgroup_take(r, slot->frozen);
 		break;
@@ -765,6 +766,7 @@ void replica_restore(struct replica *r, const struct wire_slot *slot)
 	replica_ports_adopt(r);
 	r->started_wall_ms = slot->started_wall_ms;
 	r->frozen = r->freeze_asked = living && slot->frozen;
+	r->tracked = slot->tracked;
 	set_message(r, "adopted", "found running");
 	if (slot->state == WIRE_SLOT_STOPPING) {
 		r->state = REPLICA_STOPPING;

@@ -64,6 +64,7 @@ struct replica {
 						    started */
 	int pid;				 /* 0 = none */
 	bool frozen;				 /* as aictld says, see replica_cgroup.h */
+	bool tracked;				 /* it has a cgroup */
 	bool freeze_asked; /* the last request for this process was to freeze it */
 	/* What aictld starts at once when this process ends by itself (wire.h, SPAWN); "" = nothing. */
 	char standby[WIRE_INCARNATION_SIZE];

@@ -146,6 +146,7 @@ static bool send_slot(struct link *l, struct slot *s)
 
 	*m = (struct wire_slot){0};
 	slot_fill(s, m);
+	m->tracked = s->cgroup.dir_fd > 0;
 	buf_clear(&l->out);
 	wire_encode_slot(&l->out, m);
 	if (!link_send(l, NULL, 0))

@@ -182,6 +182,8 @@ static void get_exit(struct field_reader *r, struct wire_exit *e)
 		r->bad = true;
 }
 
+enum slot_cgroup { FROZEN = 1, TRACKED = 2 };
+
 void wire_encode_slot(struct buf *b, const struct wire_slot *m)
 {
 	size_t at = field_begin(b, WIRE_SLOT);
@@ -193,7 +195,7 @@ void wire_encode_slot(struct buf *b, const struct wire_slot *m)
 	field_put_u8(b, m->what);
 	field_put_i32(b, m->err);
 	field_put_i32(b, m->pid);
-	field_put_u8(b, m->frozen);
+	field_put_u8(b, (uint8_t)((m->frozen ? FROZEN : 0) | (m->tracked ? TRACKED : 0)));
 	field_put_u8(b, m->swept);
 	field_put_i64(b, m->started_wall_ms);
 	field_put_i64(b, m->started_mono_ms);
@@ -210,6 +212,7 @@ void wire_encode_slot(struct buf *b, const struct wire_slot *m)
 int wire_decode_slot(const uint8_t *body, size_t len, struct wire_slot *m)
 {
 	struct field_reader r = {.p = body, .left = len};
+	uint8_t cgroup;
 
 	*m = (struct wire_slot){0};
 	field_get_key(&r, &m->key);
@@ -218,7 +221,10 @@ int wire_decode_slot(const uint8_t *body, size_t len, struct wire_slot *m)
 	m->what = field_get_u8(&r);
 	m->err = field_get_i32(&r);
 	m->pid = field_get_i32(&r);
-	m->frozen = field_get_bool(&r);
+	cgroup = field_get_u8(&r);
+	r.bad = r.bad || cgroup > (FROZEN | TRACKED);
+	m->frozen = cgroup & FROZEN;
+	m->tracked = cgroup & TRACKED;
 	m->swept = field_get_bool(&r);
 	m->started_wall_ms = field_get_i64(&r);
 	m->started_mono_ms = field_get_i64(&r);

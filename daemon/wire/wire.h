@@ -192,6 +192,7 @@ struct wire_slot {
 	int32_t err;   /* errno of a failed stage, else 0 */
 	int32_t pid;   /* 0 = none */
 	bool frozen;
+	bool tracked; /* it is in a cgroup, and can be frozen */
 	bool swept; /* EMPTY only: a scan found no left-over process of any incarnation of the slot
 		     */
 	int64_t started_wall_ms, started_mono_ms;

@@ -95,6 +95,20 @@ def test_without_a_cgroup_freezing_says_why(start):
     assert code in (1, 4), said
 
 
+def test_what_was_started_without_a_cgroup_is_not_frozen(start):
+    daemon = start("--cgroup", "none")
+    daemon.apply({"web": daemon.service("pause")})
+    daemon.ok("daemon", "detach")
+    assert daemon.wait() == 100
+    daemon.args = [a for a in daemon.args if a not in ("--cgroup", "none")]
+    daemon.start()
+    needs_cgroup(daemon)
+    code, _, said = daemon.cli("freeze", "web", "--timeout", "5s")
+    assert code == 1 and '"web/0" cannot be frozen: it was started without a cgroup' in said
+    daemon.ok("restart", "web")
+    daemon.ok("freeze", "web")
+
+
 def test_freeze_and_thaw(daemon):
     needs_cgroup(daemon)
     daemon.apply({"spin": daemon.shell("while :; do :; done", replicas=2)})
