@@ -7,10 +7,13 @@
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/supervisor/options.h"
@@ -23,6 +26,7 @@
 
 #define LOCK_TRIES 20 /* one that was killed may not be quite dead yet */
 #define LOCK_PAUSE_MS 20
+#define LOOK_MS 2000
 #define SPAWN_LOCK_TRIES 20
 #define SPAWN_LOCK_PAUSE_MS 100
 
@@ -215,6 +219,52 @@ static int take_lock(struct dirs *d, const char *runtime_dir, int given, struct 
 	return 0;
 }
 
+int dirs_look_main(int n, char **dirs)
+{
+	for (int i = 0; i < n; i++) {
+		_cleanup_close_ int fd = open(dirs[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		struct stat st;
+
+		if (fd >= 0)
+			fstat(fd, &st);
+	}
+	return 0;
+}
+
+static int start_look(const struct options *o, pid_t *ret_pid)
+{
+	char *const argv[] = {(char *)"aictld", (char *)"--look-at", o->paths.state_dir,
+			      o->paths.log_dir, NULL};
+	posix_spawn_file_actions_t files;
+	int r;
+
+	posix_spawn_file_actions_init(&files);
+	for (int fd = 0; fd <= 2; fd++)
+		posix_spawn_file_actions_addopen(&files, fd, "/dev/null", O_RDWR, 0);
+	r = posix_spawn(ret_pid, "/proc/self/exe", &files, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&files);
+	return -r;
+}
+
+/* Do the directories answer? They may lie on a mount that hangs, and what they hold is no business of
+ * ours: a child looks. */
+static bool do_answer(const struct options *o)
+{
+	_cleanup_close_ int pidfd = -1;
+	struct pollfd p = {.events = POLLIN};
+	pid_t pid;
+
+	if (start_look(o, &pid) < 0)
+		return true;
+	p.fd = pidfd = pidfd_open(pid, 0);
+	if (pidfd < 0 || poll(&p, 1, LOOK_MS) != 0) {
+		waitpid(pid, NULL, 0);
+		return true;
+	}
+	kill(pid, SIGKILL);
+	return false; /* reaped by the loop, if ever */
+}
+
 int dirs_prepare(struct dirs *d, const struct options *o, struct err **reterr)
 {
 	bool root = geteuid() == 0;
@@ -227,6 +277,7 @@ int dirs_prepare(struct dirs *d, const struct options *o, struct err **reterr)
 				   root ? d->controller.gid : (gid_t)-1};
 	const struct want logs = {o->paths.log_dir, root ? 02750 : 0700, root ? d->logger.uid : me,
 				  d->group};
+	bool again;
 	int r;
 
 	if (!sup)
@@ -236,8 +287,14 @@ int dirs_prepare(struct dirs *d, const struct options *o, struct err **reterr)
 		r = make_dir(&sup_dir, &d->sup_fd, reterr);
 	if (r == 0 && fchmod(d->sup_fd, sup_dir.mode) < 0) /* of an older build */
 		r = err_sys(reterr, errno, "cannot set the mode of %s", sup);
+	again = r == 0 && faccessat(d->sup_fd, "lock", F_OK, 0) == 0;
 	if (r == 0)
 		r = take_lock(d, o->paths.runtime_dir, o->self->lock_fd, reterr);
+	if (r == 0 && again && !do_answer(o)) {
+		log_error("%s or %s does not answer, going on without a look at them",
+			  o->paths.state_dir, o->paths.log_dir);
+		return 0; /* they were made at an earlier start */
+	}
 	if (r == 0)
 		r = make_dir(&state, NULL, reterr);
 	if (r == 0)

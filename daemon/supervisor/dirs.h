@@ -29,6 +29,8 @@ struct dirs {
 int dirs_find_users(struct dirs *d, struct err **reterr);
 /* Creates or checks the directories and takes the instance lock (ERR_CONFLICT: it is taken). */
 int dirs_prepare(struct dirs *d, const struct options *o, struct err **reterr);
+/* `aictld --look-at DIR...`, a child of dirs_prepare: it may hang in its place. */
+int dirs_look_main(int n, char **dirs);
 /* The spawn lock, held; *ret_fd is the caller's. Waits a little for half-made children to go. */
 int dirs_take_spawn_lock(struct dirs *d, int *ret_fd, struct err **reterr);
 void dirs_done(struct dirs *d);

@@ -3,8 +3,8 @@
  * nothing, resolves nothing, and never blocks on disk, network or a child after its start.
  *
  * The program is also some of its own children: `aictld --sweep SIGNAL COOKIE...` (scan.h),
- * `aictld --cgroup-write DIR FILE=VALUE...` and `--cgroup-kill DIR` (cgroup_tool.h), and
- * `aictld --open-manifests DIR` (opener.h).
+ * `aictld --cgroup-write DIR FILE=VALUE...` and `--cgroup-kill DIR` (cgroup_tool.h),
+ * `aictld --look-at DIR...` (dirs.h), and `aictld --open-manifests DIR` (opener.h).
  *
  * Exit codes: 0 all stopped, 1 failed or something could not be stopped, 2 usage or missing users,
  * 100 detached (detach.h).
@@ -64,6 +64,8 @@ int main(int argc, char **argv)
 	if (argc > 1 &&
 	    (strcmp(argv[1], "--cgroup-write") == 0 || strcmp(argv[1], "--cgroup-kill") == 0))
 		return cgroup_tool_main(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "--look-at") == 0)
+		return dirs_look_main(argc - 2, argv + 2);
 	if (argc == 3 && strcmp(argv[1], "--open-manifests") == 0)
 		return opener_main(argv[2]);
 	if (reexec_remember(&self, argv) < 0)

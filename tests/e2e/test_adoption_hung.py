@@ -5,10 +5,11 @@ SPDX-License-Identifier: MIT
 """
 import os
 import signal
+import subprocess
 
 import procfs
 import pytest
-from harness import wait_for
+from harness import program, wait_for
 from test_hung import hung, pytestmark as on_fuse  # noqa: F401 (fixture)
 
 
@@ -85,3 +86,33 @@ def test_stdout_on_a_hung_disk(start, hung, mode):  # noqa: F811
     before = len(lines_of(daemon, "near"))
     wait_for(lambda: len(lines_of(daemon, "near")) > before, what="lines")
     server.kill()
+
+
+@pytest.mark.waits
+@pytest.mark.needs_root
+@on_fuse[1]
+@pytest.mark.parametrize("which", ["--state-dir", "--log-dir"])
+def test_directory_on_a_hung_disk(start, which):
+    """aictld starts and takes over; the helpers hang, or wait."""
+    daemon = start(init=True)
+    daemon.apply({"near": daemon.service("pause"), "gone": daemon.service("pause")})
+    near, gone = daemon.pid_of("near"), daemon.pid_of("gone")
+    argv = daemon.argv()
+    path = argv[argv.index(which) + 1]
+    server = procfs.popen([program("tests/e2e/fusehang"), path, "read"], stdout=subprocess.PIPE)
+    try:
+        assert server.stdout.readline() == b"mounted\n"
+        daemon.crash()
+        procfs.kill(gone)
+        daemon.start_again()
+        wait_for(lambda: daemon.helper("logger"), what="aictld has taken over")
+        assert procfs.alive(near)
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+        subprocess.run(["umount", "-l", path], check=False, capture_output=True)
+    wait_for(daemon.answers, what="aictld answers")
+    wait_for(lambda: daemon.pid_of("gone") not in (None, gone), what=daemon.ps)
+    assert "does not answer" in daemon.log()
+    assert daemon.pid_of("near") == near
