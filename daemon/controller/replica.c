@@ -685,9 +685,8 @@ static void on_current(struct replica *r, const struct wire_slot *slot)
 	case WIRE_SLOT_RUNNING:
 		if (slot->stage == WIRE_STAGE_EXEC && r->pid != slot->pid)
 			on_spawned(r, slot);
-		r->tracked = slot->tracked;
 		if (r->pid)
-			replica_cgroup_take(r, slot->frozen);
+			replica_cgroup_take(r, slot);
 		break;
 	case WIRE_SLOT_STUCK:
 		set_message(r, "stuck", "SIGKILL does not end it (stuck in %s)",

@@ -65,8 +65,11 @@ static void publish(const struct replica *r)
 		 r->frozen ? REPLICA_CGROUP_MESSAGE : "thawed by the user");
 }
 
-void replica_cgroup_take(struct replica *r, bool frozen)
+void replica_cgroup_take(struct replica *r, const struct wire_slot *slot)
 {
+	bool frozen = slot->frozen;
+
+	r->tracked = slot->tracked;
 	if (r->frozen == frozen || r->state == REPLICA_STOPPING)
 		return; /* a stop has thawed it */
 	r->frozen = frozen;

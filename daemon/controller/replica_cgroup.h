@@ -12,6 +12,7 @@
 
 struct controller;
 struct replica;
+struct wire_slot;
 
 /* Those of its specification, when it runs; the same again does nothing. */
 void replica_cgroup_send_limits(const struct replica *r);
@@ -20,7 +21,7 @@ const char *replica_cgroup_why_not(const struct controller *c);
 /* Asks for it, when it runs; replica_cgroup_take hears of it. */
 void replica_cgroup_freeze(struct replica *r, bool frozen);
 /* aictld says that it is frozen, or no longer: probes pause and go on, and it is an event. */
-void replica_cgroup_take(struct replica *r, bool frozen);
+void replica_cgroup_take(struct replica *r, const struct wire_slot *slot);
 /* The reason and message of a frozen one are these instead of its own. */
 #define REPLICA_CGROUP_REASON "frozen"
 #define REPLICA_CGROUP_MESSAGE "frozen by the user"
