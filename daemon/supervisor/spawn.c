@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,6 +45,7 @@ struct spawn_stack {
 	char *memory; /* guard, then STACK_SIZE, of which HEAD_SIZE is this */
 };
 #define HEAD_SIZE 64
+#define NOTHING_MS 500 /* so long a child may take to end at once */
 _Static_assert(sizeof(struct spawn_stack) <= HEAD_SIZE, "the stack's top stays aligned");
 
 /* ---- the two architectures ---- */
@@ -439,11 +441,31 @@ static RAW __attribute__((noinline)) void child_nothing(struct spawn_job *j)
 	__builtin_trap();
 }
 
+/* Waits for it; one that a frozen cgroup holds is ended by us. True: it ended, or would have. */
+static bool ends(pid_t pid)
+{
+	siginfo_t si = {0};
+	bool killed = false;
+
+	for (int i = 0; i < NOTHING_MS && si.si_pid == 0; i++) {
+		if (i > 0)
+			poll(NULL, 0, 1);
+		waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG);
+	}
+	if (si.si_pid == 0) {
+		killed = true;
+		kill(pid, SIGKILL);
+		while (waitid(P_PID, (id_t)pid, &si, WEXITED) < 0 && errno == EINTR)
+			;
+	}
+	return killed || si.si_code == CLD_EXITED;
+}
+
 bool spawn_works_in(struct spawner *s, int cgroup_fd)
 {
 	struct spawn_stack *k = take_stack(s);
 	struct clone_args args;
-	siginfo_t si = {0};
+	bool works;
 	long pid;
 
 	if (!k)
@@ -455,12 +477,11 @@ bool spawn_works_in(struct spawner *s, int cgroup_fd)
 	args.stack = (uintptr_t)(k->memory + GUARD_SIZE);
 	args.stack_size = STACK_SIZE - HEAD_SIZE;
 	pid = clone3_call(&args, child_nothing, NULL);
-	while (pid > 0 && waitid(P_PID, (id_t)pid, &si, WEXITED) < 0 && errno == EINTR)
-		;
+	works = pid > 0 && ends((pid_t)pid);
 	give_stack(s, k);
 	if (pid < 0)
 		errno = (int)-pid;
-	return pid > 0 && si.si_code == CLD_EXITED;
+	return works;
 }
 
 bool spawn_gone(struct spawner *s, struct spawn_job *j)

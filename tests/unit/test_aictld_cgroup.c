@@ -402,6 +402,36 @@ static void a_place_that_cannot_be_had_is_done_without(void **state)
 	}
 }
 
+static void a_frozen_place_does_not_keep_aictld_from_starting(void **state)
+{
+	char parent[512], file[600];
+	const char *extra[] = {"--cgroup", parent, NULL};
+	struct wire_key k;
+	struct rig r;
+	FILE *f;
+
+	(void)state;
+	if (getenv("RIG_CGROUP"))
+		skip();
+	make_parent(&r, parent);
+	snprintf(file, sizeof(file), "%s/cgroup.freeze", parent);
+	for (int frozen = 1; frozen >= 0; frozen--) {
+		f = fopen(file, "we");
+		assert_non_null(f);
+		fprintf(f, "%d", frozen);
+		assert_int_equal(fclose(f), 0);
+		if (frozen)
+			rig_start(&r, extra);
+	}
+	assert_true(r.status.cgroup_can & WIRE_CGROUP_TRACK);
+	k = rig_key(&r, "a", 0);
+	rig_spawn_sh(&r, &k, "exec sleep 1000", 1000);
+	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	assert_int_equal(cgroup_rig_n_procs(&r, &k), 1);
+	rig_clean_stop(&r);
+	assert_int_equal(rmdir(parent), 0);
+}
+
 /* ---- over aictld's death ---- */
 
 static void a_new_aictld_takes_the_cgroups_over(void **state)
@@ -560,6 +590,7 @@ int main(void)
 		cmocka_unit_test(a_frozen_service_stands_still_and_can_be_stopped),
 		cmocka_unit_test(what_nobody_knows_is_killed_at_the_start),
 		cmocka_unit_test(a_place_that_cannot_be_had_is_done_without),
+		cmocka_unit_test(a_frozen_place_does_not_keep_aictld_from_starting),
 		cmocka_unit_test(a_new_aictld_takes_the_cgroups_over),
 		cmocka_unit_test(what_a_process_left_meanwhile_is_killed),
 		cmocka_unit_test(what_cannot_be_killed_holds_the_next_start_and_no_other),
