@@ -321,6 +321,7 @@ static int wait_answer(struct attach *a, struct client *client, struct reply *d)
 		if (ended(a))
 			return start_failed(a);
 		if (connects(a) && client_call(client, &rq, d, &e) == 0 && d->status == 200 &&
+		    js_int(d->json, "pid", 0) == a->pid && /* else ours is about to give up */
 		    strcmp(js_str(d->json, "mode", "starting"), "starting") != 0)
 			return CODE_OK;
 		client_reply_done(d);
