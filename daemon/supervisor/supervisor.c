@@ -152,6 +152,8 @@ static void on_start_timer(void *user)
 
 	log_warn("what a former aictld left behind is not gone yet, going on");
 	supervisor_start_helpers(sup);
+	if (!sup->helpers_started) /* its controller hangs; the services do not */
+		notify_ready(sup);
 }
 
 /* ---- start ---- */

@@ -11,6 +11,7 @@ import procfs
 import pytest
 from harness import program, wait_for
 from test_hung import hung, pytestmark as on_fuse  # noqa: F401 (fixture)
+from test_notify import Manager
 
 
 def lines_of(daemon, service):
@@ -116,3 +117,30 @@ def test_directory_on_a_hung_disk(start, which):
     wait_for(lambda: daemon.pid_of("gone") not in (None, gone), what=daemon.ps)
     assert "does not answer" in daemon.log()
     assert daemon.pid_of("near") == near
+
+
+@pytest.mark.waits
+@pytest.mark.needs_root
+@on_fuse[1]
+def test_ready_without_a_controller(base, start):
+    """The former controller waits for the disk of its state, so there is no other one; a service
+    manager is told READY and WATCHDOG all the same, or it would end aictld again and again."""
+    m = Manager(os.path.join(base, "notify"))
+    daemon = start(init=True, env={"NOTIFY_SOCKET": m.path, "WATCHDOG_USEC": "30000000"})
+    m.wait("WATCHDOG=1", m.wait("READY=1"))
+    argv = daemon.argv()
+    path = argv[argv.index("--state-dir") + 1]
+    server = procfs.popen([program("tests/e2e/fusehang"), path, "read"], stdout=subprocess.PIPE)
+    try:
+        assert server.stdout.readline() == b"mounted\n"
+        seen = len(m.read())
+        daemon.crash()
+        daemon.start_again()
+        m.wait("WATCHDOG=1", m.wait("READY=1", seen))
+        assert not daemon.helper("controller")
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+        subprocess.run(["umount", "-l", path], check=False, capture_output=True)
+    wait_for(daemon.answers, what="aictld answers")
