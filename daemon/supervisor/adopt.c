@@ -85,9 +85,10 @@ static bool has_exited(const struct table_slot *t)
 	return t->n_exits > 0 && strcmp(t->exits[t->n_exits - 1].incarnation, t->incarnation) == 0;
 }
 
+/* What it left is looked for, too: once more rather than not at all. */
 static void finish_exit(struct table_slot *t)
 {
-	if (t->state != WIRE_SLOT_EMPTY && is_cookie(t->incarnation)) {
+	if ((t->state != WIRE_SLOT_EMPTY || has_exited(t)) && is_cookie(t->incarnation)) {
 		table_drop_cookie(t, t->incarnation);
 		table_add_cookie(t, t->incarnation);
 	}

@@ -456,6 +456,43 @@ static void half_done_work_is_finished(void **state)
 	assert_false(rig_is_alive(pid));
 }
 
+/* Killed between an exit and the note that its incarnation is to be swept. */
+static void what_an_ended_one_left_is_swept(void **state)
+{
+	static const char *const none[] = {"--cgroup", "none", NULL};
+	char script[512], path[256];
+	struct wire_key k;
+	struct rig r;
+	int pid = 0;
+	FILE *f;
+
+	(void)state;
+	rig_start(&r, none);
+	r.acks = false;
+	k = rig_key(&r, "left", 0);
+	snprintf(path, sizeof(path), "%s/left", r.dir);
+	snprintf(script, sizeof(script),
+		 "f=%.150s; setsid sh -c \"echo \\$\\$ >$f.new; mv $f.new $f; exec sleep 1001\" & "
+		 "while [ ! -e $f ]; do sleep 0.01; done; exit 4",
+		 path);
+	rig_spawn_sh(&r, &k, script, 1000);
+	rig_wait_exit_of(&r, &k);
+	rig_crash(&r, NULL, NULL);
+	forget_streams(&r);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%d", &pid), 1);
+	fclose(f);
+	assert_true(rig_is_alive(pid));
+	slot_of(map_table(&r), &k)->n_cookies = 0;
+	rig_run(&r, none);
+	rig_wait_synced(&r);
+	assert_false(rig_is_alive(pid));
+	rig_ack(&r, &k, UINT64_MAX);
+	r.acks = true;
+	rig_clean_stop(&r);
+}
+
 static void damage_costs_what_it_hit_and_no_more(void **state)
 {
 	struct wire_key sound, state_key, name, copy, other;
@@ -627,6 +664,7 @@ int main(void)
 		cmocka_unit_test(a_logger_that_does_not_come_is_killed),
 		cmocka_unit_test(a_stop_goes_on_and_strangers_are_refused),
 		cmocka_unit_test(half_done_work_is_finished),
+		cmocka_unit_test(what_an_ended_one_left_is_swept),
 		cmocka_unit_test(damage_costs_what_it_hit_and_no_more),
 		cmocka_unit_test(what_ran_beside_the_services_ends),
 		cmocka_unit_test(one_death_after_the_other),
