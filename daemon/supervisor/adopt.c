@@ -73,7 +73,7 @@ static void repair_exits(struct table_slot *t)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < t->n_exits; i++)
-		if (t->exits[i].incarnation[0] != '\0' && t->exits[i].seq <= t->exit_seq &&
+		if (!table_id_is(&t->exits[i].incarnation, "") && t->exits[i].seq <= t->exit_seq &&
 		    (n == 0 || t->exits[i].seq > t->exits[n - 1].seq))
 			t->exits[n++] = t->exits[i];
 	t->n_exits = n;
@@ -82,7 +82,7 @@ static void repair_exits(struct table_slot *t)
 /* Its exit stands in the table already: only the rest of the work was not done. */
 static bool has_exited(const struct table_slot *t)
 {
-	return t->n_exits > 0 && strcmp(t->exits[t->n_exits - 1].incarnation, t->incarnation) == 0;
+	return t->n_exits > 0 && table_id_is(&t->exits[t->n_exits - 1].incarnation, t->incarnation);
 }
 
 /* What it left is looked for, too: once more rather than not at all. */
@@ -165,8 +165,12 @@ static void load_slot(struct supervisor *sup, uint32_t number)
 	cgroup_adopt(s);
 	if (t->state == WIRE_SLOT_EMPTY || has_exited(t))
 		finish_exit(t);
-	for (uint32_t i = 0; i < t->n_cookies; i++)
-		sweep_add(s, t->cookies[i], SWEEP_FORMER);
+	for (uint32_t i = 0; i < t->n_cookies; i++) {
+		char cookie[WIRE_INCARNATION_SIZE];
+
+		table_id_text(&t->cookies[i], cookie);
+		sweep_add(s, cookie, SWEEP_FORMER);
+	}
 	if (t->state == WIRE_SLOT_EMPTY) {
 		empty_cgroup(s);
 		return;

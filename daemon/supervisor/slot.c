@@ -249,18 +249,18 @@ static void record_exit(struct slot *s, const siginfo_t *si)
 	bool by_signal = si && (si->si_code == CLD_KILLED || si->si_code == CLD_DUMPED);
 	bool ran = t->cell.stage == WIRE_STAGE_EXEC && t->cell.err == 0;
 
-	memcpy(x->incarnation, t->incarnation, sizeof(x->incarnation));
+	x->incarnation = table_id(t->incarnation);
 	x->pid = t->cell.pid;
 	x->code = si && si->si_code == CLD_EXITED ? si->si_status : -1;
-	x->signal = by_signal ? si->si_status : 0;
+	x->signal = (uint8_t)(by_signal ? si->si_status : 0);
 	x->core_dumped = si && si->si_code == CLD_DUMPED;
 	x->by_stop = (t->flags & TABLE_BY_STOP) != 0;
 	x->killed = (t->flags & TABLE_KILLED) != 0;
 	x->oom_killed = cgroup_oom_killed(s);
 	x->status_known = !ran || (si && si->si_code != CHILD_UNKNOWN);
-	x->stage = t->cell.stage;
+	x->stage = (uint8_t)t->cell.stage;
 	x->err = t->cell.err;
-	x->what = (uint32_t)t->cell.what;
+	x->what = (uint8_t)t->cell.what;
 	if (t->flags & TABLE_LATE && x->err == 0) /* also when it hung in execve itself */
 		x->err = t->cell.err = ETIMEDOUT;
 	x->started_wall_ms = t->started_wall_ms;
@@ -470,7 +470,7 @@ void slot_drained(struct slot *s)
 
 static void fill_exit(struct wire_exit *to, const struct table_exit *x)
 {
-	memcpy(to->incarnation, x->incarnation, WIRE_INCARNATION_SIZE);
+	table_id_text(&x->incarnation, to->incarnation);
 	to->seq = x->seq;
 	to->pid = x->pid;
 	to->code = x->code;
@@ -482,7 +482,7 @@ static void fill_exit(struct wire_exit *to, const struct table_exit *x)
 	to->oom_killed = x->oom_killed != 0;
 	to->stage = x->stage;
 	to->err = x->err;
-	to->what = (uint8_t)x->what;
+	to->what = x->what;
 	to->started_wall_ms = x->started_wall_ms;
 	to->ended_wall_ms = x->ended_wall_ms;
 	to->started_mono_ms = x->started_mono_ms;

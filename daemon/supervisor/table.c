@@ -18,7 +18,7 @@
 #include "lib/version.h"
 
 #define MAGIC "aictltb1"
-#define OLDEST_LAYOUT 3
+#define OLDEST_LAYOUT 4
 #define HEADER_SIZE 8192
 #define OLD_SLOT_MAX 65536
 #define RESERVED (HEADER_SIZE + (size_t)TABLE_SLOTS_MAX * sizeof(struct table_slot))
@@ -366,6 +366,41 @@ int table_grow(struct table *t)
 	return r;
 }
 
+static const char hex[] = "0123456789abcdef";
+
+struct table_id table_id(const char *incarnation)
+{
+	struct table_id id = {{0}};
+
+	for (size_t i = 0; i < 2 * sizeof(id.bytes); i++) {
+		const char *digit = incarnation[i] ? strchr(hex, incarnation[i]) : NULL;
+
+		if (!digit)
+			return (struct table_id){{0}};
+		id.bytes[i / 2] = (uint8_t)(id.bytes[i / 2] << 4 | (digit - hex));
+	}
+	return id;
+}
+
+void table_id_text(const struct table_id *id, char text[WIRE_INCARNATION_SIZE])
+{
+	static const struct table_id none;
+
+	memset(text, 0, WIRE_INCARNATION_SIZE);
+	for (size_t i = 0; memcmp(id, &none, sizeof(none)) != 0 && i < sizeof(id->bytes); i++) {
+		text[2 * i] = hex[id->bytes[i] >> 4];
+		text[2 * i + 1] = hex[id->bytes[i] & 15];
+	}
+}
+
+bool table_id_is(const struct table_id *id, const char *incarnation)
+{
+	char text[WIRE_INCARNATION_SIZE];
+
+	table_id_text(id, text);
+	return strcmp(text, incarnation) == 0;
+}
+
 /* As the wire wants it: what fails here would end every controller that is told of it. */
 static bool is_service(const char *s)
 {
@@ -379,7 +414,7 @@ static bool is_incarnation(const char *s)
 {
 	size_t n = strnlen(s, WIRE_INCARNATION_SIZE);
 
-	return (n == 0 || n == WIRE_INCARNATION_SIZE - 1) && strspn(s, "0123456789abcdef") == n;
+	return (n == 0 || n == WIRE_INCARNATION_SIZE - 1) && strspn(s, hex) == n;
 }
 
 static bool is_cell(const struct spawn_cell *c)
@@ -390,8 +425,7 @@ static bool is_cell(const struct spawn_cell *c)
 
 static bool is_exit(const struct table_exit *x)
 {
-	return is_incarnation(x->incarnation) && x->what < WIRE_WHAT_MAX_ && x->stage >= 0 &&
-	       x->stage < WIRE_STAGE_MAX_;
+	return x->what < WIRE_WHAT_MAX_ && x->stage < WIRE_STAGE_MAX_;
 }
 
 bool table_slot_valid(const struct table_slot *s)
@@ -400,13 +434,13 @@ bool table_slot_valid(const struct table_slot *s)
 	    s->state >= WIRE_SLOT_STATE_MAX_ || !is_cell(&s->cell))
 		return false;
 	if (s->n_exits > WIRE_EXITS_MAX || s->n_cookies > TABLE_COOKIES_MAX ||
-	    s->note_len > WIRE_NOTE_MAX || s->label_len > TABLE_LABEL_MAX)
+	    s->note_len > WIRE_NOTE_MAX)
 		return false;
 	for (uint32_t i = 0; i < s->n_exits; i++)
 		if (!is_exit(&s->exits[i]))
 			return false;
 	for (uint32_t i = 0; i < s->n_cookies; i++)
-		if (s->cookies[i][0] == '\0' || !is_incarnation(s->cookies[i]))
+		if (table_id_is(&s->cookies[i], ""))
 			return false;
 	return true;
 }
@@ -441,23 +475,25 @@ bool table_ack_exits(struct table_slot *s, uint64_t seq)
 	return true;
 }
 
+static void remove_cookie(struct table_slot *s, uint32_t i)
+{
+	s->n_cookies--;
+	memmove(&s->cookies[i], &s->cookies[i + 1], sizeof(s->cookies[0]) * (s->n_cookies - i));
+}
+
 void table_add_cookie(struct table_slot *s, const char *cookie)
 {
 	if (s->n_cookies == TABLE_COOKIES_MAX)
-		table_drop_cookie(s, s->cookies[0]);
-	memset(s->cookies[s->n_cookies], 0, sizeof(s->cookies[0]));
-	memcpy(s->cookies[s->n_cookies], cookie, strnlen(cookie, WIRE_INCARNATION_SIZE - 1));
-	s->n_cookies++;
+		remove_cookie(s, 0);
+	s->cookies[s->n_cookies++] = table_id(cookie);
 }
 
 void table_drop_cookie(struct table_slot *s, const char *cookie)
 {
 	for (uint32_t i = 0; i < s->n_cookies; i++) {
-		if (strncmp(s->cookies[i], cookie, sizeof(s->cookies[i])) != 0)
+		if (!table_id_is(&s->cookies[i], cookie))
 			continue;
-		s->n_cookies--;
-		memmove(s->cookies[i], s->cookies[i + 1],
-			sizeof(s->cookies[0]) * (s->n_cookies - i));
+		remove_cookie(s, i);
 		return;
 	}
 }

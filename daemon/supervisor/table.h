@@ -27,13 +27,12 @@
 #include "daemon/supervisor/spawn.h"
 #include "daemon/wire/wire.h"
 
-#define TABLE_LAYOUT 3
+#define TABLE_LAYOUT 4
 #define TABLE_SLOTS_MAX 16384
 #define TABLE_STEP 64	    /* slots added at once */
 #define TABLE_INTENTS 32768 /* words of 8 bytes: one per undrained incarnation */
 #define TABLE_OWNER_WORD                                                                           \
 	(TABLE_INTENTS - 1) /* the last one: pid of the logger that may store, 0 = none yet */
-#define TABLE_LABEL_MAX 128
 #define TABLE_COOKIES_MAX 8
 
 enum table_flags {
@@ -43,13 +42,18 @@ enum table_flags {
 	TABLE_RELEASED = 8, /* the controller does not want the slot any more */
 };
 
+/* An incarnation as bytes, for what there is much of; all 0 = none. */
+struct table_id {
+	uint8_t bytes[(WIRE_INCARNATION_SIZE - 1) / 2];
+};
+
 struct table_exit {
-	char incarnation[40];
+	struct table_id incarnation;
 	uint64_t seq;
-	int32_t pid, code, signal, stage, err;
-	uint32_t core_dumped, by_stop, killed, status_known, what;
-	uint32_t oom_killed, spare_;
 	int64_t started_wall_ms, ended_wall_ms, started_mono_ms, ended_mono_ms;
+	int32_t pid, code, err;
+	uint8_t signal, stage, what; /* enum wire_stage, enum wire_what */
+	uint8_t core_dumped, by_stop, killed, status_known, oom_killed;
 };
 
 struct table_slot {
@@ -72,12 +76,12 @@ struct table_slot {
 	uint64_t exit_seq;	      /* of the last exit made */
 	uint32_t n_exits, exits_lost; /* unacknowledged, oldest first in exits[] */
 	uint32_t n_cookies;	      /* incarnations whose left-overs are not swept yet */
-	uint32_t note_len, label_len;
-	uint32_t oom_kills;		     /* memory.events of the slot's cgroup, as last read */
-	char cookies[TABLE_COOKIES_MAX][40]; /* oldest first; more are known in memory only */
+	uint32_t note_len;
+	uint32_t oom_kills; /* memory.events of the slot's cgroup, as last read */
+	struct table_id
+		cookies[TABLE_COOKIES_MAX]; /* oldest first; more are known in memory only */
 	struct table_exit exits[WIRE_EXITS_MAX];
 	uint8_t note[WIRE_NOTE_MAX];
-	char label[TABLE_LABEL_MAX];
 	uint64_t pipes[2]; /* inodes of stdout's and stderr's pipe; 0 = not known */
 #ifdef TABLE_SLOT_SPARE
 	uint8_t later_[TABLE_SLOT_SPARE]; /* tests: a build with a longer slot */
@@ -137,6 +141,10 @@ int table_open(struct table *t, const char *runtime_dir, int sup_fd, const char 
 /* Could this build take over the table in fd, in use by an aictld? Nothing is changed. */
 int table_check(int fd, int sup_fd, struct err **reterr);
 struct table_slot *table_slot(const struct table *t, uint32_t number);
+struct table_id table_id(const char *incarnation); /* not 32 hex digits: none */
+/* "" = none. */
+void table_id_text(const struct table_id *id, char text[WIRE_INCARNATION_SIZE]);
+bool table_id_is(const struct table_id *id, const char *incarnation);
 /* Adds TABLE_STEP slots. 0 or -errno (-ENOSPC: the tmpfs or the table is full). */
 int table_grow(struct table *t);
 /* False: the slot's content cannot be ours; clear it. */

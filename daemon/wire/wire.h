@@ -76,7 +76,7 @@ struct err;
 #define WIRE_SERVICE_SIZE 64	   /* DNS label + NUL */
 #define WIRE_INCARNATION_SIZE                                                                      \
 	33 /* 32 lower-case hex digits + NUL; the first 12 are wall ms: sorts by time */
-#define WIRE_NOTE_MAX 1024
+#define WIRE_NOTE_MAX 768
 #define WIRE_PATH_SIZE 4096
 #define WIRE_RLIMITS_MAX 16
 #define WIRE_LOG_LEVEL_MAX 3 /* LOG_LVL_DEBUG */

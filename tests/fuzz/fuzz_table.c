@@ -67,11 +67,10 @@ static void fill(struct table_slot *s, const char *service, enum wire_slot_state
 	s->state = state;
 	s->cell = (struct spawn_cell){.pid = 4711, .stage = WIRE_STAGE_EXEC};
 	s->note_len = 3;
-	s->label_len = 5;
 	table_add_cookie(s, COOKIE);
 	for (int i = 0; i < 3; i++) {
 		x = table_push_exit(s);
-		memcpy(x->incarnation, COOKIE, sizeof(COOKIE));
+		x->incarnation = table_id(COOKIE);
 		x->stage = WIRE_STAGE_EXEC;
 	}
 }
@@ -166,13 +165,16 @@ static void tell(struct table_slot *t)
 
 static void use(struct table_slot *t)
 {
+	char cookie[WIRE_INCARNATION_SIZE];
+
 	if (strlen(t->service) >= WIRE_SERVICE_SIZE || strchr(t->service, '/') ||
 	    t->service[0] == '.' || strlen(t->incarnation) >= WIRE_INCARNATION_SIZE)
 		abort();
 	tell(t);
 	table_push_exit(t);
 	table_add_cookie(t, COOKIE);
-	table_drop_cookie(t, t->cookies[0]);
+	table_id_text(&t->cookies[0], cookie);
+	table_drop_cookie(t, cookie);
 	table_ack_exits(t, t->exits[0].seq);
 	if (!table_slot_valid(t))
 		abort();

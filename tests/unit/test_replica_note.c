@@ -81,7 +81,7 @@ static void test_too_much_still_fits(void **state)
 	assert_false(note.failed);
 	assert_int_equal(replica_note_decode(&b, (uint8_t *)note.data, note.len), 0);
 	assert_int_equal(b.n_ports, REPLICA_PORTS_MAX);
-	assert_in_range(b.policy.n_recent, 30, POLICY_BUDGET_MAX - 1);
+	assert_in_range(b.policy.n_recent, 20, POLICY_BUDGET_MAX - 1);
 	assert_int_equal(b.policy.recent_mono_ms[b.policy.n_recent - 1],
 			 a.policy.recent_mono_ms[POLICY_BUDGET_MAX - 1]);
 	policy_reset(&a.policy);

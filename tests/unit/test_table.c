@@ -159,7 +159,7 @@ static void an_older_layout_is_copied_and_a_newer_one_refused(void **state)
 	for (uint32_t i = 0; i < n; i++) {
 		fill(table_slot(&t, i), "web");
 		table_slot(&t, i)->index = i;
-		memset(table_slot(&t, i)->label, 'x', 5);
+		memset(table_slot(&t, i)->note, 'x', 5);
 		table_slot(&t, i)->pipes[1] = 77;
 	}
 	table_close(&t, false);
@@ -210,7 +210,7 @@ static void nonsense_in_a_slot_is_seen(void **state)
 	s.incarnation[3] = '/';
 	assert_false(table_slot_valid(&s));
 	fill(&s, "web");
-	table_push_exit(&s)->stage = -1;
+	table_push_exit(&s)->stage = WIRE_STAGE_MAX_;
 	assert_false(table_slot_valid(&s));
 	fill(&s, "web");
 	memset(s.service, 'x', sizeof(s.service));
@@ -229,7 +229,7 @@ static void nonsense_in_a_slot_is_seen(void **state)
 	assert_false(table_slot_valid(&s));
 	fill(&s, "web");
 	s.n_cookies = 1;
-	snprintf(s.cookies[0], sizeof(s.cookies[0]), "short");
+	s.cookies[0] = table_id("short");
 	assert_false(table_slot_valid(&s));
 }
 
@@ -268,10 +268,10 @@ static void cookies_give_way_oldest_first(void **state)
 	}
 	assert_int_equal(s.n_cookies, TABLE_COOKIES_MAX);
 	assert_true(table_slot_valid(&s));
-	assert_string_equal(s.cookies[0], "00000000000000000000000000000002");
+	assert_true(table_id_is(&s.cookies[0], "00000000000000000000000000000002"));
 	table_drop_cookie(&s, "00000000000000000000000000000003");
 	assert_int_equal(s.n_cookies, TABLE_COOKIES_MAX - 1);
-	assert_string_equal(s.cookies[1], "00000000000000000000000000000004");
+	assert_true(table_id_is(&s.cookies[1], "00000000000000000000000000000004"));
 	table_drop_cookie(&s, "unknown");
 	assert_int_equal(s.n_cookies, TABLE_COOKIES_MAX - 1);
 }
