@@ -33,10 +33,6 @@ int events_new(struct events **ret, struct err **reterr)
 static void clear(struct event *ev)
 {
 	mem_free(ev->service);
-	mem_free(ev->reason);
-	mem_free(ev->message);
-	mem_free(ev->from);
-	mem_free(ev->to);
 	*ev = (struct event){0};
 }
 
@@ -65,6 +61,26 @@ static const char *intern_type(const char *type)
 	return "other";
 }
 
+/* All in one allocation, which begins with the service. */
+static bool copy_texts(struct event *ev, const struct event_args *a)
+{
+	const char *const from[] = {a->service ? a->service : "", a->reason ? a->reason : "",
+				    a->message ? a->message : "", a->from, a->to};
+	char **const to[] = {&ev->service, &ev->reason, &ev->message, &ev->from, &ev->to};
+	size_t size = 0;
+	char *at;
+
+	for (size_t i = 0; i < ARRAY_SIZE(from); i++)
+		size += from[i] ? strlen(from[i]) + 1 : 0;
+	at = mem_alloc(size);
+	for (size_t i = 0; at && i < ARRAY_SIZE(from); i++) {
+		size = from[i] ? strlen(from[i]) + 1 : 0;
+		*to[i] = size ? memcpy(at, from[i], size) : NULL;
+		at += size;
+	}
+	return at != NULL;
+}
+
 /* A filled slot of the ring, or NULL when out of memory. */
 static struct event *push(struct events *e, const struct event_args *a, uint64_t seq,
 			  int64_t at_wall_ms)
@@ -73,15 +89,8 @@ static struct event *push(struct events *e, const struct event_args *a, uint64_t
 	struct event *slot;
 
 	ev.type = intern_type(a->type);
-	ev.service = mem_strdup(a->service ? a->service : "");
-	ev.reason = mem_strdup(a->reason ? a->reason : "");
-	ev.message = mem_strdup(a->message ? a->message : "");
-	ev.from = a->from ? mem_strdup(a->from) : NULL;
-	ev.to = a->to ? mem_strdup(a->to) : NULL;
-	if (!ev.service || !ev.reason || !ev.message) {
-		clear(&ev);
+	if (!copy_texts(&ev, a))
 		return NULL;
-	}
 	if (e->count == EVENTS_KEPT) {
 		slot = &e->ring[e->first];
 		e->first = (e->first + 1) % EVENTS_KEPT;
