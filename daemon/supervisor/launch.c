@@ -12,6 +12,7 @@
 #include "daemon/supervisor/slot.h"
 #include "daemon/supervisor/stream.h"
 #include "daemon/supervisor/supervisor.h"
+#include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -25,6 +26,12 @@ struct launch {
 	struct wire_spawn m;
 	char cookie[sizeof(COOKIE) + WIRE_INCARNATION_SIZE];
 	char *envp[]; /* m.envp with our cookie in the place of any other */
+};
+
+/* A SPAWN as the wire has it: it waits for long, and is a third of the size. */
+struct standby {
+	size_t len;
+	uint8_t body[];
 };
 
 void launch_free(struct slot *s)
@@ -248,9 +255,6 @@ void launch_cancel(struct slot *s, int err)
 
 void launch_drop_standby(struct slot *s)
 {
-	if (!s->standby)
-		return;
-	wire_spawn_free(&s->standby->m);
 	mem_free(s->standby);
 	s->standby = NULL;
 }
@@ -262,10 +266,14 @@ bool launch_standby_applies(const struct slot *s)
 
 void launch_use_standby(struct slot *s)
 {
-	struct wire_spawn m = s->standby->m;
+	struct wire_spawn m = {0};
+	int r = wire_decode_spawn(s->standby->body, s->standby->len, &m);
 
-	mem_free(s->standby);
-	s->standby = NULL;
+	launch_drop_standby(s);
+	if (r < 0) { /* no memory: the controller will plan a start */
+		link_flush(&s->sup->controller.link);
+		return;
+	}
 	POINT("aictld.exit.standby");
 	fill_table(s, &m);
 	POINT("aictld.spawn.filled");
@@ -275,13 +283,24 @@ void launch_use_standby(struct slot *s)
 }
 
 /* For a slot that lives and is not being stopped; else it came too late: the plan goes on without. */
-static void keep_standby(struct slot *s, struct wire_spawn *m)
+static void keep_standby(struct slot *s, const struct wire_spawn *m)
 {
+	_cleanup_buf_ struct buf b = {0};
+	size_t len;
+
 	if (!s || (s->t->state != WIRE_SLOT_SPAWNING && s->t->state != WIRE_SLOT_RUNNING) ||
 	    strcmp(s->t->incarnation, m->key.incarnation) == 0)
 		return;
 	launch_drop_standby(s);
-	s->standby = new_launch(m);
+	wire_encode_spawn(&b, m);
+	if (b.failed)
+		return;
+	len = b.len - WIRE_HEADER_SIZE;
+	s->standby = mem_alloc(sizeof(*s->standby) + len);
+	if (!s->standby)
+		return;
+	s->standby->len = len;
+	memcpy(s->standby->body, b.data + WIRE_HEADER_SIZE, len);
 }
 
 void launch_spawn(struct supervisor *sup, struct wire_spawn *m)

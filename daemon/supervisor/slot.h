@@ -29,6 +29,7 @@
 
 struct stream;
 struct launch;
+struct standby;
 
 struct slot {
 	struct supervisor *sup;
@@ -40,7 +41,7 @@ struct slot {
 	struct cgroup cgroup;
 	struct launch *launch;	 /* what the child reads until it has exec'd */
 	bool waiting;		 /* SPAWNING, but its cgroup has to be empty first */
-	struct launch *standby;	 /* started at once when the process ends by itself, or NULL */
+	struct standby *standby; /* started at once when the process ends by itself, or NULL */
 	bool use_standby;	 /* between its death and the reaping */
 	bool missing;		 /* adoption: its process is gone, a logger may know how it ended */
 	bool stream_due;	 /* adoption: nobody has given its log pipes back yet */
