@@ -71,6 +71,29 @@ static int open_existing(struct slot *s, const char *name)
 	return 0;
 }
 
+/* Most services have none. Out of memory they are not known, so that they are written again. */
+static void keep_limits(struct cgroup *g, const struct wire_limits *limits)
+{
+	static const struct wire_limits none;
+
+	mem_free(g->limits);
+	g->limits = cgroup_limits_equal(limits, &none) ? NULL : mem_dup(limits, sizeof(*limits));
+	g->limits_known = g->limits || cgroup_limits_equal(limits, &none);
+}
+
+static struct wire_limits kept_limits(const struct cgroup *g)
+{
+	return g->limits ? *g->limits : (struct wire_limits){0};
+}
+
+/* Are they in force? */
+static bool has_these(const struct cgroup *g, const struct wire_limits *limits)
+{
+	const struct wire_limits kept = kept_limits(g);
+
+	return g->limits_known && cgroup_limits_equal(&kept, limits);
+}
+
 static int write_limits(struct slot *s, const struct wire_limits *limits)
 {
 	struct cgroup_limit list[CGROUP_LIMITS_MAX];
@@ -86,8 +109,7 @@ static int write_limits(struct slot *s, const struct wire_limits *limits)
 			  list[i].file, list[i].value);
 		return r;
 	}
-	s->cgroup.limits = *limits;
-	s->cgroup.limits_known = true;
+	keep_limits(&s->cgroup, limits);
 	return 0;
 }
 
@@ -156,7 +178,7 @@ int cgroup_prepare(struct slot *s, const struct wire_limits *limits)
 	}
 	if (g->frozen)
 		cgroup_freeze(s, false);
-	if (!g->spent && g->limits_known && cgroup_limits_equal(&g->limits, limits))
+	if (!g->spent && has_these(g, limits))
 		return 0;
 	r = unmake(s);
 	if (r == 0)
@@ -166,7 +188,7 @@ int cgroup_prepare(struct slot *s, const struct wire_limits *limits)
 
 bool cgroup_repair(struct slot *s, int err)
 {
-	const struct wire_limits limits = s->cgroup.limits;
+	const struct wire_limits limits = kept_limits(&s->cgroup);
 
 	/* Removed behind our back, or a service left it divided (no process fits in it then). */
 	if (s->cgroup.dir_fd == 0 ||
@@ -354,11 +376,11 @@ void cgroup_set_limits(struct slot *s, const struct wire_limits *limits)
 	struct cgroup *g = &s->cgroup;
 	struct cgroup_limit list[CGROUP_LIMITS_MAX];
 
-	if (g->dir_fd == 0 || (g->limits_known && cgroup_limits_equal(&g->limits, limits)))
+	if (g->dir_fd == 0 || has_these(g, limits))
 		return;
-	g->limits = *limits;
-	g->limits_known = true;
-	g->limits_due = cgroup_limits_fill(list, limits, s->sup->cgroups.can, false) > 0;
+	keep_limits(g, limits);
+	g->limits_due =
+		g->limits_known && cgroup_limits_fill(list, limits, s->sup->cgroups.can, false) > 0;
 	cgroup_job_start_due(s->sup);
 }
 
@@ -403,4 +425,6 @@ void cgroup_close(struct slot *s)
 	cgroup_job_forget(s);
 	stop_watching(s);
 	close_fds(&s->cgroup);
+	mem_free(s->cgroup.limits);
+	s->cgroup.limits = NULL;
 }

@@ -32,13 +32,13 @@ struct cgroup {
 	int64_t pause_ms;
 	char cookie[WIRE_INCARNATION_SIZE]; /* of the incarnation whose left-overs are killed */
 	bool emptying;
-	bool clean;		   /* known to be empty, since nothing was started in it */
-	bool spent;		   /* cgroup.kill was used, see cgroup_prepare */
-	bool frozen;		   /* as we, or a former aictld, told it to be */
-	bool freeze_due;	   /* as soon as the child has exec'd */
-	bool limits_known;	   /* `limits` is what is in force */
-	bool limits_due, kill_due; /* a child has to do it (cgroup_job.h) */
-	struct wire_limits limits;
+	bool clean;		    /* known to be empty, since nothing was started in it */
+	bool spent;		    /* cgroup.kill was used, see cgroup_prepare */
+	bool frozen;		    /* as we, or a former aictld, told it to be */
+	bool freeze_due;	    /* as soon as the child has exec'd */
+	bool limits_known;	    /* `limits` is what is in force */
+	bool limits_due, kill_due;  /* a child has to do it (cgroup_job.h) */
+	struct wire_limits *limits; /* NULL = none */
 };
 
 /*

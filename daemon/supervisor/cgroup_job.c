@@ -82,6 +82,7 @@ void cgroup_job_forget(struct slot *s)
 /* aictld --cgroup-write DIR FILE=VALUE..., or --cgroup-kill DIR. The caller frees. */
 static char **make_argv(const struct slot *s, bool limits)
 {
+	static const struct wire_limits none;
 	const struct supervisor *sup = s->sup;
 	struct cgroup_limit list[CGROUP_LIMITS_MAX];
 	unsigned n = 0, k = 3;
@@ -90,7 +91,8 @@ static char **make_argv(const struct slot *s, bool limits)
 	if (!argv)
 		return NULL;
 	if (limits)
-		n = cgroup_limits_fill(list, &s->cgroup.limits, sup->cgroups.can, false);
+		n = cgroup_limits_fill(list, s->cgroup.limits ? s->cgroup.limits : &none,
+				       sup->cgroups.can, false);
 	argv[0] = mem_strdup("aictld");
 	argv[1] = mem_strdup(limits ? "--cgroup-write" : "--cgroup-kill");
 	argv[2] = mem_printf("%s/%s.%u", sup->cgroups.dir, s->t->service, s->t->index);
