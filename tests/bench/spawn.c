@@ -224,5 +224,7 @@ int main(int argc, char **argv)
 		printf("%llu %llu\n", (unsigned long long)(after - before),
 		       (unsigned long long)(beat->start_ns - before));
 	}
+	spawn_done(&b.spawner);
+	uv_loop_close(&b.loop);
 	return 0;
 }
