@@ -206,8 +206,10 @@ static bool read_one(struct giveback_logger *l)
 	if (r < 0)
 		log_error("logger pid=%d errno=%d what it gives back makes no sense", l->pid, -r);
 	close_conn(l);
-	if (r < 0 && l->pidfd >= 0) /* it still has pipes, and would keep them */
+	if (r < 0 && l->pidfd >= 0) { /* it still has pipes, and would keep them */
+		adopt_hold_pipes(l->sup);
 		pidfd_send_signal(l->pidfd, SIGKILL, NULL, 0);
+	}
 	expect_no_more(l);
 	return false;
 }

@@ -232,6 +232,10 @@ int stream_adopt(struct slot *s, const struct wire_stream *m, int fds[2], bool i
 	t->fds[0] = TAKE_FD(fds[0]);
 	t->fds[1] = TAKE_FD(fds[1]);
 	add_to_slot(t);
+	if (r < 0) { /* no descriptors: the logger gets two ends or nothing */
+		stream_free(t);
+		return r;
+	}
 	stream_submit(t);
 	if (strcmp(s->t->incarnation, t->incarnation) == 0)
 		s->stream_due = false;
