@@ -159,7 +159,7 @@ class Daemon:
     def pid(self):
         if not self.init:
             return self.process.pid
-        found = [p for p in procfs.children(self.process.pid) if procfs.stat(p)[0] == "aictld"]
+        found = [p for p in procfs.children(self.process.pid) if (s := procfs.stat(p)) and s[0] == "aictld"]
         return found[0] if found else 0  # 0: not yet, or no more
 
     def stop(self, timeout=DEFAULT_DEADLINE):

@@ -123,7 +123,7 @@ class Machine:
         assert self.process.poll() is None, self.said()
         if self.leader is None:
             found = [p for p in procfs.children(self.process.pid)
-                     if procfs.stat(p) and procfs.stat(p)[0] == "systemd"]
+                     if (s := procfs.stat(p)) and s[0] == "systemd"]
             self.leader = found[0] if found else None
         if self.leader is None:
             return False

@@ -63,8 +63,7 @@ def test_killed_up_stops_all(up):
 
 
 def aictld_of(process):
-    return next((p for p in procfs.children(process.pid)
-                 if procfs.alive(p) and procfs.stat(p)[0] == "aictld"), None)
+    return next((p for p in procfs.children(process.pid) if procfs.is_alive_as(p, "aictld")), None)
 
 
 def kill_aictld(up, process):

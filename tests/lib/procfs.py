@@ -9,6 +9,7 @@ SPDX-License-Identifier: MIT
 import ctypes
 import glob
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -44,6 +45,18 @@ def alive(pid):
     """Exists and is no zombie."""
     s = stat(pid)
     return s is not None and s[1] not in "ZX"
+
+
+def is_alive_as(pid, comm):
+    """Alive, and of that name: asked once, for it may end between two questions."""
+    s = stat(pid)
+    return s is not None and s[0] == comm and s[1] not in "ZX"
+
+
+def blocks(pid, signum):
+    """Is the signal blocked there? False when there is no such process."""
+    found = re.search(r"^SigBlk:\s*([0-9a-f]+)$", read(f"/proc/{pid}/status"), re.M)
+    return found is not None and bool(int(found.group(1), 16) >> (signum - 1) & 1)
 
 
 def stopped(pid):
