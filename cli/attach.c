@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/halt.h"
+#include "cli/handover.h"
 #include "cli/js.h"
 #include "cli/report.h"
 #include "cli/text.h"
@@ -339,6 +340,24 @@ static void tell(const struct attach *a, const struct reply *d)
 	printf("its log is %s\n", a->log);
 }
 
+/* The last one was a unit's: systemd knows nothing of this one, and could not start another. */
+static void warn_of_unit(const struct attach *a)
+{
+	static const char mark[] = "aictl-workloads/cgroup";
+	bool is_unit = false;
+
+	for (size_t i = 0; i < a->n; i++) {
+		size_t len = strlen(a->argv[i]), tail = sizeof(mark) - 1;
+
+		is_unit |= len >= tail && strcmp(a->argv[i] + len - tail, mark) == 0;
+	}
+	if (!is_unit)
+		return;
+	report_warning("the last aictld here was systemd's; this one runs outside of its unit");
+	report_hint("to have it in the unit: aictl daemon detach, then %s",
+		    handover_start_command());
+}
+
 static int run(struct attach *a, const struct cli *cli, const char *const *options, size_t n)
 {
 	_cleanup_reply_ struct reply d = {0};
@@ -359,8 +378,10 @@ static int run(struct attach *a, const struct cli *cli, const char *const *optio
 		return code;
 	client = client_new(a->socket);
 	code = wait_answer(a, client, &d);
-	if (code == CODE_OK && d.json) /* else another one does */
+	if (code == CODE_OK && d.json) { /* else another one does */
 		tell(a, &d);
+		warn_of_unit(a);
+	}
 	return code;
 }
 

@@ -27,6 +27,8 @@
 
 #define REVISION_MAX (INT64_C(1) << 53) /* JSON numbers are whole up to there */
 
+#define ROUND_MS 999 /* an hour that has just begun is an hour */
+
 const struct option_spec change_wait_options[] = {
 	{0, "no-wait", NULL, "return when the daemon has accepted it", NULL},
 	{0, "timeout", "TIME", "wait at most so long (default 10m); exit code 5", NULL},
@@ -66,7 +68,9 @@ static void print_service(const struct cli *cli, struct table *t, const cJSON *s
 	table_cell(t, NULL, "%s", action_word(action));
 	table_cell(t, term_state_color(&cli->term, state), "%s",
 		   strcmp(action, "removed") == 0 || strcmp(action, state) == 0 ? "" : state);
-	if (desired > 0 && strcmp(state, "stopped") != 0 && strcmp(action, "removed") != 0)
+	if (strcmp(state, "idle") == 0 && strcmp(action, "removed") != 0)
+		table_cell(t, NULL, "0/0 (from zero)");
+	else if (desired > 0 && strcmp(state, "stopped") != 0 && strcmp(action, "removed") != 0)
 		table_cell(t, NULL, "%lld/%lld ready", ready, desired);
 	else
 		table_cell(t, NULL, "%s", "");
@@ -82,6 +86,29 @@ static void print_services(const struct cli *cli, const cJSON *change)
 		print_service(cli, &t, s);
 	table_print(&t);
 	table_done(&t);
+	cJSON_ArrayForEach (s, js_get(change, "services")) {
+		const char *error = js_str(s, "endpoint_error", NULL);
+
+		if (error)
+			report_warning("%s: not open at %s", js_str(s, "name", "?"), error);
+	}
+}
+
+/* Of a scale: for how long it is. */
+static void print_overrides(const cJSON *change)
+{
+	const cJSON *s;
+
+	cJSON_ArrayForEach (s, js_get(change, "services")) {
+		const char *name = js_str(s, "name", "?");
+		int64_t left = js_time(s, "override_until") - clock_wall_ms();
+		char human[32];
+
+		if (left > 0 && strcmp(js_str(change, "kind", ""), "scale") == 0)
+			printf("%s: for %s, then %s number counts again (at once: aictl scale %s --auto)\n",
+			       name, clock_human(left + ROUND_MS, human, sizeof(human)),
+			       js_bool(s, "autoscaled") ? "the scaler's" : "the manifest's", name);
+	}
 }
 
 /* With --prune they are among the services. */
@@ -124,23 +151,52 @@ static bool is_unchanged(const cJSON *change)
 	return true;
 }
 
+/* Which of its services are not as wanted. */
+static void print_hints(const cJSON *change)
+{
+	const cJSON *s;
+
+	cJSON_ArrayForEach (s, js_get(change, "services")) {
+		const char *name = js_str(s, "name", "?");
+
+		if (js_int(s, "ready", 0) < js_int(s, "desired", 0) &&
+		    strcmp(js_str(s, "state", ""), "succeeded") != 0)
+			report_hint(
+				"%s is %s (%lld/%lld ready), see: aictl describe %s, aictl logs %s",
+				name, js_str(s, "state", "?"), (long long)js_int(s, "ready", 0),
+				(long long)js_int(s, "desired", 0), name, name);
+	}
+}
+
+static int print_failure(const struct change_opts *o, const cJSON *change)
+{
+	const cJSON *error = js_get(change, "error");
+	int code = CODE_FAILED;
+
+	if (error)
+		code = report_manifest_json(o->sources, error);
+	else
+		report_plain("the change failed");
+	print_hints(change);
+	return code;
+}
+
 /* A change that is over, or was not waited for. */
 static int print_outcome(const struct cli *cli, const cJSON *change, const struct change_opts *o)
 {
 	const char *state = js_str(change, "state", "");
-	const cJSON *error = js_get(change, "error");
 
 	if (is_unchanged(change))
 		printf("nothing to change (revision %lld)\n",
 		       (long long)js_int(change, "revision", 0));
 	else
 		print_services(cli, change);
+	print_overrides(change);
 	print_leftovers(change);
 	fflush(stdout);
 	report_manifest_warnings_json(o->sources, js_get(change, "machine_warnings"));
-	if (strcmp(state, "failed") == 0 || error)
-		return error ? report_manifest_json(o->sources, error)
-			     : (report_plain("the change failed"), CODE_FAILED);
+	if (strcmp(state, "failed") == 0 || js_get(change, "error"))
+		return print_failure(o, change);
 	if (strcmp(state, "running") == 0 && !is_unchanged(change))
 		printf("accepted; it goes on in the daemon (see: aictl ps)\n");
 	return CODE_OK;
@@ -148,18 +204,11 @@ static int print_outcome(const struct cli *cli, const cJSON *change, const struc
 
 static void print_timeout(const cJSON *change, int64_t timeout_ms)
 {
-	const cJSON *s;
 	char human[32];
 
 	report_plain("timed out after %s; the change goes on, nothing is undone",
 		     clock_human(timeout_ms, human, sizeof(human)));
-	cJSON_ArrayForEach (s, js_get(change, "services")) {
-		if (js_int(s, "ready", 0) < js_int(s, "desired", 0))
-			report_hint("%s is %s (%lld/%lld ready), see: aictl describe %s",
-				    js_str(s, "name", "?"), js_str(s, "state", "?"),
-				    (long long)js_int(s, "ready", 0),
-				    (long long)js_int(s, "desired", 0), js_str(s, "name", "?"));
-	}
+	print_hints(change);
 }
 
 static int refused(const struct sources *sources, const struct reply *reply)
@@ -222,6 +271,22 @@ static int wait_over(struct waiting *w, struct reply *change)
 	return 1;
 }
 
+/* What has become of the services between its end and now: one that ended at once may wait for its
+ * next attempt already. */
+static void look_again(const struct waiting *w, struct reply *change)
+{
+	_cleanup_free_ char *path = x_printf("/v1/changes/%s", w->id);
+	struct reply again = {0};
+
+	if (strcmp(js_str(change->json, "state", ""), "done") != 0 ||
+	    client_send(w->client, "GET", path, NULL, &again) != 200) {
+		client_reply_done(&again);
+		return;
+	}
+	client_reply_done(change);
+	*change = again;
+}
+
 static int wait_and_print(const struct cli *cli, struct waiting *w, struct reply *change,
 			  const struct change_opts *o)
 {
@@ -232,6 +297,8 @@ static int wait_and_print(const struct cli *cli, struct waiting *w, struct reply
 	intr_change();
 	over = wait_over(w, change);
 	progress_end(&w->progress, change->json);
+	if (over > 0)
+		look_again(w, change);
 	mem_free(w->id);
 	if (over < 0)
 		return report_manifest_reply(o->sources, change);

@@ -140,7 +140,7 @@ static void give_up(const struct search *s)
 	}
 	if (was_there(s))
 		report_hint(
-			"start it as it was, to take over what still runs: aictl daemon attach%s",
+			"start it as it was, what still runs is taken over: aictl daemon attach%s",
 			geteuid() == 0 ? " (or systemctl start aictld)" : "");
 	else
 		report_hint(

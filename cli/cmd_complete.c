@@ -285,6 +285,10 @@ static void offer_placeholder(const struct line *l, const char *name, size_t n)
 		    {"SERVICE", LIVE_SERVICES},	  {"SET", LIVE_SETS}};
 	_cleanup_free_ char *text = x_strndup(name, n);
 
+	if (strcmp(text, "SERVICE|SET") == 0) { /* of rollout: only history asks for a set */
+		offer_live(l, strcmp(l->first, "history") == 0 ? LIVE_SETS : LIVE_SERVICES);
+		return;
+	}
 	if (strcmp(text, "SERVICE=N") == 0)
 		puts(":nospace");
 	if (strcmp(text, "KEY") == 0)

@@ -21,6 +21,7 @@
 #include "cli/report.h"
 #include "cli/suggest.h"
 #include "cli/term.h"
+#include "cli/text.h"
 #include "cli/x.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -33,25 +34,66 @@ static void field(const char *label, const char *text)
 	printf("%-12s %s\n", label, text);
 }
 
+/* "controller 4243 (restarted 2 times)"; 0: it does not run at the moment. */
+static void helper(const cJSON *d, const char *name)
+{
+	_cleanup_free_ char *pid = x_printf("%s_pid", name), *many = x_printf("%s_restarts", name);
+	long long restarts = js_int(d, many, 0);
+	_cleanup_free_ char *times = text_count(restarts, "time");
+
+	if (js_int(d, pid, 0))
+		printf(", %s %lld", name, (long long)js_int(d, pid, 0));
+	else
+		printf(", no %s", name);
+	if (restarts)
+		printf(" (restarted %s)", times);
+}
+
 static void processes(const cJSON *d)
 {
-	printf("%-12s aictld %lld, controller %lld (restarted %lld times), "
-	       "logger %lld (restarted %lld times)\n",
-	       "Processes", (long long)js_int(d, "pid", 0),
-	       (long long)js_int(d, "controller_pid", 0),
-	       (long long)js_int(d, "controller_restarts", 0),
-	       (long long)js_int(d, "logger_pid", 0), (long long)js_int(d, "logger_restarts", 0));
+	printf("%-12s aictld %lld", "Processes", (long long)js_int(d, "pid", 0));
+	helper(d, "controller");
+	helper(d, "logger");
+	if (js_int(d, "gateway_pid", 0) || js_int(d, "gateway_restarts", 0))
+		helper(d, "gateway");
+	if (js_int(d, "gateway_pid", 0) && js_int(d, "gateway_threads", 1) > 1)
+		printf(" (%lld threads)", (long long)js_int(d, "gateway_threads", 1));
+	putchar('\n');
 }
 
 static void services(const cJSON *d)
 {
-	long long adopted = js_int(d, "adopted", 0);
+	long long adopted = js_int(d, "adopted", 0), all = js_int(d, "replicas", 0);
+	long long running = js_int(d, "running", all);
+	_cleanup_free_ char *replicas = text_count(all, "replica");
 
-	printf("%-12s %lld, %lld replicas", "Services", (long long)js_int(d, "services", 0),
-	       (long long)js_int(d, "replicas", 0));
+	printf("%-12s %lld, %s", "Services", (long long)js_int(d, "services", 0), replicas);
+	if (running < all)
+		printf(", %lld of them running", running);
 	if (adopted)
 		printf(" (%lld taken over from the aictld before)", adopted);
 	putchar('\n');
+}
+
+/* What the kernel does for replicas here: `aictl doctor` says what follows from it. */
+static void cgroups(const cJSON *c)
+{
+	const char *dir = js_str(c, "dir", NULL);
+	const cJSON *word;
+	unsigned limits = 0;
+
+	if (!c)
+		return;
+	if (!dir) {
+		field("Cgroups", "none: no limits, no freezing (see aictl doctor)");
+		return;
+	}
+	printf("%-12s %s: tracking, freezing, ", "Cgroups", dir);
+	cJSON_ArrayForEach (word, js_get(c, "can")) {
+		if (cJSON_IsString(word) && strcmp(word->valuestring, "track") != 0)
+			printf("%s%s", limits++ ? ", " : "limits (", word->valuestring);
+	}
+	puts(limits ? ")" : "no limits (see aictl doctor)");
 }
 
 static void store(const cJSON *s)
@@ -61,6 +103,19 @@ static void store(const cJSON *s)
 	printf("%-12s %s, %lld writes queued, %lld dropped\n", "Store",
 	       js_bool(s, "ok") ? "ok" : "failing", (long long)js_int(s, "queued", 0),
 	       (long long)js_int(s, "dropped", 0));
+}
+
+static void logs(const cJSON *d)
+{
+	_cleanup_free_ char *total = text_bytes(js_int(d, "log_max_total", 0));
+	_cleanup_free_ char *keep = text_bytes(js_int(d, "log_keep_free", 0));
+
+	printf("%-12s %s", "Logs", js_str(d, "log_dir", "-"));
+	if (js_int(d, "log_max_total", 0))
+		printf(", at most %s", total);
+	if (js_int(d, "log_keep_free", 0))
+		printf(", %s of the disk stay free", keep);
+	putchar('\n');
 }
 
 static void page(const struct output *out, const cJSON *d)
@@ -76,13 +131,14 @@ static void page(const struct output *out, const cJSON *d)
 	field("Uptime", clock_human(js_int(d, "uptime_s", 0) * 1000, human, sizeof(human)));
 	processes(d);
 	services(d);
+	cgroups(js_get(d, "cgroup"));
 	store(js_get(d, "store"));
 	field("Log level", js_str(d, "log_level", "?"));
 	field("Your role", js_str(d, "role", "?"));
 	field("Socket", js_str(d, "socket", "?"));
 	field("Runtime", js_str(d, "runtime_dir", "-"));
 	field("State", js_str(d, "state_dir", "-"));
-	field("Logs", js_str(d, "log_dir", "-"));
+	logs(d);
 	field("Manifests", js_str(d, "manifests", "-"));
 }
 

@@ -8,8 +8,10 @@
 #include "cli/client.h"
 #include "cli/cmd.h"
 #include "cli/describe_view.h"
+#include "cli/js.h"
 #include "cli/output.h"
 #include "cli/x.h"
+#include "lib/err.h"
 #include "lib/mem.h"
 
 static void table(const struct output *out, const cJSON *service)
@@ -17,20 +19,45 @@ static void table(const struct output *out, const cJSON *service)
 	describe_view(&out->cli->term, service, out->format == OUTPUT_WIDE);
 }
 
-static int run(struct cli *cli, const struct args *args)
+/* For the page: its last ends with their lines. Without them it is there all the same. */
+static void add_ends(struct client *client, const char *service, cJSON *to)
+{
+	_cleanup_free_ char *path = x_printf("/v1/services/%s/exits", service);
+	_cleanup_reply_ struct reply reply = {0};
+	_cleanup_err_ struct err *e = NULL;
+	cJSON *ends;
+
+	if (client_call(client, &(struct client_request){.method = "GET", .path = path}, &reply,
+			&e) < 0 ||
+	    reply.status != 200)
+		return;
+	ends = cJSON_DetachItemFromObjectCaseSensitive(reply.json, "exits");
+	if (ends)
+		cJSON_AddItemToObject(to, "ends", ends);
+}
+
+static void describe(struct client *client, struct output *out, const char *service)
 {
 	static const struct output_view view = {.table = table, .id = "name"};
+	_cleanup_free_ char *path = x_printf("/v1/services/%s?usage=1", service);
+	_cleanup_reply_ struct reply reply = {0};
+
+	client_get(client, path, &reply);
+	if (out->format == OUTPUT_TABLE || out->format == OUTPUT_WIDE)
+		add_ends(client, service, reply.json);
+	output_reply(out, &view, &reply);
+}
+
+static int run(struct cli *cli, const struct args *args)
+{
 	_cleanup_client_ struct client *client = client_open(cli);
 	struct output out;
 
 	output_begin(&out, cli, args);
 	for (size_t i = 0; i < args->n_operands; i++) {
 		_cleanup_free_ char *name = client_escape(args->operands[i]);
-		_cleanup_free_ char *path = x_printf("/v1/services/%s?usage=1", name);
-		_cleanup_reply_ struct reply reply = {0};
 
-		client_get(client, path, &reply);
-		output_reply(&out, &view, &reply);
+		describe(client, &out, name);
 	}
 	return CODE_OK;
 }

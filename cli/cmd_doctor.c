@@ -4,6 +4,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <string.h>
+
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/client.h"
@@ -19,7 +21,7 @@ static int run(struct cli *cli, const struct args *args)
 	static const struct output_view view = {
 		.table = doctor_print, .list = "checks", .id = "name"};
 	_cleanup_reply_ struct reply reply = {0};
-	_cleanup_free_ char *socket = NULL;
+	_cleanup_free_ char *socket = NULL, *why = NULL;
 	struct doctor_machine m;
 	struct output out;
 	cJSON *document;
@@ -27,7 +29,9 @@ static int run(struct cli *cli, const struct args *args)
 
 	output_begin(&out, cli, args);
 	socket = daemon_try_info(cli, &reply);
-	doctor_machine_read(&m, reply.json, socket);
+	if (strcmp(js_str(reply.json, "mode", ""), "starting") == 0)
+		why = daemon_try_why(socket);
+	doctor_machine_read(&m, reply.json, socket, why);
 	document = doctor_document(&m);
 	output_json(&out, &view, document);
 	code = js_int(document, "problems", 0) ? CODE_FAILED : CODE_OK;

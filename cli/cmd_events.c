@@ -18,12 +18,14 @@
 #include "cli/js.h"
 #include "cli/output.h"
 #include "cli/report.h"
+#include "cli/since.h"
 #include "cli/table.h"
 #include "cli/term.h"
 #include "cli/text.h"
 #include "cli/x.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/manifest.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
 
@@ -31,7 +33,6 @@
 #define LINES_MAX 2000
 #define COLUMNS 8
 #define SILENCE_MS 30000
-#define SINCE_MAX_MS (INT64_C(365) * 86400 * 1000)
 
 /* The usual widths of what is followed, lest the first lines make the header too narrow. */
 static const size_t widths_table[COLUMNS] = {19, 6, 8};
@@ -196,49 +197,37 @@ static char *next_path(const struct args *args, int64_t seq)
 	return client_path_services(base, args->operands, args->n_operands);
 }
 
-/* A duration back from now, or a time in UTC. */
-static int64_t since(const struct args *args, int64_t now_ms)
-{
-	const char *value = args_value(args, "since", NULL);
-	_cleanup_js_ cJSON *o = x_check(cJSON_CreateObject());
-	int64_t at, span;
-
-	if (!value)
-		return 0;
-	x_check(cJSON_AddStringToObject(o, "at", value));
-	at = js_time(o, "at");
-	if (at)
-		return at;
-	if (parse_duration_ms(value, 0, SINCE_MAX_MS, &span, NULL) < 0)
-		report_usage(args->command,
-			     "--since %s: expected a duration such as 10m, or a time such as "
-			     "2026-01-02T03:04:05Z",
-			     value);
-	return now_ms - span;
-}
-
-/* Events are asked for by service; a replica would be a name that none has. */
+/* SERVICE or SERVICE/N. */
 static void check_operands(const struct args *args)
 {
 	for (size_t i = 0; i < args->n_operands; i++) {
-		const char *slash = strchr(args->operands[i], '/');
+		_cleanup_err_ struct err *e = NULL;
+		char service[MANIFEST_NAME_MAX + 1];
+		int replica;
 
-		if (slash)
-			report_usage(args->command, "%s: events are shown by service: %.*s",
-				     args->operands[i], (int)(slash - args->operands[i]),
-				     args->operands[i]);
+		if (parse_replica_id(args->operands[i], service, &replica, &e) < 0)
+			report_usage(args->command, "%s", err_msg(e));
 	}
 }
 
 /* Nothing came: a mistyped name ends here with 4. A deleted service still has its events. */
-static void check_services(struct client *client, const struct args *args)
+static int check_services(struct client *client, const struct args *args)
 {
-	_cleanup_free_ char *path =
-		client_path_services("/v1/services", args->operands, args->n_operands);
-	_cleanup_reply_ struct reply r = {0};
+	for (size_t i = 0; i < args->n_operands; i++) {
+		const char *operand = args->operands[i], *name;
+		_cleanup_free_ char *service = x_strndup(operand, strcspn(operand, "/"));
+		_cleanup_free_ char *path = NULL;
+		_cleanup_reply_ struct reply r = {0};
 
-	if (args->n_operands)
+		name = service;
+		path = client_path_services("/v1/services", &name, 1);
 		client_get(client, path, &r);
+		if (strcmp(service, operand) != 0 && !js_has_replica(r.json, operand)) {
+			report_plain("no replica \"%s\", and no events of one", operand);
+			return CODE_UNKNOWN;
+		}
+	}
+	return CODE_OK;
 }
 
 static int finish(struct printer *p, int code)
@@ -257,7 +246,7 @@ static int run(struct cli *cli, const struct args *args)
 
 	check_operands(args);
 	output_begin(&p.out, cli, args);
-	p.since_ms = since(args, p.now_ms);
+	p.since_ms = since_option(args, p.now_ms);
 	p.table.term = &cli->term;
 	memcpy(p.widths, p.out.format == OUTPUT_WIDE ? widths_wide : widths_table,
 	       sizeof(p.widths));
@@ -268,10 +257,8 @@ static int run(struct cli *cli, const struct args *args)
 
 		if (print_stream(client, path, &p, &e) < 0 && (!p.follow || !client_is_passing(e)))
 			return finish(&p, (int)report_err(e));
-		if (!p.follow && !p.seq)
-			check_services(client, args);
 		if (!p.follow)
-			return finish(&p, CODE_OK);
+			return finish(&p, p.seq ? CODE_OK : check_services(client, args));
 		mem_free(path); /* the controller died: the next one goes on */
 		path = next_path(args, p.seq);
 	}
@@ -288,7 +275,7 @@ static const struct option_spec options[] = {
 const struct command cmd_events_command = {
 	.name = "events",
 	.group = GROUP_LOOK,
-	.synopsis = "[OPTIONS] [SERVICE...]",
+	.synopsis = "[OPTIONS] [SERVICE[/N]...]",
 	.summary = "Show what happened: states, exits, probes, changes",
 	.details = "Oldest first. The table has ages, or local times with --follow and in wide;\n"
 		   "json has an object a line with UTC times (RFC 3339), name the numbers.",

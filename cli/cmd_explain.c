@@ -1,6 +1,6 @@
 /*
  * cmd_explain: aictl explain, a key of the manifest in words, and `--schema`, the JSON Schema for
- * editors. All of it comes from the table in lib/schema.c, so no key can be missing; no daemon is
+ * editors. All of it comes from the table in lib/schema_table.c, so no key can be missing; no daemon is
  * needed.
  *
  * SPDX-License-Identifier: MIT

@@ -78,11 +78,21 @@ static char *handler_of(const cJSON *probe)
 	const cJSON *http = js_get(probe, "http"), *tcp = js_get(probe, "tcp");
 	const cJSON *command = js_get(js_get(probe, "exec"), "command");
 	_cleanup_free_ char *port = port_of(http ? http : tcp);
+	_cleanup_free_ char *grpc_port = port_of(js_get(probe, "grpc"));
 
 	if (http)
-		return x_printf("http GET %s%s", js_str(http, "path", "/"), port);
+		return x_printf("http %s %s%s", js_str(http, "method", "GET"),
+				js_str(http, "path", "/"), port);
 	if (tcp)
 		return x_printf("tcp%s", port);
+	if (js_get(probe, "grpc"))
+		return x_printf("grpc%s", grpc_port);
+	if (js_get(probe, "file"))
+		return x_printf("file %s", js_str(js_get(probe, "file"), "path", ""));
+	if (js_get(probe, "log"))
+		return x_printf("log %s", js_str(js_get(probe, "log"), "pattern", ""));
+	if (js_get(probe, "progress"))
+		return x_printf("progress %s", js_str(js_get(probe, "progress"), "metric", ""));
 	return x_printf("exec %s",
 			cJSON_IsArray(command) && command->child && cJSON_IsString(command->child)
 				? command->child->valuestring
@@ -103,6 +113,19 @@ static void add_probes(cJSON *service, const cJSON *spec)
 	}
 }
 
+static void add_depends(cJSON *service, const cJSON *spec)
+{
+	cJSON *list = x_check(cJSON_AddArrayToObject(service, "depends_on"));
+	const cJSON *d;
+
+	cJSON_ArrayForEach (d, js_get(spec, "depends_on")) {
+		cJSON *o = add_object(list);
+
+		add_text(o, "service", d->string);
+		add_text(o, "condition", js_str(d, "condition", "started"));
+	}
+}
+
 /* state is NULL in a manifest. */
 static void add_service(cJSON *list, const char *name, const char *set, const char *state,
 			const cJSON *spec, int64_t replicas)
@@ -115,6 +138,7 @@ static void add_service(cJSON *list, const char *name, const char *set, const ch
 	x_check(cJSON_AddNumberToObject(o, "replicas", (double)replicas));
 	add_ports(o, spec);
 	add_probes(o, spec);
+	add_depends(o, spec);
 }
 
 static cJSON *spec_of(const struct service_spec *s)
@@ -192,6 +216,11 @@ static char *probe_text(const cJSON *probe)
 	return x_printf("probe %s %s", js_str(probe, "name", "?"), js_str(probe, "handler", ""));
 }
 
+static char *depend_text(const cJSON *d)
+{
+	return x_printf("after %s (%s)", js_str(d, "service", "?"), js_str(d, "condition", "?"));
+}
+
 /* The strokes of the tree, in a locale that has them and in one that has not. */
 struct strokes {
 	const char *fork, *last, *bar, *none;
@@ -213,9 +242,11 @@ static void leaf(const struct cli *cli, const char *indent, const char *stroke, 
 static void tree_service(const struct cli *cli, const struct strokes *k, const cJSON *s, bool last)
 {
 	_cleanup_free_ char *indent = x_strdup(last ? k->none : k->bar);
-	const cJSON *ports = js_get(s, "ports"), *probes = js_get(s, "probes"), *o;
+	const cJSON *ports = js_get(s, "ports"), *probes = js_get(s, "probes");
+	const cJSON *depends = js_get(s, "depends_on"), *o;
 	const char *state = js_str(s, "state", NULL);
-	int left = cJSON_GetArraySize(ports) + cJSON_GetArraySize(probes);
+	int left = cJSON_GetArraySize(ports) + cJSON_GetArraySize(probes) +
+		   cJSON_GetArraySize(depends);
 
 	printf("%s%s%s%s  %lld replica%s", last ? k->last : k->fork,
 	       term_paint(&cli->term, TERM_BOLD), js_str(s, "name", ""),
@@ -229,6 +260,8 @@ static void tree_service(const struct cli *cli, const struct strokes *k, const c
 		leaf(cli, indent, --left ? k->fork : k->last, port_text(o));
 	cJSON_ArrayForEach (o, probes)
 		leaf(cli, indent, --left ? k->fork : k->last, probe_text(o));
+	cJSON_ArrayForEach (o, depends)
+		leaf(cli, indent, --left ? k->fork : k->last, depend_text(o));
 }
 
 static bool is_first_of_set(const cJSON *services, const cJSON *s)
@@ -293,6 +326,9 @@ static void table(const struct output *out, const cJSON *doc)
 		cJSON_ArrayForEach (o, js_get(s, "probes"))
 			edge_row(&t, name, "probe", js_str(o, "name", ""),
 				 js_str(o, "handler", ""));
+		cJSON_ArrayForEach (o, js_get(s, "depends_on"))
+			edge_row(&t, name, "after", js_str(o, "service", ""),
+				 js_str(o, "condition", ""));
 	}
 	table_print(&t);
 	table_done(&t);
@@ -337,6 +373,12 @@ static void dot_service(const cJSON *s)
 		_cleanup_free_ char *id = x_printf("%s %s", name, text);
 
 		dot_edge(id, name, " [style=dashed]");
+	}
+	cJSON_ArrayForEach (o, js_get(s, "depends_on")) {
+		_cleanup_free_ char *label =
+			x_printf(" [label=\"%s\"]", js_str(o, "condition", ""));
+
+		dot_edge(name, js_str(o, "service", ""), label);
 	}
 }
 

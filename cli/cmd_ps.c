@@ -46,7 +46,9 @@ static int status_code(const struct args *args, const cJSON *reply)
 	if (strcmp(args->verb, "status") != 0 || args->n_operands == 0)
 		return CODE_OK;
 	cJSON_ArrayForEach (s, js_get(reply, "services")) {
-		if (strcmp(js_str(s, "state", ""), "ready") != 0)
+		const char *state = js_str(s, "state", "");
+
+		if (strcmp(state, "ready") != 0 && strcmp(state, "idle") != 0)
 			return CODE_NOT_READY;
 	}
 	return CODE_OK;
@@ -231,14 +233,15 @@ const struct command cmd_ps_command = {
 		"A row for each replica; a service that runs none, or not as many as its manifest\n"
 		"says, has a row of its own. AGE counts from the start of the process, RESTARTS\n"
 		"what we restarted. A narrow terminal shows fewer columns.\n\n"
-		"-o wide and --usage show what each replica uses with all its descendants: memory\n"
-		"(MEM, without file cache that can be dropped), CPU time so far, processes and\n"
-		"threads (PIDS).\n\n"
+		"-o wide and --usage show what each replica uses: memory (MEM, without file cache\n"
+		"that can be dropped), CPU time so far, processes and threads (PIDS). In a cgroup\n"
+		"these are of all its descendants; without one (see aictl doctor) only of the\n"
+		"processes in its session, which a daemon that calls setsid has left.\n\n"
 		"--watch redraws in place on a terminal; elsewhere it prints again when something\n"
 		"has changed. Changes show at once, ages with the next look. Ctrl-C ends it.\n\n"
 		"`aictl ps NAME` exits 0 when the service exists. `aictl status NAME` exits 3\n"
-		"when a named service is not ready, as systemctl does. Both exit 4 when there\n"
-		"is no such service.",
+		"when a named service is neither ready nor idle, as systemctl does. Both exit 4\n"
+		"when there is no such service.",
 	.examples = "aictl ps\n"
 		    "aictl ps -o wide sentiment\n"
 		    "aictl ps --usage -o json | jq '.services[].replicas[].usage'\n"

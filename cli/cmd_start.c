@@ -18,7 +18,9 @@ const struct command cmd_start_command = {
 	.group = GROUP_ACT,
 	.synopsis = "[OPTIONS] SERVICE...",
 	.summary = "Start stopped services",
-	.details = "Waits until they are ready; services that run already are left alone.",
+	.details = "Waits until they are ready; services that run already are left alone.\n"
+		   "One that is idle, at zero replicas, gets one without a request.\n"
+		   "A task runs now, whatever its schedule, and the wait is for its end.",
 	.examples = "aictl start sentiment\n"
 		    "aictl start --timeout 30s sentiment tokenizer",
 	.options = change_wait_options,

@@ -39,13 +39,19 @@ static void follow_logs(struct up_loop *u, const char *service)
 		report_warning("no logs of %s here: %s", service, err_msg(e));
 }
 
+/* What is started without a request. */
+static int64_t at_first(const struct service_spec *s)
+{
+	return s->replicas_max > 0 && s->replicas_min == 0 ? 0 : s->replicas;
+}
+
 /* Column widths, and the logs to follow. */
 static void expect_replicas(struct up_loop *u)
 {
 	for (size_t i = 0; i < u->manifest->n_services; i++) {
 		const struct service_spec *s = u->manifest->services[i];
 
-		for (int64_t k = 0; k < s->replicas; k++) {
+		for (int64_t k = 0; k < at_first(s); k++) {
 			_cleanup_free_ char *object = x_printf("%s/%lld", s->name, (long long)k);
 
 			view_expect(&u->out.view, object);
@@ -59,7 +65,7 @@ static int64_t count_replicas(const struct manifest *m)
 	int64_t n = 0;
 
 	for (size_t i = 0; i < m->n_services; i++)
-		n += m->services[i]->replicas;
+		n += at_first(m->services[i]);
 	return n;
 }
 
@@ -115,6 +121,7 @@ static int run_loop(struct up_loop *u)
 	u->events = client_new(u->daemon->socket);
 	u->tail = tail_new();
 	u->out.view = (struct view){.term = &u->cli->term, .prefix = true};
+	u->out.safe = isatty(STDOUT_FILENO);
 	announce(u);
 	code = run_daemon(u);
 	tail_free(u->tail);

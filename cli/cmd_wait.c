@@ -57,6 +57,7 @@ static int verdict(const struct wait *w, const char *name, const cJSON *reply, b
 	if (!last)
 		return -1;
 	report_plain("timed out: %s is %s", name, state);
+	report_hint("see: aictl describe %s", name);
 	return CODE_TIMEOUT;
 }
 
@@ -135,7 +136,10 @@ const struct command cmd_wait_command = {
 	.summary = "Wait until services are ready, or stopped",
 	.details =
 		"Prints what each of them is when its wait ends. One that has succeeded counts as\n"
-		"ready; stopped is what `aictl stop`, scale to 0 or delete make of it.\n\n"
+		"ready, and as stopped; so does one that is idle, at zero replicas until a request\n"
+		"comes. Stopped is one of which nothing runs and nothing starts by itself: after\n"
+		"`aictl stop`, scale to 0 or delete, and when it has succeeded or failed for good.\n"
+		"A task with a schedule is ready when it has succeeded or not run yet.\n\n"
 		"Exits 0 when all of them are, 1 when one of them never will be (it failed for\n"
 		"good), 5 when the time is up, 4 when there is no such service.",
 	.examples = "aictl wait sentiment && curl http://127.0.0.1:8000/\n"

@@ -14,5 +14,8 @@ struct reply;
  * nobody listens or we may not connect; ret->json is NULL when there was no proper answer.
  */
 char *daemon_try_info(const struct cli *cli, struct reply *ret);
+/* One that answers but is "starting": what it waits for, in its own words, or NULL when it is ready
+ * now. Caller frees. */
+char *daemon_try_why(const char *socket);
 
 #endif

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/event.h"
 #include "cli/js.h"
+#include "cli/log_safe.h"
 #include "cli/spec_view.h"
 #include "cli/table.h"
 #include "cli/term.h"
@@ -18,6 +19,7 @@
 #include "lib/mem.h"
 
 #define EVENTS_SHOWN 10
+#define LINES_SHOWN 5
 #define LABEL_AT 2
 #define TEXT_AT 14
 
@@ -69,6 +71,8 @@ static void state_field(const struct page *p, const cJSON *s)
 
 	if (strcmp(state, "stopped") == 0)
 		text = x_strdup(state);
+	else if (strcmp(state, "idle") == 0)
+		text = x_printf("%s, 0/0 (from zero)", state);
 	else
 		text = x_printf("%s, %lld of %lld ready", state, (long long)js_int(s, "ready", 0),
 				(long long)js_int(s, "desired", 0));
@@ -81,6 +85,14 @@ static void drift_field(const struct page *p, const cJSON *s)
 	_cleanup_free_ char *text = text_drift(js_get(s, "drift"));
 
 	field(p, "Drift", TERM_YELLOW, text);
+}
+
+static void scaler_field(const struct page *p, const cJSON *s)
+{
+	const cJSON *scaler = js_get(s, "autoscale");
+	_cleanup_free_ char *text = scaler ? text_scaler(scaler) : x_strdup("");
+
+	field(p, "Scaler", "", text);
 }
 
 static void origin_fields(const struct page *p, const cJSON *s)
@@ -107,6 +119,62 @@ static void limits_field(const struct page *p, const cJSON *s)
 	field(p, "Limits", TERM_YELLOW, buf_cstr(&out));
 }
 
+/* "task, 0 3 * * * Europe/Vienna; next run in 3h (2026-11-23T03:00:00Z)" */
+static void schedule_field(const struct page *p, const cJSON *s)
+{
+	const cJSON *schedule = js_get(js_get(s, "spec"), "schedule");
+	int64_t next = js_time(s, "next_run_at");
+	_cleanup_free_ char *run = next ? text_next_run(next, p->now_ms) : NULL;
+	const char *cron = js_str(schedule, "cron", ""), *every = js_str(schedule, "every", "");
+	_cleanup_buf_ struct buf out = {0};
+
+	if (strcmp(js_str(s, "type", ""), "task") != 0)
+		return;
+	buf_str(&out, "task");
+	if (*every)
+		buf_printf(&out, ", every %s", every);
+	else if (*cron)
+		buf_printf(&out, ", %s %s", cron, js_str(schedule, "timezone", "(local time)"));
+	if (run)
+		buf_printf(&out, "; %s", run);
+	field(p, "Type", "", buf_cstr(&out));
+}
+
+/* "tokenizer (ready), import (completed: starting)": with its state where the condition does not
+ * hold. */
+static void depends_field(const struct page *p, const cJSON *s)
+{
+	_cleanup_buf_ struct buf out = {0};
+	bool missing = false;
+	const cJSON *d;
+
+	cJSON_ArrayForEach (d, js_get(s, "depends_on")) {
+		bool holds = js_bool(d, "holds");
+
+		buf_printf(&out, "%s%s (%s%s%s)", out.len ? ", " : "", js_str(d, "service", "?"),
+			   js_str(d, "condition", "?"), holds ? "" : ": ",
+			   holds ? "" : js_str(d, "state", "there is no such service"));
+		missing |= !holds;
+	}
+	field(p, "Depends on", missing ? TERM_YELLOW : "", buf_cstr(&out));
+}
+
+static void hooks_field(const struct page *p, const cJSON *s)
+{
+	_cleanup_buf_ struct buf out = {0};
+	const cJSON *h;
+
+	cJSON_ArrayForEach (h, js_get(js_get(s, "spec"), "hooks")) {
+		int n = cJSON_GetArraySize(h);
+
+		if (n > 0)
+			buf_printf(&out, "%s%s", out.len ? ", " : "", h->string);
+		if (n > 1)
+			buf_printf(&out, " (%d steps)", n);
+	}
+	field(p, "Hooks", "", buf_cstr(&out));
+}
+
 static void labels_field(const struct page *p, const cJSON *s)
 {
 	_cleanup_buf_ struct buf out = {0};
@@ -127,6 +195,69 @@ static void put_port(struct buf *out, const char *name, const cJSON *port)
 		buf_printf(out, "%s%s %lld", out->len ? ", " : "", name, n);
 }
 
+static void endpoint_field(const struct page *p, const cJSON *e)
+{
+	const char *error = js_str(e, "error", NULL);
+	long long active = js_int(e, "active", 0);
+	_cleanup_buf_ struct buf out = {0};
+
+	buf_printf(&out, "%s %s", js_str(e, "protocol", ""), js_str(e, "address", ""));
+	if (strcmp(js_str(e, "mode", ""), "socket") == 0)
+		buf_str(&out, ", replicas accept");
+	if (error)
+		buf_printf(&out, ", not open: %s", error);
+	if (active)
+		buf_printf(&out, ", %lld under way", active);
+	field(p, "Endpoint", error ? TERM_RED : "", buf_cstr(&out));
+}
+
+/* "30 requests, 3 errors; 12.0 req/s, p95 120ms (first byte 90ms)"; "" for nothing. */
+static void put_traffic(struct buf *out, const cJSON *t)
+{
+	_cleanup_free_ char *n = text_count(js_int(t, "requests", 0), "request");
+	_cleanup_free_ char *errors = text_count(js_int(t, "errors", 0), "error");
+	_cleanup_free_ char *p95 = text_ms(t, "p95_ms"), *first = text_ms(t, "first_byte_p95_ms");
+
+	if (!t)
+		return;
+	buf_printf(out, "%s, %s; ", n, errors);
+	if (js_double(t, "p95_ms", -1) < 0)
+		buf_str(out, "none in the last minute");
+	else
+		buf_printf(out, "%.1f/s, p95 %s, first byte %s",
+			   js_double(t, "requests_per_second", 0), p95, first);
+	if (js_int(t, "in_flight", 0))
+		buf_printf(out, ", %lld under way", (long long)js_int(t, "in_flight", 0));
+	if (js_int(t, "waiting", 0))
+		buf_printf(out, ", %lld waiting", (long long)js_int(t, "waiting", 0));
+	if (cJSON_IsTrue(js_get(t, "ejected")))
+		buf_str(out, "; it gets none for a while: it failed some in a row");
+}
+
+static void traffic_field(const struct page *p, const cJSON *s)
+{
+	_cleanup_buf_ struct buf out = {0};
+
+	put_traffic(&out, js_get(s, "traffic"));
+	field(p, "Traffic", "", buf_cstr(&out));
+}
+
+static void callers_field(const struct page *p, const cJSON *s)
+{
+	_cleanup_buf_ struct buf out = {0};
+	const cJSON *c;
+
+	cJSON_ArrayForEach (c, js_get(s, "callers")) {
+		int64_t n = js_int(c, "connections", 0);
+		_cleanup_free_ char *now = text_count(n, "connection");
+		_cleanup_free_ char *ago = text_age(c, "seen_at", p->now_ms);
+
+		buf_printf(&out, "%s%s (%s%s%s)", out.len ? ", " : "", js_str(c, "service", "?"),
+			   n ? now : "", n ? "" : ago, n ? "" : " ago");
+	}
+	field(p, "Called by", "", buf_cstr(&out));
+}
+
 static void endpoint_fields(const struct page *p, const cJSON *s)
 {
 	const cJSON *spec = js_get(s, "spec"), *e;
@@ -137,13 +268,14 @@ static void endpoint_fields(const struct page *p, const cJSON *s)
 		cJSON_ArrayForEach (e, js_get(spec, "ports"))
 			put_port(&ports, e->string, e);
 		if (ports.len)
-			buf_str(&ports, " (not served yet; replicas have ports of their own)");
+			buf_str(&ports, " (not served; replicas have ports of their own)");
 		field(p, "Ports", "", buf_cstr(&ports));
 	}
 
 	cJSON_ArrayForEach (e, js_get(s, "endpoints"))
-		field_take(p, "Endpoint",
-			   x_printf("%s %s", js_str(e, "protocol", ""), js_str(e, "address", "")));
+		endpoint_field(p, e);
+	traffic_field(p, s);
+	callers_field(p, s);
 }
 
 /* ---- replicas ---- */
@@ -179,20 +311,69 @@ static void replica_field(const struct page *p, const char *label, const char *t
 	print(&out);
 }
 
+/* "9 passed in 1ms to 4ms"; "" without any. Caller frees. */
+static char *history_passed(const cJSON *history)
+{
+	int64_t low = INT64_MAX, high = 0;
+	const cJSON *e;
+	size_t n = 0;
+
+	cJSON_ArrayForEach (e, history) {
+		int64_t took = js_int(e, "duration_ms", 0);
+
+		if (!js_bool(e, "ok"))
+			continue;
+		n++;
+		low = took < low ? took : low;
+		high = took > high ? took : high;
+	}
+	if (n == 0)
+		return x_strdup("none passed");
+	return low == high ? x_printf("%zu passed in %lldms", n, (long long)low)
+			   : x_printf("%zu passed in %lld to %lldms", n, (long long)low,
+				      (long long)high);
+}
+
+/* Of the last results: how many passed, and each that failed; wide shows each. */
+static void history_lines(const struct page *p, const cJSON *history)
+{
+	_cleanup_free_ char *passed = history_passed(history);
+	_cleanup_free_ char *head =
+		x_printf("of the last %d: %s", cJSON_GetArraySize(history), passed);
+	const cJSON *e;
+
+	if (cJSON_GetArraySize(history) < 2)
+		return;
+	replica_field(p, "", head, TERM_DIM, strlen(head));
+	cJSON_ArrayForEach (e, history) {
+		_cleanup_free_ char *ago = text_age(e, "at", p->now_ms), *line = NULL;
+		bool ok = js_bool(e, "ok");
+
+		if (ok && !p->wide)
+			continue;
+		line = x_printf("%s %s ago after %lldms: %s", ok ? "passed" : "failed", ago,
+				(long long)js_int(e, "duration_ms", 0), js_str(e, "message", ""));
+		replica_field(p, "", line, ok ? "" : TERM_RED, ok ? 0 : strlen("failed"));
+	}
+}
+
 static void probe_line(const struct page *p, const char *kind, const cJSON *probe)
 {
 	_cleanup_free_ char *ago = text_age(probe, "at", p->now_ms);
 	const char *message = js_str(probe, "message", ""), *handler = js_str(probe, "handler", "");
 	bool ok = js_bool(probe, "ok"), ran = js_time(probe, "at") != 0;
 	const char *word = !ran ? "not run yet" : ok ? "passed" : "failed";
-	long long limit = js_int(probe, "failure_threshold", 0);
+	long long limit = js_int(probe, "failure_threshold", 0),
+		  failures = js_int(probe, "failures", 0);
 	_cleanup_buf_ struct buf out = {0};
 
 	if (!probe || !js_bool(probe, "enabled"))
 		return;
 	buf_str(&out, word);
-	if (ran && !ok && limit > 1)
-		buf_printf(&out, " %lld of %lld", (long long)js_int(probe, "failures", 0), limit);
+	if (ran && !ok && failures > limit)
+		buf_printf(&out, " %lld times", failures);
+	else if (ran && !ok && limit > 1)
+		buf_printf(&out, " %lld of %lld", failures, limit);
 	if (ran)
 		buf_printf(&out, ", %s ago", ago);
 	if (*message)
@@ -204,6 +385,7 @@ static void probe_line(const struct page *p, const char *kind, const cJSON *prob
 		      : ok ? TERM_GREEN
 			   : TERM_RED,
 		      strlen(word));
+	history_lines(p, js_get(probe, "history"));
 }
 
 static void put_ports(struct buf *out, const cJSON *r)
@@ -266,9 +448,68 @@ static void usage_line(const struct page *p, const cJSON *service, const cJSON *
 		replica_field(p, "uses", text, "", 0);
 }
 
+/* "ready, loading shard 3/8, error 28; served its watchdog of 30s" */
+static void notify_line(const struct page *p, const cJSON *r)
+{
+	const cJSON *n = js_get(r, "notify");
+	const char *status = js_str(n, "status", "");
+	long long err = js_int(n, "errno", 0), dropped = js_int(n, "dropped", 0);
+	_cleanup_free_ char *watchdog = text_duration(js_int(n, "watchdog_ms", 0));
+	_cleanup_buf_ struct buf out = {0};
+
+	if (!cJSON_IsObject(n))
+		return;
+	buf_str(&out, js_bool(n, "stopping")	? "stopping"
+		      : js_bool(n, "reloading") ? "reloading"
+		      : js_bool(n, "ready")	? "ready"
+						: "nothing yet");
+	if (*status)
+		buf_printf(&out, ": %s", status);
+	if (err)
+		buf_printf(&out, ", error %lld", err);
+	if (js_bool(n, "watched"))
+		buf_printf(&out, ", watchdog %s", watchdog);
+	if (dropped)
+		buf_printf(&out, " (%lld of others not heard)", dropped);
+	replica_field(p, "says", buf_cstr(&out), "", 0);
+}
+
+/* "wait: No space left on device, for 2m; lost: 12 lines, 1.4 KiB" */
+static void logs_line(const struct page *p, const cJSON *r)
+{
+	const cJSON *logs = js_get(r, "logs");
+	const char *state = js_str(logs, "state", ""), *error = js_str(logs, "error", "");
+	_cleanup_free_ char *since = text_age(logs, "since", p->now_ms);
+	_cleanup_free_ char *bytes = text_bytes(js_int(logs, "dropped_bytes", 0));
+	_cleanup_free_ char *lines = text_count(js_int(logs, "dropped_lines", 0), "line");
+	_cleanup_buf_ struct buf out = {0};
+
+	if (!cJSON_IsObject(logs))
+		return;
+	if (strcmp(state, "waiting") == 0 || strcmp(state, "dropping") == 0)
+		buf_printf(&out, "%s%s%s, for %s",
+			   strcmp(state, "waiting") == 0 ? "logs wait" : "log lines are dropped",
+			   *error ? ": " : "", error, since);
+	else if (strcmp(state, "copied") == 0)
+		buf_str(&out, "copied: if the logger is killed, the last bytes may come twice");
+	if (js_int(logs, "dropped_bytes", 0) > 0)
+		buf_printf(&out, "%slost: %s, %s", out.len ? "; " : "", lines, bytes);
+	if (out.len)
+		replica_field(p, "logs", buf_cstr(&out), "", 0);
+}
+
+static void traffic_line(const struct page *p, const cJSON *r)
+{
+	_cleanup_buf_ struct buf out = {0};
+
+	put_traffic(&out, js_get(r, "traffic"));
+	if (out.len)
+		replica_field(p, "traffic", buf_cstr(&out), "", 0);
+}
+
 static void replica(const struct page *p, const cJSON *service, const cJSON *r)
 {
-	static const char *const kinds[] = {"startup", "readiness", "liveness"};
+	static const char *const kinds[] = {"startup", "warmup", "readiness", "liveness"};
 	_cleanup_free_ char *message = text_replica_message(r, p->now_ms);
 	const cJSON *last = js_get(r, "last_exit"), *probes = js_get(r, "probes");
 
@@ -276,6 +517,9 @@ static void replica(const struct page *p, const cJSON *service, const cJSON *r)
 	if (*message)
 		replica_field(p, "", message, "", 0);
 	usage_line(p, service, r);
+	traffic_line(p, r);
+	notify_line(p, r);
+	logs_line(p, r);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		probe_line(p, kinds[i], js_get(probes, kinds[i]));
 	if (last) {
@@ -334,6 +578,33 @@ static void exits(const struct page *p, const cJSON *service)
 	table_done(&t);
 }
 
+/* What the last process that failed said before, as it is kept with its end. */
+static void last_lines(const cJSON *service)
+{
+	const cJSON *e, *lines, *line;
+	int skip;
+
+	cJSON_ArrayForEach (e, js_get(service, "ends"))
+		if (js_int(e, "code", -1) != 0)
+			break;
+	lines = js_get(e, "lines");
+	if (cJSON_GetArraySize(lines) == 0)
+		return;
+	skip = cJSON_GetArraySize(lines) - LINES_SHOWN;
+	printf("  the last lines of %s/%lld:\n", js_str(service, "name", ""),
+	       (long long)js_int(e, "replica", 0));
+	cJSON_ArrayForEach (line, lines) {
+		_cleanup_buf_ struct buf scratch = {0};
+		const char *text = js_str(line, "line", "");
+		size_t n = strlen(text);
+
+		if (skip-- > 0)
+			continue;
+		text = log_safe(&scratch, text, &n, false);
+		printf("    %.*s\n", (int)n, text);
+	}
+}
+
 static void event_row(const struct page *p, struct table *t, const cJSON *e)
 {
 	_cleanup_free_ char *ago = text_age(e, "at", p->now_ms), *object = event_object(e);
@@ -372,13 +643,18 @@ void describe_view(const struct term *term, const cJSON *service, bool wide)
 	       term_paint(term, TERM_RESET));
 	state_field(&p, service);
 	drift_field(&p, service);
+	scaler_field(&p, service);
 	field(&p, "About", "", js_str(spec, "description", ""));
 	origin_fields(&p, service);
 	labels_field(&p, service);
+	schedule_field(&p, service);
+	depends_field(&p, service);
+	hooks_field(&p, service);
 	limits_field(&p, service);
 	endpoint_fields(&p, service);
 	replicas(&p, service);
 	exits(&p, service);
+	last_lines(service);
 	events(&p, service);
 	spec_view(term, service);
 }

@@ -1,6 +1,7 @@
 /*
  * describe_view: GET /v1/services/NAME as a page: state and why first, then the replicas with their
- * probes, the last exits, the events, and the service's manifest key by key with its lines.
+ * probes, the last exits (with `ends`, of GET /v1/services/NAME/exits, the last lines of one that
+ * failed), the events, and the service's manifest key by key with its lines.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -26,6 +26,7 @@ struct doctor_dir {
 	int64_t free_bytes, total_bytes; /* -1 = unknown */
 	int access;			 /* 0 = we may write there, else errno */
 	bool tmpfs;
+	bool hangs; /* it did not answer: nothing else is known */
 };
 
 struct doctor_machine {
@@ -40,10 +41,12 @@ struct doctor_machine {
 	bool shm_tmpfs;
 	bool clock_synced;
 	int64_t wall_ms;
-	bool system_users; /* aictl and aictl-log exist */
+	bool helper_users; /* aictl and aictl-log exist */
+	bool system_users; /* and aictl-gw */
 	unsigned port_first, port_last;
 	const cJSON *daemon; /* reply of GET /v1/daemon, or NULL */
 	const char *daemon_socket, *our_version;
+	const char *daemon_why; /* what the API says while it is not ready, or NULL */
 };
 
 struct doctor_finding {
@@ -61,8 +64,9 @@ struct doctor_check {
 /* The table ends with name NULL. */
 extern const struct doctor_check doctor_checks[];
 
-/* Facts of this machine; daemon may be NULL and is borrowed. */
-void doctor_machine_read(struct doctor_machine *m, const cJSON *daemon, const char *socket);
+/* Facts of this machine; daemon, socket and why may be NULL and are borrowed. */
+void doctor_machine_read(struct doctor_machine *m, const cJSON *daemon, const char *socket,
+			 const char *why);
 void doctor_machine_done(struct doctor_machine *m);
 
 /* {"checks":[{"name","level","found","costs","advice"}],"ok":N,"warnings":N,"problems":N} */

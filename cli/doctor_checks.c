@@ -350,9 +350,18 @@ static void linger(const struct doctor_machine *m, struct doctor_finding *f)
 	}
 }
 
+static void hanging(const struct doctor_dir *d, const char *costs, struct doctor_finding *f)
+{
+	say(f, DOCTOR_PROBLEM, "%s does not answer: its disk or network mount hangs", d->path);
+	f->costs = costs;
+	f->advice = "mend the disk or the mount; what runs goes on meanwhile";
+}
+
 static void tmpfs(const struct doctor_machine *m, struct doctor_finding *f)
 {
-	if (m->runtime.tmpfs) {
+	if (m->runtime.hangs) {
+		hanging(&m->runtime, "the daemon cannot be reached, and none starts", f);
+	} else if (m->runtime.tmpfs) {
 		say(f, DOCTOR_OK, "%s is on tmpfs", m->runtime.path);
 	} else if (m->shm_tmpfs) {
 		say(f, DOCTOR_OK, "%s is on a disk; the table goes to /dev/shm", m->runtime.path);
@@ -380,7 +389,11 @@ static void users(const struct doctor_machine *m, struct doctor_finding *f)
 	if (m->uid != 0) {
 		say(f, DOCTOR_OK, "%s's daemon runs everything as %s", m->user, m->user);
 	} else if (m->system_users) {
-		say(f, DOCTOR_OK, "aictl and aictl-log exist");
+		say(f, DOCTOR_OK, "aictl, aictl-log and aictl-gw exist");
+	} else if (m->helper_users) {
+		say(f, DOCTOR_WARNING, "the user aictl-gw does not exist");
+		f->costs = "the stable addresses of services (port:) are not served";
+		f->advice = "useradd --system --user-group aictl-gw, then restart aictld";
 	} else {
 		say(f, DOCTOR_PROBLEM, "the users aictl and aictl-log do not both exist");
 		f->costs = "aictld does not start as root";
@@ -423,9 +436,19 @@ static void ports(const struct doctor_machine *m, struct doctor_finding *f)
 	const char *p = text ? text : "";
 	long long first = number(&p, 10), last;
 	unsigned taken = listening(m, "/proc/net/tcp") + listening(m, "/proc/net/tcp6");
+	const char *unchecked = m->daemon ? js_str(m->daemon, "ports_unchecked", NULL) : NULL;
 
 	p += strspn(p, " \t");
 	last = number(&p, 10);
+	if (unchecked) {
+		say(f, DOCTOR_WARNING, "%u-%u for replicas, who listens there is not checked: %s",
+		    m->port_first, m->port_last, unchecked);
+		f->costs = "a replica whose port another process has taken gets requests all the "
+			   "same: they reach that process";
+		f->advice = "a kernel with CONFIG_INET_DIAG that may be asked (modprobe tcp_diag), "
+			    "or ${SOCKET} instead of ${PORT}";
+		return;
+	}
 	if (first > m->port_last || last < m->port_first) {
 		say(f, DOCTOR_OK, "%u-%u for replicas, %u of them taken", m->port_first,
 		    m->port_last, taken);
@@ -441,6 +464,10 @@ static void ports(const struct doctor_machine *m, struct doctor_finding *f)
 
 static void space(const struct doctor_dir *d, const char *costs, struct doctor_finding *f)
 {
+	if (d->hangs) {
+		hanging(d, costs, f);
+		return;
+	}
 	if (d->access) {
 		say(f, DOCTOR_PROBLEM, "%s: %s", d->looked_at, strerror(d->access));
 		f->costs = costs;
@@ -467,8 +494,22 @@ static void state(const struct doctor_machine *m, struct doctor_finding *f)
 
 static void logs(const struct doctor_machine *m, struct doctor_finding *f)
 {
+	long long max = m->daemon ? (long long)js_int(m->daemon, "log_max_total", 0) : 0;
+	long long copied = m->daemon ? (long long)js_int(m->daemon, "logs_copied", 0) : 0;
+
 	space(&m->logs,
 	      "services that write wait until there is room (logs.on_full: drop loses lines)", f);
+	if (f->level == DOCTOR_OK && copied > 0) {
+		say(f, DOCTOR_WARNING,
+		    "the logs of %lld replica%s are copied: their file system cannot splice",
+		    copied, copied == 1 ? "" : "s");
+		f->costs = "if the logger is killed, the bytes of that moment may be stored twice";
+		f->advice = "let logs go to another file system (ext4, xfs, tmpfs)";
+	} else if (f->level == DOCTOR_OK && max > 0) {
+		say(f, DOCTOR_OK, "%s: %lld of %lld MiB free, logs keep at most %lld MiB",
+		    m->logs.path, (long long)(m->logs.free_bytes / MIB),
+		    (long long)(m->logs.total_bytes / MIB), max / MIB);
+	}
 }
 
 static void clocks(const struct doctor_machine *m, struct doctor_finding *f)
@@ -488,7 +529,15 @@ static void daemon_itself(const struct doctor_machine *m, struct doctor_finding 
 	const char *mode = js_str(m->daemon, "mode", "?"),
 		   *version = js_str(m->daemon, "version", "?");
 
-	if (!m->daemon) {
+	if (!m->daemon && m->daemon_socket) {
+		say(f, DOCTOR_PROBLEM, "one listens at %s and does not answer", m->daemon_socket);
+		f->costs = "nothing is started, stopped or restarted; what runs goes on";
+		f->advice = "look at the daemon's log: its controller hangs, or is being replaced";
+	} else if (m->daemon_why) {
+		say(f, DOCTOR_PROBLEM, "not ready: %s", m->daemon_why);
+		f->costs = "nothing is started, stopped or restarted; what runs goes on";
+		f->advice = m->state.hangs ? "see state-dir" : "look at the daemon's log";
+	} else if (!m->daemon) {
 		say(f, DOCTOR_OK, "none answers; what a new one would find is checked");
 	} else if (strcmp(mode, "safe") == 0) {
 		say(f, DOCTOR_PROBLEM, "safe mode: its controller has died again and again");
@@ -518,14 +567,16 @@ static void daemon_log(const struct doctor_machine *m, struct doctor_finding *f)
 static void helpers(const struct doctor_machine *m, struct doctor_finding *f)
 {
 	long long controller = js_int(m->daemon, "controller_restarts", 0),
-		  logger = js_int(m->daemon, "logger_restarts", 0);
+		  logger = js_int(m->daemon, "logger_restarts", 0),
+		  gateway = js_int(m->daemon, "gateway_restarts", 0);
 
-	say(f, controller + logger ? DOCTOR_WARNING : DOCTOR_OK,
-	    m->daemon ? "controller restarted %lld times, logger %lld" : "no daemon", controller,
-	    logger);
+	say(f, controller + logger + gateway ? DOCTOR_WARNING : DOCTOR_OK,
+	    m->daemon ? "controller restarted %lld times, logger %lld, gateway %lld" : "no daemon",
+	    controller, logger, gateway);
 	if (f->level == DOCTOR_OK)
 		return;
-	f->costs = "nothing by itself: services run on meanwhile";
+	f->costs = gateway ? "requests that were under way when the gateway died"
+			   : "nothing by itself: services run on meanwhile";
 	f->advice = "the daemon's log says of what it died; please report it";
 }
 

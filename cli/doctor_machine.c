@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "cli/doctor.h"
+#include "cli/doctor_look.h"
 #include "cli/js.h"
 #include "cli/report.h"
 #include "cli/x.h"
@@ -95,39 +96,38 @@ static void read_limits(struct doctor_machine *m)
 	m->nofile_hard = l.rlim_max;
 }
 
-static void read_dir(struct doctor_dir *d, const char *path)
+/* One that hangs is not touched. */
+static void read_dir(struct doctor_dir *d, const char *path, bool hangs)
 {
-	char *at = x_strdup(path), *up;
-	struct statfs st;
-
-	d->path = x_strdup(path);
-	while (access(at, F_OK) < 0 && strcmp(at, "/") != 0 && strcmp(at, ".") != 0) {
-		up = x_check(fs_dirname(at));
-		mem_free(at);
-		at = up;
-	}
-	d->looked_at = at;
-	d->access = access(at, W_OK | X_OK) < 0 ? errno : 0;
-	d->free_bytes = d->total_bytes = -1;
-	if (statfs(at, &st) < 0)
+	if (!hangs) {
+		doctor_look_at(d, path);
 		return;
-	d->tmpfs = st.f_type == TMPFS_MAGIC || st.f_type == RAMFS_MAGIC;
-	d->free_bytes = (int64_t)(geteuid() == 0 ? st.f_bfree : st.f_bavail) * (int64_t)st.f_bsize;
-	d->total_bytes = (int64_t)st.f_blocks * (int64_t)st.f_bsize;
+	}
+	*d = (struct doctor_dir){.path = x_strdup(path),
+				 .looked_at = x_strdup(path),
+				 .free_bytes = -1,
+				 .total_bytes = -1,
+				 .hangs = true};
 }
 
 /* The daemon's directories where one answers, else those it would have. */
 static void read_dirs(struct doctor_machine *m)
 {
 	_cleanup_err_ struct err *err = NULL;
+	const char *paths[3];
+	bool hangs[3];
 	struct statfs st;
 	struct paths p;
 
 	if (paths_defaults(&p, &err) < 0)
 		report_die(err);
-	read_dir(&m->runtime, js_str(m->daemon, "runtime_dir", p.runtime_dir));
-	read_dir(&m->state, js_str(m->daemon, "state_dir", p.state_dir));
-	read_dir(&m->logs, js_str(m->daemon, "log_dir", p.log_dir));
+	paths[0] = js_str(m->daemon, "runtime_dir", p.runtime_dir);
+	paths[1] = js_str(m->daemon, "state_dir", p.state_dir);
+	paths[2] = js_str(m->daemon, "log_dir", p.log_dir);
+	doctor_look_all(paths, hangs, ARRAY_SIZE(paths));
+	read_dir(&m->runtime, paths[0], hangs[0]);
+	read_dir(&m->state, paths[1], hangs[1]);
+	read_dir(&m->logs, paths[2], hangs[2]);
 	paths_done(&p);
 	m->shm_tmpfs = statfs("/dev/shm", &st) == 0 && st.f_type == TMPFS_MAGIC;
 }
@@ -140,7 +140,8 @@ static void read_clock(struct doctor_machine *m)
 	m->wall_ms = clock_wall_ms();
 }
 
-void doctor_machine_read(struct doctor_machine *m, const cJSON *daemon, const char *socket)
+void doctor_machine_read(struct doctor_machine *m, const cJSON *daemon, const char *socket,
+			 const char *why)
 {
 	const struct passwd *pw = getpwuid(geteuid());
 	struct utsname u;
@@ -150,6 +151,7 @@ void doctor_machine_read(struct doctor_machine *m, const cJSON *daemon, const ch
 				     .user = x_strdup(pw ? pw->pw_name : "?"),
 				     .daemon = daemon,
 				     .daemon_socket = socket,
+				     .daemon_why = why,
 				     .our_version = PKGVERSION};
 	if (uname(&u) == 0)
 		snprintf(m->release, sizeof(m->release), "%s", u.release);
@@ -157,7 +159,8 @@ void doctor_machine_read(struct doctor_machine *m, const cJSON *daemon, const ch
 	read_limits(m);
 	read_dirs(m);
 	read_clock(m);
-	m->system_users = getpwnam("aictl") && getpwnam("aictl-log");
+	m->helper_users = getpwnam("aictl") && getpwnam("aictl-log");
+	m->system_users = m->helper_users && getpwnam("aictl-gw");
 	m->port_first = (unsigned)js_int(daemon, "port_first", 20000);
 	m->port_last = (unsigned)js_int(daemon, "port_last", 29999);
 }

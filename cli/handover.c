@@ -14,6 +14,7 @@
 #include "cli/js.h"
 #include "cli/report.h"
 #include "cli/text.h"
+#include "cli/x.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
@@ -21,13 +22,20 @@
 #define LOOK_MS 20
 #define PATIENCE_MS 5000
 
-/* What runs on. Caller frees. */
+/* "2 replicas run on, 1 has no process". Caller frees. */
 static char *running(const cJSON *d)
 {
-	return text_count(js_int(d, "replicas", 0), "replica");
+	int64_t all = js_int(d, "replicas", 0), running = js_int(d, "running", all);
+	_cleanup_free_ char *text = text_count(running, "replica");
+	const char *verb = running == 1 ? "runs" : "run";
+
+	if (running == all)
+		return x_printf("%s %s on", text, verb);
+	return x_printf("%s %s on, %lld %s no process", text, verb, (long long)(all - running),
+			all - running == 1 ? "has" : "have");
 }
 
-static const char *start_by_manager(void)
+const char *handover_start_command(void)
 {
 	return geteuid() == 0 ? "systemctl start aictld" : "systemctl --user start aictld";
 }
@@ -47,9 +55,9 @@ int handover_detach(struct client *client, int64_t timeout_ms)
 	if (code != CODE_OK)
 		return code;
 	replicas = running(d.json);
-	printf("aictld %lld has ended, %s not touched\n", (long long)js_int(d.json, "pid", 0),
-	       replicas);
-	printf("start it again with: %s\n", activated ? start_by_manager() : "aictl daemon attach");
+	printf("aictld %lld has ended, %s\n", (long long)js_int(d.json, "pid", 0), replicas);
+	printf("start it again with: %s\n",
+	       activated ? handover_start_command() : "aictl daemon attach");
 	return CODE_OK;
 }
 
@@ -65,11 +73,11 @@ static void tell(const cJSON *now, const cJSON *before)
 	_cleanup_free_ char *replicas = running(now);
 
 	if (strcmp(from, to) == 0)
-		printf("aictld %lld: version %s as before, %s not touched\n",
-		       (long long)js_int(now, "pid", 0), to, replicas);
+		printf("aictld %lld: version %s as before, %s\n", (long long)js_int(now, "pid", 0),
+		       to, replicas);
 	else
-		printf("aictld %lld: version %s, was %s, %s not touched\n",
-		       (long long)js_int(now, "pid", 0), to, from, replicas);
+		printf("aictld %lld: version %s, was %s, %s\n", (long long)js_int(now, "pid", 0),
+		       to, from, replicas);
 }
 
 int handover_reexec(struct client *client, int64_t timeout_ms)

@@ -15,5 +15,7 @@ struct client;
 int handover_detach(struct client *client, int64_t timeout_ms);
 /* Until the new aictld's controller answers; prints what has changed. Exit code. */
 int handover_reexec(struct client *client, int64_t timeout_ms);
+/* By which the service manager starts the caller's daemon. */
+const char *handover_start_command(void);
 
 #endif

@@ -127,6 +127,23 @@ static void examples(const char *text)
 	}
 }
 
+/* A line that is too long goes on below the first argument. */
+static void usage(const struct command *c)
+{
+	const char *rest = c->synopsis, *end;
+	int at = printf("Usage: aictl %s", c->name), margin = at;
+
+	for (; *rest; rest = end) {
+		size_t n = strcspn(rest, " ");
+
+		if (at + 1 + (int)n > WIDTH && at > margin)
+			at = printf("\n%*s", margin, "") - 1;
+		at += printf(" %.*s", (int)n, rest);
+		end = rest + n + (rest[n] == ' ');
+	}
+	printf("\n\n%s\n", c->summary);
+}
+
 void help_show(const struct cli *cli, const struct command *c)
 {
 	(void)cli;
@@ -134,8 +151,7 @@ void help_show(const struct cli *cli, const struct command *c)
 		help_overview(stdout);
 		return;
 	}
-	printf("Usage: aictl %s%s%s\n\n%s\n", c->name, *c->synopsis ? " " : "", c->synopsis,
-	       c->summary);
+	usage(c);
 	if (c->aliases[0])
 		printf("\nAlso: aictl %s%s%s\n", c->aliases[0], c->aliases[1] ? ", aictl " : "",
 		       c->aliases[1] ? c->aliases[1] : "");

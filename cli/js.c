@@ -3,6 +3,7 @@
 #include "cli/js.h"
 
 #include <math.h>
+#include <string.h>
 #include <time.h>
 
 cJSON *js_parse(const char *text, size_t len)
@@ -22,6 +23,13 @@ const char *js_str(const cJSON *o, const char *name, const char *fallback)
 	const cJSON *m = js_get(o, name);
 
 	return cJSON_IsString(m) ? m->valuestring : fallback;
+}
+
+double js_double(const cJSON *o, const char *name, double fallback)
+{
+	const cJSON *m = js_get(o, name);
+
+	return cJSON_IsNumber(m) ? m->valuedouble : fallback;
 }
 
 int64_t js_int(const cJSON *o, const char *name, int64_t fallback)
@@ -59,4 +67,15 @@ int64_t js_time(const cJSON *o, const char *name)
 void js_freep(cJSON **o)
 {
 	cJSON_Delete(*o);
+}
+
+bool js_has_replica(const cJSON *reply, const char *id)
+{
+	const cJSON *s = cJSON_GetArrayItem(js_get(reply, "services"), 0), *r;
+
+	cJSON_ArrayForEach (r, js_get(s, "replicas")) {
+		if (strcmp(js_str(r, "id", ""), id) == 0)
+			return true;
+	}
+	return false;
 }

@@ -16,6 +16,7 @@
 static const struct {
 	const char *path, *value;
 } examples[] = {
+	{".logs.to", "[file, journald]"},
 	{"name", "shop"},
 	{"defaults", "{ restart: { policy: on-failure } }"},
 	{"services", "{ chat: { command: [python3, app.py] } }"},
@@ -51,6 +52,32 @@ static const struct {
 	{"services.*.secrets.*.env", "HF_TOKEN"},
 	{"services.*.labels", "{ team: nlp }"},
 	{"services.*.replicas", "2"},
+	{"services.*.replicas.min", "0"},
+	{"services.*.replicas.max", "4"},
+	{"services.*.autoscale", "{ metric: concurrency, target: 4 }"},
+	{"services.*.autoscale.metric", "concurrency"},
+	{"services.*.autoscale.metrics", "[{ metric: concurrency }, { metric: cpu }]"},
+	{"services.*.autoscale.metrics.*", "{ metric: cpu, target: 80 }"},
+	{"services.*.autoscale.metrics.*.metric", "cpu"},
+	{".target", "4"},
+	{".autoscale.name", "requests_waiting"},
+	{".metrics.*.name", "requests_waiting"},
+	{"services.*.autoscale.schedule", "[{ cron: \"30 8 * * 1-5\", for: 10h, min: 2 }]"},
+	{"services.*.autoscale.schedule.*", "{ cron: \"30 8 * * 1-5\", for: 10h, min: 2 }"},
+	{"services.*.autoscale.schedule.*.cron", "\"30 8 * * 1-5\""},
+	{"services.*.autoscale.schedule.*.for", "10h"},
+	{"services.*.autoscale.schedule.*.min", "2"},
+	{"services.*.autoscale.schedule.*.max", "4"},
+	{"services.*.autoscale.schedule.*.timezone", "Europe/Vienna"},
+	{"services.*.idle", "10m"},
+	{"services.*.concurrency", "8"},
+	{"services.*.affinity", "{ header: X-Session-Id }"},
+	{"services.*.affinity.header", "X-Session-Id"},
+	{"services.*.retry", "unsafe"},
+	{"services.*.timeouts.total", "5m"},
+	{"services.*.access_log", "0.01"},
+	{"services.*.update.strategy", "canary"},
+	{"services.*.update.steps", "[5%/2m, 25%/5m, 100%]"},
 	{"services.*.port", "8000"},
 	{"services.*.ports", "{ http: { port: 8000 }, metrics: {} }"},
 	{"services.*.ports.*", "{ port: 8000 }"},
@@ -60,13 +87,65 @@ static const struct {
 	{"services.*.probes.startup", "{ http: { path: /healthz, port: 8000 }, stall: 5m }"},
 	{"services.*.probes.readiness", "{ http: { path: /ready, port: 8000 }, period: 5s }"},
 	{"services.*.probes.liveness", "{ http: { path: /healthz, port: 8000 }, period: 10s }"},
+	{"services.*.warmup.*.http", "{ path: /generate, port: 8000, method: POST, body: \"{}\" }"},
+	{"services.*.reload.http", "{ path: /reload, port: 8000, method: POST }"},
 	{".http", "{ path: /healthz, port: 8000 }"},
+	{".http.headers", "{ Accept: text/plain }"},
+	{".http.body", "'{ \"input\": \"hello\" }'"},
+	{".expect", "{ status: 200, json: { status: ok } }"},
+	{".expect.status", "[200, 204]"},
+	{".expect.json", "{ status: ok }"},
+	{".http.max_latency", "500ms"},
+	{".grpc", "{ service: embeddings.v1.Embeddings, port: 8000 }"},
+	{".grpc.service", "embeddings.v1.Embeddings"},
+	{".grpc.port", "8000"},
+	{".file", "{ path: heartbeat, max_age: 1m }"},
+	{".file.path", "heartbeat"},
+	{".file.max_age", "1m"},
+	{".log", "{ pattern: model loaded }"},
+	{".log.pattern", "model loaded"},
+	{"services.*.probes.startup.deadline", "30m"},
+	{"services.*.probes.readiness.notify", "true"},
+	{"services.*.probes.liveness.progress",
+	 "{ metric: tokens_total, pending: requests_running, port: 8000 }"},
+	{".progress.port", "8000"},
+	{".progress.metric", "tokens_total"},
+	{".progress.pending", "requests_running"},
 	{".http.path", "/healthz"},
 	{".tcp", "{ port: 6379 }"},
 	{".http.port", "8000"},
 	{".tcp.port", "6379"},
 	{".exec", "{ command: [sh, -c, test -e ready] }"},
 	{".exec.command", "[sh, -c, test -e ready]"},
+	{"services.*.watchdog", "30s"},
+	{"services.*.type", "task"},
+	{"services.*.retries", "3"},
+	{"services.*.timeout", "10m"},
+	{"services.*.run_again", "always"},
+	{"services.*.schedule", "{ cron: \"0 3 * * *\", timezone: Europe/Vienna }"},
+	{"services.*.schedule.cron", "\"0 3 * * *\""},
+	{"services.*.schedule.every", "6h"},
+	{"services.*.schedule.timezone", "Europe/Vienna"},
+	{"services.*.schedule.missed", "run"},
+	{"services.*.depends_on", "{ tokenizer: { condition: ready } }"},
+	{"services.*.depends_on.*", "{ condition: ready }"},
+	{"services.*.depends_on.*.condition", "ready"},
+	{"services.*.depends_on.*.required", "false"},
+	{"services.*.depends_on.*.timeout", "5m"},
+	{"services.*.on_dependency_restart", "restart"},
+	{"services.*.restart.max_age", "7d"},
+	{"services.*.restart.max_memory", "8GiB"},
+	{"services.*.update", "{ max_surge: 25%, min_ready: 30s, on_failure: pause }"},
+	{"services.*.update.order", "stop-first"},
+	{"services.*.update.max_surge", "25%"},
+	{"services.*.update.max_unavailable", "25%"},
+	{"services.*.update.pause_after", "1"},
+	{"services.*.update.on_failure", "pause"},
+	{"services.*.reload", "{ signal: SIGHUP }"},
+	{"services.*.reload.signal", "SIGHUP"},
+	{"services.*.hooks", "{ pre_start: [{ exec: { command: [./make-index] } }] }"},
+	{"services.*.hooks.pre_start.*.exec", "{ command: [./make-index] }"},
+	{"services.*.hooks.pre_start.*.exec.command", "[./make-index]"},
 	{"services.*.restart", "{ policy: on-failure, budget: { restarts: 5, window: 10m } }"},
 	{"services.*.restart.policy", "on-failure"},
 	{"services.*.restart.success_exit_codes", "[0, 143]"},
@@ -97,7 +176,7 @@ static const struct schema_row *step(const struct schema_row *row, const char *p
 
 	if (!row)
 		return schema_child(NULL, part);
-	if (row->type == SCHEMA_MAP || row->type == SCHEMA_ANY)
+	if (row->type == SCHEMA_MAP || row->type == SCHEMA_ANY || row->type == SCHEMA_TREE)
 		return row; /* the user's own names */
 	if ((row->type == SCHEMA_LIST || row->type == SCHEMA_INTS) && is_index(part))
 		return row;
@@ -251,6 +330,8 @@ const char *key_type(const struct schema_row *row)
 		[SCHEMA_TABLE] = "map of maps",
 		[SCHEMA_DEFAULTS] = "map",
 		[SCHEMA_BOOL] = "true or false",
+		[SCHEMA_SHARE] = "number or share",
+		[SCHEMA_TREE] = "map of anything",
 		[SCHEMA_ANY] = "anything",
 	};
 
@@ -362,22 +443,68 @@ static char *value_of(const struct schema_row *row)
 	if (!first)
 		return x_strdup(manifest_write_number(row, row->min, lo));
 	inside = value_of(first);
+	if (row->flags & SCHEMA_LISTED)
+		return x_printf("[%s]", inside);
 	return x_printf("{ %s: %s }", schema_key(first), inside);
+}
+
+/* What must stand beside certain keys. */
+static const struct {
+	const char *path, *beside;
+} companies[] = {
+	{"services.*.restart.rules.*.exit", "then: fail, "},
+	{"services.*.restart.rules.*.then", "exit: [125], "},
+	{"services.*.replicas.min", "max: 4, "},
+	{"services.*.autoscale.name", "metric: prometheus, target: 4, "},
+	{"services.*.autoscale.target", "metric: concurrency, "},
+	{"services.*.autoscale.metrics.*.target", "metric: concurrency, "},
+	{".metrics.*.name", "metric: prometheus, target: 4, "},
+	{".metrics.*.path", "metric: prometheus, name: requests_waiting, target: 4, "},
+	{".metrics.*.port", "metric: prometheus, name: requests_waiting, target: 4, "},
+	{"services.*.autoscale.schedule.*.cron", "for: 10h, "},
+	{"services.*.autoscale.schedule.*.for", "cron: \"30 8 * * 1-5\", "},
+	{".schedule.*.min", "cron: \"30 8 * * 1-5\", for: 10h, "},
+	{".schedule.*.max", "cron: \"30 8 * * 1-5\", for: 10h, "},
+	{".schedule.*.timezone", "cron: \"30 8 * * 1-5\", for: 10h, "},
+	{"services.*.warmup.*.timeout", "http: { path: /generate, port: 8000 }, "},
+	{".http.port", ""},
+	{".http.body", "port: 8000, method: POST, "},
+	{".tcp.host", "port: 8000, "},
+	{".file.max_age", "path: heartbeat, "},
+	{".progress.metric", "pending: requests_running, "},
+	{".progress.pending", "metric: tokens_total, "},
+	{".progress.path", "metric: tokens_total, pending: requests_running, "},
+	{".progress.host", "metric: tokens_total, pending: requests_running, "},
+	{".progress.port", "metric: tokens_total, pending: requests_running, "},
+	{".progress.stall", "metric: tokens_total, pending: requests_running, "},
+};
+
+/* One of the choices that parent must have. */
+static const char *choice(const struct schema_row *parent)
+{
+	if (strcmp(parent->path, "services.*.schedule") == 0)
+		return "cron: \"0 3 * * *\", ";
+	if (strcmp(parent->path, "services.*.autoscale") == 0)
+		return "metric: prometheus, name: requests_waiting, target: 4, ";
+	if (strcmp(parent->path, "services.*.reload") == 0)
+		return "http: { path: /reload, port: 8000 }, ";
+	if (strstr(parent->path, ".hooks."))
+		return "exec: { command: [./make-index] }, ";
+	return "tcp: { port: 8000 }, ";
 }
 
 /* What else must stand beside row in its parent for the example to be whole: "http: {}, ". */
 static const char *company(const struct schema_row *row, const struct schema_row *parent)
 {
+	for (size_t i = 0; i < ARRAY_SIZE(companies); i++) {
+		const char *path = companies[i].path;
+
+		if (path[0] == '.' ? ends_in(row->path, path) : strcmp(row->path, path) == 0)
+			return companies[i].beside;
+	}
 	if ((parent->flags & SCHEMA_ONE_OF) && !(row->flags & SCHEMA_CHOICE))
-		return "tcp: { port: 8000 }, ";
-	if (strcmp(row->path, "services.*.restart.rules.*.exit") == 0)
-		return "then: fail, ";
-	if (strcmp(row->path, "services.*.restart.rules.*.then") == 0)
-		return "exit: [125], ";
-	if (ends_in(row->path, ".http.path") || ends_in(row->path, ".http.host") ||
-	    ends_in(row->path, ".tcp.host"))
-		return "port: 8000, ";
-	return "";
+		return choice(parent);
+	return ends_in(parent->path, ".http") ? "port: 8000, " : "";
 }
 
 /* The name of a "*" in an example. */
@@ -387,6 +514,8 @@ static const char *shown_key(const struct schema_row *row, const struct schema_r
 		return strcmp(row->path, "x-*") == 0 ? "x-notes" : schema_key(row);
 	if (parent->type == SCHEMA_SERVICES)
 		return "chat";
+	if (strcmp(schema_key(parent), "depends_on") == 0)
+		return "tokenizer";
 	return strcmp(schema_key(parent), "secrets") == 0 ? "hf-token" : "http";
 }
 

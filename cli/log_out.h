@@ -1,14 +1,20 @@
 /*
  * log_out: one log line to stdout in one of the formats of `aictl logs`.
  *
+ *   for (...) log_out_line(&o, &line);  log_out_flush(&o);  log_out_done(&o);
+ *
+ * With `gather` lines are written in large pieces, at the latest by log_out_flush.
+ *
  * SPDX-License-Identifier: MIT
  */
 #ifndef AICTL_CLI_LOG_OUT_H
 #define AICTL_CLI_LOG_OUT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "cli/view.h"
+#include "lib/buf.h"
 
 struct tail_line;
 
@@ -25,10 +31,19 @@ struct log_out {
 	struct view view; /* TEXT */
 	bool timestamps;  /* TEXT: local time before each line */
 	bool streams;	  /* TEXT: stdout or stderr before each line */
-	bool begun;	  /* YAML: a document came before */
-	bool add_newline; /* RAW: lines come without theirs (from a stream) */
+	bool as_written;  /* TEXT: no JSON is recognised, no level coloured */
+	bool safe;	  /* TEXT: for a terminal: see log_safe.h */
+	bool gather;
+	/* its own */
+	bool begun;	/* YAML: a document came before */
+	struct buf out; /* gathered, or of one line */
+	struct buf scratch;
+	int64_t stamp_s;
+	char stamp[32]; /* of that second */
 };
 
 void log_out_line(struct log_out *o, const struct tail_line *line);
+void log_out_flush(struct log_out *o);
+void log_out_done(struct log_out *o);
 
 #endif

@@ -16,6 +16,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/doctor_look.h"
 #include "cli/help.h"
 #include "cli/report.h"
 #include "cli/term.h"
@@ -62,6 +63,8 @@ int main(int argc, char **argv)
 	int at, code;
 
 	fill_standard_fds();
+	if (doctor_look_main(argc, argv))
+		return CODE_OK;
 	term_init(&cli.term);
 	at = args_parse_global(&cli, argc, argv);
 	if (at >= argc) {

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/services_view.h"
 
+#include <string.h>
+
 #include "cli/cli.h"
 #include "cli/js.h"
 #include "cli/table.h"
@@ -20,12 +22,13 @@ struct view {
 
 static void header(struct view *v)
 {
-	v->table.drop = "INCARNATION SET REVISION SINCE LAST-EXIT PIDS PORTS PORT CPU PID RESTARTS "
+	v->table.drop = "INCARNATION SET REVISION SINCE LAST-EXIT PIDS PORTS PORT CPU PID "
+			"IN-FLIGHT P95 REQ/S RESTARTS "
 			"AGE MEM";
 	if (v->wide)
 		table_header(&v->table, "NAME", "STATE", "PID", "PORTS", "RESTARTS", "AGE", "MEM",
-			     "CPU", "PIDS", "LAST-EXIT", "SINCE", "SET", "REVISION", "INCARNATION",
-			     "MESSAGE", NULL);
+			     "CPU", "PIDS", "REQ/S", "IN-FLIGHT", "P95", "LAST-EXIT", "SINCE",
+			     "SET", "REVISION", "INCARNATION", "MESSAGE", NULL);
 	else if (v->usage)
 		table_header(&v->table, "NAME", "STATE", "PID", "PORT", "RESTARTS", "AGE", "MEM",
 			     "CPU", "PIDS", "MESSAGE", NULL);
@@ -48,6 +51,22 @@ static char *ports(const cJSON *replica)
 				   (long long)js_int(map, p->string, 0));
 	}
 	return out.data ? x_check(buf_take(&out)) : text_number(replica, "port");
+}
+
+/* What passes its stable ports; also of a service. */
+static void traffic_cells(struct view *v, const cJSON *o)
+{
+	const cJSON *traffic = js_get(o, "traffic");
+	_cleanup_free_ char *p95 = text_ms(traffic, "p95_ms");
+
+	if (traffic) {
+		table_cell(&v->table, NULL, "%.1f", js_double(traffic, "requests_per_second", 0));
+		table_cell(&v->table, NULL, "%lld", (long long)js_int(traffic, "in_flight", 0));
+	} else {
+		table_cell(&v->table, NULL, "-");
+		table_cell(&v->table, NULL, "-");
+	}
+	table_cell(&v->table, NULL, "%s", p95);
 }
 
 static void wide_cells(struct view *v, const cJSON *service, const cJSON *r)
@@ -81,13 +100,26 @@ static void usage_cells(struct view *v, const cJSON *r)
 	table_cell(&v->table, NULL, "%s", pids);
 }
 
+/* With what it says of itself, in wide. Caller frees. */
+static char *message_of(const struct view *v, const cJSON *r)
+{
+	const char *status = js_str(js_get(r, "notify"), "status", "");
+	char *message = text_replica_message(r, v->now_ms), *both;
+
+	if (!v->wide || !*status)
+		return message;
+	both = x_printf("%s%ssays: %s", message, *message ? "; " : "", status);
+	mem_free(message);
+	return both;
+}
+
 static void replica_row(struct view *v, const cJSON *service, const cJSON *r)
 {
 	const char *state = text_replica_state(r);
 	_cleanup_free_ char *pid = text_number(r, "pid");
 	_cleanup_free_ char *port = v->wide ? ports(r) : text_number(r, "port");
 	_cleanup_free_ char *age = text_age(r, "started_at", v->now_ms);
-	_cleanup_free_ char *message = text_replica_message(r, v->now_ms);
+	_cleanup_free_ char *message = message_of(v, r);
 	struct table *t = &v->table;
 
 	table_row(t);
@@ -99,8 +131,10 @@ static void replica_row(struct view *v, const cJSON *service, const cJSON *r)
 	table_cell(t, NULL, "%s", js_int(r, "pid", 0) ? age : "-");
 	if (v->usage)
 		usage_cells(v, r);
-	if (v->wide)
+	if (v->wide) {
+		traffic_cells(v, r);
 		wide_cells(v, service, r);
+	}
 	table_cell(t, NULL, "%s", message);
 }
 
@@ -108,7 +142,13 @@ static void replica_row(struct view *v, const cJSON *service, const cJSON *r)
 static char *service_text(const cJSON *s, const char *drift)
 {
 	const char *message = js_str(s, "message", "");
+	const cJSON *scaler = js_get(s, "autoscale");
 
+	if (!*drift && !*message && scaler)
+		return text_scaler(scaler);
+
+	if (!*drift && strcmp(js_str(s, "state", ""), "idle") == 0)
+		return x_printf("0/0 (from zero): %s", message);
 	if (!*drift)
 		return x_strdup(message);
 	if (js_int(s, "desired", 0) == 0 && js_int(s, "ready", 0) == 0)
@@ -126,9 +166,12 @@ static void service_row(struct view *v, const cJSON *s, const char *drift)
 	table_row(t);
 	table_cell(t, NULL, "%s", js_str(s, "name", "?"));
 	table_cell(t, term_state_color(t->term, state), "%s", state);
-	for (int i = 0; i < (v->wide ? 6 : 4) + (v->usage ? 3 : 0); i++)
+	for (int i = 0; i < 4 + (v->usage ? 3 : 0); i++)
 		table_cell(t, NULL, "-");
 	if (v->wide) {
+		traffic_cells(v, s);
+		table_cell(t, NULL, "-");
+		table_cell(t, NULL, "-");
 		table_cell(t, NULL, "%s", js_str(s, "set", "-"));
 		table_cell(t, NULL, "%s", revision);
 		table_cell(t, NULL, "-");
@@ -153,7 +196,7 @@ void services_view_render(const struct term *term, const cJSON *reply, unsigned 
 		const cJSON *replicas = js_get(s, "replicas");
 		_cleanup_free_ char *drift = text_drift(js_get(s, "drift"));
 
-		if (cJSON_GetArraySize(replicas) == 0 || *drift)
+		if (cJSON_GetArraySize(replicas) == 0 || *drift || (wide && js_get(s, "autoscale")))
 			service_row(&v, s, drift);
 		cJSON_ArrayForEach (r, replicas)
 			replica_row(&v, s, r);

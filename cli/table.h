@@ -19,7 +19,7 @@
 struct buf;
 struct term;
 
-#define TABLE_COLUMNS_MAX 16
+#define TABLE_COLUMNS_MAX 20
 #define TABLE_LAST_MIN 16
 
 struct table_cell {

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct err;
+struct log_stream_opts;
 struct logview_opts;
 struct tail;
 
@@ -22,7 +23,9 @@ struct tail;
 struct tail_line {
 	const char *service, *incarnation;
 	int64_t replica;
-	bool is_stderr;
+	uint32_t stream; /* enum logidx_stream */
+	bool joined;	 /* it belongs to the line before it */
+	bool cut;	 /* the text is its beginning, and LOGVIEW_CUT */
 	int64_t wall_ms;
 	const char *text; /* not NUL-terminated */
 	size_t len;	  /* without newline; raw files: with it */
@@ -32,14 +35,18 @@ struct tail *tail_new(void);
 struct tail *tail_free(struct tail *t); /* NULL is a no-op; returns NULL */
 /* 0 or a negative code. */
 int tail_add_files(struct tail *t, const struct logview_opts *opts, struct err **reterr);
-int tail_add_stream(struct tail *t, const char *socket, const char *path, struct err **reterr);
+int tail_add_stream(struct tail *t, const struct log_stream_opts *opts, struct err **reterr);
 
 /* False when there is nothing at the moment. */
 bool tail_next(struct tail *t, struct tail_line *ret);
+/* Lines are missing, and the user was told. */
+bool tail_has_failed(const struct tail *t);
 /* Every source has come to its end (streams that are not followed, or broke). */
 bool tail_is_over(const struct tail *t);
-/* Readable when there may be more; look once in TAIL_LOOK_MS all the same. */
+/* Readable when there may be more; look again after tail_look_ms all the same. */
 int tail_fd(const struct tail *t);
+int tail_look_ms(const struct tail *t);
 #define TAIL_LOOK_MS 500
+size_t tail_sources(const struct tail *t);
 
 #endif

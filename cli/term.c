@@ -222,7 +222,7 @@ const char *term_state_color(const struct term *t, const char *state)
 		{"stopping", TERM_YELLOW}, {"draining", TERM_YELLOW}, {"unready", TERM_YELLOW},
 		{"degraded", TERM_YELLOW}, {"frozen", TERM_CYAN},     {"backoff", TERM_YELLOW},
 		{"failed", TERM_RED},	   {"unknown", TERM_RED},     {"exited", TERM_DIM},
-		{"stopped", TERM_DIM},
+		{"stopped", TERM_DIM},	   {"idle", TERM_DIM},
 	};
 
 	for (size_t i = 0; t->color && i < ARRAY_SIZE(colors); i++) {

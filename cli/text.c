@@ -36,7 +36,7 @@ char *text_exit(const cJSON *e)
 		return strcmp(cause, "exit") == 0 || !*cause
 			       ? x_printf("exit code %lld", (long long)code)
 			       : x_printf("exit code %lld (%s)", (long long)code, cause);
-	return !*cause || strcmp(cause, "unknown") == 0
+	return !*cause || strcmp(cause, "lost") == 0 || strcmp(cause, "unknown") == 0
 		       ? x_strdup("exit status unknown")
 		       : x_printf("exit status unknown (%s)", cause);
 }
@@ -46,12 +46,30 @@ const char *text_replica_state(const cJSON *replica)
 	return js_bool(replica, "frozen") ? "frozen" : js_str(replica, "state", "unknown");
 }
 
+char *text_next_run(int64_t next_ms, int64_t now_ms)
+{
+	char human[32], when[CLOCK_RFC3339_SIZE];
+
+	clock_human(next_ms - now_ms, human, sizeof(human));
+	return x_printf("next run %s%s (%s)", next_ms - now_ms >= 1000 ? "in " : "now",
+			next_ms - now_ms >= 1000 ? human : "", clock_rfc3339(next_ms, when));
+}
+
+static char *next_run(const char *message, int64_t next_ms, int64_t now_ms)
+{
+	_cleanup_free_ char *run = text_next_run(next_ms, now_ms);
+
+	return x_printf("%s%s%s", message, *message ? "; " : "", run);
+}
+
 char *text_replica_message(const cJSON *replica, int64_t now_ms)
 {
 	const char *message = js_str(replica, "message", "");
 	int64_t next = js_time(replica, "next_attempt_at");
 	char human[32];
 
+	if (!next && js_time(replica, "next_run_at"))
+		return next_run(message, js_time(replica, "next_run_at"), now_ms);
 	if (!next)
 		return x_strdup(message);
 	clock_human(next - now_ms, human, sizeof(human));
@@ -122,6 +140,14 @@ static void put_value(struct buf *out, const cJSON *v)
 	cJSON_free(text);
 }
 
+static void put_left(struct buf *out, int64_t left_ms)
+{
+	char human[32];
+
+	if (left_ms > 0)
+		buf_printf(out, " for %s", clock_human(left_ms, human, sizeof(human)));
+}
+
 char *text_drift(const cJSON *drift)
 {
 	struct buf out = {0};
@@ -140,9 +166,30 @@ char *text_drift(const cJSON *drift)
 		else
 			buf_printf(&out, "%s is ", key);
 		put_value(&out, js_get(d, "actual"));
-		buf_str(&out, " (manifest: ");
-		put_value(&out, js_get(d, "manifest"));
+		put_left(&out, js_time(d, "until") - clock_wall_ms());
+		buf_printf(&out, " (%s: ", js_get(d, "scaler") ? "scaler" : "manifest");
+		put_value(&out, js_get(d, js_get(d, "scaler") ? "scaler" : "manifest"));
 		buf_char(&out, ')');
 	}
 	return out.data ? x_check(buf_take(&out)) : x_strdup("");
+}
+
+char *text_ms(const cJSON *o, const char *member)
+{
+	double ms = js_double(o, member, -1);
+
+	if (ms < 0)
+		return x_strdup("-");
+	if (ms < 10)
+		return x_printf("%.1fms", ms);
+	return ms < 1000 ? x_printf("%.0fms", ms) : x_printf("%.1fs", ms / 1000);
+}
+
+char *text_scaler(const cJSON *scaler)
+{
+	const char *message = js_str(scaler, "message", "");
+
+	return x_printf("%lld of %lld..%lld%s%s", (long long)js_int(scaler, "replicas", 0),
+			(long long)js_int(scaler, "min", 0), (long long)js_int(scaler, "max", 0),
+			*message ? ": " : "", message);
 }

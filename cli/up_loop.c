@@ -55,7 +55,7 @@ void up_loop_done(struct up_loop *u)
 	mem_free(u->change_id);
 	mem_free(u->change_body);
 	mem_closep(&u->signal_fd);
-	view_done(&u->out.view);
+	log_out_done(&u->out);
 }
 
 static char *seconds(int64_t ms)
@@ -211,7 +211,25 @@ static void forget_change(struct up_loop *u)
 	u->change_id = NULL;
 }
 
-/* Where each replica is to be reached: the services' own ports are not served yet. */
+/* The stable ports of s; how many those are. */
+static int show_endpoints(struct up_loop *u, const cJSON *s)
+{
+	const cJSON *e;
+	int n = 0;
+
+	cJSON_ArrayForEach (e, js_get(s, "endpoints")) {
+		const char *error = js_str(e, "error", NULL);
+		_cleanup_free_ char *text =
+			x_printf("%s %s%s%s", error ? "not" : "on", js_str(e, "address", ""),
+				 error ? ": " : "", error ? error : "");
+
+		view_note(&u->out.view, js_str(s, "name", "?"), error ? TERM_RED : "", text);
+		n++;
+	}
+	return n;
+}
+
+/* Where each service is to be reached; its replicas, when it has no port of its own. */
 static void show_ports(struct up_loop *u)
 {
 	const struct client_request rq = {.method = "GET", .path = "/v1/services"};
@@ -222,6 +240,8 @@ static void show_ports(struct up_loop *u)
 	if (client_call(u->client, &rq, &r, &e) < 0)
 		return;
 	cJSON_ArrayForEach (s, js_get(r.json, "services")) {
+		if (show_endpoints(u, s) > 0)
+			continue;
 		cJSON_ArrayForEach (k, js_get(s, "replicas")) {
 			long long port = js_int(k, "port", 0);
 			_cleanup_free_ char *text = x_printf("on 127.0.0.1:%lld", port);

@@ -4,8 +4,8 @@
  *   sentiment/0 | a line the replica wrote
  *   sentiment/0   ready after 1.9s
  *
- * On a terminal each replica has its colour. Lines are printed as they are (a service may colour
- * its own log); only the prefix is ours.
+ * On a terminal each replica has its colour, the same one each time it is looked at. A service may
+ * colour its own log; only the prefix is ours.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -14,22 +14,26 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct term;
+struct view_object;
 
 struct view {
 	const struct term *term;
 	bool prefix;
-	size_t width;	/* of the prefix; grows with the names seen */
-	char **objects; /* "sentiment/0": their place decides the colour */
+	size_t width; /* of the prefix; grows with the names seen */
+	struct view_object *objects;
 	size_t n_objects, cap_objects;
+	uint32_t *places; /* by hash: 1 + the place in objects; 0 = free */
+	size_t n_places;
 };
 
 /* Makes room for a name before it is seen, so that the columns do not move. True when it is new. */
 bool view_expect(struct view *v, const char *object);
-/* One line of a log, text of n bytes without its newline. */
-void view_log(struct view *v, const char *object, const char *text, size_t n);
-/* A word of ours about a replica; color may be "". */
+/* What stands before a line of a replica, "" when nothing does. Borrowed until the next call. */
+const char *view_prefix(struct view *v, const char *service, int64_t replica, size_t *len);
+/* A word of ours about a replica or a service; color may be "". */
 void view_note(struct view *v, const char *object, const char *color, const char *text);
 void view_done(struct view *v);
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -26,6 +27,7 @@
 #include "lib/err.h"
 #include "lib/mem.h"
 
+#define CTRL_C 3
 #define SOON_MS 100	 /* after an event: others come with it */
 #define PATIENCE_MS 1000 /* for the stream of events */
 
@@ -38,14 +40,66 @@ struct state {
 	bool told;	      /* off a terminal: that it is lost */
 	char *signature;
 	unsigned drawn; /* lines on the screen */
+	bool keys;	/* the terminal's settings are ours, saved has its own */
+	struct termios saved;
+	bool quit; /* with that code */
+	int code;
 };
 
-static int winch_open(void)
+/* ---- keys ---- */
+
+/* Ctrl-C is a key like others then: a signal would end us with these settings. */
+static void keys_begin(struct state *s)
+{
+	struct termios now;
+
+	if (!s->w->keys || !s->w->redraw || !isatty(STDIN_FILENO) ||
+	    tcgetattr(STDIN_FILENO, &s->saved) < 0)
+		return;
+	now = s->saved;
+	now.c_lflag &= ~(tcflag_t)(ICANON | ECHO | ISIG);
+	now.c_cc[VMIN] = 1;
+	now.c_cc[VTIME] = 0;
+	s->keys = tcsetattr(STDIN_FILENO, TCSADRAIN, &now) == 0;
+}
+
+static void keys_end(struct state *s)
+{
+	if (s->keys)
+		tcsetattr(STDIN_FILENO, TCSADRAIN, &s->saved);
+	s->keys = false;
+}
+
+static void quit(struct state *s, int code)
+{
+	s->quit = true;
+	s->code = code;
+}
+
+static void take_keys(struct state *s)
+{
+	char keys[64];
+	ssize_t n = read(STDIN_FILENO, keys, sizeof(keys));
+
+	if (n <= 0)
+		quit(s, CODE_OK);
+	for (ssize_t i = 0; i < n && !s->quit; i++)
+		if (keys[i] == 'q' || keys[i] == 'Q' || keys[i] == CTRL_C)
+			quit(s, keys[i] == CTRL_C ? CODE_INTERRUPTED : CODE_OK);
+}
+
+/* A resize; and what else would end us, where there are settings to restore. */
+static int signals_open(bool keys)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGWINCH);
+	if (keys) {
+		sigaddset(&set, SIGINT);
+		sigaddset(&set, SIGTERM);
+		sigaddset(&set, SIGHUP);
+	}
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -1;
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -176,34 +230,42 @@ static int look(struct state *s)
 	return CODE_OK;
 }
 
-static void drain(int fd)
+static void take_signals(struct state *s)
 {
 	struct signalfd_siginfo info;
 
-	while (read(fd, &info, sizeof(info)) > 0)
-		;
+	while (read(s->winch_fd, &info, sizeof(info)) > 0)
+		if (info.ssi_signo != SIGWINCH)
+			quit(s, CODE_INTERRUPTED);
 }
 
 /* Until `until`, an event, or a resize (returns true). Ends when nobody reads us any more. */
 static bool rest(struct state *s, int64_t until)
 {
-	struct pollfd p[3] = {{.fd = s->winch_fd, .events = POLLIN},
+	struct pollfd p[4] = {{.fd = s->winch_fd, .events = POLLIN},
 			      {.fd = STDOUT_FILENO, .events = 0},
-			      {.fd = -1, .events = POLLIN}};
+			      {.fd = -1, .events = POLLIN},
+			      {.fd = s->keys ? STDIN_FILENO : -1, .events = POLLIN}};
 	int64_t left;
 
 	while ((left = until - clock_mono_ms()) > 0) {
 		int64_t soon = clock_mono_ms() + SOON_MS;
 
 		p[2].fd = s->streaming ? client_stream_fd(s->events) : -1;
-		if (poll(p, 3, (int)left) <= 0)
+		if (poll(p, 4, (int)left) <= 0)
 			continue;
-		if (p[1].revents & (POLLERR | POLLHUP))
+		if (p[1].revents & (POLLERR | POLLHUP)) {
+			keys_end(s);
 			output_end_of_reader();
+		}
+		if (p[3].revents)
+			take_keys(s);
 		if (p[0].revents) {
-			drain(s->winch_fd);
+			take_signals(s);
 			return true;
 		}
+		if (s->quit)
+			return false;
 		if (p[2].revents && stream_drain(s) && soon < until)
 			until = soon;
 	}
@@ -220,13 +282,15 @@ static int64_t pause_ms(const struct state *s)
 
 int watch_run(const struct watch *w)
 {
-	struct state s = {.w = w, .winch_fd = winch_open(), .events = client_new(w->socket)};
+	struct state s = {.w = w, .winch_fd = -1, .events = client_new(w->socket)};
 	bool resized = false;
 	int code = CODE_OK;
 
 	intr_quiet();
+	keys_begin(&s);
+	s.winch_fd = signals_open(s.keys);
 	client_set_patience(s.events, PATIENCE_MS);
-	for (;;) {
+	while (!s.quit) {
 		if (!resized)
 			code = look(&s);
 		if (code != CODE_OK)
@@ -243,8 +307,9 @@ int watch_run(const struct watch *w)
 			stream_open(&s);
 		resized = rest(&s, clock_add(clock_mono_ms(), pause_ms(&s))) && w->redraw;
 	}
+	keys_end(&s);
 	client_free(s.events);
 	mem_free(s.signature);
 	mem_closep(&s.winch_fd);
-	return code;
+	return code == CODE_OK ? s.code : code;
 }

@@ -7,6 +7,8 @@
  * are cleared at their end, so nothing flickers; a resize redraws at once. What does not fit on the
  * screen is counted in the last line. Elsewhere a block is printed when its signature changed.
  *
+ * With `keys`, q ends it (exit code 0): the terminal is put to one key at a time meanwhile, and back.
+ *
  * A daemon that does not answer is waited for: the last view stays, with a notice below it (on
  * stderr, off a terminal). An answer that is an error (the service is gone) ends it.
  *
@@ -30,6 +32,7 @@ struct watch {
 	const char *socket; /* for the stream of events */
 	int64_t interval_ms;
 	bool redraw; /* in place; else blocks */
+	bool keys;   /* where stdin is a terminal */
 	void *user;
 	/* A look at the daemon: 0, or a negative code: no answer. Exits on an answer that is none. */
 	int (*look)(void *user, struct err **reterr);

@@ -37,14 +37,20 @@ void buf_append(struct buf *b, const void *p, size_t n)
 	buf_added(b, n);
 }
 
-void buf_str(struct buf *b, const char *s)
-{
-	buf_append(b, s, strlen(s));
-}
-
 void buf_char(struct buf *b, char c)
 {
 	buf_append(b, &c, 1);
+}
+
+void buf_u64(struct buf *b, uint64_t n)
+{
+	char digits[20], *at = digits + sizeof(digits);
+
+	do {
+		*--at = (char)('0' + n % 10);
+		n /= 10;
+	} while (n > 0);
+	buf_append(b, at, (size_t)(digits + sizeof(digits) - at));
 }
 
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap)

@@ -12,6 +12,8 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 struct buf {
 	char *data; /* NULL until the first append */
@@ -20,8 +22,13 @@ struct buf {
 };
 
 void buf_append(struct buf *b, const void *p, size_t n);
-void buf_str(struct buf *b, const char *s);
+/* Inline, for the length of a literal is known. */
+static inline void buf_str(struct buf *b, const char *s)
+{
+	buf_append(b, s, strlen(s));
+}
 void buf_char(struct buf *b, char c);
+void buf_u64(struct buf *b, uint64_t n); /* decimal */
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 /* Room for n more bytes at the returned pointer (then buf_added); NULL when out of memory or limit.

@@ -18,19 +18,30 @@ static void fail(struct http_parse *p, int status, const char *why)
 	p->why = why;
 }
 
+/* Whole, CR LF ends it; else a CR is at most its last byte yet. It may have begun before `from`. */
+static bool is_line(const char *data, size_t from, size_t end, bool whole)
+{
+	const char *cr = memchr(data + from, '\r', end - from);
+
+	if (from > 0 && data[from - 1] == '\r' && (!whole || from < end))
+		return false;
+	if ((cr && cr + 1 != data + end) || memchr(data + from, '\0', end - from))
+		return false;
+	return !whole || (end > 0 && data[end - 1] == '\r');
+}
+
 long http_parse_head_end(const char *data, size_t n, size_t *at)
 {
-	for (size_t i = *at; i < n; i++) {
-		bool cr_before = i > 0 && data[i - 1] == '\r';
+	while (*at < n) {
+		const char *from = data + *at, *lf = memchr(from, '\n', n - *at);
+		size_t end = lf ? (size_t)(lf - data) : n;
 
-		if (data[i] == '\0' || (data[i] == '\n') != cr_before)
+		if (!is_line(data, *at, end, lf != NULL))
 			return -1;
-		if (data[i] == '\n' && i >= 3 && data[i - 3] == '\r' && data[i - 2] == '\n') {
-			*at = i + 1;
-			return (long)i + 1;
-		}
+		*at = lf ? end + 1 : n;
+		if (lf && end >= 3 && data[end - 3] == '\r' && data[end - 2] == '\n')
+			return (long)end + 1;
 	}
-	*at = n;
 	return 0;
 }
 

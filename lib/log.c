@@ -32,12 +32,12 @@ void log_open(const char *program, int fd, enum log_level level)
 
 void log_set_level(enum log_level level)
 {
-	sink.level = level;
+	__atomic_store_n(&sink.level, level, __ATOMIC_RELAXED);
 }
 
 enum log_level log_level_get(void)
 {
-	return sink.level;
+	return __atomic_load_n(&sink.level, __ATOMIC_RELAXED);
 }
 
 int log_parse_level(const char *name)
@@ -56,9 +56,9 @@ const char *log_level_name(enum log_level level)
 static void put(const char *text, size_t len)
 {
 	if (write(sink.fd, text, len) < 0)
-		sink.lost++;
-	else
-		sink.lost = 0;
+		__atomic_add_fetch(&sink.lost, 1, __ATOMIC_RELAXED);
+	else if (__atomic_load_n(&sink.lost, __ATOMIC_RELAXED))
+		__atomic_store_n(&sink.lost, 0, __ATOMIC_RELAXED);
 }
 
 void log_hold(void)
@@ -90,6 +90,7 @@ void log_flush(void)
 
 void log_write(enum log_level level, const char *fmt, ...)
 {
+	unsigned long lost = __atomic_load_n(&sink.lost, __ATOMIC_RELAXED);
 	char line[2048], stamp[CLOCK_RFC3339_SIZE];
 	size_t len;
 	va_list ap;
@@ -97,8 +98,8 @@ void log_write(enum log_level level, const char *fmt, ...)
 
 	n = snprintf(line, sizeof(line), "%s %s %s: ", clock_rfc3339(clock_wall_ms(), stamp),
 		     level_names[level], sink.program);
-	if (sink.lost && (size_t)n < sizeof(line))
-		n += snprintf(line + n, sizeof(line) - (size_t)n, "(lost_lines=%lu) ", sink.lost);
+	if (lost && (size_t)n < sizeof(line))
+		n += snprintf(line + n, sizeof(line) - (size_t)n, "(lost_lines=%lu) ", lost);
 	len = (size_t)n;
 	va_start(ap, fmt);
 	n = vsnprintf(line + len, sizeof(line) - len - 1, fmt, ap);

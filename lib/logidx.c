@@ -79,22 +79,42 @@ int logidx_decode_entry(const uint8_t in[LOGIDX_ENTRY_SIZE], struct logidx_entry
 	e->length = (uint32_t)get(in + 8, 4);
 	e->stream = (uint32_t)get(in + 12, 4);
 	e->wall_ms = (int64_t)get(in + 16, 8);
-	if (e->stream > LOGIDX_STDERR || e->offset > (uint64_t)INT64_MAX - e->length ||
+	if (e->stream > LOGIDX_NOTE || e->offset > (uint64_t)INT64_MAX - e->length ||
 	    (e->stream == LOGIDX_END) != (e->length == 0))
 		return -ERR_INVALID;
 	return 0;
 }
 
+const char *logidx_stream_name(uint32_t stream)
+{
+	static const char *const names[] = {"?", "stdout", "stderr", "aictl"};
+
+	return names[stream <= LOGIDX_NOTE ? stream : 0];
+}
+
+uint32_t logidx_stream_of(const char *name)
+{
+	uint32_t i = LOGIDX_STDOUT;
+
+	while (i < LOGIDX_NOTE && strcmp(logidx_stream_name(i), name) != 0)
+		i++;
+	return i;
+}
+
+static const char *suffix_of(enum logidx_kind kind)
+{
+	return kind == LOGIDX_IDX ? ".idx" : kind == LOGIDX_ZST ? ".log.zst" : ".log";
+}
+
 const char *logidx_name(char *out, const char *incarnation, uint32_t seq, enum logidx_kind kind)
 {
-	snprintf(out, LOGIDX_NAME_SIZE, "%.32s-%06u.%s", incarnation, seq,
-		 kind == LOGIDX_IDX ? "idx" : "log");
+	snprintf(out, LOGIDX_NAME_SIZE, "%.32s-%06u%s", incarnation, seq, suffix_of(kind));
 	return out;
 }
 
 enum logidx_kind logidx_parse_name(const char *name, char *incarnation, uint32_t *seq)
 {
-	enum logidx_kind kind;
+	enum logidx_kind kind = LOGIDX_LOG;
 	uint64_t v = 0;
 	const char *s;
 
@@ -107,12 +127,9 @@ enum logidx_kind logidx_parse_name(const char *name, char *incarnation, uint32_t
 	}
 	if (s < name + LOGIDX_INCARNATION_SIZE + 6)
 		return LOGIDX_OTHER;
-	if (strcmp(s, ".log") == 0)
-		kind = LOGIDX_LOG;
-	else if (strcmp(s, ".idx") == 0)
-		kind = LOGIDX_IDX;
-	else
-		return LOGIDX_OTHER;
+	while (strcmp(s, suffix_of(kind)) != 0)
+		if (++kind > LOGIDX_ZST)
+			return LOGIDX_OTHER;
 	memcpy(incarnation, name, LOGIDX_INCARNATION_SIZE - 1);
 	incarnation[LOGIDX_INCARNATION_SIZE - 1] = '\0';
 	*seq = (uint32_t)v;
@@ -153,15 +170,16 @@ static void note_file(struct logidx_segment *s, int dir_fd, const char *name, en
 {
 	struct stat st;
 
-	if (kind == LOGIDX_LOG)
-		s->has_log = true;
-	else
-		s->has_idx = true;
-	if (sizes && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0)
-		s->bytes += (uint64_t)st.st_size;
+	s->has_log |= kind == LOGIDX_LOG;
+	s->has_idx |= kind == LOGIDX_IDX;
+	s->has_zst |= kind == LOGIDX_ZST;
+	if (!sizes || fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	s->bytes = st.st_size > 0 ? (uint64_t)st.st_size : 0;
+	s->wall_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
 }
 
-/* Sorts and makes one of the two files of each segment. Returns how many are left. */
+/* Sorts and makes one of the files of each segment. Returns how many are left. */
 static size_t merge(struct logidx_segment *v, size_t n)
 {
 	size_t out = 0;
@@ -173,7 +191,10 @@ static size_t merge(struct logidx_segment *v, size_t n)
 		if (logidx_compare(&v[out], &v[i]) == 0) {
 			v[out].has_log |= v[i].has_log;
 			v[out].has_idx |= v[i].has_idx;
+			v[out].has_zst |= v[i].has_zst;
 			v[out].bytes += v[i].bytes;
+			if (v[i].wall_ms > v[out].wall_ms)
+				v[out].wall_ms = v[i].wall_ms;
 		} else {
 			v[++out] = v[i];
 		}
@@ -186,7 +207,7 @@ static int read_dir(DIR *d, bool sizes, struct logidx_segment **v, size_t *n)
 	struct dirent *e;
 	size_t cap = 0;
 
-	while (*n < 2 * SEGMENTS_MAX && (e = readdir(d))) {
+	while (*n < 3 * SEGMENTS_MAX && (e = readdir(d))) {
 		struct logidx_segment s = {0};
 		enum logidx_kind kind = logidx_parse_name(e->d_name, s.incarnation, &s.seq);
 

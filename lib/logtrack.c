@@ -2,12 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/logtrack.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -16,7 +11,6 @@
 
 #define SETTLED_MS 5000	     /* bytes without an entry for so long will not get one any more */
 #define PREFIX_ENTRIES 65536 /* how far back an unfinished line is looked for */
-#define OPEN_FILE (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 
 struct logtrack *logtrack_new(const char *incarnation, uint32_t index, bool raw)
 {
@@ -27,21 +21,24 @@ struct logtrack *logtrack_new(const char *incarnation, uint32_t index, bool raw)
 	memcpy(t->incarnation, incarnation, sizeof(t->incarnation) - 1);
 	t->index = index;
 	t->raw = raw;
-	t->log_fd = t->idx_fd = -1;
+	t->streams = raw ? LOGTRACK_ALL & ~(1U << LOGIDX_NOTE) : LOGTRACK_ALL;
+	t->until_ms = INT64_MAX;
+	t->block_max = LOGTRACK_BLOCK;
+	t->seg = (struct logseg){
+		.incarnation = t->incarnation, .index = index, .log_fd = -1, .idx_fd = -1};
 	return t;
 }
 
 static void close_files(struct logtrack *t)
 {
-	mem_closep(&t->log_fd);
-	mem_closep(&t->idx_fd);
-	t->n_entries = t->block_len = 0;
+	logseg_close(&t->seg);
+	t->block_len = 0;
 	t->current.length = 0;
 }
 
 static void forget_parts(struct logtrack *t)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < LOGIDX_STREAMS; i++) {
 		buf_done(&t->parts[i].text);
 		t->parts[i] = (struct logtrack_part){0};
 	}
@@ -49,13 +46,18 @@ static void forget_parts(struct logtrack *t)
 	t->has_line = false;
 }
 
+static void free_block(struct logtrack *t)
+{
+	mem_free(t->block);
+	t->block = NULL;
+	t->block_size = t->block_len = 0;
+}
+
 void logtrack_finish(struct logtrack *t)
 {
 	close_files(t);
 	forget_parts(t);
-	mem_free(t->entries);
-	mem_free(t->block);
-	t->entries = t->block = NULL;
+	free_block(t);
 	t->done = true;
 }
 
@@ -63,6 +65,7 @@ struct logtrack *logtrack_free(struct logtrack *t)
 {
 	if (t) {
 		logtrack_finish(t);
+		loggap_done(&t->seg.gap);
 		mem_free(t->seqs);
 		mem_free(t);
 	}
@@ -94,100 +97,29 @@ static uint32_t seq_after(const struct logtrack *t, uint32_t seq)
 	return 0;
 }
 
-/* ---- files ---- */
-
-static int open_file(const struct logtrack *t, int dir_fd, uint32_t seq, enum logidx_kind kind)
+static int make_block(struct logtrack *t, struct err **reterr)
 {
-	char path[LOGIDX_NAME_SIZE + 16], name[LOGIDX_NAME_SIZE], dir[16];
-	_cleanup_close_ int index_fd = -1;
-	struct stat st;
-	int fd;
-
-	snprintf(dir, sizeof(dir), "%u", t->index);
-	index_fd = openat(dir_fd, dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (index_fd < 0)
-		return -errno;
-	snprintf(path, sizeof(path), "%s", logidx_name(name, t->incarnation, seq, kind));
-	fd = openat(index_fd, path, OPEN_FILE);
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		close(fd);
-		return -ENOENT;
-	}
-	return fd;
-}
-
-static int alloc_caches(struct logtrack *t, struct err **reterr)
-{
-	if (!t->entries)
-		t->entries = mem_alloc(LOGTRACK_ENTRIES * LOGIDX_ENTRY_SIZE);
-	if (!t->block)
-		t->block = mem_alloc(LOGTRACK_BLOCK);
-	return t->entries && t->block ? 0 : err_nomem(reterr);
-}
-
-/*
- * Opens segment seq at its beginning. 1; 0 = it is not there (any more); negative: error. Without
- * an index the segment is there all the same.
- */
-static int open_segment(struct logtrack *t, int dir_fd, uint32_t seq, struct err **reterr)
-{
-	int r = alloc_caches(t, reterr);
-
-	if (r < 0)
-		return r;
-	close_files(t);
-	t->seq = seq;
-	t->entry = t->end = t->begin_at = 0;
-	t->has_end = t->damaged = false;
-	r = t->log_fd = open_file(t, dir_fd, seq, LOGIDX_LOG);
-	if (r >= 0)
-		r = t->idx_fd = open_file(t, dir_fd, seq, LOGIDX_IDX);
-	if (r == -EACCES || r == -EPERM)
-		return err_set(reterr, ERR_PERM, "no permission to read the log of replica %u",
-			       t->index);
-	if (r == -EMFILE || r == -ENFILE || r == -ENOMEM)
-		return err_sys(reterr, -r, "cannot open the log of replica %u", t->index);
-	if (t->log_fd < 0)
+	if (t->block)
 		return 0;
-	t->read_seq = seq;
-	return 1;
+	t->block = mem_alloc(LOGTRACK_BLOCK);
+	t->block_size = t->block ? LOGTRACK_BLOCK : 0;
+	return t->block ? 0 : err_nomem(reterr);
 }
 
-/* Reads entries from number `first` on into the cache. How many. */
-static size_t load_entries(struct logtrack *t, uint64_t first)
+/* Opens segment seq at its beginning. As logseg_open. */
+static int open_segment(struct logtrack *t, uint32_t seq, struct err **reterr)
 {
-	ssize_t n = pread(t->idx_fd, t->entries, LOGTRACK_ENTRIES * LOGIDX_ENTRY_SIZE,
-			  (off_t)(LOGIDX_HEADER_SIZE + first * LOGIDX_ENTRY_SIZE));
+	int r = make_block(t, reterr);
 
-	t->entries_first = first;
-	t->n_entries = n > 0 ? (size_t)n / LOGIDX_ENTRY_SIZE : 0;
-	return t->n_entries;
-}
-
-/* A header that is not there yet is no damage. */
-static bool has_header(struct logtrack *t)
-{
-	uint8_t raw[LOGIDX_HEADER_SIZE];
-	struct logidx_header h;
-
-	if (pread(t->idx_fd, raw, sizeof(raw), 0) != (ssize_t)sizeof(raw))
-		return false;
-	t->damaged |= logidx_decode_header(raw, &h) < 0;
-	return !t->damaged;
-}
-
-static bool get_entry(struct logtrack *t, uint64_t number, struct logidx_entry *e)
-{
-	t->n_entries = number == 0 ? 0 : t->n_entries; /* with the header */
-	if (t->idx_fd < 0 || (number == 0 && !has_header(t)))
-		return false;
-	if (number < t->entries_first || number >= t->entries_first + t->n_entries)
-		if (load_entries(t, number) == 0)
-			return false;
-	return logidx_decode_entry(t->entries + (number - t->entries_first) * LOGIDX_ENTRY_SIZE,
-				   e) == 0;
+	close_files(t);
+	t->entry = t->end = t->begin_at = 0;
+	t->limit = UINT64_MAX;
+	t->has_end = false;
+	if (r == 0)
+		r = logseg_open(&t->seg, seq, reterr);
+	if (r == 1)
+		t->read_seq = seq;
+	return r;
 }
 
 /* For bytes without an entry: they count as stdout. */
@@ -207,64 +139,95 @@ static struct logidx_entry make_entry(uint64_t begin, uint64_t end, int64_t wall
  */
 static bool is_end(struct logtrack *t, struct logidx_entry *e)
 {
+	struct logseg *s = &t->seg;
 	struct logidx_entry after;
 
-	t->n_entries = 0;
-	if (get_entry(t, t->entry + 1, &after) || t->n_entries > 0) {
-		t->n_entries = 0;
-		if (get_entry(t, t->entry, e) && e->stream != LOGIDX_END)
+	logseg_reload(s);
+	if (logseg_entry(s, t->entry + 1, &after) || s->n_entries > 0) {
+		logseg_reload(s);
+		if (logseg_entry(s, t->entry, e) && e->stream != LOGIDX_END)
 			return false;
-		t->damaged = true;
+		s->damaged = true;
 	}
-	t->n_entries = 0; /* look again next time */
+	logseg_reload(s); /* look again next time */
 	return true;
+}
+
+/* Is a line begun that its writer has not ended? */
+static bool in_line(const struct logtrack *t)
+{
+	for (int i = 0; i < LOGIDX_STREAMS; i++)
+		if (t->parts[i].started || t->parts[i].skipping)
+			return true;
+	return false;
+}
+
+/* Nothing from here on is asked for. */
+static bool is_beyond(const struct logtrack *t, const struct logidx_entry *e)
+{
+	return t->stop_seq && t->seg.seq >= t->stop_seq && (!e || e->wall_ms > t->until_ms) &&
+	       !in_line(t);
+}
+
+static uint64_t size_of(struct logtrack *t)
+{
+	uint64_t size = logseg_size(&t->seg);
+
+	return size < t->limit ? size : t->limit;
 }
 
 /* Makes the next entry current. False: there is none, or none that makes sense. */
 static bool next_entry(struct logtrack *t)
 {
+	struct logseg *s = &t->seg;
 	struct logidx_entry e;
-	struct stat st;
 
 	t->has_end = false;
-	if (t->damaged || !get_entry(t, t->entry, &e)) {
-		t->damaged |= t->n_entries > 0; /* it is there and makes no sense */
+	if (s->damaged || !logseg_entry(s, t->entry, &e)) {
+		s->damaged |= s->n_entries > 0; /* it is there and makes no sense */
 		return false;
 	}
 	if (e.stream == LOGIDX_END && is_end(t, &e)) {
-		t->has_end = !t->damaged;
+		t->has_end = !s->damaged;
 		return false;
 	}
-	if (e.offset > t->end && fstat(t->log_fd, &st) == 0 &&
-	    e.offset <= (uint64_t)st.st_size) { /* an entry got lost */
-		t->current = make_entry(t->end, e.offset, e.wall_ms);
-	} else if (e.offset == t->end) {
+	if (is_beyond(t, &e)) {
+		t->has_end = true;
+		return false;
+	}
+	if (e.offset == t->end) {
 		t->current = e;
 		t->entry++;
+	} else if (e.offset > t->end && e.offset <= logseg_size(s)) { /* an entry got lost */
+		t->current = make_entry(t->end, e.offset, e.wall_ms);
 	} else {
-		t->damaged = true;
+		s->damaged = true;
 		return false;
 	}
 	t->at = t->current.offset + t->begin_at;
 	t->begin_at = 0;
 	t->end = t->current.offset + t->current.length;
+	if (!(t->streams & 1U << t->current.stream))
+		t->current.length = 0;
 	return true;
 }
 
 /* Bytes that nobody indexed, and nobody will: shown as stdout. */
 static bool adopt_tail(struct logtrack *t, bool complete)
 {
-	struct stat st;
-	int64_t mtime_ms;
+	uint64_t size = size_of(t);
+	int64_t changed_ms;
 
-	if (fstat(t->log_fd, &st) < 0 || (uint64_t)st.st_size <= t->end)
+	if (size <= t->end)
 		return false;
-	mtime_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
-	if (!complete && !t->damaged && clock_wall_ms() - mtime_ms < SETTLED_MS)
+	changed_ms = logseg_changed_ms(&t->seg);
+	if (!complete && !t->seg.damaged && clock_wall_ms() - changed_ms < SETTLED_MS)
 		return false;
-	t->current = make_entry(t->end, (uint64_t)st.st_size, mtime_ms);
+	t->current = make_entry(t->end, size, changed_ms);
 	t->at = t->end;
 	t->end += t->current.length;
+	if (!(t->streams & 1U << LOGIDX_STDOUT))
+		t->current.length = 0;
 	return true;
 }
 
@@ -300,17 +263,42 @@ static int give_part(struct logtrack *t, struct logtrack_part *p, bool cut, stru
 	return give(t, p, buf_cstr(&p->text), p->text.len);
 }
 
+/* Whoever takes all that a block can hold gets a larger one. */
+static void grow_block(struct logtrack *t)
+{
+	uint32_t size = 4 * t->block_size < t->block_max ? 4 * t->block_size : t->block_max;
+	char *block;
+
+	if (t->block_len < t->block_size || size <= t->block_size)
+		return;
+	block = mem_realloc(t->block, size, 1);
+	if (!block)
+		return;
+	t->block = block;
+	t->block_size = size;
+}
+
+static void read_block(struct logtrack *t)
+{
+	ssize_t n;
+
+	grow_block(t);
+	n = logseg_read(&t->seg, t->block, t->block_size, t->at);
+	t->block_offset = t->at;
+	t->block_len = n > 0 ? (uint32_t)n : 0;
+}
+
 /* Makes the block hold the byte at t->at; how many bytes of the current entry it has from there. */
 static size_t load_block(struct logtrack *t)
 {
 	uint64_t left = t->current.offset + t->current.length - t->at, have;
 
-	if (t->at < t->block_offset || t->at >= t->block_offset + t->block_len) {
-		ssize_t n = pread(t->log_fd, t->block, LOGTRACK_BLOCK, (off_t)t->at);
-
-		t->block_offset = t->at;
-		t->block_len = n > 0 ? (size_t)n : 0;
-	}
+	if (t->at >= t->limit)
+		return 0;
+	if (left > t->limit - t->at)
+		left = t->limit - t->at;
+	if (t->at < t->block_offset || t->at >= t->block_offset + t->block_len)
+		read_block(t);
 	have = t->block_offset + t->block_len - t->at;
 	return (size_t)(have < left ? have : left);
 }
@@ -348,17 +336,31 @@ static int add_bytes(struct logtrack *t, const char *bytes, size_t n, bool newli
 	return newline ? give_part(t, p, false, reterr) : 0;
 }
 
+/* Gives a line that will not be completed any more. 0 = there is none. */
+static int give_unfinished(struct logtrack *t, struct err **reterr)
+{
+	for (int i = 0; i < LOGIDX_STREAMS; i++) {
+		struct logtrack_part *p = &t->parts[i];
+		bool some = p->started && !p->skipping && p->text.len > 0;
+
+		p->started = p->skipping = false;
+		if (some)
+			return give_part(t, p, false, reterr);
+	}
+	return 0;
+}
+
 /* Goes through the current entry. 1 = a line; 0 = the entry is used up. */
 static int take_entry(struct logtrack *t, struct err **reterr)
 {
 	while (t->current.length > 0) {
 		size_t n = load_block(t);
-		const char *bytes = (const char *)t->block + (t->at - t->block_offset), *newline;
+		const char *bytes = t->block + (t->at - t->block_offset), *newline;
 		int r;
 
-		if (n == 0) { /* used up; or the segment is shorter than its index */
+		if (n == 0) { /* the segment is shorter than its index: lines end there */
 			t->current.length = 0;
-			break;
+			return t->seg.error ? 0 : give_unfinished(t, reterr);
 		}
 		newline = memchr(bytes, '\n', n);
 		r = add_bytes(t, bytes, newline ? (size_t)(newline - bytes) + 1 : n, newline,
@@ -367,20 +369,6 @@ static int take_entry(struct logtrack *t, struct err **reterr)
 			t->current.length = 0;
 		if (r != 0)
 			return r;
-	}
-	return 0;
-}
-
-/* Gives a line that will not be completed any more. 0 = there is none. */
-static int give_unfinished(struct logtrack *t, struct err **reterr)
-{
-	for (int i = 0; i < 2; i++) {
-		struct logtrack_part *p = &t->parts[i];
-		bool some = p->started && !p->skipping && p->text.len > 0;
-
-		p->started = p->skipping = false;
-		if (some)
-			return give_part(t, p, false, reterr);
 	}
 	return 0;
 }
@@ -397,35 +385,6 @@ static void empty_used(struct logtrack *t)
 	t->used = NULL;
 }
 
-/* Reads the end of the index: number of entries (end mark not counted) and the last byte's end. */
-static void index_end(struct logtrack *t, uint64_t *n, uint64_t *end)
-{
-	struct logidx_entry e;
-	struct stat st;
-
-	*n = *end = 0;
-	if (t->idx_fd < 0 || fstat(t->idx_fd, &st) < 0 || st.st_size < LOGIDX_HEADER_SIZE)
-		return;
-	*n = ((uint64_t)st.st_size - LOGIDX_HEADER_SIZE) / LOGIDX_ENTRY_SIZE;
-	while (*n > 0) {
-		if (get_entry(t, *n - 1, &e) && e.stream != LOGIDX_END) {
-			*end = e.offset + e.length;
-			if (fstat(t->log_fd, &st) == 0 && (uint64_t)st.st_size < *end)
-				*end = (uint64_t)st.st_size;
-			return;
-		}
-		(*n)--;
-	}
-}
-
-/* Loads the batch of entries that ends with `number` unless it is loaded. */
-static bool get_entry_back(struct logtrack *t, uint64_t number, struct logidx_entry *e)
-{
-	if (t->n_entries == 0 || number < t->entries_first)
-		load_entries(t, number < LOGTRACK_ENTRIES ? 0 : number - LOGTRACK_ENTRIES + 1);
-	return get_entry(t, number, e);
-}
-
 /*
  * Looks back in an entry for the newline before its end. Where the line begins that is unfinished
  * at its end: that offset, or the entry's own when it has no newline.
@@ -439,8 +398,8 @@ static uint64_t unfinished_in(struct logtrack *t, const struct logidx_entry *e)
 	t->block_len = 0;
 	while (end > stop) {
 		size_t want = end - stop < LOGTRACK_BLOCK ? (size_t)(end - stop) : LOGTRACK_BLOCK;
-		ssize_t n = pread(t->log_fd, t->block, want, (off_t)(end - want));
-		const uint8_t *p = n > 0 ? memrchr(t->block, '\n', (size_t)n) : NULL;
+		ssize_t n = logseg_read(&t->seg, t->block, want, end - want);
+		const char *p = n > 0 ? memrchr(t->block, '\n', (size_t)n) : NULL;
 
 		if (p)
 			return end - want + (uint64_t)(p - t->block) + 1;
@@ -453,7 +412,7 @@ static uint64_t unfinished_in(struct logtrack *t, const struct logidx_entry *e)
 static void append_bytes(struct logtrack *t, struct buf *b, uint64_t at, uint64_t end)
 {
 	char *to = buf_reserve(b, (size_t)(end - at));
-	ssize_t n = to ? pread(t->log_fd, to, (size_t)(end - at), (off_t)at) : 0;
+	ssize_t n = to ? logseg_read(&t->seg, to, (size_t)(end - at), at) : 0;
 
 	if (n > 0)
 		buf_added(b, (size_t)n);
@@ -476,7 +435,7 @@ static void collect_prefix(struct logtrack *t, uint64_t number, uint32_t stream,
 	for (uint64_t i = number; !x->complete && i-- > 0 && number - i < PREFIX_ENTRIES;) {
 		uint64_t begin, end;
 
-		if (!get_entry_back(t, i, &e))
+		if (!logseg_entry_back(&t->seg, i, &e))
 			break;
 		if (e.stream != stream)
 			continue;
@@ -493,42 +452,41 @@ static void collect_prefix(struct logtrack *t, uint64_t number, uint32_t stream,
 		}
 		x->complete = begin > e.offset;
 	}
-	for (uint64_t i = first; i < number && get_entry(t, i, &e); i++)
+	for (uint64_t i = first; i < number && logseg_entry(&t->seg, i, &e); i++)
 		if (e.stream == stream)
 			append_bytes(t, &x->text, i == first ? at : e.offset, e.offset + e.length);
 }
 
 /* The same at the end of the segment before the open one, if it is there. */
-static int collect_before(struct logtrack *t, int dir_fd, uint32_t stream, struct prefix *x,
+static int collect_before(struct logtrack *t, uint32_t stream, struct prefix *x,
 			  struct err **reterr)
 {
-	uint32_t seq = t->seq;
+	uint32_t seq = t->seg.seq;
 	uint64_t n, end;
-	int r = open_segment(t, dir_fd, seq - 1, reterr);
+	int r = open_segment(t, seq - 1, reterr);
 
 	if (r < 0)
 		return r;
 	if (r > 0) {
-		index_end(t, &n, &end);
+		logseg_index_end(&t->seg, &n, &end);
 		collect_prefix(t, n, stream, x);
 	}
-	return open_segment(t, dir_fd, seq, reterr);
+	return open_segment(t, seq, reterr);
 }
 
 /*
- * Reading begins where the other stream may be in the middle of a line: gets its beginning. Too
- * long or too far away: the rest of that line is passed over. What open_segment says.
+ * Reading begins where a stream may be in the middle of a line: gets its beginning. Too long or
+ * too far away: the rest of that line is passed over. What open_segment says.
  */
-static int load_prefix(struct logtrack *t, int dir_fd, struct err **reterr)
+static int load_prefix(struct logtrack *t, uint32_t stream, struct err **reterr)
 {
-	uint32_t stream = t->start.other;
 	struct logtrack_part *p = part_of(t, stream);
 	struct prefix before = {0}, x = {0};
 	int r = 1;
 
 	collect_prefix(t, t->start.entry, stream, &x);
-	if (!x.complete && !x.too_long && t->seq > 1)
-		r = collect_before(t, dir_fd, stream, &before, reterr);
+	if (!x.complete && !x.too_long && t->seg.seq > 1)
+		r = collect_before(t, stream, &before, reterr);
 	p->skipping =
 		x.too_long || before.too_long || before.text.len + x.text.len > LOGVIEW_LINE_MAX;
 	if (!p->skipping) {
@@ -546,13 +504,14 @@ static int load_prefix(struct logtrack *t, int dir_fd, struct err **reterr)
 }
 
 /* Opens the next segment, which may be the one to begin in. 1, or a negative error. */
-static int go_on_with(struct logtrack *t, int dir_fd, uint32_t seq, struct err **reterr)
+static int go_on_with(struct logtrack *t, uint32_t seq, bool settled, struct err **reterr)
 {
-	bool begin = t->seq == 0 && seq == t->start.seq;
-	int r = open_segment(t, dir_fd, seq, reterr);
+	bool begin = t->seg.seq == 0 && seq == t->start.seq;
+	int r = open_segment(t, seq, reterr);
 
-	if (r > 0 && begin && t->start.other)
-		r = load_prefix(t, dir_fd, reterr);
+	for (uint32_t i = LOGIDX_STDOUT; r > 0 && begin && i <= LOGIDX_STDERR; i++)
+		if (t->start.in_middle & t->streams & 1U << i)
+			r = load_prefix(t, i, reterr);
 	if (r < 0)
 		return r;
 	if (r > 0 && begin) {
@@ -560,56 +519,109 @@ static int go_on_with(struct logtrack *t, int dir_fd, uint32_t seq, struct err *
 		t->end = t->start.end;
 		t->begin_at = t->start.at;
 	}
+	if (r > 0 && settled && !t->raw) {
+		uint64_t solid = logseg_solid_size(&t->seg);
+
+		t->limit = solid < logseg_size(&t->seg) ? solid : UINT64_MAX;
+	}
 	return 1;
+}
+
+/*
+ * Nothing comes any more, most likely: its logger died, or is stuck and stores what is in the pipe
+ * one day. So its last line is given, and it costs nothing until its files change.
+ */
+static int give_rest(struct logtrack *t, struct err **reterr)
+{
+	int r;
+
+	if (clock_wall_ms() - logseg_changed_ms(&t->seg) < SETTLED_MS)
+		return 0;
+	r = give_unfinished(t, reterr);
+	if (r == 0)
+		logtrack_park(t);
+	t->resting = r == 0;
+	return r;
 }
 
 /*
  * The current segment gives nothing more. 1 = a line or another segment (t->has_line tells), 0 =
  * that was all for now.
  */
-static int next_segment(struct logtrack *t, int dir_fd, bool last, struct err **reterr)
+static int next_segment(struct logtrack *t, bool last, struct err **reterr)
 {
-	uint32_t next = seq_after(t, t->seq ? t->seq : t->start.seq ? t->start.seq - 1 : 0);
+	uint32_t seq = t->seg.seq;
+	uint32_t next = seq_after(t, seq ? seq : t->start.seq ? t->start.seq - 1 : 0);
 	int r;
 
-	last = last || t->over;
-	if (t->log_fd >= 0 && (next > 0 || last || t->damaged) && adopt_tail(t, next > 0))
+	if (is_beyond(t, NULL)) {
+		next = 0;
+		last = true;
+	} else if (t->seg.there && (next > 0 || last || t->over || t->seg.damaged) &&
+		   adopt_tail(t, next > 0)) {
 		return 1;
+	}
 	if (next > 0) {
 		if (next != t->read_seq + 1) { /* what is between was deleted */
+			if (t->read_seq > 0 && next > t->read_seq)
+				t->lost += next - t->read_seq - 1 -
+					   loggap_within(&t->seg.gap, t->read_seq + 1, next - 1);
+			t->read_seq = next - 1;
 			r = give_unfinished(t, reterr);
 			if (r != 0)
 				return r;
 		}
-		return go_on_with(t, dir_fd, next, reterr);
+		return go_on_with(t, next, last || seq_after(t, next) > 0, reterr);
 	}
 	if (!last && !t->has_end)
-		return 0;
+		return t->over ? give_rest(t, reterr) : 0;
 	r = give_unfinished(t, reterr);
 	if (r == 0)
 		logtrack_finish(t);
 	return r;
 }
 
+void logtrack_rest(struct logtrack *t)
+{
+	logseg_rest(&t->seg);
+}
+
+void logtrack_park(struct logtrack *t)
+{
+	empty_used(t);
+	logseg_park(&t->seg);
+	for (int i = 0; i < LOGIDX_STREAMS; i++)
+		if (t->parts[i].text.len == 0)
+			buf_done(&t->parts[i].text);
+	free_block(t);
+}
+
 int logtrack_next(struct logtrack *t, int dir_fd, bool last, struct err **reterr)
 {
-	int r;
+	int r = 0;
 
 	empty_used(t);
-	while (!t->done) {
+	t->resting = false;
+	t->seg.dir_fd = dir_fd;
+	if (!t->done)
+		r = make_block(t, reterr);
+	while (r >= 0 && !t->done) {
 		r = take_entry(t, reterr);
 		if (r != 0)
 			return r;
-		if (t->log_fd >= 0 && next_entry(t))
+		if (t->seg.there && next_entry(t))
 			continue;
-		r = next_segment(t, dir_fd, last, reterr);
+		if (t->seg.error)
+			return err_sys(reterr, t->seg.error, "cannot open the log of replica %u",
+				       t->index);
+		r = next_segment(t, last, reterr);
 		if (r <= 0 || t->has_line)
 			return r;
 	}
-	return 0;
+	return r < 0 ? r : 0;
 }
 
-/* ---- from the end ---- */
+/* ---- places ---- */
 
 /*
  * Counts newlines backwards from end. True: *at is behind the one that made *left 0; false: the
@@ -619,8 +631,8 @@ static bool count_back(struct logtrack *t, uint64_t end, uint64_t *left, uint64_
 {
 	while (end > 0) {
 		size_t want = end < LOGTRACK_BLOCK ? (size_t)end : LOGTRACK_BLOCK;
-		ssize_t n = pread(t->log_fd, t->block, want, (off_t)(end - want));
-		const uint8_t *p;
+		ssize_t n = logseg_read(&t->seg, t->block, want, end - want);
+		const char *p;
 
 		t->block_len = 0; /* no longer what the parser thinks */
 		while (n > 0 && (p = memrchr(t->block, '\n', (size_t)n))) {
@@ -635,33 +647,14 @@ static bool count_back(struct logtrack *t, uint64_t end, uint64_t *left, uint64_
 	return false;
 }
 
-/* The entry that holds byte `at`; n when it is behind the last. */
-static uint64_t find_entry(struct logtrack *t, uint64_t n, uint64_t at, struct logidx_entry *e)
-{
-	uint64_t low = 0, high = n;
-
-	while (low < high) {
-		uint64_t mid = low + (high - low) / 2;
-
-		t->n_entries = 0;
-		if (!get_entry(t, mid, e) || e->offset + e->length > at)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	if (low < n && !get_entry(t, low, e))
-		return n;
-	return low;
-}
-
 /* pos = byte `at` of the open segment, which follows a newline. */
 static void make_pos(struct logtrack *t, uint64_t n, uint64_t end, uint64_t at,
 		     struct logtrack_pos *pos)
 {
 	struct logidx_entry e = {0}, before = {0};
-	uint64_t number = find_entry(t, n, at, &e);
+	uint64_t number = logseg_find_byte(&t->seg, n, at, &e);
 
-	*pos = (struct logtrack_pos){.seq = t->seq};
+	*pos = (struct logtrack_pos){.seq = t->seg.seq};
 	if (number == n && at < end) /* no sense in the index: the whole segment */
 		return;
 	pos->entry = number;
@@ -672,8 +665,32 @@ static void make_pos(struct logtrack *t, uint64_t n, uint64_t end, uint64_t at,
 	}
 	if (t->raw)
 		return;
-	find_entry(t, n, at - 1, &before); /* this stream has just ended a line */
-	pos->other = before.stream == LOGIDX_STDOUT ? LOGIDX_STDERR : LOGIDX_STDOUT;
+	logseg_find_byte(&t->seg, n, at - 1, &before); /* this stream has just ended a line */
+	pos->in_middle = LOGTRACK_ALL;
+	if (before.stream <= LOGIDX_NOTE) /* else the index is damaged there */
+		pos->in_middle &= ~(1U << before.stream);
+}
+
+/* What of the open segment is asked for: so many entries, up to that byte. */
+static void wanted_end(struct logtrack *t, uint64_t *n, uint64_t *end)
+{
+	struct logidx_entry e;
+	uint64_t number;
+
+	logseg_index_end(&t->seg, n, end);
+	if (t->seg.seq != t->stop_seq || t->until_ms == INT64_MAX)
+		return;
+	number = logseg_find_time(&t->seg, *n, t->until_ms + 1, &e);
+	if (number < *n) {
+		*n = number;
+		*end = e.offset;
+	}
+}
+
+static void leave(struct logtrack *t)
+{
+	close_files(t);
+	t->seg.seq = 0;
 }
 
 int logtrack_find_tail(struct logtrack *t, int dir_fd, uint64_t n, struct logtrack_pos *ret,
@@ -682,33 +699,100 @@ int logtrack_find_tail(struct logtrack *t, int dir_fd, uint64_t n, struct logtra
 	uint64_t left = n + 1; /* the newline before the first of them */
 
 	*ret = (struct logtrack_pos){0};
+	t->seg.dir_fd = dir_fd;
 	for (size_t i = t->n_seqs; i-- > 0;) {
 		uint64_t entries, end, at;
-		int r = open_segment(t, dir_fd, t->seqs[i], reterr);
+		int r;
 
+		if (t->stop_seq && t->seqs[i] > t->stop_seq)
+			continue;
+		r = open_segment(t, t->seqs[i], reterr);
 		if (r < 0)
 			return r;
 		if (r == 0)
 			continue;
-		index_end(t, &entries, &end);
+		wanted_end(t, &entries, &end);
 		if (count_back(t, end, &left, &at)) {
 			make_pos(t, entries, end, at, ret);
 			break;
 		}
 	}
-	close_files(t);
-	t->seq = 0;
+	leave(t);
 	return 0;
+}
+
+int logtrack_find_since(struct logtrack *t, int dir_fd, int64_t since_ms, struct logtrack_pos *ret,
+			struct err **reterr)
+{
+	int r = 0;
+
+	*ret = (struct logtrack_pos){0};
+	t->seg.dir_fd = dir_fd;
+	for (size_t i = 0; r == 0 && i < t->n_seqs; i++) {
+		int64_t first_ms, last_ms;
+		struct logidx_entry e;
+		uint64_t n, end;
+
+		if (!logseg_is_younger(&t->seg, t->seqs[i], since_ms))
+			continue;
+		r = open_segment(t, t->seqs[i], reterr);
+		if (r <= 0)
+			continue;
+		logseg_span(&t->seg, &first_ms, &last_ms);
+		r = last_ms >= since_ms;
+		if (!r)
+			continue;
+		logseg_index_end(&t->seg, &n, &end);
+		ret->seq = t->seg.seq;
+		ret->entry = logseg_find_time(&t->seg, n, since_ms, &e);
+		ret->end = ret->entry < n ? e.offset : end;
+		ret->in_middle = t->raw ? 0 : LOGTRACK_ALL;
+	}
+	leave(t);
+	return r;
+}
+
+int logtrack_find_until(struct logtrack *t, int dir_fd, int64_t until_ms, struct err **reterr)
+{
+	bool any_later = false;
+	uint32_t stop = 0;
+
+	t->until_ms = until_ms;
+	t->seg.dir_fd = dir_fd;
+	t->seg.gap.mute = true;
+	for (size_t i = t->n_seqs; i-- > 0 && stop == 0;) {
+		int64_t first_ms, last_ms;
+		int r = open_segment(t, t->seqs[i], reterr);
+
+		if (r < 0)
+			return r;
+		if (r == 0)
+			continue;
+		logseg_span(&t->seg, &first_ms, &last_ms);
+		any_later |= last_ms > until_ms;
+		if (first_ms <= until_ms)
+			stop = t->seg.seq;
+	}
+	leave(t);
+	t->seg.gap.mute = false;
+	if (any_later && stop == 0)
+		logtrack_finish(t);
+	else if (any_later)
+		t->stop_seq = stop;
+	return 0;
+}
+
+bool logtrack_is_later(const struct logtrack_pos *a, const struct logtrack_pos *b)
+{
+	return a->seq != b->seq ? a->seq > b->seq : a->end + a->at > b->end + b->at;
 }
 
 void logtrack_seek(struct logtrack *t, const struct logtrack_pos *pos)
 {
 	forget_parts(t);
 	close_files(t);
-	mem_free(t->entries);
-	mem_free(t->block);
-	t->entries = t->block = NULL;
+	free_block(t);
 	t->done = false;
 	t->start = *pos;
-	t->seq = t->read_seq = 0;
+	t->seg.seq = t->read_seq = 0;
 }

@@ -3,6 +3,7 @@
 #include "lib/loop.h"
 
 #include <errno.h>
+#include <time.h>
 #include <limits.h>
 #include <unistd.h>
 
@@ -54,6 +55,7 @@ void loop_del(struct loop *l, struct loop_io *io)
 		return;
 	epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
 	io->active = false;
+	l->changed |= l->waiting;
 	for (int i = l->at; i < l->n_events; i++) /* fetched already, not yet dispatched */
 		if (l->events[i].data.ptr == io)
 			l->events[i].data.ptr = NULL;
@@ -192,9 +194,43 @@ static void urgent_first(struct loop *l)
 	}
 }
 
+void loop_pause(struct loop *l, unsigned us)
+{
+	if (us > LOOP_PAUSE_MAX_US)
+		us = LOOP_PAUSE_MAX_US;
+	if (us > l->pause_us)
+		l->pause_us = us;
+}
+
+/* timeout: what it was before a pause of this length is too long by a millisecond at most. */
+static int wait_once(struct loop *l, int timeout)
+{
+	if (l->pause_us > 0 && timeout != 0)
+		nanosleep(&(struct timespec){.tv_nsec = (long)l->pause_us * 1000}, NULL);
+	l->pause_us = 0;
+	return epoll_wait(l->epoll_fd, l->events, LOOP_BATCH, timeout);
+}
+
+static int wait_for_events(struct loop *l, int max_ms)
+{
+	int timeout = timeout_ms(l, max_ms), n, err;
+
+	if (!l->around_wait)
+		return wait_once(l, timeout);
+	l->changed = false;
+	l->waiting = true;
+	l->around_wait(l->user, true);
+	n = wait_once(l, timeout);
+	err = errno;
+	l->around_wait(l->user, false);
+	l->waiting = false;
+	errno = err;
+	return l->changed && n > 0 ? 0 : n; /* they come again */
+}
+
 int loop_once(struct loop *l, int max_ms)
 {
-	int n = epoll_wait(l->epoll_fd, l->events, LOOP_BATCH, timeout_ms(l, max_ms));
+	int n = wait_for_events(l, max_ms);
 
 	if (n < 0 && errno != EINTR)
 		return -errno;

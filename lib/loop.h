@@ -10,6 +10,9 @@
  * close(fd), always: a spawned child may hold a copy of the descriptor for a moment, and epoll goes
  * on watching what it refers to. After loop_del the struct may be freed at once.
  *
+ * One thread runs a loop. With around_wait others may add, change and remove under a lock, and have
+ * to wake it then, as by an eventfd that it watches.
+ *
  * Fill `fn` and `user` once; the rest belongs to the loop. A zeroed struct is an idle one.
  *
  * SPDX-License-Identifier: MIT
@@ -40,6 +43,7 @@ struct loop_timer {
 };
 
 #define LOOP_BATCH 64
+#define LOOP_PAUSE_MAX_US 1000
 
 struct loop {
 	int epoll_fd;
@@ -48,6 +52,12 @@ struct loop {
 	struct loop_timer *root;	       /* earliest deadline, or NULL */
 	struct epoll_event events[LOOP_BATCH]; /* being dispatched */
 	int n_events, at;
+	unsigned pause_us; /* see loop_pause */
+	bool waiting;	   /* in epoll_wait */
+	bool changed;	   /* something was removed meanwhile: what was fetched may be about it */
+	/* A lock that others use the loop under is given up around the wait. NULL = there is none. */
+	void (*around_wait)(void *user, bool begins);
+	void *user;
 };
 
 int loop_init(struct loop *l); /* 0 or -errno */
@@ -66,6 +76,9 @@ bool loop_is_added(const struct loop_io *io);
 /* Arms or re-arms; a deadline in the past fires in the next round. INT64_MAX = never = disarm. */
 void loop_timer_arm(struct loop *l, struct loop_timer *t, int64_t deadline_mono_ms);
 void loop_timer_disarm(struct loop *l, struct loop_timer *t); /* idempotent */
+
+/* The next wait begins with a sleep of us, at most LOOP_PAUSE_MAX_US: what comes quickly is met together. */
+void loop_pause(struct loop *l, unsigned us);
 
 /* Runs until loop_stop; returns its argument, or -errno when epoll itself fails. */
 int loop_run(struct loop *l);

@@ -2,7 +2,7 @@
  * manifest: YAML text -> checked service specifications. The same function serves `aictl validate`,
  * `apply` on the client and the daemon, so the messages are the same everywhere.
  *
- * Every key is one row of the table in schema.c (key, type, unit, default, range, change class,
+ * Every key is one row of the table in schema_table.c (key, type, unit, default, range, change class,
  * doc); a key that is not in the table does not exist. manifest_parse collects up to
  * MANIFEST_ERRORS_MAX errors, each with file, 1-based line and column.
  *
@@ -25,24 +25,77 @@ struct buf;
 #define MANIFEST_REPLICAS_MAX 1000
 #define MANIFEST_PORTS_MAX 16 /* names of one service */
 
-enum probe_kind { PROBE_STARTUP, PROBE_READINESS, PROBE_LIVENESS, PROBE_KIND_MAX_ };
+enum probe_kind {
+	PROBE_STARTUP,
+	PROBE_READINESS,
+	PROBE_LIVENESS,
+	PROBE_WARMUP, /* no key of its own below probes: what `warmup` asks for */
+	PROBE_KIND_MAX_
+};
+#define PROBE_KEYS PROBE_WARMUP /* those before it are keys below probes */
 
-/* Exactly one of http, tcp and exec is set in an enabled probe. */
+enum request_method { REQUEST_GET, REQUEST_HEAD, REQUEST_POST, REQUEST_PUT };
+
+/* An HTTP request and what its answer must be. */
+struct request_spec {
+	int64_t method;	 /* enum request_method, default GET */
+	char *path;	 /* "/healthz"; starts with '/' */
+	char *host;	 /* default 127.0.0.1; a numeric address */
+	char *port;	 /* number, or name in ports; "" = the replica's own ${PORT} */
+	char **headers;	 /* "Name=value", sorted */
+	char *body;	 /* NULL = none */
+	char **statuses; /* "200", "200-299"; NULL = 200 to 399 */
+	char *json;	 /* an object as canonical JSON; its members must be in the answer; NULL */
+	int64_t max_latency_ms; /* 0 = only the time-out */
+};
+
+/* Exactly one of the handlers is set in an enabled probe; none of them in one that only waits for
+ * a word (readiness.notify, readiness.notify_fd), or in a startup probe that only has a deadline. */
 struct probe_spec {
 	bool enabled;
-	bool http, tcp, exec;
-	char *path;	     /* http: "/healthz"; starts with '/'; 200-399 is success */
-	char *host;	     /* http: default 127.0.0.1; a numeric address */
-	char *port;	     /* http: number, or name in ports; "" = the replica's own ${PORT} */
-	char *tcp_host;	     /* tcp: as host; success is that it accepts */
-	char *tcp_port;	     /* tcp: as port */
-	char **exec_command; /* exec: not yet expanded; success is exit code 0 */
+	bool http, tcp, exec, grpc, file, log, progress;
+	struct request_spec request; /* http */
+	char *tcp_host;		     /* tcp: as host; success is that it accepts */
+	char *tcp_port;		     /* tcp: as port */
+	char *grpc_host, *grpc_port; /* grpc: as tcp's */
+	char *grpc_service;	     /* "" = the server as a whole */
+	char *file_path;	     /* file: not yet expanded; success is that it is there */
+	int64_t file_max_age_ms;     /* and was changed since then; 0 = ever */
+	char *log_pattern;	     /* log: a POSIX extended regular expression */
+	/* progress: a page of metrics as Prometheus reads them */
+	char *progress_path, *progress_host, *progress_port;
+	char *progress_metric, *progress_pending; /* names without labels */
+	int64_t progress_stall_ms;		  /* default 60 s */
+	char **exec_command;	   /* exec: not yet expanded; success is exit code 0 */
 	int64_t initial_delay_ms;  /* default 0 */
 	int64_t period_ms;	   /* default 10 s; startup 2 s */
 	int64_t timeout_ms;	   /* default 2 s */
 	int64_t success_threshold; /* default 1; must be 1 for startup and liveness */
 	int64_t failure_threshold; /* default 3; startup: unused, see stall_ms */
-	int64_t stall_ms;	   /* startup only, default 120 s: failing that long = restart */
+	int64_t stall_ms;    /* startup only, default 120 s: no evidence of progress so long */
+	int64_t deadline_ms; /* startup only: 0 = none; from the start, whatever there is */
+	int64_t notify;	     /* readiness only: READY=1 must hold */
+	int64_t notify_fd;   /* readiness only: a newline on this descriptor; 0 = none */
+};
+
+/* Is there somebody to ask, or does the probe only wait? */
+static inline bool probe_spec_polls(const struct probe_spec *p)
+{
+	return p->enabled &&
+	       (p->http || p->tcp || p->exec || p->grpc || p->file || p->log || p->progress);
+}
+
+/* Must the replica say itself that it is ready? */
+static inline bool probe_spec_is_pushed(const struct probe_spec *readiness)
+{
+	return readiness->enabled && (readiness->notify || readiness->notify_fd);
+}
+
+/* A request that must succeed before a replica is ready. */
+struct warmup_spec {
+	bool http;
+	struct request_spec request;
+	int64_t timeout_ms; /* default 60 s */
 };
 
 enum restart_when { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };
@@ -58,6 +111,32 @@ struct spec_ints {
 struct spec_table {
 	void *v;
 	size_t n;
+};
+
+enum log_compress { LOG_COMPRESS_NONE, LOG_COMPRESS_ZSTD };
+
+enum update_strategy { UPDATE_ROLLING, UPDATE_CANARY };
+enum update_order { UPDATE_START_FIRST, UPDATE_STOP_FIRST };
+enum update_then { UPDATE_ROLLBACK, UPDATE_PAUSE, UPDATE_CONTINUE };
+
+/* A canary beside the stable revision, by the gateway's samples of the same time. */
+struct judge_spec {
+	double error_rate;    /* share of requests, 0..1: so much above the stable one's is bad */
+	double p95;	      /* so many times the stable one's latency is bad */
+	int64_t min_requests; /* of the canary, before it is judged */
+};
+
+struct update_spec {
+	int64_t strategy; /* enum update_strategy, default rolling */
+	char **steps;	  /* canary: "5%/2m", the last "100%"; NULL = 5%/2m, 25%/5m, 100% */
+	struct judge_spec judge;
+	int64_t order;		 /* enum update_order, default start-first */
+	int64_t max_surge;	 /* default 1; below 0: percent of the replicas, rounded up */
+	int64_t max_unavailable; /* default 0; below 0: percent, rounded down */
+	int64_t min_ready_ms;	 /* default 10 s */
+	int64_t deadline_ms;	 /* default 10 m: without progress for that long it has failed */
+	int64_t pause_after;	 /* default 0 = never: so many new replicas, then it pauses */
+	int64_t on_failure;	 /* enum update_then, default rollback */
 };
 
 enum rule_then { RULE_RESTART, RULE_FAIL, RULE_SUCCEED };
@@ -79,9 +158,12 @@ struct restart_spec {
 	int64_t budget_restarts;	     /* default 10; 0 = no budget */
 	int64_t budget_window_ms;	     /* default 10 m */
 	int64_t budget_then;		     /* enum budget_then, default slow */
+	int64_t max_age_ms;		     /* 0 = any; then it is recycled */
+	double max_age_variance;	     /* default 0.1: +-10 % */
+	int64_t max_memory;		     /* bytes; 0 = any; above it is recycled */
 };
 
-enum port_mode { PORT_PROXY };
+enum port_mode { PORT_PROXY, PORT_SOCKET };
 enum port_protocol { PORT_HTTP, PORT_TCP };
 
 /* One name in ports; `port: N` is short for ports.http.port. */
@@ -91,6 +173,8 @@ struct port_spec {
 	char *listen;	  /* numeric address of the stable port, default 127.0.0.1 */
 	int64_t mode;	  /* enum port_mode */
 	int64_t protocol; /* enum port_protocol */
+	int64_t handed;	  /* digest of port and listen where the replicas get that socket, else 0 */
+	bool on_socket;	  /* the service uses ${SOCKET} for it: replicas listen at a path */
 };
 
 /* A secret: where the client reads it, and what it read. */
@@ -100,7 +184,9 @@ struct secret_spec {
 	char *env;     /* variable of the client, or NULL */
 	uint8_t *data; /* contents; NULL when they were not asked for */
 	size_t len;
-	int64_t digest; /* of the contents, so that a change of them is one of the service */
+	/* Of the contents, so that a change of them is one of the service: the second one where it
+	 * declares a reload, else the first. The other is 0. */
+	int64_t digest, reloaded_digest;
 };
 
 enum spec_rlimit {
@@ -142,6 +228,107 @@ struct resources_spec {
 	int64_t required;  /* bool: a limit that cannot be enforced is an error */
 };
 
+enum depend_condition { DEPEND_STARTED, DEPEND_READY, DEPEND_COMPLETED };
+enum dependency_restart { DEPENDENCY_IGNORE, DEPENDENCY_RESTART, DEPENDENCY_RELOAD };
+
+/* A service that must be there before this one starts. */
+struct depend_spec {
+	char *name;
+	int64_t condition;  /* enum depend_condition, default started */
+	int64_t required;   /* bool: without it this one fails; default true */
+	int64_t timeout_ms; /* how long a start waits for it; 0 = for ever */
+};
+
+enum retry_when { RETRY_IDEMPOTENT, RETRY_UNSAFE, RETRY_NEVER };
+
+/* Of the stable ports; ms, 0 = none. */
+struct timeouts_spec {
+	int64_t connect_ms;
+	int64_t head_ms;     /* of a request, from its first byte */
+	int64_t idle_ms;     /* of a client's connection between requests */
+	int64_t response_ms; /* from the request's last byte to the answer's first */
+	int64_t stall_ms;    /* while a message is under way, without a byte of it */
+	int64_t total_ms;    /* of a request and its answer */
+	int64_t tunnel_ms;   /* of a connection that is passed on as it is, without a byte */
+};
+
+enum autoscale_kind {
+	AUTOSCALE_CONCURRENCY,
+	AUTOSCALE_RPS,
+	AUTOSCALE_CPU,
+	AUTOSCALE_MEMORY,
+	AUTOSCALE_PROMETHEUS
+};
+
+struct autoscale_metric {
+	int64_t kind;	   /* enum autoscale_kind */
+	double target;	   /* of one replica: requests under way, requests per second, percent of a
+			  processor, percent of resources.limits.memory, the metric; 0 = not given */
+	char *name;	   /* prometheus: of the metric */
+	char *path, *port; /* prometheus: as those of a probe */
+};
+
+/* Bounds that hold for a while. */
+struct autoscale_window {
+	char *cron;
+	int64_t for_ms;
+	int64_t min, max; /* SPEC_UNSET = as always */
+	char *timezone;	  /* NULL = the machine's */
+};
+
+struct autoscale_spec {
+	bool enabled;
+	struct autoscale_metric metric; /* where metrics is empty */
+	struct spec_table metrics;	/* of struct autoscale_metric; the largest answer counts */
+	int64_t window_ms, panic_window_ms; /* concurrency and rps: Knative's */
+	double panic_threshold, max_up_rate, max_down_rate;
+	int64_t scale_down_delay_ms;
+	double tolerance; /* cpu, memory, prometheus: the HPA's */
+	int64_t stabilization_ms;
+	struct spec_table schedule; /* of struct autoscale_window */
+};
+
+enum spec_type { SPEC_SERVICE, SPEC_TASK };
+enum task_again { AGAIN_ON_CHANGE, AGAIN_ALWAYS, AGAIN_NEVER };
+enum log_on_full { LOG_BLOCK, LOG_DROP };
+enum schedule_missed { MISSED_SKIP, MISSED_RUN };
+
+/* When a task runs; exactly one of cron and every. */
+struct schedule_spec {
+	bool enabled;
+	char *cron;	  /* lib/cron.h; NULL = every */
+	int64_t every_ms; /* 0 = cron */
+	char *timezone;	  /* of cron; NULL = the machine's */
+	int64_t missed;	  /* enum schedule_missed, default skip */
+};
+
+/* How a service reads its files again; exactly one of signal and http. */
+struct reload_spec {
+	bool enabled;
+	int64_t signal; /* 0 = http */
+	bool http;
+	struct request_spec request;
+	int64_t timeout_ms; /* of http, default 10 s */
+};
+
+enum hook_kind {
+	HOOK_PRE_START,	 /* before each start; without its success there is none */
+	HOOK_POST_START, /* beside the process; it is not ready before they are done */
+	HOOK_PRE_STOP,	 /* before the stop signal, inside the grace period; not after a crash */
+	HOOK_POST_STOP,	 /* when all processes are gone, also after a crash */
+	HOOK_KIND_MAX_
+};
+enum hook_then { HOOK_ABORT, HOOK_IGNORE };
+
+/* One step of a hook; exactly one of exec and http. */
+struct hook_spec {
+	bool exec, http;
+	char **command; /* exec: not yet expanded */
+	struct request_spec request;
+	int64_t timeout_ms; /* default 30 s */
+	int64_t on_failure; /* enum hook_then, default abort: those behind it are not run */
+};
+
 struct service_spec {
 	char *name;
 	char *description; /* "" when not given */
@@ -160,16 +347,42 @@ struct service_spec {
 	struct spec_table secrets; /* of struct secret_spec */
 	uint64_t secrets_generation; /* the daemon's: of what they hold now; 0 = there are none */
 	struct spec_table ports;     /* of struct port_spec; `port` is among them as "http" */
-	int64_t replicas;	     /* default 1, 0..MANIFEST_REPLICAS_MAX */
-	int64_t port;		     /* 0 = none; 1..65535: the service's stable address */
+	int64_t replicas; /* default 1, 0..MANIFEST_REPLICAS_MAX; with a range: at first */
+	int64_t replicas_min, replicas_max; /* the scaler's range; max 0 = there is none */
+	struct autoscale_spec autoscale;
+	int64_t idle_ms;     /* replicas_min 0: without a request for so long none runs; 0 = 10 m */
+	int64_t hold_ms;     /* how long a request is held while the first one starts */
+	int64_t concurrency; /* requests of one replica at a time; 0 = any number */
+	int64_t queue_max, queue_timeout_ms; /* of those that wait for a replica */
+	char *affinity_header; /* requests with equal values go to one replica; NULL */
+	int64_t retry;	       /* enum retry_when */
+	struct timeouts_spec timeouts;
+	double access_log; /* share of requests, 0..1 */
+	int64_t port;	   /* 0 = none; 1..65535: the service's stable address */
 	struct probe_spec probes[PROBE_KIND_MAX_];
+	struct spec_table warmup; /* of struct warmup_spec, in the file's order */
+	int64_t watchdog_ms;	  /* 0 = none */
+	int64_t type;		  /* enum spec_type, default service; what follows is a task's */
+	int64_t retries;	  /* default 0 */
+	int64_t timeout_ms;	  /* of one attempt; 0 = none */
+	int64_t run_again;	  /* enum task_again, default on_change */
+	struct schedule_spec schedule;
+	struct spec_table depends_on;  /* of struct depend_spec */
+	int64_t on_dependency_restart; /* enum dependency_restart, default ignore */
 	struct restart_spec restart;
+	struct update_spec update;
 	struct resources_spec resources;
-	int64_t stop_signal;	  /* default SIGTERM */
-	int64_t grace_period_ms;  /* default 30 s */
-	int64_t drain_ms;	  /* default 30 s; takes effect when ports are served */
-	int64_t log_max_size;	  /* bytes, default 20 MiB, at least 64 KiB */
-	int64_t log_max_files;	  /* default 5, 1..1000 */
+	int64_t stop_signal;	 /* default SIGTERM */
+	int64_t grace_period_ms; /* default 30 s */
+	int64_t drain_ms;	 /* default 30 s; of a service with a stable port */
+	struct reload_spec reload;
+	struct spec_table hooks[HOOK_KIND_MAX_]; /* of struct hook_spec, in the file's order */
+	int64_t log_max_size;			 /* bytes, default 20 MiB, at least 64 KiB */
+	int64_t log_on_full;			 /* enum log_on_full, default block */
+	int64_t log_max_files;			 /* default 5, 1..1000 */
+	int64_t log_max_age_ms, log_max_total, log_rotate_ms; /* 0 = none */
+	char **log_to;		  /* "file", perhaps "journald"; NULL = file */
+	int64_t log_compress;	  /* enum log_compress */
 	unsigned line;		  /* where the service starts in its file */
 	const char *file;	  /* borrowed from the manifest */
 	struct spec_table places; /* of struct spec_place: read by service_spec_place() */
@@ -247,10 +460,13 @@ const struct port_spec *service_spec_clash(const struct service_spec *a,
 /* Where `key`, as service_spec_diff names it, is written: "user", "environment.MODEL",
  * "ports.http.port"; else its nearest parent that is, else the service. false without any. */
 bool service_spec_place(const struct service_spec *s, const char *key, struct manifest_place *ret);
+/* That very key is written, in the service or in defaults. */
+bool service_spec_says(const struct service_spec *s, const char *key);
 
 enum change_class {
 	CHANGE_NONE,
 	CHANGE_LIVE,	/* applied without touching a process */
+	CHANGE_RELOAD,	/* replicas are asked to reload */
 	CHANGE_REPLACE, /* replicas are replaced */
 };
 /*
@@ -270,6 +486,7 @@ uint64_t service_spec_hash(const struct service_spec *s);
 struct expand_port {
 	const char *name; /* "metrics": ${PORT_METRICS} */
 	unsigned port;	  /* of this replica; 0 = none: an error */
+	int listen_fd;	  /* ${LISTEN_FD_METRICS}; 0 = none: an error */
 };
 struct expand_vars {
 	const char *service;
@@ -280,16 +497,19 @@ struct expand_vars {
 	size_t n_ports;
 	const struct spec_table *secrets; /* service_spec.secrets; NULL = there are none */
 	const char *secrets_dir; /* ${secret:NAME} is SECRETS_DIR/NAME; NULL: as no such secret */
+	const char *sockets_dir; /* ${SOCKET_METRICS} is SOCKETS_DIR/metrics; NULL: an error */
 	char *const *environ;	 /* for ${env:NAME}: "NAME=value"...; NULL = none */
 };
-/* Expands ${PORT} ${PORT_NAME} ${REPLICA} ${SERVICE} ${REVISION} ${env:NAME} ${secret:NAME} and $$
- * in text. Caller frees *ret. */
+/* Expands ${PORT} ${PORT_NAME} ${LISTEN_FD} ${SOCKET} ${REPLICA} ${SERVICE} ${REVISION} ${env:NAME}
+ * ${secret:NAME} and $$ in text. Caller frees *ret. */
 int manifest_expand(const char *text, const struct expand_vars *vars, char **ret,
 		    struct err **reterr);
 /* Would it work for a replica of s, whichever and whatever the caller's environment? *ret_at is the
  * offset in bytes of the "${" that would not. */
 int manifest_expand_check(const char *text, const struct service_spec *s, size_t *ret_at,
 			  struct err **reterr);
+/* The ports of s whose ${SOCKET} stands in text, as bits. */
+uint32_t manifest_expand_sockets(const char *text, const struct service_spec *s);
 /* "metrics" -> "PORT_METRICS", as in ${PORT_METRICS} and the variable. Returns buf. */
 const char *manifest_port_variable(const char *port, char *buf, size_t n);
 #define MANIFEST_PORT_VARIABLE_SIZE (MANIFEST_NAME_MAX + 6)

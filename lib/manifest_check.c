@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/manifest_check.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,13 +12,18 @@
 #include "lib/fs.h"
 #include "lib/manifest.h"
 #include "lib/manifest_decode.h"
+#include "lib/manifest_depends.h"
+#include "lib/manifest_request.h"
+#include "lib/manifest_ports.h"
+#include "lib/manifest_task.h"
+#include "lib/manifest_traffic.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
 #include "lib/schema.h"
 #include "lib/schema_hint.h"
 #include "lib/yamltree.h"
 
-static const char *const probe_names[PROBE_KIND_MAX_] = {"startup", "readiness", "liveness"};
+static const char *const probe_names[PROBE_KEYS] = {"startup", "readiness", "liveness"};
 
 /* One service while it is judged. */
 struct check {
@@ -95,10 +101,9 @@ static void try_expand(const struct check *c, const struct ynode *node, char *co
 	mem_free(context);
 }
 
-static void check_list_expansion(const struct check *c, const char *path)
+/* list is a command at path. */
+static void check_command(const struct check *c, const struct ynode *list, const char *path)
 {
-	const struct ynode *list = value_at(c->node, path);
-
 	for (size_t i = 0; list && list->kind == YNODE_LIST && i < list->n; i++)
 		try_expand(c, list->items[i].value, mem_printf("%s[%zu]", path, i));
 	if (list && list->kind == YNODE_LIST && list->n > 0 &&
@@ -108,6 +113,11 @@ static void check_list_expansion(const struct check *c, const char *path)
 		manifest_errors_add(c->errors, &at, NULL, "%s[0]: the program's name is empty",
 				    path);
 	}
+}
+
+static void check_list_expansion(const struct check *c, const char *path)
+{
+	check_command(c, value_at(c->node, path), path);
 }
 
 /* A variable that aictl sets itself for one of the service's ports. */
@@ -130,12 +140,17 @@ static void check_expansion(const struct check *c)
 	const struct ynode *vars = value_at(c->node, "environment");
 
 	check_list_expansion(c, "command");
-	for (int k = 0; k < PROBE_KIND_MAX_; k++) {
+	for (int k = 0; k < PROBE_KEYS; k++) {
 		_cleanup_free_ char *path = mem_printf("probes.%s.exec.command", probe_names[k]);
+
+		_cleanup_free_ char *file = mem_printf("probes.%s.file.path", probe_names[k]);
+		const struct ynode *node = file ? value_at(c->node, file) : NULL;
 
 		if (path)
 			check_list_expansion(c, path);
-		else
+		if (node)
+			try_expand(c, node, mem_strdup(file));
+		if (!path || !file)
 			c->errors->nomem = true;
 	}
 	for (size_t i = 0; vars && vars->kind == YNODE_MAP && i < vars->n; i++) {
@@ -176,11 +191,12 @@ static bool has_port(const struct service_spec *s, const char *name)
 	return false;
 }
 
-/* Whom a probe asks: path is "probes.liveness.http", port what it says. */
-static void check_probe_port(const struct check *c, const char *path, const char *port)
+/* Whom a request (its map is handler) asks: path is "probes.liveness.http", port what it says. */
+static void check_port(const struct check *c, const struct ynode *handler, const char *path,
+		       const char *port)
 {
-	const struct ynode *handler = value_at(c->node, path), *node;
 	_cleanup_free_ char *hint = NULL;
+	const struct ynode *node;
 	struct manifest_place at;
 
 	if (!handler || handler->kind != YNODE_MAP)
@@ -193,7 +209,9 @@ static void check_probe_port(const struct check *c, const char *path, const char
 				    "%s.port: the service has no port named \"%s\"", path, port);
 	} else if (!node && c->s->ports.n == 0) {
 		manifest_errors_add(c->errors, &at,
-				    "give the service a port, or the probe: port: ...",
+				    strncmp(path, "probes", 6) == 0
+					    ? "give the service a port, or the probe: port: ..."
+					    : "give the service a port, or the request: port: ...",
 				    "%s: there is no port to ask", path);
 	} else if (!node && !service_spec_main_port(c->s)) {
 		hint = ports_hint(c->s, "");
@@ -201,6 +219,11 @@ static void check_probe_port(const struct check *c, const char *path, const char
 			c->errors, &at, hint,
 			"%s: port must be given, as no port of the service is named http", path);
 	}
+}
+
+static void check_probe_port(const struct check *c, const char *path, const char *port)
+{
+	check_port(c, value_at(c->node, path), path, port);
 }
 
 /* A wait that can never be as long as it says. */
@@ -235,22 +258,191 @@ static void check_probe_times(const struct check *c, const char *path, const str
 	}
 }
 
+/* Does it say whom to ask, or something that is wrong already? */
+static bool says_more(const struct schema_row *probe, const struct ynode *node)
+{
+	for (size_t i = 0; i < node->n; i++) {
+		const struct schema_row *row = schema_child(probe, node->items[i].key->text);
+
+		if (!row || (row->flags & SCHEMA_CHOICE) ||
+		    strcmp(schema_key(row), "notify_fd") == 0)
+			return true;
+	}
+	return node->n == 0;
+}
+
+/* One that asks nobody only waits: for a word, or for the end of the start. */
+static void check_silent_probe(const struct check *c, const char *path, enum probe_kind kind)
+{
+	_cleanup_free_ char *full = mem_printf("services.*.%s", path);
+	const struct ynode *node = value_at(c->node, path);
+	struct manifest_place at;
+
+	c->errors->nomem |= !full;
+	if (!full || !node || node->kind != YNODE_MAP || says_more(schema_find(full), node) ||
+	    probe_spec_is_pushed(&c->s->probes[PROBE_READINESS]))
+		return;
+	at = place(node);
+	manifest_errors_add(c->errors, &at,
+			    "say what to ask, as http: {}, or readiness: { notify: true }",
+			    kind == PROBE_STARTUP ? "%s: nothing tells that the start is over"
+						  : "%s: nobody is asked, and notify is false",
+			    path);
+}
+
+/* The one that is longer never comes to be. */
+static void check_deadline(const struct check *c)
+{
+	const struct probe_spec *p = &c->s->probes[PROBE_STARTUP];
+	const struct ynode *stall = value_at(c->node, "probes.startup.stall");
+	char a[WRITTEN_SIZE], b[WRITTEN_SIZE];
+	struct manifest_place at;
+
+	if (!stall || !p->deadline_ms || p->deadline_ms > p->stall_ms)
+		return;
+	at = place(stall);
+	manifest_errors_add(
+		c->warnings, &at, NULL,
+		"probes.startup: stall (%s) has no effect, as deadline (%s) is not longer",
+		written(c, "probes.startup.stall", a), written(c, "probes.startup.deadline", b));
+}
+
 static void check_probe(const struct check *c, enum probe_kind kind)
 {
 	_cleanup_free_ char *path = mem_printf("probes.%s", probe_names[kind]);
 	_cleanup_free_ char *http = mem_printf("probes.%s.http", probe_names[kind]);
 	_cleanup_free_ char *tcp = mem_printf("probes.%s.tcp", probe_names[kind]);
+	_cleanup_free_ char *grpc = mem_printf("probes.%s.grpc", probe_names[kind]);
 	const struct probe_spec *p = &c->s->probes[kind];
 
-	if (!path || !http || !tcp) {
+	if (!path || !http || !tcp || !grpc) {
 		c->errors->nomem = true;
 		return;
 	}
 	if (!p->enabled)
 		return;
-	check_probe_port(c, http, p->port);
+	if (kind == PROBE_STARTUP)
+		check_deadline(c);
+	if (!probe_spec_polls(p)) {
+		check_silent_probe(c, path, kind);
+		return;
+	}
+	check_probe_port(c, http, p->request.port);
+	if (p->http && value_at(c->node, http))
+		manifest_request_check(value_at(c->node, http), http, &p->request, p->timeout_ms,
+				       c->errors, c->warnings);
 	check_probe_port(c, tcp, p->tcp_port);
+	check_probe_port(c, grpc, p->grpc_port);
+	if (p->progress)
+		check_probe_port(c, "probes.liveness.progress", p->progress_port);
 	check_probe_times(c, path, p);
+}
+
+static const char *const hook_names[HOOK_KIND_MAX_] = {"pre_start", "post_start", "pre_stop",
+						       "post_stop"};
+
+/* Nothing of the replica listens before it has started and after it has stopped. */
+static void check_hook_target(const struct check *c, enum hook_kind kind, const struct ynode *http,
+			      const char *path, const struct request_spec *r)
+{
+	bool lives = kind == HOOK_POST_START || kind == HOOK_PRE_STOP;
+	bool is_number = r->port[0] && !r->port[strspn(r->port, "0123456789")];
+	struct manifest_place at = place(http);
+
+	if (lives)
+		check_port(c, http, path, r->port);
+	else if (!is_number)
+		manifest_errors_add(c->errors, &at, "write the number of somebody else's port",
+				    "%s.port: the replica itself cannot answer then", path);
+}
+
+static void check_hook(const struct check *c, enum hook_kind kind, const struct ynode *node,
+		       size_t i)
+{
+	const struct hook_spec *h = (const struct hook_spec *)c->s->hooks[kind].v + i;
+	const struct ynode *http = yamltree_get(node, "http");
+	_cleanup_free_ char *exec_path =
+		mem_printf("hooks.%s[%zu].exec.command", hook_names[kind], i);
+	_cleanup_free_ char *http_path = mem_printf("hooks.%s[%zu].http", hook_names[kind], i);
+
+	if (!exec_path || !http_path) {
+		c->errors->nomem = true;
+		return;
+	}
+	if (h->exec)
+		check_command(c, value_at(node, "exec.command"), exec_path);
+	if (!h->http || !http || http->kind != YNODE_MAP)
+		return;
+	check_hook_target(c, kind, http, http_path, &h->request);
+	manifest_request_check(http, http_path, &h->request, h->timeout_ms, c->errors, c->warnings);
+}
+
+static void check_hooks(const struct check *c)
+{
+	const struct ynode *hooks = value_at(c->node, "hooks");
+
+	for (int k = 0; hooks && k < HOOK_KIND_MAX_; k++) {
+		const struct ynode *list = value_at(hooks, hook_names[k]);
+
+		if (!list || list->kind != YNODE_LIST || list->n != c->s->hooks[k].n)
+			continue;
+		for (size_t i = 0; i < list->n; i++)
+			if (list->items[i].value->kind == YNODE_MAP)
+				check_hook(c, (enum hook_kind)k, list->items[i].value, i);
+	}
+}
+
+static void check_warmup(const struct check *c)
+{
+	const struct ynode *list = value_at(c->node, "warmup");
+	const struct warmup_spec *w = c->s->warmup.v;
+
+	for (size_t i = 0; list && list->kind == YNODE_LIST && i < c->s->warmup.n; i++) {
+		const struct ynode *http = yamltree_get(list->items[i].value, "http");
+		_cleanup_free_ char *path = mem_printf("warmup[%zu].http", i);
+
+		if (!path)
+			c->errors->nomem = true;
+		else if (http && http->kind == YNODE_MAP) {
+			check_port(c, http, path, w[i].request.port);
+			manifest_request_check(http, path, &w[i].request, w[i].timeout_ms,
+					       c->errors, c->warnings);
+		}
+	}
+}
+
+static void check_reload_signal(const struct check *c)
+{
+	const int64_t signal = c->s->reload.signal;
+	const struct ynode *node = value_at(c->node, "reload.signal");
+	struct manifest_place at;
+
+	if (!node || (signal != SIGKILL && signal != SIGSTOP))
+		return;
+	at = place(node);
+	manifest_errors_add(c->errors, &at, "write the one at which it reads its files: SIGHUP",
+			    "reload.signal: no process can handle %s",
+			    parse_signal_name((int)signal));
+}
+
+static void check_reload(const struct check *c)
+{
+	const struct reload_spec *r = &c->s->reload;
+	const struct ynode *http = value_at(c->node, "reload.http");
+	const struct ynode *node = value_at(c->node, "on_dependency_restart");
+	struct manifest_place at;
+
+	check_reload_signal(c);
+	if (r->http && http && http->kind == YNODE_MAP) {
+		check_port(c, http, "reload.http", r->request.port);
+		manifest_request_check(http, "reload.http", &r->request, r->timeout_ms, c->errors,
+				       c->warnings);
+	}
+	if (!node || c->s->on_dependency_restart != DEPENDENCY_RELOAD || r->enabled)
+		return;
+	at = place(node);
+	manifest_errors_add(c->errors, &at, "say how: reload: { signal: SIGHUP }",
+			    "on_dependency_restart: the service declares no reload");
 }
 
 static void check_backoff(const struct check *c)
@@ -335,6 +527,23 @@ static void check_drain(const struct check *c)
 			    grace->text, drain->text);
 }
 
+/* All that reads logs reads the files. */
+static void check_log_targets(const struct check *c)
+{
+	const struct ynode *to = value_at(c->node, "logs.to");
+	struct manifest_place at;
+
+	for (size_t i = 0; c->s->log_to && c->s->log_to[i]; i++)
+		if (strcmp(c->s->log_to[i], "file") == 0)
+			return;
+	if (!to || !c->s->log_to)
+		return;
+	at = place(to);
+	manifest_errors_add(c->errors, &at, "write [file, journald]",
+			    "logs.to must have file: journald gets its lines from there, as aictl "
+			    "logs does");
+}
+
 /* The soft limit would never be felt. */
 static void check_memory(const struct check *c)
 {
@@ -352,6 +561,20 @@ static void check_memory(const struct check *c)
 			    high->text, most->text);
 }
 
+/* A shell would replace it; which home, and in whose name, nobody here could say. */
+static void check_tilde(const struct ynode *at, struct manifest_errors *errors)
+{
+	struct manifest_place where;
+
+	if (!at || at->kind != YNODE_SCALAR || at->text[0] != '~')
+		return;
+	where = place(at);
+	manifest_errors_add(errors, &where,
+			    "write a path relative to this file, or an absolute one; ./~ is a "
+			    "directory of that name",
+			    "working_dir: \"~\" is not replaced here");
+}
+
 /* "./x" of a manifest in /srv/app means /srv/app/x. */
 static void complete_working_dir(struct service_spec *s, const struct ynode *node,
 				 struct manifest_errors *errors)
@@ -360,6 +583,7 @@ static void complete_working_dir(struct service_spec *s, const struct ynode *nod
 	_cleanup_free_ char *base = fs_dirname(at ? at->file : s->file);
 	char *dir = base ? fs_join(base, s->working_dir ? s->working_dir : ".") : NULL;
 
+	check_tilde(at, errors);
 	if (!dir) {
 		errors->nomem = true;
 		return;
@@ -387,13 +611,19 @@ void manifest_check_service(struct service_spec *s, const struct ynode *node,
 	const struct check c = {s, node, errors, warnings};
 
 	check_expansion(&c);
-	for (int k = 0; k < PROBE_KIND_MAX_; k++)
+	for (int k = 0; k < PROBE_KEYS; k++)
 		check_probe(&c, (enum probe_kind)k);
+	check_warmup(&c);
 	check_port_count(&c);
+	manifest_ports_complete(s, node, errors);
 	check_backoff(&c);
 	check_rules(&c);
+	check_hooks(&c);
+	check_reload(&c);
 	check_drain(&c);
+	check_log_targets(&c);
 	check_memory(&c);
+	manifest_task_check(s, node, errors, warnings);
 	complete_working_dir(s, node, errors);
 }
 
@@ -475,14 +705,14 @@ static void check_foreign(struct manifest_set *set, const struct service_spec *s
 static void check_foreign_probes(struct manifest_set *set, const struct service_spec *s,
 				 struct manifest_errors *errors)
 {
-	for (int k = 0; k < PROBE_KIND_MAX_; k++) {
+	for (int k = 0; k < PROBE_KEYS; k++) {
 		_cleanup_free_ char *http = mem_printf("probes.%s.http.port", probe_names[k]);
 		_cleanup_free_ char *tcp = mem_printf("probes.%s.tcp.port", probe_names[k]);
 
 		if (!http || !tcp)
 			errors->nomem = true;
 		else if (s->probes[k].http)
-			check_foreign(set, s, http, s->probes[k].port);
+			check_foreign(set, s, http, s->probes[k].request.port);
 		else if (s->probes[k].tcp)
 			check_foreign(set, s, tcp, s->probes[k].tcp_port);
 	}
@@ -498,4 +728,10 @@ void manifest_check_set(struct manifest_set *set, struct manifest_errors *errors
 			check_pair(&set->entries[k], &set->entries[i], errors);
 		check_foreign_probes(set, s, errors);
 	}
+	if (!errors->nomem)
+		manifest_depends_check(set, errors, &set->warnings);
+	if (!errors->nomem)
+		manifest_task_check_set(set, errors);
+	if (!errors->nomem)
+		manifest_traffic_check_set(set, errors);
 }

@@ -19,6 +19,8 @@
 #include "lib/schema_hint.h"
 #include "lib/yamltree.h"
 
+#define WARMUP_AGAIN_MS 2000
+
 static void decode_value(struct manifest_decoder *d, const struct schema_row *row,
 			 const struct yitem *item, void *base);
 
@@ -101,13 +103,14 @@ static void check_choice(struct manifest_decoder *d, const struct schema_row *pa
 {
 	_cleanup_free_ char *all = choices(parent);
 	const struct ynode *first = NULL;
-	bool misspelt = false;
+	bool enough = false;
 
 	for (size_t i = 0; i < node->n; i++) {
 		const struct ynode *key = node->items[i].key;
 		const struct schema_row *r = schema_child(parent, key->text);
 
-		misspelt |= !r; /* said already, and probably meant as one of them */
+		/* An unknown one was said already, and is probably meant as one of them. */
+		enough |= !r || (r->flags & SCHEMA_SUFFICES);
 		if (!r || !(r->flags & SCHEMA_CHOICE))
 			continue;
 		if (first)
@@ -115,7 +118,7 @@ static void check_choice(struct manifest_decoder *d, const struct schema_row *pa
 		else
 			first = key;
 	}
-	if (!first && !misspelt)
+	if (!first && !enough)
 		manifest_value_add(d, at, NULL, "%s: one of %s must be given",
 				   manifest_value_shown(d), all ? all : "its keys");
 	d->errors->nomem |= !all;
@@ -165,10 +168,14 @@ static void decode_object(struct manifest_decoder *d, const struct schema_row *r
 	if ((row->flags & SCHEMA_SHORTHAND) && node->kind == YNODE_SCALAR &&
 	    !yamltree_is_null(node)) {
 		const struct schema_row *first = schema_next(row, NULL);
-		size_t length = manifest_value_enter(d, schema_key(first), 0);
+		bool named = !(first->flags & SCHEMA_BARE);
+		size_t length = named ? manifest_value_enter(d, schema_key(first), 0) : 0;
 
+		if (row->offset != SCHEMA_NO_FIELD)
+			*(bool *)((char *)base + row->offset) = true;
 		manifest_value_decode(d, first, node, base);
-		manifest_value_leave(d, length);
+		if (named)
+			manifest_value_leave(d, length);
 		return;
 	}
 	if (node->kind != YNODE_MAP) {
@@ -205,24 +212,48 @@ static bool decode_element(struct manifest_decoder *d, const struct schema_row *
 			   const struct yitem *item, void *element)
 {
 	bool named = !(row->flags & SCHEMA_LISTED);
-	const char *wrong = named && row->check ? row->check(item->key->text) : NULL;
-	const struct ynode *node = item->value;
+	const struct ynode *node = item->value, *name = item->key ? item->key : node;
+	const char *wrong = named && row->check ? row->check(name->text) : NULL;
 
 	if (wrong)
-		manifest_value_add(d, item->key, NULL, "%s %s", manifest_value_shown(d), wrong);
-	if (named && !(*(char **)element = mem_strdup(item->key->text))) {
+		manifest_value_add(d, name, NULL, "%s %s", manifest_value_shown(d), wrong);
+	if (named && !(*(char **)element = mem_strdup(name->text))) {
 		d->errors->nomem = true;
 		return false;
 	}
 	if (schema_element_defaults(row, element) < 0)
 		d->errors->nomem = true;
 	if (named)
-		manifest_value_place(d, item->key);
+		manifest_value_place(d, name);
 	if (node->kind == YNODE_MAP)
 		decode_members(d, row + 1, node, named ? item->key : node, element);
-	else
+	else if (item->key || !named)
 		no_element(d, row, item);
 	return true;
+}
+
+/* A list of names in place of a map: each a text, none twice. */
+static bool check_names(struct manifest_decoder *d, const struct ynode *list)
+{
+	bool good = true;
+
+	for (size_t i = 0; i < list->n; i++) {
+		const struct ynode *name = list->items[i].value;
+		bool text = name->kind == YNODE_SCALAR && !yamltree_is_null(name);
+
+		if (!text)
+			manifest_value_add(d, name, NULL, "%s: expected a name, this is %s",
+					   manifest_value_shown(d), yamltree_kind_name(name));
+		for (size_t k = 0; text && good && k < i; k++) {
+			if (strcmp(list->items[k].value->text, name->text) != 0)
+				continue;
+			manifest_value_add(d, name, NULL, "%s: \"%s\" is named twice",
+					   manifest_value_shown(d), name->text);
+			text = false;
+		}
+		good &= text;
+	}
+	return good;
 }
 
 static void decode_table(struct manifest_decoder *d, const struct schema_row *row,
@@ -231,12 +262,17 @@ static void decode_table(struct manifest_decoder *d, const struct schema_row *ro
 	struct spec_table *t = (void *)((char *)base + row->offset);
 	bool named = !(row->flags & SCHEMA_LISTED);
 
-	if (node->kind != (named ? YNODE_MAP : YNODE_LIST)) {
+	bool names = (row->flags & SCHEMA_NAMES) && node->kind == YNODE_LIST;
+
+	if (!names && node->kind != (named ? YNODE_MAP : YNODE_LIST)) {
 		manifest_value_wrong_kind(d, row, node, schema_hint_table(row));
 		return;
 	}
-	if ((int64_t)node->n > row->max) {
-		manifest_value_add(d, node, NULL, "%s: more than %lld entries",
+	if (names && !check_names(d, node))
+		return;
+	if ((int64_t)node->n > row->max || (int64_t)node->n < row->min) {
+		manifest_value_add(d, node, NULL,
+				   node->n ? "%s: more than %lld entries" : "%s: must not be empty",
 				   manifest_value_shown(d), (long long)row->max);
 		return;
 	}
@@ -244,7 +280,8 @@ static void decode_table(struct manifest_decoder *d, const struct schema_row *ro
 	d->errors->nomem |= !t->v;
 	for (size_t i = 0; t->v && i < node->n; i++) {
 		const struct yitem *item = &node->items[i];
-		size_t length = manifest_value_enter(d, named ? item->key->text : NULL, i);
+		const char *key = names ? item->value->text : named ? item->key->text : NULL;
+		size_t length = manifest_value_enter(d, key, i);
 
 		t->n += decode_element(d, row, item, (char *)t->v + t->n * row->size);
 		manifest_value_leave(d, length);
@@ -319,6 +356,17 @@ static void normalise_port(struct manifest_decoder *d, struct service_spec *s,
 	place_http(d, place_of(item));
 }
 
+/* It is waited for as for a probe. */
+static void normalise_warmup(struct service_spec *s)
+{
+	if (s->warmup.n > 0)
+		s->probes[PROBE_WARMUP] = (struct probe_spec){.enabled = true,
+							      .http = true,
+							      .period_ms = WARMUP_AGAIN_MS,
+							      .success_threshold = 1,
+							      .failure_threshold = 1};
+}
+
 static int by_place_key(const void *a, const void *b)
 {
 	return strcmp(((const struct spec_place *)a)->key, ((const struct spec_place *)b)->key);
@@ -349,6 +397,7 @@ static void read_service(struct manifest_decoder *d, const struct yitem *item,
 	decode_keys(d, row, item->value, s);
 	check_required(d, row, item->value, item->key, s->name);
 	normalise_port(d, s, item->value);
+	normalise_warmup(s);
 	if (!d->errors->nomem) /* nothing is half-built */
 		manifest_check_service(s, item->value, d->errors, &d->set->warnings);
 }

@@ -1,5 +1,5 @@
 /*
- * manifest_decode: one file's tree -> service specifications, driven by the rows of schema.c.
+ * manifest_decode: one file's tree -> service specifications, driven by the rows of schema_table.c.
  * Everything that can be wrong with a single value is found here; what concerns several values is
  * manifest_check's.
  *

@@ -17,7 +17,8 @@ struct expansion {
 	const struct expand_vars *vars;	 /* NULL: only check, */
 	const struct service_spec *spec; /* for a replica of this */
 	struct buf *out;
-	size_t at; /* offset of the ${ being read */
+	size_t at;	  /* offset of the ${ being read */
+	uint32_t sockets; /* the ports whose ${SOCKET} was met */
 };
 
 /* The value of NAME in "NAME=value"..., or NULL. */
@@ -62,7 +63,7 @@ static char *known_names(const struct expansion *x)
 	char variable[MANIFEST_PORT_VARIABLE_SIZE];
 	struct buf b = {0};
 
-	buf_str(&b, "PORT|REPLICA|SERVICE|REVISION");
+	buf_str(&b, "PORT|REPLICA|SERVICE|REVISION|SOCKET|LISTEN_FD");
 	for (size_t i = 0; i < n_ports(x); i++)
 		buf_printf(&b, "|%s",
 			   manifest_port_variable(port_name(x, i), variable, sizeof(variable)));
@@ -87,8 +88,10 @@ static int unknown_name(const struct expansion *x, const char *name, size_t len,
 		return err_hint(reterr, "did you mean ${%.*s}?", (int)near_len, near);
 	if (strncmp(copy, "PORT_", 5) == 0)
 		return err_hint(reterr, "${PORT_METRICS} is the port named metrics in ports");
-	return err_hint(reterr, "known are ${PORT}, ${PORT_NAME}, ${REPLICA}, ${SERVICE}, "
-				"${REVISION}, ${env:NAME} and ${secret:NAME}; $${ is a literal ${");
+	return err_hint(reterr,
+			"known are ${PORT}, ${PORT_NAME}, ${SOCKET}, ${LISTEN_FD}, ${REPLICA}, "
+			"${SERVICE}, ${REVISION}, ${env:NAME} and ${secret:NAME}; $${ is a "
+			"literal ${");
 }
 
 static bool is_name(const char *name, size_t len, const char *want)
@@ -133,6 +136,87 @@ static bool expand_port(const struct expansion *x, const char *name, size_t len)
 	return false;
 }
 
+/* ---- ${SOCKET}, ${LISTEN_FD}, and those of a name ---- */
+
+#define LISTEN_FD "LISTEN_FD"
+#define SOCKET "SOCKET"
+
+static bool is_word(const char *name, size_t len, const char *word)
+{
+	size_t n = strlen(word);
+
+	return len >= n && memcmp(name, word, n) == 0 && (len == n || name[n] == '_');
+}
+
+/* Of "WORD" the main one, of "WORD_METRICS" that; n_ports() = there is none. */
+static size_t find_port(const struct expansion *x, const char *word, const char *name, size_t len)
+{
+	size_t n = n_ports(x), skip = strlen(word) + 1;
+	char variable[MANIFEST_PORT_VARIABLE_SIZE];
+
+	for (size_t i = 0; i < n; i++) {
+		const char *port = port_name(x, i);
+
+		if (len < skip ? n == 1 || strcmp(port, "http") == 0
+			       : is_name(name + skip, len - skip,
+					 manifest_port_variable(port, variable, sizeof(variable)) +
+						 strlen("PORT_")))
+			return i;
+	}
+	return n;
+}
+
+static bool is_handed(const struct expansion *x, size_t i)
+{
+	return x->vars ? x->vars->ports[i].listen_fd != 0
+		       : ((const struct port_spec *)x->spec->ports.v)[i].mode == PORT_SOCKET;
+}
+
+static int no_such_port(const char *name, size_t len, struct err **reterr)
+{
+	err_set(reterr, ERR_INVALID, "${%.*s}: the service has no such port", (int)len, name);
+	return err_hint(reterr,
+			"${PORT}, ${SOCKET} and ${LISTEN_FD} are of the port named http, or of the "
+			"only one; ${SOCKET_METRICS} is of the one named metrics");
+}
+
+static int expand_listen_fd(const struct expansion *x, const char *name, size_t len,
+			    struct err **reterr)
+{
+	size_t i = find_port(x, LISTEN_FD, name, len);
+
+	if (i == n_ports(x))
+		return no_such_port(name, len, reterr);
+	if (!is_handed(x, i)) {
+		err_set(reterr, ERR_INVALID, "${%.*s}: no replica gets the socket of ports.%s",
+			(int)len, name, port_name(x, i));
+		return err_hint(reterr, "write ports: { %s: { port: N, mode: socket } }",
+				port_name(x, i));
+	}
+	if (x->vars)
+		buf_printf(x->out, "%d", x->vars->ports[i].listen_fd);
+	return 0;
+}
+
+static int expand_socket(struct expansion *x, const char *name, size_t len, struct err **reterr)
+{
+	size_t i = find_port(x, SOCKET, name, len);
+
+	if (i == n_ports(x))
+		return no_such_port(name, len, reterr);
+	if (is_handed(x, i)) {
+		err_set(reterr, ERR_INVALID, "${%.*s}: ports.%s has mode: socket", (int)len, name,
+			port_name(x, i));
+		return err_hint(reterr, "its replicas get the stable port itself, as ${LISTEN_FD}");
+	}
+	x->sockets |= i < 32 ? UINT32_C(1) << i : 0;
+	if (x->vars && !x->vars->sockets_dir)
+		return err_set(reterr, ERR_INVALID, "${%.*s} is not known here", (int)len, name);
+	if (x->vars)
+		buf_printf(x->out, "%s/%s", x->vars->sockets_dir, port_name(x, i));
+	return 0;
+}
+
 static int unknown_secret(const struct spec_table *secrets, const char *name, size_t len,
 			  struct err **reterr)
 {
@@ -171,7 +255,7 @@ static int expand_secret(const struct expansion *x, const char *name, size_t len
 }
 
 /* What stands between "${" and "}". */
-static int expand_name(const struct expansion *x, const char *name, size_t len, struct err **reterr)
+static int expand_name(struct expansion *x, const char *name, size_t len, struct err **reterr)
 {
 	if (is_name(name, len, "PORT"))
 		return expand_main_port(x, reterr);
@@ -179,6 +263,10 @@ static int expand_name(const struct expansion *x, const char *name, size_t len, 
 		return expand_env(x, name + 4, len - 4, reterr);
 	if (len >= 7 && memcmp(name, "secret:", 7) == 0)
 		return expand_secret(x, name + 7, len - 7, reterr);
+	if (is_word(name, len, LISTEN_FD))
+		return expand_listen_fd(x, name, len, reterr);
+	if (is_word(name, len, SOCKET))
+		return expand_socket(x, name, len, reterr);
 	if (expand_port(x, name, len))
 		return 0;
 	if (!is_name(name, len, "REPLICA") && !is_name(name, len, "SERVICE") &&
@@ -250,4 +338,15 @@ int manifest_expand_check(const char *text, const struct service_spec *s, size_t
 	if (r < 0)
 		*ret_at = x.at;
 	return r;
+}
+
+uint32_t manifest_expand_sockets(const char *text, const struct service_spec *s)
+{
+	_cleanup_buf_ struct buf out = {0};
+	struct expansion x = {.spec = s, .out = &out};
+	_cleanup_err_ struct err *err = NULL;
+
+	if (strstr(text, "${" SOCKET))
+		expand(&x, text, &err);
+	return x.sockets;
 }

@@ -255,7 +255,7 @@ static int64_t digest(const char *data, size_t len)
 
 /* sum: bytes of the service's secrets so far. */
 static void read_secret(struct files *f, struct secret_spec *s, const struct ynode *node,
-			size_t *sum)
+			bool reloads, size_t *sum)
 {
 	const struct ynode *at = yamltree_get(node, s->file ? "file" : "env");
 	const struct manifest_file *file;
@@ -283,7 +283,7 @@ static void read_secret(struct files *f, struct secret_spec *s, const struct yno
 	}
 	memcpy(s->data, file->data, file->len);
 	s->len = file->len;
-	s->digest = digest(file->data, file->len);
+	*(reloads ? &s->reloaded_digest : &s->digest) = digest(file->data, file->len);
 }
 
 static void read_secrets(struct files *f, struct service_spec *s, const struct ynode *node)
@@ -292,7 +292,7 @@ static void read_secrets(struct files *f, struct service_spec *s, const struct y
 	size_t sum = 0;
 
 	for (size_t i = 0; node && i < s->secrets.n; i++)
-		read_secret(f, &v[i], yamltree_get(node, v[i].name), &sum);
+		read_secret(f, &v[i], yamltree_get(node, v[i].name), s->reload.enabled, &sum);
 }
 
 void manifest_files_read(const struct manifest_input *in, const struct ynode *services,

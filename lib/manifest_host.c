@@ -271,16 +271,16 @@ static void check_processors(const struct host *h, const struct service_spec *s)
 
 static void check_service(const struct host *h, const struct service_spec *s)
 {
-	static const char *const probes[PROBE_KIND_MAX_] = {"probes.startup.exec.command",
-							    "probes.readiness.exec.command",
-							    "probes.liveness.exec.command"};
+	static const char *const probes[PROBE_KEYS] = {"probes.startup.exec.command",
+						       "probes.readiness.exec.command",
+						       "probes.liveness.exec.command"};
 
 	check_accounts(h, s);
 	check_program(h, s, "command", s->command, true);
 	check_working_dir(h, s);
 	check_limits(h, s);
 	check_processors(h, s);
-	for (int k = 0; k < PROBE_KIND_MAX_; k++)
+	for (int k = 0; k < PROBE_KEYS; k++)
 		if (s->probes[k].exec)
 			check_program(h, s, probes[k], s->probes[k].exec_command, false);
 }

@@ -60,6 +60,33 @@ static const struct ynode *spell_out(struct merger *m, const struct schema_row *
 	return map;
 }
 
+/* [a, b] of a table of names as { a: {}, b: {} }. NULL: out of memory. */
+static const struct ynode *spell_out_names(struct merger *m, const struct ynode *list)
+{
+	struct ynode *map = yamltree_new_map(m->tree, list, list->n);
+
+	for (size_t i = 0; map && i < list->n; i++) {
+		const struct ynode *name = list->items[i].value;
+		const struct ynode *empty = yamltree_new_map(m->tree, name, 0);
+
+		if (!empty)
+			return out_of_memory(m);
+		map->items[map->n++] = (struct yitem){name, empty};
+	}
+	return map ? map : out_of_memory(m);
+}
+
+/* Each a text; else the list stays, for the decoder to report. */
+static bool is_names(const struct schema_row *row, const struct ynode *value)
+{
+	if (!row || !(row->flags & SCHEMA_NAMES) || value->kind != YNODE_LIST)
+		return false;
+	for (size_t i = 0; i < value->n; i++)
+		if (value->items[i].value->kind != YNODE_SCALAR)
+			return false;
+	return true;
+}
+
 /* A map with one item. NULL: out of memory. */
 static struct ynode *wrap(struct merger *m, const struct ynode *key, const struct ynode *value)
 {
@@ -117,6 +144,10 @@ static const struct ynode *merge_values(struct merger *m, const struct schema_ro
 		over = spell_out(m, row, over);
 	else if (over->kind == YNODE_MAP && is_shorthand(row, base))
 		base = spell_out(m, row, base);
+	else if (over->kind == YNODE_MAP && is_names(row, base))
+		base = spell_out_names(m, base);
+	else if (base->kind == YNODE_MAP && is_names(row, over))
+		over = spell_out_names(m, over);
 	else if (row && strcmp(row->path, "services.*") == 0 && is_port_mixed(base, over))
 		base = spell_out_port(m, base);
 	else if (row && strcmp(row->path, "services.*") == 0 && is_port_mixed(over, base))

@@ -11,6 +11,7 @@
 #include "lib/mem.h"
 #include "lib/schema.h"
 #include "lib/schema_hint.h"
+#include "lib/schema_tree.h"
 #include "lib/yamltree.h"
 
 #define WORD_MAX 64 /* bytes of a number, duration, word: more is a mistake */
@@ -94,9 +95,13 @@ static const char *expected(const struct schema_row *row)
 		[SCHEMA_TABLE] = "a map of names to maps",
 		[SCHEMA_DEFAULTS] = "a map of keys of a service",
 		[SCHEMA_BOOL] = "true or false",
+		[SCHEMA_SHARE] = "a whole number or a share such as 25%",
+		[SCHEMA_TREE] = "a map",
 		[SCHEMA_ANY] = "anything",
 	};
 
+	if (row->flags & SCHEMA_NAMES)
+		return "a list of names, or a map of names to maps";
 	return row->flags & SCHEMA_LISTED ? "a list of maps" : names[row->type];
 }
 
@@ -109,6 +114,13 @@ void manifest_value_wrong_kind(struct manifest_decoder *d, const struct schema_r
 	if (row->type == SCHEMA_ENUM)
 		manifest_value_add(d, node, hint, "%s: expected one of %s, this is %s", shown,
 				   schema_words(row, words, sizeof(words)),
+				   yamltree_kind_name(node));
+	else if ((row->flags & SCHEMA_SHORTHAND) && schema_next(row, NULL)->type == SCHEMA_STRING)
+		manifest_value_add(d, node, hint, "%s: expected a map or a text, this is %s", shown,
+				   yamltree_kind_name(node));
+	else if ((row->flags & SCHEMA_SHORTHAND) && schema_next(row, NULL)->type == SCHEMA_INT)
+		manifest_value_add(d, node, hint,
+				   "%s: expected a whole number or a map, this is %s", shown,
 				   yamltree_kind_name(node));
 	else if (row->flags & SCHEMA_SHORTHAND)
 		manifest_value_add(d, node, hint, "%s: expected a map or one of %s, this is %s",
@@ -439,6 +451,22 @@ static void decode_limit(struct manifest_decoder *d, const struct schema_row *ro
 		*to = v;
 }
 
+static void decode_tree(struct manifest_decoder *d, const struct schema_row *row,
+			const struct ynode *node, void *base)
+{
+	char **to = (char **)(void *)((char *)base + row->offset);
+	struct buf json = {0};
+
+	if (node->kind != YNODE_MAP) {
+		manifest_value_wrong_kind(d, row, node, NULL);
+		return;
+	}
+	schema_tree_json(node, &json);
+	d->errors->nomem |= json.failed;
+	mem_free(*to);
+	*to = buf_take(&json);
+}
+
 void manifest_value_decode(struct manifest_decoder *d, const struct schema_row *row,
 			   const struct ynode *node, void *base)
 {
@@ -450,6 +478,8 @@ void manifest_value_decode(struct manifest_decoder *d, const struct schema_row *
 		decode_ints(d, row, node, base);
 	else if (row->type == SCHEMA_LIMIT)
 		decode_limit(d, row, node, base);
+	else if (row->type == SCHEMA_TREE)
+		decode_tree(d, row, node, base);
 	else
 		decode_scalar(d, row, node, base);
 }

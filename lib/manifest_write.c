@@ -20,7 +20,7 @@
 #include "lib/yamltree.h"
 
 /* A word is plain in YAML, although other readers may take it for a number (022). */
-enum scalar { SCALAR_TEXT, SCALAR_NUMBER, SCALAR_WORD };
+enum scalar { SCALAR_TEXT, SCALAR_NUMBER, SCALAR_WORD }; /* number: any JSON */
 
 /* key is NULL in a list. */
 struct sink {
@@ -279,6 +279,8 @@ const char *manifest_write_number(const struct schema_row *row, int64_t value, c
 		snprintf(buf, MANIFEST_WRITE_NUMBER_SIZE, "%.10g", (double)value / 1000);
 	else if (row->type == SCHEMA_BOOL)
 		snprintf(buf, MANIFEST_WRITE_NUMBER_SIZE, "%s", value ? "true" : "false");
+	else if (row->type == SCHEMA_SHARE && value < 0)
+		snprintf(buf, MANIFEST_WRITE_NUMBER_SIZE, "%" PRId64 "%%", -value);
 	else if (row->type == SCHEMA_UMASK)
 		snprintf(buf, MANIFEST_WRITE_NUMBER_SIZE, "0%02" PRIo64, (uint64_t)value);
 	else if (row->type == SCHEMA_SIGNAL && (name = parse_signal_name((int)value)) != NULL)
@@ -312,8 +314,16 @@ static void write_number(struct sink *s, const struct schema_row *row, const voi
 	char text[MANIFEST_WRITE_NUMBER_SIZE];
 
 	s->scalar(s, schema_key(row), manifest_write_number(row, *(const int64_t *)field, text),
-		  row->type == SCHEMA_INT || row->type == SCHEMA_BOOL ? SCALAR_NUMBER
-								      : SCALAR_WORD);
+		  row->type == SCHEMA_INT || row->type == SCHEMA_BOOL ||
+				  (row->type == SCHEMA_SHARE && *(const int64_t *)field >= 0)
+			  ? SCALAR_NUMBER
+			  : SCALAR_WORD);
+}
+
+/* JSON is YAML, in flow style. */
+static void write_tree(struct sink *s, const struct schema_row *row, const void *field)
+{
+	s->scalar(s, schema_key(row), *(char *const *)field, SCALAR_NUMBER);
 }
 
 static void write_port(struct sink *s, const struct schema_row *row, const void *field)
@@ -501,10 +511,12 @@ static const struct type_ops {
 	[SCHEMA_LIST] = {write_list, same_list},
 	[SCHEMA_MAP] = {write_map, same_list},
 	[SCHEMA_UMASK] = {write_number, same_number},
+	[SCHEMA_SHARE] = {write_number, same_number},
 	[SCHEMA_BOOL] = {write_number, same_number},
 	[SCHEMA_LIMIT] = {write_limit, same_limit},
 	[SCHEMA_INTS] = {write_ints, same_ints},
 	[SCHEMA_PORTREF] = {write_port, same_text},
+	[SCHEMA_TREE] = {write_tree, same_text},
 	[SCHEMA_TABLE] = {write_table, same_table},
 };
 
@@ -530,15 +542,29 @@ static bool is_absent(const struct schema_row *row, const void *field)
 {
 	const char *text;
 
-	if (row->type != SCHEMA_STRING && row->type != SCHEMA_PORTREF)
+	if (row->type != SCHEMA_STRING && row->type != SCHEMA_PORTREF && row->type != SCHEMA_TREE)
 		return false;
 	text = *(char *const *)field;
 	return !text || (row->type == SCHEMA_PORTREF && !*text);
 }
 
+/* None of the others that could be chosen instead of row is written. */
+static bool is_chosen(const struct sink *s, const struct schema_row *row, const struct level *l)
+{
+	const struct schema_row *r = NULL;
+
+	while ((r = schema_next(l->row, r)) != NULL)
+		if (r != row && (r->flags & SCHEMA_CHOICE) && is_written(s, r, l))
+			return false;
+	return true;
+}
+
 static bool is_written(const struct sink *s, const struct schema_row *row, const struct level *l)
 {
 	const void *field;
+
+	if (row->type == SCHEMA_ENUM && (row->flags & SCHEMA_CHOICE))
+		return is_chosen(s, row, l); /* its first word is 0, as one that is not given */
 
 	if (row->type == SCHEMA_OBJECT && row->offset == SCHEMA_NO_FIELD)
 		return (row->flags & SCHEMA_REQUIRED) ||
@@ -556,10 +582,35 @@ static bool is_written(const struct sink *s, const struct schema_row *row, const
 	       !ops[row->type].same(field, field_of(row, l->defaults));
 }
 
+/* The first key of row, if it is all that is said there and may stand for it; else NULL. */
+static const struct schema_row *bare_key(const struct sink *s, const struct schema_row *row,
+					 const struct level *l)
+{
+	struct sink brief = *s;
+	const struct schema_row *first = schema_next(row, NULL), *r = first;
+
+	if (!first || !(first->flags & SCHEMA_BARE))
+		return NULL;
+	brief.flags &= ~MANIFEST_WRITE_DEFAULTS;
+	while ((r = schema_next(row, r)) != NULL)
+		if (is_written(&brief, r, l))
+			return NULL;
+	return first;
+}
+
 static void write_object(struct sink *s, const struct schema_row *row, const struct level *l)
 {
 	const struct level inside = {row, l->base, l->defaults};
+	const struct schema_row *bare = bare_key(s, row, &inside);
 	bool empty = !has_written_keys(s, &inside);
+
+	if (bare) {
+		struct schema_row named = *bare;
+
+		named.path = row->path;
+		ops[bare->type].write(s, &named, field_of(bare, l->base));
+		return;
+	}
 
 	s->open(s, schema_key(row), false, empty);
 	write_keys(s, &inside);

@@ -1,6 +1,6 @@
 /*
  * manifest_write: specifications back to YAML and JSON, as one would write them: `10s`, `20MiB`,
- * `SIGTERM`. Driven by the rows of schema.c, keys in their order, one value per line, so that a
+ * `SIGTERM`. Driven by the rows of schema_table.c, keys in their order, one value per line, so that a
  * diff of two texts shows which keys differ. What equals its default is left out unless
  * MANIFEST_WRITE_DEFAULTS asks for it.
  *

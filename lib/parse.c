@@ -18,6 +18,8 @@
 
 #define DIGITS "0123456789"
 #define CPU_DIGITS_MAX 6
+#define STEP_MIN_MS 1000
+#define STEP_MAX_MS (7 * 86400000LL)
 #define I64_EDGE 9.2e18 /* a double from here on may not fit into an int64_t */
 
 struct unit {
@@ -227,6 +229,47 @@ static bool one_cpu(const char **s, int64_t *ret)
 	for (; n > 0; n--)
 		*ret = *ret * 10 + (*(*s)++ - '0');
 	return true;
+}
+
+int parse_status_range(const char *s, unsigned *ret_first, unsigned *ret_last, struct err **reterr)
+{
+	size_t n = strspn(s, "0123456789");
+	char first[4] = "";
+	int64_t a = 0, b = 0;
+
+	if (n == 3 && (!s[3] || s[3] == '-')) {
+		memcpy(first, s, 3);
+		if (parse_i64(first, 100, 599, &a, NULL) == 0 &&
+		    parse_i64(s[3] ? s + 4 : first, a, 599, &b, NULL) == 0) {
+			*ret_first = (unsigned)a;
+			*ret_last = (unsigned)b;
+			return 0;
+		}
+	}
+	return err_set(reterr, ERR_INVALID,
+		       "\"%s\" is neither a status nor a range such as 200-299", s);
+}
+
+int parse_step(const char *s, unsigned *ret_percent, int64_t *ret_ms, struct err **reterr)
+{
+	size_t n = strspn(s, "0123456789");
+	char digits[4] = "";
+	int64_t percent = 0;
+
+	*ret_ms = 0;
+	if (n >= 1 && n <= 3 && s[n] == '%') {
+		memcpy(digits, s, n);
+		if (parse_i64(digits, 1, 100, &percent, NULL) == 0 &&
+		    (percent == 100 ? !s[n + 1]
+				    : s[n + 1] == '/' &&
+					      parse_duration_ms(s + n + 2, STEP_MIN_MS, STEP_MAX_MS,
+								ret_ms, NULL) == 0)) {
+			*ret_percent = (unsigned)percent;
+			return 0;
+		}
+	}
+	return err_set(reterr, ERR_INVALID,
+		       "\"%s\" is not a share and a time such as 5%%/2m, or 100%%", s);
 }
 
 int parse_cpuset(const char *s, int64_t *ret_last, struct err **reterr)

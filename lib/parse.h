@@ -29,6 +29,10 @@ const char *parse_signal_name(int sig);
 /* "sentiment/0" or "sentiment": splits at the last '/'; *ret_index = -1 without one. name[64]. */
 int parse_replica_id(const char *s, char *name, int *ret_index, struct err **reterr);
 
+/* "200", "200-299": HTTP statuses, 100 to 599. */
+int parse_status_range(const char *s, unsigned *ret_first, unsigned *ret_last, struct err **reterr);
+/* "5%/2m": a share in whole percent, 1 to 99, and a time from 1 s to 7 days; "100%": all, without one. */
+int parse_step(const char *s, unsigned *ret_percent, int64_t *ret_ms, struct err **reterr);
 /* "0-3,8": processors and ranges of them; *ret_last is the highest. */
 int parse_cpuset(const char *s, int64_t *ret_last, struct err **reterr);
 

@@ -39,7 +39,9 @@ enum schema_type {
 			    begin with char *name; the objects' rows stand below PATH.* */
 	SCHEMA_DEFAULTS, /* a map with the keys of services.*: merged before anything is decoded */
 	SCHEMA_BOOL,	 /* int64_t: true or false */
-	SCHEMA_ANY,	 /* "x-*": whatever follows x- is a key whose value nobody reads */
+	SCHEMA_SHARE,	 /* int64_t: a number, or "25%" of the replicas, kept as -25 */
+	SCHEMA_TREE, /* char *: a map of anything, as JSON with sorted names; see schema_tree.h */
+	SCHEMA_ANY,  /* "x-*": whatever follows x- is a key whose value nobody reads */
 	SCHEMA_TYPE_MAX_
 };
 
@@ -58,6 +60,10 @@ enum schema_flags {
 	SCHEMA_UNSET = 512,	 /* INT, SIZE: SPEC_UNSET when it is not given */
 	SCHEMA_ONE_OF = 1024, /* OBJECT: of its children with SCHEMA_CHOICE exactly one is given */
 	SCHEMA_CHOICE = 2048,
+	SCHEMA_SUFFICES = 4096, /* where this is given, none of the choices has to be */
+	SCHEMA_NAMES = 8192,	/* TABLE: a list of names stands for a map of them to {} */
+	SCHEMA_BARE = 16384,	/* the first key of a SHORTHAND: written short when it is alone, and
+				   called by its parent's name */
 };
 
 struct schema_row {

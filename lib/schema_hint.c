@@ -19,12 +19,8 @@
 static const struct {
 	const char *parent, *keys;
 } unbuilt[] = {
-	{"services.*", "image|depends_on|update|autoscale|devices|gpus|runtime|schedule|reload|"
-		       "metrics|hooks|models"},
-	{"services.*.probes.startup", "grpc|notify"},
-	{"services.*.probes.readiness", "grpc|notify"},
-	{"services.*.probes.liveness", "grpc|notify"},
-	{"services.*.logs", "on_full|compress|max_age"},
+	{"services.*", "image|devices|gpus|runtime|"
+		       "metrics|models"},
 };
 
 const char schema_hint_signals[] = "SIGTERM|SIGINT|SIGHUP|SIGQUIT|SIGKILL|SIGUSR1|SIGUSR2|SIGABRT|"
@@ -43,6 +39,10 @@ static const struct {
 	{"services.*", "workdir", "write working_dir"},
 	{"services.*", "directory", "write working_dir"},
 	{"services.*", "scale", "write replicas"},
+	{"services.*", "scaling", "write replicas: { min: 1, max: 4 }"},
+	{"services.*", "min_replicas", "write replicas: { min: 1, max: 4 }"},
+	{"services.*", "max_replicas", "write replicas: { min: 1, max: 4 }"},
+	{"services.*", "canary", "write update: { strategy: canary, steps: [5%/2m, 100%] }"},
 	{"services.*", "deploy", "write replicas, and resources: { limits: ... }"},
 	{"services.*", "mem_limit", "write resources: { limits: { memory: ... } }"},
 	{"services.*", "memswap_limit",
@@ -81,6 +81,10 @@ static const struct {
 	 "a startup probe gives up after stall (default 120s)"},
 	{"services.*.probes.readiness", "stall", "only a startup probe has stall"},
 	{"services.*.probes.liveness", "stall", "only a startup probe has stall"},
+	{"services.*.probes.startup", "notify", "write readiness: { notify: true }"},
+	{"services.*.probes.liveness", "notify", "write watchdog: 30s"},
+	{"services.*", "WatchdogSec", "write watchdog"},
+	{"services.*", "notification_fd", "write probes: { readiness: { notify_fd: 3 } }"},
 	{"services.*.stop", "timeout", "write grace_period"},
 	{"services.*.restart.backoff", "maximum", "write max"},
 	{"*", "tcpSocket", "write tcp"},
@@ -220,14 +224,23 @@ static char *misplaced_hint(const struct schema_row *parent, const struct schema
 	return mem_printf("\"%s\" belongs to a service, as %s", schema_key(row), shown);
 }
 
+#define KEYS_SHOWN 16 /* more are no help to anybody */
+
 /* No idea: "known keys are a, b, c". */
 static char *known_keys(const struct schema_row *parent)
 {
 	const struct schema_row *r = NULL;
 	struct buf b = {0};
+	size_t n = 0;
 
-	while ((r = schema_next(parent, r)) != NULL)
+	while ((r = schema_next(parent, r)) != NULL) {
+		n++;
 		buf_printf(&b, "%s%s", b.len ? ", " : "known keys are ", schema_key(r));
+	}
+	if (n > KEYS_SHOWN) {
+		buf_done(&b);
+		return mem_strdup("aictl explain shows the known keys");
+	}
 	return buf_take(&b);
 }
 
@@ -257,6 +270,10 @@ const char *schema_hint_table(const struct schema_row *row)
 		return "write ports: { http: { port: 8000 }, metrics: {} }";
 	if (strcmp(key, "secrets") == 0)
 		return "write secrets: { NAME: { file: PATH } }";
+	if (strcmp(key, "depends_on") == 0)
+		return "write depends_on: { NAME: { condition: ready } }";
+	if (strncmp(key, "pre_", 4) == 0 || strncmp(key, "post_", 5) == 0)
+		return "write it as a list: [{ exec: { command: [PROGRAM] } }]";
 	if (strcmp(key, "rules") == 0)
 		return "write rules: [{ exit: [125], then: fail }]";
 	return NULL;
@@ -331,6 +348,20 @@ static char *mean_number(const struct schema_row *row, const char *text)
 	return mem_printf("did you mean %.10g?", value / part);
 }
 
+/* Compose's words. */
+static char *mean_condition(const char *text)
+{
+	static const char *const words[][2] = {{"service_started", "started"},
+					       {"service_healthy", "ready"},
+					       {"healthy", "ready"},
+					       {"service_completed_successfully", "completed"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(words[i][0], text) == 0)
+			return mem_printf("write %s", words[i][1]);
+	return NULL;
+}
+
 char *schema_hint_units(const struct schema_row *row, const char *text)
 {
 	size_t number = strspn(text, "0123456789."), n = 1;
@@ -343,6 +374,8 @@ char *schema_hint_units(const struct schema_row *row, const char *text)
 		return mean_number(row, text);
 	if (row->type == SCHEMA_BOOL)
 		return mean_bool(text);
+	if (row->type == SCHEMA_ENUM)
+		return mean_condition(text);
 	if (number == 0 || text[0] == '.' || strlen(word) + 3 > sizeof(name))
 		return NULL;
 	for (; *word; word++)

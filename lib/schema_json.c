@@ -2,7 +2,7 @@
  * schema_json: see schema_json.h. describe() writes what a row's value may be; demand() walks the
  * rows a second time for what must be given, which is kept apart so that it can be left out.
  * Patterns are in the part of the syntax that ECMAScript and Python share. The rows check texts by
- * functions; the table below says the same as a pattern, and a test compares the two.
+ * functions; schema_pattern.c says the same as patterns, and a test compares the two.
  */
 /* SPDX-License-Identifier: MIT */
 #include "lib/schema_json.h"
@@ -17,83 +17,14 @@
 #include "lib/mem.h"
 #include "lib/parse.h"
 #include "lib/schema.h"
+#include "lib/schema_pattern.h"
 
 #define SERVICE "services.*"
-#define NUMBER_PATTERN "[0-9]+(\\.[0-9]+)?"
-#define LABEL_PATTERN "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-#define PORT_NAME_PATTERN "(?=.*[a-z])" LABEL_PATTERN
-#define WHOLE_PATTERN "(0|[1-9][0-9]*)"
-#define ADDRESS_PATTERN "^([0-9]{1,3}(\\.[0-9]{1,3}){3}|([0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f.]*)$"
-/* No reference: nothing replaces it there. */
-#define LITERAL "(?!.*\\$\\{)"
-#define CPUS_PATTERN "[0-9]{1,6}(-[0-9]{1,6})?"
-#define ACCOUNT_PATTERN "^" LITERAL "[^-:/ \\t\\n][^:/ \\t\\n]{0,254}$"
-
-/* ${...} that are known, $$ and a "$" that is only itself. */
-#define REFERENCES_PATTERN                                                                         \
-	"^([^$]|\\$\\$|\\$(?![${])|\\$\\{(PORT|PORT_[A-Z0-9_]+|REPLICA|SERVICE|REVISION|"          \
-	"env:[^}]+|secret:[^}]+)\\})*$"
-
 struct gen {
 	struct jsonw *w;
 	bool overlay;
 	bool nullable; /* null deletes what `defaults` or an earlier file says */
 };
-
-/* A text, or the names in a map: the row's path ends in this. */
-static const struct {
-	const char *path, *pattern;
-	const char *types; /* other than string that are read as a text */
-} patterns[] = {
-	{"name", "^" LABEL_PATTERN "$", "string|integer"},
-	{"services", "^" LABEL_PATTERN "$", NULL},
-	{".user", ACCOUNT_PATTERN, "string|integer"},
-	{".group", ACCOUNT_PATTERN, "string|integer"},
-	{".http.path", "^/[!-\"$-~]{0,2047}$", "string"},
-	{".host", ADDRESS_PATTERN, "string"},
-	{".listen", ADDRESS_PATTERN, "string"},
-	{".environment", "^(?!PORT$|AICTL_)[A-Za-z_][A-Za-z0-9_]*$", NULL},
-	{".labels", "^([A-Za-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$",
-	 NULL},
-	{".secrets", "^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$", NULL},
-	{".ports", "^" PORT_NAME_PATTERN "$", NULL},
-	{".cpuset", "^(?=.{1,127}$)" CPUS_PATTERN "(," CPUS_PATTERN ")*$", "string|integer"},
-	{".working_dir", "^" LITERAL "(.|\\n)+$", "string|number"},
-	{".env_file", "^(.|\\n)+$", "string|number"},
-	{".file", "^" LITERAL "(.|\\n)+$", "string|number"},
-	{".env", "^" LITERAL "(.|\\n)+$", "string|number"},
-};
-
-static size_t find_pattern(const struct schema_row *row)
-{
-	size_t len = strlen(row->path), i;
-
-	for (i = 0; i < ARRAY_SIZE(patterns); i++) {
-		size_t n = strlen(patterns[i].path);
-
-		if (patterns[i].path[0] != '.'
-			    ? strcmp(row->path, patterns[i].path) == 0
-			    : len > n && strcmp(row->path + len - n, patterns[i].path) == 0)
-			break;
-	}
-	return i;
-}
-
-static const char *pattern_of(const struct schema_row *row)
-{
-	size_t i = find_pattern(row);
-
-	return i < ARRAY_SIZE(patterns) ? patterns[i].pattern : NULL;
-}
-
-static const char *types_of(const struct schema_row *row)
-{
-	size_t i = find_pattern(row);
-
-	/* Any scalar is read as the text that it is written as. */
-	return i < ARRAY_SIZE(patterns) && patterns[i].types ? patterns[i].types
-							     : "string|number|boolean";
-}
 
 /* "type": one of these, and null where it deletes. */
 static void write_types(const struct gen *g, const char *types)
@@ -134,11 +65,14 @@ static void write_object(const struct gen *g, const struct schema_row *row);
 
 static void write_text(const struct gen *g, const struct schema_row *row)
 {
-	const char *pattern = pattern_of(row);
+	const char *pattern = schema_pattern(row);
+	bool status = pattern && strcmp(pattern, STATUSES_PATTERN) == 0;
 
-	write_types(g, types_of(row));
-	if (strcmp(types_of(row), "string|integer") == 0)
-		jsonw_int(g->w, "minimum", 0);
+	write_types(g, schema_pattern_types(row));
+	if (strcmp(schema_pattern_types(row), "string|integer") == 0)
+		jsonw_int(g->w, "minimum", status ? 100 : 0);
+	if (status)
+		jsonw_int(g->w, "maximum", 599);
 	if (row->flags & SCHEMA_EXPANDED)
 		jsonw_string(g->w, "pattern", REFERENCES_PATTERN);
 	else if (pattern)
@@ -303,7 +237,7 @@ static void write_list(const struct gen *g, const struct schema_row *row)
 
 static void write_names(const struct gen *g, const struct schema_row *row)
 {
-	const char *pattern = pattern_of(row);
+	const char *pattern = schema_pattern(row);
 
 	write_types(g, "object");
 	if (row->max > 0)
@@ -327,12 +261,37 @@ static void write_map(const struct gen *g, const struct schema_row *row)
 
 static void demand(const struct gen *g, const struct schema_row *row);
 
+/* The short form of a table: names alone. */
+static void write_name_list(const struct gen *g, const struct schema_row *row)
+{
+	const struct gen plain = {.w = g->w};
+
+	jsonw_object_begin(g->w, NULL);
+	write_types(g, "array");
+	write_bounds(g, "minItems", "maxItems", row);
+	jsonw_bool(g->w, "uniqueItems", true);
+	jsonw_object_begin(g->w, "items");
+	write_text(&plain, row);
+	jsonw_object_end(g->w);
+	jsonw_object_end(g->w);
+}
+
 /* Lists are replaced as a whole, so their elements are complete in every file. */
 static void write_table(const struct gen *g, const struct schema_row *row)
 {
 	const struct schema_row *element = schema_next(row, NULL);
 	const struct gen plain = {.w = g->w};
 
+	if (row->flags & SCHEMA_NAMES) {
+		begin_choice(g);
+		jsonw_object_begin(g->w, NULL);
+		write_names(g, row);
+		describe(g, "additionalProperties", element);
+		jsonw_object_end(g->w);
+		write_name_list(g, row);
+		end_choice(g);
+		return;
+	}
 	if (!(row->flags & SCHEMA_LISTED)) {
 		write_names(g, row);
 		describe(g, "additionalProperties", element);
@@ -342,7 +301,12 @@ static void write_table(const struct gen *g, const struct schema_row *row)
 	write_bounds(g, "minItems", "maxItems", row);
 	jsonw_object_begin(g->w, "items");
 	write_object(&plain, element);
+	/* Apart: both may have "properties". */
+	jsonw_array_begin(g->w, "allOf");
+	jsonw_object_begin(g->w, NULL);
 	demand(&plain, element);
+	jsonw_object_end(g->w);
+	jsonw_array_end(g->w);
 	jsonw_object_end(g->w);
 }
 
@@ -446,6 +410,13 @@ static void write_port(const struct gen *g, const struct schema_row *row)
 	jsonw_string(g->w, "pattern", "^(" WHOLE_PATTERN "|" PORT_NAME_PATTERN ")$");
 }
 
+static void write_share(const struct gen *g, const struct schema_row *row)
+{
+	write_types(g, "string|integer");
+	write_bounds(g, "minimum", "maximum", row);
+	jsonw_string(g->w, "pattern", "^(" WHOLE_PATTERN "|(100|[0-9]{1,2})%)$");
+}
+
 static void write_defaults(const struct gen *g, const struct schema_row *row)
 {
 	(void)row;
@@ -460,6 +431,12 @@ static void write_nothing(const struct gen *g, const struct schema_row *row)
 {
 	(void)g;
 	(void)row;
+}
+
+static void write_map_of_anything(const struct gen *g, const struct schema_row *row)
+{
+	(void)row;
+	write_types(g, "object");
 }
 
 /* NULL: a type without a line here, which the tests do not let pass. */
@@ -482,6 +459,8 @@ static void (*const writers[SCHEMA_TYPE_MAX_])(const struct gen *, const struct 
 	[SCHEMA_PORTREF] = write_port,
 	[SCHEMA_TABLE] = write_table,
 	[SCHEMA_DEFAULTS] = write_defaults,
+	[SCHEMA_SHARE] = write_share,
+	[SCHEMA_TREE] = write_map_of_anything,
 	[SCHEMA_ANY] = write_nothing,
 };
 
@@ -563,13 +542,13 @@ static void write_required(const struct gen *g, const struct schema_row *row)
 		jsonw_array_end(g->w);
 }
 
-static void write_one_of(const struct gen *g, const struct schema_row *row)
+/* {"required":["KEY"]} for each child with `flag`. */
+static void write_each_required(const struct gen *g, const struct schema_row *row, unsigned flag)
 {
 	const struct schema_row *r = NULL;
 
-	jsonw_array_begin(g->w, "oneOf");
 	while ((r = schema_next(row, r)) != NULL) {
-		if (!(r->flags & SCHEMA_CHOICE))
+		if (!(r->flags & flag))
 			continue;
 		jsonw_object_begin(g->w, NULL);
 		jsonw_array_begin(g->w, "required");
@@ -577,7 +556,49 @@ static void write_one_of(const struct gen *g, const struct schema_row *row)
 		jsonw_array_end(g->w);
 		jsonw_object_end(g->w);
 	}
+}
+
+static bool has_sufficient(const struct schema_row *row)
+{
+	const struct schema_row *r = NULL;
+
+	while ((r = schema_next(row, r)) != NULL)
+		if (r->flags & SCHEMA_SUFFICES)
+			return true;
+	return false;
+}
+
+/* Exactly one choice; or none, and something that suffices. */
+static void write_one_of(const struct gen *g, const struct schema_row *row)
+{
+	jsonw_array_begin(g->w, "oneOf");
+	write_each_required(g, row, SCHEMA_CHOICE);
+	if (has_sufficient(row)) {
+		jsonw_object_begin(g->w, NULL);
+		jsonw_array_begin(g->w, "anyOf");
+		write_each_required(g, row, SCHEMA_SUFFICES);
+		jsonw_array_end(g->w);
+		jsonw_object_begin(g->w, "not");
+		jsonw_array_begin(g->w, "anyOf");
+		write_each_required(g, row, SCHEMA_CHOICE);
+		jsonw_array_end(g->w);
+		jsonw_object_end(g->w);
+		jsonw_object_end(g->w);
+	}
 	jsonw_array_end(g->w);
+}
+
+/* The short form has no keys: to it, every "required" would apply. */
+static void write_one_of_object(const struct gen *g, const struct schema_row *row)
+{
+	if (!(row->flags & SCHEMA_SHORTHAND)) {
+		write_one_of(g, row);
+		return;
+	}
+	jsonw_raw(g->w, "if", "{\"type\":\"object\"}");
+	jsonw_object_begin(g->w, "then");
+	write_one_of(g, row);
+	jsonw_object_end(g->w);
 }
 
 static void demand(const struct gen *g, const struct schema_row *row)
@@ -595,7 +616,7 @@ static void demand(const struct gen *g, const struct schema_row *row)
 	}
 	write_required(g, row);
 	if (row->flags & SCHEMA_ONE_OF)
-		write_one_of(g, row);
+		write_one_of_object(g, row);
 	while ((r = schema_next(row, r)) != NULL) {
 		if (!is_demanding(r) || (r->type == SCHEMA_TABLE && (r->flags & SCHEMA_LISTED)))
 			continue;
@@ -643,9 +664,12 @@ static void write_definitions(const struct gen *g)
 		jsonw_object_begin(g->w, "complete");
 		demand(g, service);
 		jsonw_object_end(g->w);
-		/* No null anywhere in it. */
+		/* No null anywhere in it, but in expect.json, which is a TREE of anything. */
 		jsonw_raw(g->w, "given",
 			  "{\"not\":{\"type\":\"null\"},"
+			  "\"properties\":{\"expect\":{\"not\":{\"type\":\"null\"},"
+			  "\"properties\":{\"json\":{\"not\":{\"type\":\"null\"}}},"
+			  "\"additionalProperties\":{\"$ref\":\"#/definitions/given\"}}},"
 			  "\"additionalProperties\":{\"$ref\":\"#/definitions/given\"},"
 			  "\"items\":{\"$ref\":\"#/definitions/given\"}}");
 	}

@@ -1,6 +1,6 @@
 /*
  * schema_json: the JSON Schema (draft-07, which editors' yaml-language-server knows best) of a
- * manifest, from the rows of schema.c. The file schema/aictl-manifest.schema.json is its output,
+ * manifest, from the rows of schema_table.c. The file schema/aictl-manifest.schema.json is its output,
  * kept in the tree for editors and compared with it by the tests.
  *
  * A schema sees one file. What lies between files or keys it cannot say: ranges of durations, a

@@ -1,6 +1,6 @@
 /*
  * service_spec: comparing and freeing a specification. Which fields there are, and what a change of
- * each means, is said by the rows of schema.c; nothing here names a key. Called by the planner for
+ * each means, is said by the rows of schema_table.c; nothing here names a key. Called by the planner for
  * every service of an apply, so that `aictl plan` and apply agree by construction.
  * Tables are compared by name: what is on one side only is named as a whole ("ports.metrics"), of
  * the others the keys that differ ("ports.http.port"). Lists of objects are compared as a whole.
@@ -23,6 +23,7 @@ struct diff {
 	const char *table;    /* inside an element: the table's path as shown, */
 	const char *element;  /* its name */
 	size_t element_start; /* where its keys begin in a row's path */
+	bool element_noted;   /* as a whole, for what it holds */
 };
 
 struct pair { /* the same place in both */
@@ -102,8 +103,9 @@ static void note(struct diff *d, const struct schema_row *row, const char *sub, 
 {
 	if (row->change > d->change)
 		d->change = row->change;
-	if (!d->keys)
+	if (!d->keys || (d->element && (row->flags & SCHEMA_HIDDEN) && d->element_noted))
 		return;
+	d->element_noted |= row->flags & SCHEMA_HIDDEN;
 	buf_str(d->keys, d->keys->len ? ", " : "");
 	if (!d->element)
 		buf_str(d->keys, schema_shown(row));
@@ -139,8 +141,12 @@ static bool same_ints(const struct spec_ints *a, const struct spec_ints *b)
 /* Two sorted lists of "NAME=value", either may be NULL. */
 static void diff_map(struct diff *d, const struct schema_row *row, char *const *a, char *const *b)
 {
-	while ((a && *a) || (b && *b)) {
-		size_t la = a && *a ? strcspn(*a, "=") : 0, lb = b && *b ? strcspn(*b, "=") : 0;
+	static char *const none[] = {NULL};
+
+	a = a ? a : none;
+	b = b ? b : none;
+	while (*a || *b) {
+		size_t la = *a ? strcspn(*a, "=") : 0, lb = *b ? strcspn(*b, "=") : 0;
 		int order = la == 0 ? 1 : lb == 0 ? -1 : strncmp(*a, *b, la < lb ? la : lb);
 
 		if (order == 0)
@@ -164,6 +170,7 @@ static bool same_field(const struct schema_row *row, const void *a, const void *
 		return *(const bool *)a == *(const bool *)b;
 	case SCHEMA_STRING:
 	case SCHEMA_PORTREF:
+	case SCHEMA_TREE:
 		return same_text(*(char *const *)a, *(char *const *)b);
 	case SCHEMA_LIST:
 		return same_list(*(char **const *)a, *(char **const *)b);
@@ -180,6 +187,7 @@ static bool same_field(const struct schema_row *row, const void *a, const void *
 	case SCHEMA_SIGNAL:
 	case SCHEMA_UMASK:
 	case SCHEMA_BOOL:
+	case SCHEMA_SHARE:
 		return *(const int64_t *)a == *(const int64_t *)b;
 	case SCHEMA_SERVICES:
 	case SCHEMA_MAP:
@@ -221,6 +229,7 @@ static void diff_table(struct diff *d, const struct schema_row *row, const struc
 			d->table = schema_shown(row);
 			d->element = name;
 			d->element_start = strlen(row[1].path);
+			d->element_noted = false;
 			diff_rows(d, row + 1,
 				  (struct pair){element_at(row, a, i), element_at(row, b, k)});
 			d->table = d->element = NULL;
@@ -240,6 +249,21 @@ static void diff_listed(struct diff *d, const struct schema_row *row, const stru
 			  (struct pair){element_at(row, a, i), element_at(row, b, i)});
 	if (a->n != b->n || inner.change != CHANGE_NONE)
 		note(d, row, NULL, 0);
+}
+
+/* What an object that is absent on one side holds does not matter, unless it replaces replicas. */
+static void diff_absent(struct diff *d, const struct schema_row *object, struct pair base)
+{
+	const struct schema_row *end = schema_end(object);
+
+	for (const struct schema_row *row = object + 1; row < end; row++) {
+		const char *x = (const char *)base.a + row->offset;
+		const char *y = (const char *)base.b + row->offset;
+
+		if (row->change == CHANGE_REPLACE && row->offset != SCHEMA_NO_FIELD &&
+		    row->type != SCHEMA_OBJECT && !same_field(row, x, y))
+			note(d, row, NULL, 0);
+	}
 }
 
 /* What stands below parent. */
@@ -262,9 +286,11 @@ static void diff_rows(struct diff *d, const struct schema_row *parent, struct pa
 				d, row, (const void *)x, (const void *)y);
 		else if (!same_field(row, x, y))
 			note(d, row, NULL, 0);
-		if (row->type == SCHEMA_TABLE ||
-		    (row->type == SCHEMA_OBJECT && !(*(const bool *)x && *(const bool *)y)))
-			row = schema_end(row) - 1; /* what an absent object holds does not matter */
+		if (row->type == SCHEMA_OBJECT && !(*(const bool *)x && *(const bool *)y))
+			diff_absent(d, row, base);
+		else if (row->type != SCHEMA_TABLE)
+			continue;
+		row = schema_end(row) - 1;
 	}
 }
 
@@ -308,7 +334,7 @@ static uint64_t mix_field(uint64_t h, const struct schema_row *row, const void *
 {
 	char *const *list;
 
-	if (row->type == SCHEMA_STRING || row->type == SCHEMA_PORTREF)
+	if (row->type == SCHEMA_STRING || row->type == SCHEMA_PORTREF || row->type == SCHEMA_TREE)
 		return mix_text(h, *(char *const *)field);
 	if (row->type == SCHEMA_TABLE)
 		return mix_table(h, row, field);
@@ -324,14 +350,60 @@ static uint64_t mix_field(uint64_t h, const struct schema_row *row, const void *
 	return mix_text(h, NULL);
 }
 
+/* The number that a field without a value holds. */
+static bool is_default_number(const struct schema_row *row, const void *field)
+{
+	int64_t value = row->flags & SCHEMA_UNSET ? SPEC_UNSET : 0;
+	struct schema_row alone = *row;
+
+	alone.offset = 0;
+	if (row->def)
+		schema_store(&alone, &value, row->def, NULL); /* the tests prove that it is valid */
+	return memcmp(&value, field, sizeof(value)) == 0;
+}
+
+/* What leaving the key out means. A list with entries of its own by default is never that. */
+static bool is_default(const struct schema_row *row, const void *field)
+{
+	const struct spec_limit *limit = field;
+	const char *text;
+	char **list;
+
+	switch (row->type) {
+	case SCHEMA_STRING:
+	case SCHEMA_PORTREF:
+	case SCHEMA_TREE:
+		text = *(char *const *)field;
+		return same_text(text ? text : "", row->def ? row->def : "");
+	case SCHEMA_LIST:
+	case SCHEMA_MAP:
+		list = *(char **const *)field;
+		return !list || !list[0];
+	case SCHEMA_INTS:
+		return ((const struct spec_ints *)field)->n == 0;
+	case SCHEMA_TABLE:
+		return ((const struct spec_table *)field)->n == 0;
+	case SCHEMA_LIMIT:
+		return limit->soft == SPEC_UNSET && limit->hard == SPEC_UNSET;
+	case SCHEMA_OBJECT:
+		return !*(const bool *)field;
+	default:
+		return is_default_number(row, field);
+	}
+}
+
+/* Keys that are not given count for nothing: a later version with a key more gets the same hash. */
 static uint64_t mix_rows(uint64_t h, const struct schema_row *parent, const void *base)
 {
 	const struct schema_row *end = schema_end(parent);
 
 	for (const struct schema_row *row = parent + 1; row < end; row++) {
-		if (row->change == CHANGE_REPLACE && row->offset != SCHEMA_NO_FIELD) {
+		const void *field = (const char *)base + row->offset;
+
+		if (row->change == CHANGE_REPLACE && row->offset != SCHEMA_NO_FIELD &&
+		    !is_default(row, field)) {
 			h = mix_text(h, row->path); /* two keys with swapped values differ */
-			h = mix_field(h, row, (const char *)base + row->offset);
+			h = mix_field(h, row, field);
 		}
 		if (row->type == SCHEMA_TABLE)
 			row = schema_end(row) - 1;
@@ -347,6 +419,12 @@ uint64_t service_spec_hash(const struct service_spec *s)
 static int by_key(const void *key, const void *place)
 {
 	return strcmp(key, ((const struct spec_place *)place)->key);
+}
+
+bool service_spec_says(const struct service_spec *s, const char *key)
+{
+	return s->places.n > 0 &&
+	       bsearch(key, s->places.v, s->places.n, sizeof(struct spec_place), by_key) != NULL;
 }
 
 bool service_spec_place(const struct service_spec *s, const char *key, struct manifest_place *ret)

@@ -2,8 +2,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/sock.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +17,7 @@
 #include "lib/err.h"
 #include "lib/fs.h"
 #include "lib/mem.h"
+#include "lib/parse.h"
 
 /*
  * Fills *addr for path; a long path goes by way of its directory's descriptor, returned in *dir_fd,
@@ -93,7 +96,8 @@ int sock_listen(const char *path, mode_t mode, gid_t gid, int backlog, int *ret_
 	return 0;
 }
 
-int sock_connect(const char *path, int timeout_ms, int *ret_fd, struct err **reterr)
+/* type: of the socket, with its flags. */
+static int connect_to(const char *path, int type, int timeout_ms, int *ret_fd, struct err **reterr)
 {
 	struct timeval tv = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
 	_cleanup_close_ int dir_fd = -1;
@@ -104,7 +108,7 @@ int sock_connect(const char *path, int timeout_ms, int *ret_fd, struct err **ret
 	r = make_addr(path, &addr, &dir_fd, reterr);
 	if (r < 0)
 		return r;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_sys(reterr, errno, "cannot create a socket");
 	if (timeout_ms > 0 && (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 ||
@@ -118,23 +122,24 @@ int sock_connect(const char *path, int timeout_ms, int *ret_fd, struct err **ret
 	return 0;
 }
 
+int sock_connect(const char *path, int timeout_ms, int *ret_fd, struct err **reterr)
+{
+	return connect_to(path, SOCK_STREAM, timeout_ms, ret_fd, reterr);
+}
+
 int sock_connect_packets(const char *path, int *ret_fd, struct err **reterr)
 {
-	_cleanup_close_ int dir_fd = -1;
-	_cleanup_close_ int fd = -1;
-	struct sockaddr_un addr;
-	int r;
+	return connect_to(path, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ret_fd, reterr);
+}
 
-	r = make_addr(path, &addr, &dir_fd, reterr);
-	if (r < 0)
-		return r;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return err_sys(reterr, errno, "cannot create a socket");
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return err_sys(reterr, errno, "cannot connect to %s", path);
-	*ret_fd = TAKE_FD(fd);
-	return 0;
+int sock_at(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISSOCK(st.st_mode) ? TAKE_FD(fd) : -ENOTSOCK;
 }
 
 int sock_pair(int fds[2])
@@ -178,4 +183,55 @@ bool sock_peer_in_group(int fd, gid_t gid)
 		if (groups[i] == gid)
 			return true;
 	return false;
+}
+
+/* ---- TCP ---- */
+
+bool sock_parse_tcp(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
+	const char *colon = strrchr(text, ':');
+	size_t n = colon ? (size_t)(colon - text) : 0;
+	char host[INET6_ADDRSTRLEN] = "";
+	int64_t port;
+
+	*ret = (struct sockaddr_storage){0};
+	if (n == 0 || parse_i64(colon + 1, 1, 65535, &port, NULL) < 0)
+		return false;
+	if (text[0] == '[' && text[n - 1] == ']' && n - 2 < sizeof(host)) {
+		memcpy(host, text + 1, n - 2);
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons((uint16_t)port);
+		*ret_len = sizeof(*v6);
+		return inet_pton(AF_INET6, host, &v6->sin6_addr) == 1;
+	}
+	if (n >= sizeof(host))
+		return false;
+	memcpy(host, text, n);
+	v4->sin_family = AF_INET;
+	v4->sin_port = htons((uint16_t)port);
+	*ret_len = sizeof(*v4);
+	return inet_pton(AF_INET, host, &v4->sin_addr) == 1;
+}
+
+int sock_listen_tcp(const char *text, int backlog, int *ret_fd, struct err **reterr)
+{
+	const int on = 1;
+	_cleanup_close_ int fd = -1;
+	struct sockaddr_storage at;
+	socklen_t len;
+
+	if (!sock_parse_tcp(text, &at, &len))
+		return err_set(reterr, ERR_INVALID, "%s is no ADDRESS:PORT", text);
+	fd = socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_sys(reterr, errno, "cannot create a socket");
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    (at.ss_family == AF_INET6 &&
+	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
+	    bind(fd, (const struct sockaddr *)&at, len) < 0 || listen(fd, backlog) < 0)
+		return err_sys(reterr, errno, "cannot listen on %s", text);
+	*ret_fd = TAKE_FD(fd);
+	return 0;
 }

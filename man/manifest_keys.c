@@ -32,6 +32,8 @@ static const char *const type_names[SCHEMA_TYPE_MAX_] = {
 	[SCHEMA_TABLE] = "map of maps",
 	[SCHEMA_DEFAULTS] = "map",
 	[SCHEMA_BOOL] = "true or false",
+	[SCHEMA_SHARE] = "number or share",
+	[SCHEMA_TREE] = "map of anything",
 	[SCHEMA_ANY] = "anything",
 };
 
@@ -104,7 +106,15 @@ static void print_choices(const struct schema_row *row)
 		printf("%s%s", before, schema_key(r));
 		before = ", ";
 	}
-	printf(" must be given.\n");
+	printf(" must be given");
+	before = ", unless ";
+	while ((r = schema_next(row, r)) != NULL) {
+		if (!(r->flags & SCHEMA_SUFFICES))
+			continue;
+		printf("%s%s", before, schema_key(r));
+		before = " or ";
+	}
+	printf("%s.\n", before[0] == ' ' ? " is" : "");
 }
 
 static void print_row(const struct schema_row *row)

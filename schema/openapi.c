@@ -17,6 +17,7 @@ struct endpoint {
 	const char *summary, *segment, *query, *body, *reply, *errors;
 	int status; /* 0 = 200 */
 	bool stream;
+	bool text; /* Prometheus' format */
 };
 
 static const struct endpoint endpoints[] = {
@@ -111,7 +112,10 @@ static void put_responses(const struct endpoint *e)
 	       : e->stream     ? "JSON lines: what there is, then, with follow, what comes"
 			       : "OK");
 	if (e->reply)
-		put_content(e->stream ? "application/jsonl" : "application/json", e->reply);
+		put_content(e->text	? "text/plain; version=0.0.4; charset=utf-8"
+			    : e->stream ? "application/jsonl"
+					: "application/json",
+			    e->reply);
 	printf("\n     }");
 	put_error("400", 3, "The request is wrong");
 	put_error("403", 3, "Not allowed for this user: the message says who may");

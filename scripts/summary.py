@@ -4,8 +4,8 @@
     scripts/summary.py NAME=PATH...
 
 PATH is a build directory (automake's .trs and .log files are read; a cmocka program counts as its
-single tests), a pytest JUnit file, or "-" for a suite that could not run at all. Prints one line
-per suite, each failure and each skip with its reason, and as the last line
+single tests), pytest JUnit files with commas between, or "-" for a suite that did not run to its
+end. Prints one line per suite, each failure and each skip with its reason, and as the last line
 `N passed, N failed, N skipped`. Exits 1 when something failed or a suite ran nothing.
 """
 import os
@@ -18,6 +18,8 @@ CMOCKA = {
     "failed": re.compile(r"^\[  FAILED  \] (\d+) test", re.M),
     "skipped": re.compile(r"^\[  SKIPPED \] (\d+) test", re.M),
 }
+SKIPPED_TEST = re.compile(r"^\[  SKIPPED \] ([A-Za-z_]\w*)$", re.M)
+SKIP_REASON = re.compile(r"^SKIP: (.*)$", re.M)
 
 
 class Suite:
@@ -54,7 +56,9 @@ def add_automake_test(suite, name, result, log):
     if result in ("PASS", "XFAIL"):
         suite.passed += counts["passed"] or 1
         if counts["skipped"]:
-            suite.skip(name, "skipped inside the program", counts["skipped"])
+            inside = ", ".join(dict.fromkeys(SKIPPED_TEST.findall(log)))
+            reasons = "; ".join(dict.fromkeys(SKIP_REASON.findall(log))) or "no reason given"
+            suite.skip("%s (%s)" % (name, inside), reasons, counts["skipped"])
         return
     suite.passed += counts["passed"]
     suite.fail("%s: %s" % (name, last_line(log)), max(counts["failed"], 1))
@@ -91,11 +95,12 @@ def load(argument):
     name, _, path = argument.partition("=")
     suite = Suite(name)
     if path == "-":
-        suite.fail("did not run")
+        suite.fail("did not run, or not to its end")
     elif os.path.isdir(path):
         automake_suite(suite, path)
     else:
-        junit_suite(suite, path)
+        for report in path.split(","):
+            junit_suite(suite, report)
     if not suite.passed and not suite.failures:
         suite.fail("nothing ran")
     return suite

@@ -112,8 +112,18 @@ bool api_ready(struct api_call *call)
 {
 	if (call->c->begun)
 		return true;
-	api_reply_error(call->r, 503, "starting",
-			"the controller is starting: try again in a moment");
+	if (call->c->loaded)
+		api_reply_error(call->r, 503, "starting",
+				"the controller is starting: try again in a moment");
+	else if (call->c->store_failed)
+		api_reply_error(call->r, 503, "starting",
+				"the controller cannot read its store in %s: %s",
+				call->c->opts.state_dir,
+				call->c->store_error ? call->c->store_error : "see its log");
+	else
+		api_reply_error(call->r, 503, "starting",
+				"the controller is starting and reads its store in %s",
+				call->c->opts.state_dir);
 	return false;
 }
 

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct buf;
 struct cJSON;
@@ -34,6 +35,12 @@ struct api_call {
 #define ENDPOINT(method, path, role, handler, ...) void handler(struct api_call *call);
 #include "daemon/controller/api.def"
 #undef ENDPOINT
+
+/* Whose change it is. */
+uid_t api_changes_peer_uid(struct http_request *r);
+/* POST /v1/changes of this kind: api_rollout.c. */
+void api_rollout_undo(struct api_call *call, const char *id, const struct cJSON *body);
+void api_rollout_abort(struct api_call *call, const char *id, const struct cJSON *body);
 
 /* What a value of an environment or a secret reads as for those who may not change it. */
 #define API_MASK "***"

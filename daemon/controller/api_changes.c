@@ -13,9 +13,16 @@
 #include "daemon/controller/api_apply.h"
 #include "daemon/controller/change.h"
 #include "daemon/controller/controller.h"
+#include "daemon/controller/hold.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/replica_cgroup.h"
+#include "daemon/controller/replica_reload.h"
 #include "daemon/controller/service.h"
+#include "daemon/controller/service_canary.h"
+#include "daemon/controller/service_rollout.h"
+#include "daemon/controller/service_scale.h"
+#include "daemon/controller/service_task.h"
+#include "daemon/controller/service_zero.h"
 #include "daemon/controller/store.h"
 #include "lib/buf.h"
 #include "lib/err.h"
@@ -26,18 +33,24 @@
 #include "lib/parse.h"
 #include "lib/sock.h"
 
+#define SCALE_FOR_MIN_MS 1000.0
+#define SCALE_FOR_MAX_MS (365 * 24 * 3600 * 1000.0)
+
 /* The request whose answer waits for the commit; outlives its client. */
 struct pending {
 	struct controller *c;
 	struct http_request *r; /* NULL: the client has left */
 	char id[CHANGE_ID_MAX + 1];
+	char **deletes; /* these services, or NULL; owned */
 };
 
 /* One service of the request. */
 struct target {
 	struct service *s;
-	int replica;   /* -1 = all */
-	int64_t value; /* scale: replicas; kill: the signal */
+	int replica;	/* -1 = all */
+	int64_t value;	/* scale: replicas, -1 = as without it; kill: the signal; restart: in place;
+			  hold: ms */
+	int64_t for_ms; /* scale: 0 = not given */
 };
 
 struct post {
@@ -75,6 +88,12 @@ static void on_gone(struct http_request *r, void *user)
 	http_request_forget(r);
 }
 
+static void pending_free(struct pending *p)
+{
+	mem_strv_free(p->deletes);
+	mem_free(p);
+}
+
 static struct pending *pending_new(struct api_call *call, const char *id)
 {
 	struct pending *p = mem_alloc(sizeof(*p));
@@ -95,12 +114,17 @@ static struct pending *pending_new(struct api_call *call, const char *id)
 static void perform_start(const struct target *t)
 {
 	t->s->stopped = false;
+	service_zero_rouse(t->s);
+	if (service_task_is(t->s))
+		service_task_run(t->s);
 	for (size_t i = 0; i < t->s->n_replicas; i++) { /* the failed ones too: the user asks */
 		struct replica *r = t->s->replicas[i];
 
+		if (t->s->task && r->state != REPLICA_BACKOFF)
+			continue;
 		if (r->state == REPLICA_FAILED || r->state == REPLICA_BACKOFF ||
 		    r->state == REPLICA_SUCCEEDED)
-			r->restart_wanted = true;
+			replica_recycle(r, "user_restart", false);
 	}
 }
 
@@ -116,15 +140,24 @@ static bool names(const struct target *t, const struct replica *r)
 
 static void perform_restart(const struct target *t)
 {
+	if (t->s->stopped) /* one that sleeps has nothing to restart */
+		service_zero_rouse(t->s);
 	t->s->stopped = false;
 	for (size_t i = 0; i < t->s->n_replicas; i++)
 		if (names(t, t->s->replicas[i]))
-			t->s->replicas[i]->restart_wanted = true;
+			replica_recycle(t->s->replicas[i], "user_restart",
+					t->replica >= 0 || t->value);
 }
 
 static void perform_scale(const struct target *t)
 {
-	t->s->replicas_override = t->value;
+	if (t->value == 0 && !t->for_ms &&
+	    service_zero_may(t->s->spec)) { /* to sleep, not to be off */
+		service_scale_override(t->s, -1, 0);
+		service_zero_lull(t->s);
+	} else {
+		service_scale_override(t->s, t->value, t->for_ms);
+	}
 }
 
 static void perform_delete(const struct target *t)
@@ -138,6 +171,14 @@ static void perform_kill(const struct target *t)
 	for (size_t i = 0; i < t->s->n_replicas; i++)
 		if (names(t, t->s->replicas[i]))
 			replica_signal(t->s->replicas[i], (int)t->value);
+}
+
+static void perform_reload(const struct target *t)
+{
+	for (size_t i = 0; i < t->s->n_replicas; i++)
+		if (names(t, t->s->replicas[i]))
+			replica_reload(t->s->replicas[i], "user");
+	secrets_retry(t->s);
 }
 
 static void perform_reset(const struct target *t)
@@ -164,6 +205,31 @@ static void perform_thaw(const struct target *t)
 	freeze(t, false);
 }
 
+static void perform_hold(const struct target *t)
+{
+	hold_begin(t->s, t->value);
+}
+
+static void perform_release(const struct target *t)
+{
+	hold_release(t->s);
+}
+
+static void perform_pause(const struct target *t)
+{
+	service_rollout_pause(t->s);
+}
+
+static void perform_resume(const struct target *t)
+{
+	service_rollout_resume(t->s);
+}
+
+static void perform_promote(const struct target *t)
+{
+	service_rollout_promote(t->s);
+}
+
 static const struct operation operations[] = {
 	{"start", "started", API_OPERATE, false, false, true, perform_start},
 	{"stop", "stopped", API_OPERATE, true, false, true, perform_stop},
@@ -171,17 +237,25 @@ static const struct operation operations[] = {
 	{"scale", "scaled", API_OPERATE, false, false, true, perform_scale},
 	{"delete", "removed", API_ADMIN, true, false, true, perform_delete},
 	{"kill", CHANGE_SIGNALLED, API_OPERATE, false, true, false, perform_kill},
+	{"reload", CHANGE_RELOADED, API_OPERATE, false, true, false, perform_reload},
 	{"reset", "reset", API_OPERATE, false, true, false, perform_reset},
 	{"freeze", CHANGE_FROZEN, API_OPERATE, false, true, false, perform_freeze},
 	{"thaw", CHANGE_THAWED, API_OPERATE, false, true, false, perform_thaw},
+	{"hold", CHANGE_HELD, API_OPERATE, false, false, true, perform_hold},
+	{"release", CHANGE_RELEASED, API_OPERATE, false, false, true, perform_release},
+	{"rollout_pause", CHANGE_PAUSED, API_OPERATE, false, false, false, perform_pause},
+	{"rollout_resume", CHANGE_RESUMED, API_OPERATE, false, false, false, perform_resume},
+	{"rollout_promote", "promoted", API_OPERATE, false, false, false, perform_promote},
 };
 
-static void begin_delete(struct controller *c, const struct change *ch)
+/* They are out of the store, or have stayed in it. */
+static void end_delete(const struct pending *p, bool done)
 {
-	for (size_t i = 0; i < ch->n_services; i++) {
-		struct service *s = controller_find(c, ch->services[i].name);
+	for (char *const *name = p->deletes; name && *name; name++) {
+		struct service *s = controller_find(p->c, *name);
 
-		if (!s)
+		service_rollout_release(p->c, *name);
+		if (!s || !done)
 			continue;
 		s->deleted = true;
 		s->left_alone = false;
@@ -195,13 +269,12 @@ static void on_committed(void *user, const struct err *err)
 	struct change *ch = change_find(p->c, p->id);
 	struct err *copy = NULL;
 
+	end_delete(p, !err);
 	if (ch && err) {
 		err_set(&copy, err->code, "%s", err->msg);
 		change_finish(p->c, ch, copy);
 	} else if (ch) {
 		ch->committed = true;
-		if (strcmp(ch->kind, "delete") == 0)
-			begin_delete(p->c, ch);
 		change_review(p->c, NULL);
 	}
 	if (p->r && err)
@@ -210,7 +283,7 @@ static void on_committed(void *user, const struct err *err)
 		api_changes_reply(p->c, p->r, 202, ch);
 	else if (p->r)
 		api_reply_error(p->r, 503, "busy", "the change is no longer known");
-	mem_free(p);
+	pending_free(p);
 }
 
 static int put(struct controller *c, const struct post *post, store_cb cb, void *user)
@@ -223,15 +296,35 @@ static int put(struct controller *c, const struct post *post, store_cb cb, void 
 		/* no manifest: an apply may be on its way to the disk with a new one */
 		const struct store_service row = {.name = s->name,
 						  .stopped = s->stopped,
-						  .replicas_override = s->replicas_override};
+						  .replicas_override = s->replicas_override,
+						  .held_until_wall_ms = s->held_until_wall_ms};
 		store_cb last = i + 1 == post->n ? cb : NULL;
 
+		if (post->op->perform == perform_scale)
+			r = store_put_scale(c->store, s->name, s->override_until_wall_ms,
+					    s->scaled);
+		if (r < 0)
+			break;
 		r = post->op->perform == perform_delete
 			    ? store_del_service(c->store, s->name, true, last, user)
 			    : store_put_service(c->store, &row, true, last, user);
 	}
 	store_end(c->store);
+	for (size_t i = 0; i < post->n && r == 0; i++)
+		if (post->op->perform == perform_delete)
+			service_rollout_hold(post->targets[i].s);
 	return r;
+}
+
+static int name_deletes(struct pending *p, const struct post *post)
+{
+	p->deletes = mem_array(post->n + 1, sizeof(char *));
+	for (size_t i = 0; p->deletes && i < post->n; i++) {
+		p->deletes[i] = mem_strdup(post->targets[i].s->name);
+		if (!p->deletes[i])
+			return -ERR_NOMEM;
+	}
+	return p->deletes ? 0 : -ERR_NOMEM;
 }
 
 static void perform_all(const struct post *post)
@@ -256,23 +349,24 @@ static void run_unstored(const struct post *post, struct change *ch)
 static void run_stored(const struct post *post, struct change *ch)
 {
 	struct pending *p = pending_new(post->call, post->id);
+	bool deletes = post->op->perform == perform_delete;
 	struct controller *c = post->call->c;
 	struct err *err = NULL;
 
 	if (!p)
 		return;
-	if (post->op->perform != perform_delete)
+	if (!deletes)
 		perform_all(post);
-	if (put(c, post, on_committed, p) < 0) {
+	if ((deletes && name_deletes(p, post) < 0) || put(c, post, on_committed, p) < 0) {
 		err_set(&err, ERR_BUSY, "the state directory does not keep up");
 		change_finish(c, ch, err);
 		api_reply_error(post->call->r, 503, "busy",
 				"the state directory does not keep up (hung disk?): try again");
-		mem_free(p);
+		pending_free(p);
 	}
 }
 
-static uid_t peer_uid(struct http_request *r)
+uid_t api_changes_peer_uid(struct http_request *r)
 {
 	struct sock_peer peer;
 
@@ -300,7 +394,9 @@ static void run(struct post *post)
 		api_reply_error(post->call->r, 503, "out_of_memory", "out of memory");
 		return;
 	}
-	ch->uid = peer_uid(post->call->r);
+	ch->uid = api_changes_peer_uid(post->call->r);
+	if (post->op->perform == perform_promote)
+		ch->revision = post->targets[0].s->rollout->now.revision;
 	if (post->op->stored)
 		run_stored(post, ch);
 	else
@@ -309,8 +405,8 @@ static void run(struct post *post)
 
 static bool needs_process(const struct operation *op)
 {
-	return op->perform == perform_kill || op->perform == perform_freeze ||
-	       op->perform == perform_thaw;
+	return op->perform == perform_kill || op->perform == perform_reload ||
+	       op->perform == perform_freeze || op->perform == perform_thaw;
 }
 
 /* aictld freezes nothing that it is stopping. */
@@ -345,6 +441,12 @@ static int check_process(const struct post *post, const struct target *t, const 
 
 	if (!runs(post->op, t)) {
 		api_reply_error(post->call->r, 409, "not_running", "nothing of \"%s\" runs", id);
+		return -1;
+	}
+	if (post->op->perform == perform_reload && !t->s->spec->reload.enabled) {
+		api_reply_error(post->call->r, 409, "conflict",
+				"service \"%s\" declares no reload: add reload: { signal: SIGHUP }",
+				t->s->name);
 		return -1;
 	}
 	r = post->op->perform == perform_freeze ? untracked(t) : NULL;
@@ -389,32 +491,73 @@ static int add_target(struct post *post, const char *id, int64_t value)
 		api_reply_error(call->r, 404, "not_found", "no replica \"%s\"", id);
 		return -1;
 	}
+	if ((post->op->perform == perform_pause && !service_rollout_is_progressing(t->s)) ||
+	    (post->op->perform == perform_resume && !service_rollout_is_paused(t->s))) {
+		api_reply_error(call->r, 409, "conflict", "no update of \"%s\" is %s", name,
+				post->op->perform == perform_pause ? "under way" : "paused");
+		return -1;
+	}
+	if (post->op->perform == perform_hold && !hold_is_possible(t->s)) {
+		api_reply_error(call->r, 409, "conflict",
+				"service \"%s\" has no stable port: nothing can be held", name);
+		return -1;
+	}
+	if (post->op->perform == perform_promote && service_canary_promotable(t->s, &err) < 0) {
+		api_reply_err(call->r, err);
+		return -1;
+	}
 	if (needs_process(post->op) && check_process(post, t, id) < 0)
 		return -1;
 	post->n++;
 	return 0;
 }
 
-static int scale_targets(struct post *post, const cJSON *map)
+/* null: as if it had never been scaled. */
+static bool is_replicas(const cJSON *item)
 {
-	const cJSON *item;
+	return cJSON_IsNull(item) ||
+	       (cJSON_IsNumber(item) && item->valuedouble == (double)item->valueint &&
+		item->valueint >= 0 && item->valueint <= MANIFEST_REPLICAS_MAX);
+}
+
+static int scale_for(const struct post *post, const cJSON *value, int64_t *ret_ms)
+{
+	*ret_ms = 0;
+	if (!value)
+		return 0;
+	if (cJSON_IsNumber(value) && value->valuedouble >= SCALE_FOR_MIN_MS &&
+	    value->valuedouble <= SCALE_FOR_MAX_MS) {
+		*ret_ms = (int64_t)value->valuedouble;
+		return 0;
+	}
+	api_reply_error(post->call->r, 400, "invalid", "for_ms: must be 1 s to 365 d");
+	return -1;
+}
+
+static int scale_targets(struct post *post, const cJSON *body)
+{
+	const cJSON *map = cJSON_GetObjectItemCaseSensitive(body, "replicas"), *item;
+	int64_t for_ms;
 
 	if (!cJSON_IsObject(map) || cJSON_GetArraySize(map) < 1) {
 		api_reply_error(post->call->r, 400, "invalid",
 				"replicas: must be {\"SERVICE\": N}");
 		return -1;
 	}
+	if (scale_for(post, cJSON_GetObjectItemCaseSensitive(body, "for_ms"), &for_ms) < 0)
+		return -1;
 	post->targets = mem_array((size_t)cJSON_GetArraySize(map), sizeof(*post->targets));
 	cJSON_ArrayForEach (item, map) {
-		if (!cJSON_IsNumber(item) || item->valuedouble != (double)item->valueint ||
-		    item->valueint < 0 || item->valueint > MANIFEST_REPLICAS_MAX) {
+		if (!is_replicas(item)) {
 			api_reply_error(post->call->r, 400, "invalid",
 					"replicas: %s: must be a whole number in 0..%d",
 					item->string, MANIFEST_REPLICAS_MAX);
 			return -1;
 		}
-		if (!post->targets || add_target(post, item->string, item->valueint) < 0)
+		if (!post->targets ||
+		    add_target(post, item->string, cJSON_IsNull(item) ? -1 : item->valueint) < 0)
 			return -1;
+		post->targets[post->n - 1].for_ms = for_ms;
 	}
 	return 0;
 }
@@ -482,17 +625,34 @@ static int kill_targets(struct post *post, const cJSON *body)
 	return list_targets(post, cJSON_GetObjectItemCaseSensitive(body, "services"), number);
 }
 
+static int hold_targets(struct post *post, const cJSON *body)
+{
+	const cJSON *ms = cJSON_GetObjectItemCaseSensitive(body, "timeout_ms");
+
+	if (ms &&
+	    (!cJSON_IsNumber(ms) || !(ms->valuedouble >= 1) || !(ms->valuedouble <= HOLD_MAX_MS))) {
+		api_reply_error(post->call->r, 400, "invalid", "timeout_ms: must be in 1..%d",
+				HOLD_MAX_MS);
+		return -1;
+	}
+	return list_targets(post, cJSON_GetObjectItemCaseSensitive(body, "services"),
+			    ms ? (int64_t)ms->valuedouble : HOLD_DEFAULT_MS);
+}
+
 static int find_targets(struct post *post, const cJSON *body)
 {
 	const cJSON *set = cJSON_GetObjectItemCaseSensitive(body, "set");
 
 	if (post->op->perform == perform_scale)
-		return scale_targets(post, cJSON_GetObjectItemCaseSensitive(body, "replicas"));
+		return scale_targets(post, body);
 	if (post->op->perform == perform_kill)
 		return kill_targets(post, body);
+	if (post->op->perform == perform_hold)
+		return hold_targets(post, body);
 	if (post->op->perform == perform_delete && set)
 		return set_targets(post, set);
-	return list_targets(post, cJSON_GetObjectItemCaseSensitive(body, "services"), 0);
+	return list_targets(post, cJSON_GetObjectItemCaseSensitive(body, "services"),
+			    cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(body, "in_place")));
 }
 
 static void post_operation(struct api_call *call, const char *id, const char *kind,
@@ -507,7 +667,7 @@ static void post_operation(struct api_call *call, const char *id, const char *ki
 	if (!post.op) {
 		api_reply_error(
 			call->r, 400, "invalid",
-			"kind \"%s\" is none of apply, start, stop, restart, scale, delete, kill, reset, freeze, thaw",
+			"kind \"%s\" is none of apply, start, stop, restart, scale, delete, kill, reload, reset, freeze, thaw, hold, release, rollout_pause, rollout_resume, rollout_undo, rollout_promote, rollout_abort",
 			kind);
 		return;
 	}
@@ -554,7 +714,7 @@ void api_changes_post(struct api_call *call)
 		api_reply_error(call->r, 400, "invalid",
 				"a change needs \"id\" (16 to 64 of a-z 0-9 -) and \"kind\"");
 	} else if ((known = change_find(call->c, id->valuestring))) {
-		if (known->uid != peer_uid(call->r))
+		if (known->uid != api_changes_peer_uid(call->r))
 			api_reply_error(call->r, 409, "conflict",
 					"change %s exists already, of another user", known->id);
 		else if (strcmp(known->kind, kind->valuestring) == 0)
@@ -565,6 +725,10 @@ void api_changes_post(struct api_call *call)
 	} else if (writable(call)) {
 		if (strcmp(kind->valuestring, "apply") == 0)
 			api_apply_post(call, id->valuestring, body);
+		else if (strcmp(kind->valuestring, "rollout_undo") == 0)
+			api_rollout_undo(call, id->valuestring, body);
+		else if (strcmp(kind->valuestring, "rollout_abort") == 0)
+			api_rollout_abort(call, id->valuestring, body);
 		else
 			post_operation(call, id->valuestring, kind->valuestring, body);
 	}

@@ -9,8 +9,11 @@
 #include "daemon/controller/api.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/link.h"
+#include "daemon/controller/replica.h"
+#include "daemon/controller/replica_log_fault.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/store.h"
+#include "daemon/controller/strangers.h"
 #include "daemon/wire/wire.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
@@ -50,6 +53,35 @@ static void write_cgroup(struct jsonw *w, const struct wire_status *status)
 	jsonw_object_end(w);
 }
 
+/* Replicas that have a process now. */
+static size_t count_running(const struct controller *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_services; i++)
+		for (size_t k = 0; k < c->services[i]->n_replicas; k++)
+			n += c->services[i]->replicas[k]->pid != 0;
+	return n;
+}
+
+static size_t count_copied(const struct controller *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_services; i++)
+		for (size_t k = 0; k < c->services[i]->n_replicas; k++)
+			n += replica_log_fault_is_weak(c->services[i]->replicas[k]);
+	return n;
+}
+
+static void write_limit(struct jsonw *w, const char *name, int64_t bytes)
+{
+	if (bytes)
+		jsonw_int(w, name, bytes);
+	else
+		jsonw_null(w, name);
+}
+
 void api_daemon_info(struct api_call *call)
 {
 	const struct controller *c = call->c;
@@ -68,6 +100,7 @@ void api_daemon_info(struct api_call *call)
 	jsonw_int(&w, "pid", c->hello.aictld_pid);
 	jsonw_int(&w, "controller_pid", getpid());
 	jsonw_int(&w, "logger_pid", c->status.logger_pid);
+	jsonw_int(&w, "gateway_pid", c->status.gateway_pid);
 	jsonw_time(&w, "started_at", c->status.started_wall_ms);
 	jsonw_int(&w, "uptime_s", (clock_wall_ms() - since) / 1000);
 	jsonw_string(&w, "mode", controller_mode_name(c));
@@ -76,14 +109,23 @@ void api_daemon_info(struct api_call *call)
 	jsonw_string(&w, "runtime_dir", c->opts.runtime_dir);
 	jsonw_string(&w, "state_dir", c->opts.state_dir);
 	jsonw_string(&w, "log_dir", c->opts.log_dir);
+	write_limit(&w, "log_max_total", c->opts.log_max_total);
+	write_limit(&w, "log_keep_free", c->opts.log_keep_free);
+	jsonw_int(&w, "logs_copied", (int64_t)count_copied(c));
 	jsonw_string(&w, "manifests", c->opts.manifests);
 	jsonw_int(&w, "port_first", c->opts.port_first);
 	jsonw_int(&w, "port_last", c->opts.port_last);
+	jsonw_string(&w, "ports_unchecked",
+		     strangers_error(c->strangers) ? strerror(strangers_error(c->strangers))
+						   : NULL);
 	jsonw_int(&w, "services", (int64_t)c->n_services);
 	jsonw_int(&w, "replicas", (int64_t)replicas);
+	jsonw_int(&w, "running", (int64_t)count_running(c));
 	jsonw_int(&w, "adopted", c->status.adopted);
 	jsonw_int(&w, "controller_restarts", c->status.controller_restarts);
 	jsonw_int(&w, "logger_restarts", c->status.logger_restarts);
+	jsonw_int(&w, "gateway_restarts", c->status.gateway_restarts);
+	jsonw_int(&w, "gateway_threads", c->status.gateway_threads);
 	write_cgroup(&w, &c->status);
 	jsonw_object_begin(&w, "store");
 	jsonw_int(&w, "queued", (int64_t)queued);

@@ -14,22 +14,27 @@
 #include "lib/buf.h"
 #include "lib/http_server.h"
 #include "lib/jsonw.h"
+#include "lib/manifest.h"
 #include "lib/mem.h"
+#include "lib/parse.h"
 
-#define SERVICES_MAX 64 /* names in one follow */
+#define WANTED_MAX 64 /* names in one follow */
 
 struct follow {
 	struct event_follower follower;
 	struct controller *c;
 	struct http_request *r;
-	char *services[SERVICES_MAX]; /* empty = all */
+	struct wanted {
+		char *service;
+		int replica;  /* -1 = all, and what is about the service itself */
+	} wanted[WANTED_MAX]; /* empty = all */
 	size_t n;
 };
 
 static void follow_free(struct follow *f)
 {
 	for (size_t i = 0; i < f->n; i++)
-		mem_free(f->services[i]);
+		mem_free(f->wanted[i].service);
 	mem_free(f);
 }
 
@@ -38,7 +43,8 @@ static bool wants(const struct follow *f, const struct event *ev)
 	if (f->n == 0)
 		return true;
 	for (size_t i = 0; i < f->n; i++)
-		if (strcmp(f->services[i], ev->service) == 0)
+		if (strcmp(f->wanted[i].service, ev->service) == 0 &&
+		    (f->wanted[i].replica < 0 || f->wanted[i].replica == ev->replica))
 			return true;
 	return false;
 }
@@ -87,18 +93,29 @@ static void write_kept(struct follow *f, size_t n, uint64_t since)
 		http_stream_write(f->r, b.data, b.len);
 }
 
+/* SERVICE or SERVICE/N of the query. What is neither is a name that none has. */
+static bool want(struct follow *f, const char *text)
+{
+	char service[MANIFEST_NAME_MAX + 1] = "";
+	struct wanted *w = &f->wanted[f->n++];
+
+	w->replica = -1;
+	parse_replica_id(text, service, &w->replica, NULL);
+	w->service = mem_strdup(service[0] ? service : text);
+	return w->service != NULL;
+}
+
 static struct follow *follow_new(struct api_call *call)
 {
 	struct follow *f = mem_alloc(sizeof(*f));
-	const char *name;
+	const char *text;
 
 	if (!f)
 		return NULL;
 	f->c = call->c;
 	f->r = call->r;
-	while (f->n < SERVICES_MAX && (name = http_request_query_nth(call->r, "service", f->n))) {
-		f->services[f->n] = mem_strdup(name);
-		if (!f->services[f->n++]) {
+	while (f->n < WANTED_MAX && (text = http_request_query_nth(call->r, "service", f->n))) {
+		if (!want(f, text)) {
 			follow_free(f);
 			return NULL;
 		}

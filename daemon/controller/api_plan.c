@@ -11,11 +11,14 @@
 #include "daemon/controller/api.h"
 #include "daemon/controller/api_apply.h"
 #include "daemon/controller/apply.h"
+#include "daemon/controller/canary.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/preview.h"
 #include "daemon/controller/service.h"
+#include "daemon/controller/service_task.h"
 #include "daemon/controller/sources.h"
 #include "lib/buf.h"
+#include "lib/clock.h"
 #include "lib/http_server.h"
 #include "lib/jsonw.h"
 #include "lib/manifest.h"
@@ -52,17 +55,27 @@ static enum change_class class_of(const char *key)
 
 static const char *class_name(enum change_class c)
 {
-	return c == CHANGE_LIVE ? "live" : c == CHANGE_REPLACE ? "replace" : "none";
+	static const char *const names[] = {[CHANGE_NONE] = "none",
+					    [CHANGE_LIVE] = "live",
+					    [CHANGE_RELOAD] = "reload",
+					    [CHANGE_REPLACE] = "replace"};
+
+	return names[c];
 }
 
-static void write_key(struct jsonw *w, const char *key, const struct service_spec *want)
+static void write_key(struct jsonw *w, const char *key, const struct apply_service *s)
 {
+	const struct service_spec *want = s->want;
 	struct manifest_place at = {want->file, want->line, 1};
+	enum change_class class = class_of(key);
+
+	if (class == CHANGE_REPLACE && s->preview->action == PREVIEW_RELOAD)
+		class = CHANGE_RELOAD; /* of a secret its contents */
 
 	service_spec_place(want, key, &at);
 	jsonw_object_begin(w, NULL);
 	jsonw_string(w, "key", key);
-	jsonw_string(w, "class", class_name(class_of(key)));
+	jsonw_string(w, "class", class_name(class));
 	jsonw_string(w, "file", at.file);
 	jsonw_int(w, "line", at.line);
 	jsonw_object_end(w);
@@ -81,7 +94,7 @@ static void write_keys(struct jsonw *w, const struct apply_service *s)
 		if (comma)
 			*comma = '\0';
 		rest = comma ? comma + 2 : NULL;
-		write_key(w, key, s->want);
+		write_key(w, key, s);
 	}
 	jsonw_array_end(w);
 }
@@ -113,7 +126,7 @@ static void write_replicas(struct jsonw *w, const struct apply_service *s)
 	jsonw_object_end(w);
 }
 
-static char *note_of(const struct controller *c, const struct apply_service *s)
+static char *user_note(const struct controller *c, const struct apply_service *s)
 {
 	const struct service *now = controller_find(c, s->name);
 	const struct preview *p = s->preview;
@@ -130,7 +143,52 @@ static char *note_of(const struct controller *c, const struct apply_service *s)
 	if (now->replicas_override >= 0 && p->replicas_override < 0)
 		return mem_printf("scaled by the user to %lld: the manifest's number counts again",
 				  (long long)now->replicas_override);
+	if (p->action == PREVIEW_NONE && service_task_would_run(now, s->want))
+		return mem_strdup("runs again: run_again is always");
 	return mem_strdup("");
+}
+
+/* Takes note. */
+static char *say_pause(const struct apply_service *s, char *note)
+{
+	_cleanup_free_ char *former = note;
+
+	return mem_printf("%s%spauses after %lld of %u (update.pause_after): "
+			  "`aictl rollout resume %s` goes on",
+			  former, *former ? "; " : "", (long long)s->want->update.pause_after,
+			  s->preview->desired, s->name);
+}
+
+/* "a canary first: 5 % of the requests for 2m, ..." behind note, which is taken. */
+static char *say_steps(const struct update_spec *u, char *note)
+{
+	_cleanup_free_ char *former = note;
+	_cleanup_buf_ struct buf b = {0};
+	struct canary_step step;
+	char human[24];
+
+	buf_str(&b, former);
+	for (unsigned i = 0; canary_step(u, i, &step) && step.percent < 100; i++)
+		buf_printf(&b, "%s%u %% of the requests for %s",
+			   i	     ? ", "
+			   : *former ? "; a canary first (update.strategy): "
+				     : "a canary first (update.strategy): ",
+			   step.percent, clock_human(step.ms, human, sizeof(human)));
+	return b.failed ? NULL : buf_take(&b);
+}
+
+/* With what the rollout will do by itself. */
+static char *note_of(const struct controller *c, const struct apply_service *s)
+{
+	char *note = user_note(c, s);
+	const struct preview *p = s->preview;
+	int64_t after = s->want ? s->want->update.pause_after : 0;
+
+	if (!note || p->action != PREVIEW_REPLACE || p->stopped || p->desired == 0)
+		return note;
+	if (s->want->update.strategy == UPDATE_CANARY)
+		note = say_steps(&s->want->update, note);
+	return note && after > 0 && after < p->desired ? say_pause(s, note) : note;
 }
 
 static void write_yaml(struct jsonw *w, const char *key, const struct service_spec *spec, bool show)

@@ -26,19 +26,33 @@ struct pending {
 	struct jsonw w;
 };
 
-/* By the query, else the only one there is. NULL: the request is answered. */
-static struct set *find_set(struct api_call *call)
+static struct set *set_named(struct controller *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_sets; i++)
+		if (strcmp(c->sets[i].name, name) == 0)
+			return &c->sets[i];
+	return NULL;
+}
+
+/* By the query: a set's name or else a service's, which is *ret_service then; without one the only
+ * set there is. NULL: the request is answered. */
+static struct set *find_set(struct api_call *call, const char **ret_service)
 {
 	const char *name = http_request_query(call->r, "set");
 	struct controller *c = call->c;
+	const struct service *s = name ? controller_find(c, name) : NULL;
+	struct set *set = name ? set_named(c, name) : NULL;
 
 	if (!name && c->n_sets == 1)
 		return &c->sets[0];
-	for (size_t i = 0; name && i < c->n_sets; i++)
-		if (strcmp(c->sets[i].name, name) == 0)
-			return &c->sets[i];
+	if (set)
+		return set;
+	if (s && (set = set_named(c, s->set))) {
+		*ret_service = s->name;
+		return set;
+	}
 	if (name)
-		api_reply_error(call->r, 404, "not_found", "no set \"%s\"", name);
+		api_reply_error(call->r, 404, "not_found", "no set and no service \"%s\"", name);
 	else if (c->n_sets == 0)
 		api_reply_error(call->r, 404, "not_found", "nothing has been applied yet");
 	else
@@ -60,14 +74,28 @@ static void end(struct jsonw *w)
 	jsonw_object_end(w);
 }
 
-static void reply_list(struct api_call *call, const struct set *set, const struct revision *only)
+/* names: separated by spaces. */
+static bool holds(const char *names, const char *service)
+{
+	size_t n = strlen(service);
+
+	for (const char *at = names; (at = strstr(at, service)); at += n)
+		if ((at == names || at[-1] == ' ') && (at[n] == ' ' || !at[n]))
+			return true;
+	return false;
+}
+
+/* All, or one, or those that hold a service. */
+static void reply_list(struct api_call *call, const struct set *set, const struct revision *only,
+		       const char *service)
 {
 	_cleanup_buf_ struct buf b = {0};
 	struct jsonw w = {.out = &b};
 
 	begin(&w, set);
 	for (size_t i = 0; i < set->n_revisions; i++) {
-		if (only && &set->revisions[i] != only)
+		if ((only && &set->revisions[i] != only) ||
+		    (service && !holds(set->revisions[i].services, service)))
 			continue;
 		jsonw_object_begin(&w, NULL);
 		revisions_write_json(&set->revisions[i], api_role_sees_values(call), &w);
@@ -133,6 +161,7 @@ static void reply_text(struct api_call *call, const struct set *set, const struc
 void api_revisions_get(struct api_call *call)
 {
 	const struct revision *rev = NULL;
+	const char *service = NULL;
 	const struct set *set;
 	int64_t number;
 
@@ -141,7 +170,7 @@ void api_revisions_get(struct api_call *call)
 	number = api_query_int(call, "number", 0, 1, INT64_MAX);
 	if (number < 0)
 		return;
-	set = find_set(call);
+	set = find_set(call, &service);
 	if (!set)
 		return;
 	if (number > 0) {
@@ -156,7 +185,7 @@ void api_revisions_get(struct api_call *call)
 	if (rev && api_role_sees_values(call))
 		reply_text(call, set, rev);
 	else
-		reply_list(call, set, rev);
+		reply_list(call, set, rev, rev ? NULL : service);
 }
 
 /* ---- sets ---- */

@@ -6,20 +6,35 @@
  */
 #include <stdbool.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <uv.h>
 
 #include "daemon/controller/api.h"
+#include "daemon/controller/api_autoscale.h"
+#include "daemon/controller/api_exits.h"
+#include "daemon/controller/api_probes.h"
+#include "daemon/controller/callers.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/events.h"
+#include "daemon/controller/hold.h"
 #include "daemon/controller/journal.h"
 #include "daemon/controller/exits.h"
 #include "daemon/controller/limits.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/replica_cgroup.h"
+#include "daemon/controller/replica_hooks.h"
 #include "daemon/controller/replica_ports.h"
+#include "daemon/controller/replica_log_fault.h"
+#include "daemon/controller/replica_push.h"
 #include "daemon/controller/replica_probe.h"
 #include "daemon/controller/service.h"
+#include "daemon/controller/service_task.h"
+#include "daemon/controller/service_rollout.h"
+#include "daemon/controller/service_zero.h"
+#include "daemon/controller/service_scale.h"
+#include "daemon/controller/traffic.h"
+#include "daemon/controller/traffic_view.h"
 #include "daemon/controller/usage.h"
 #include "lib/buf.h"
 #include "lib/err.h"
@@ -58,23 +73,9 @@ static void write_id(struct jsonw *w, const struct replica *r)
 	jsonw_string(w, "id", id);
 }
 
-static void write_signal(struct jsonw *w, int signal)
+static void write_last_exit(struct jsonw *w, const struct replica_last_exit *x)
 {
-	_cleanup_free_ char *number = NULL;
-
-	if (signal == 0) {
-		jsonw_null(w, "signal");
-	} else if (parse_signal_name(signal)) {
-		jsonw_string(w, "signal", parse_signal_name(signal));
-	} else {
-		number = mem_printf("SIG%d", signal); /* real-time signals */
-		jsonw_string(w, "signal", number);
-	}
-}
-
-static void write_last_exit(struct jsonw *w, const struct replica_exit *x)
-{
-	if (!x->known) {
+	if (!x->cause) {
 		jsonw_null(w, "last_exit");
 		return;
 	}
@@ -83,39 +84,9 @@ static void write_last_exit(struct jsonw *w, const struct replica_exit *x)
 		jsonw_int(w, "code", x->code);
 	else
 		jsonw_null(w, "code");
-	write_signal(w, x->signal);
+	api_exits_write_signal(w, x->signal);
 	jsonw_string(w, "cause", x->cause);
 	jsonw_time(w, "at", x->at_wall_ms);
-	jsonw_object_end(w);
-}
-
-static void write_probes(struct jsonw *w, const struct replica *r)
-{
-	const struct service_spec *spec = r->spec;
-
-	jsonw_object_begin(w, "probes");
-	for (int k = 0; spec && k < PROBE_KIND_MAX_; k++) {
-		static const struct replica_probe none;
-		const struct replica_probe *p = r->probes[k] ? r->probes[k] : &none;
-		_cleanup_buf_ struct buf handler = {0}, target = {0};
-
-		if (!spec->probes[k].enabled)
-			continue;
-		jsonw_object_begin(w, replica_probe_kind_name((enum probe_kind)k));
-		jsonw_bool(w, "enabled", true);
-		replica_probe_describe(r, (enum probe_kind)k, &handler, &target);
-		jsonw_string(w, "handler", buf_cstr(&handler));
-		jsonw_string(w, "target", target.len ? target.data : NULL);
-		if (p->at_wall_ms)
-			jsonw_bool(w, "ok", p->ok);
-		else
-			jsonw_null(w, "ok");
-		jsonw_string(w, "message", p->message);
-		jsonw_time(w, "at", p->at_wall_ms);
-		jsonw_int(w, "failures", r->health.probes[k].failures);
-		jsonw_int(w, "failure_threshold", spec->probes[k].failure_threshold);
-		jsonw_object_end(w);
-	}
 	jsonw_object_end(w);
 }
 
@@ -146,6 +117,90 @@ static void write_usage(struct jsonw *w, const struct replica *r, const struct s
 	jsonw_object_end(w);
 }
 
+/* What it says of itself; null without a notify socket. */
+static void write_push(struct jsonw *w, const struct replica *r)
+{
+	const struct wire_push *p = replica_push_levels(r);
+
+	if (!p) {
+		jsonw_null(w, "notify");
+		return;
+	}
+	jsonw_object_begin(w, "notify");
+	jsonw_bool(w, "ready", p->flags & WIRE_PUSH_READY);
+	jsonw_bool(w, "reloading", p->flags & WIRE_PUSH_RELOADING);
+	jsonw_bool(w, "stopping", p->flags & WIRE_PUSH_STOPPING);
+	jsonw_string(w, "status", p->status);
+	jsonw_int(w, "errno", p->err);
+	jsonw_int(w, "watchdog_ms", p->watchdog_ms);
+	jsonw_bool(w, "watched", p->flags & WIRE_PUSH_WATCHED);
+	jsonw_int(w, "dropped", p->dropped);
+	jsonw_object_end(w);
+}
+
+/* Of its schedule; 0 while it runs, or waits for a retry. */
+static int64_t next_run_wall_ms(const struct replica *r)
+{
+	bool over = r->state == REPLICA_WAITING || r->state == REPLICA_SUCCEEDED ||
+		    r->state == REPLICA_FAILED;
+
+	return over ? service_task_next_wall_ms(r->service) : 0;
+}
+
+/* "starting: startup probe: connection refused": what a start waits for. Else "", or NULL without
+ * memory. Caller frees. */
+static char *awaited(const struct replica *r)
+{
+	const struct health *h = &r->health;
+	enum probe_kind kind = h->warming ? PROBE_WARMUP : PROBE_READINESS;
+	const char *said;
+
+	if (r->state != REPLICA_STARTING || strcmp(r->reason, "spawning") != 0 || !r->spec ||
+	    !h->active)
+		return mem_strdup("");
+	if (!h->started && r->spec->probes[PROBE_STARTUP].enabled)
+		kind = PROBE_STARTUP;
+	said = replica_probe_said(r, kind);
+	if (*said)
+		return mem_printf("%s: %s probe: %s", replica_message(r),
+				  replica_probe_kind_name(kind), said);
+	if (!h->pushed && probe_spec_is_pushed(&r->spec->probes[PROBE_READINESS]))
+		return mem_printf("%s: it has not said that it is ready", replica_message(r));
+	return mem_strdup("");
+}
+
+/* With the hook that runs around its stop: what comes next waits for that. And what else is wrong
+ * while it runs. */
+static void write_message(struct jsonw *w, const struct replica *r)
+{
+	const char *hook = replica_hooks_running(r), *said = replica_message(r);
+	_cleanup_free_ char *start = awaited(r);
+	_cleanup_buf_ struct buf out = {0};
+
+	if (start && *start)
+		said = start;
+	if (r->frozen)
+		said = REPLICA_CGROUP_MESSAGE;
+	buf_str(&out, said);
+	if (r->state == REPLICA_DRAINING) {
+		buf_str(&out, out.len ? "; " : "");
+		traffic_say(r, &out);
+	}
+	if (hook && strstr(hook, "_stop"))
+		buf_printf(&out, "%s%s runs", out.len ? "; " : "", hook);
+	if (r->limits_failed && r->pid)
+		buf_printf(&out, "%s" REPLICA_LIMITS_MESSAGE, out.len ? "; " : "",
+			   r->limits_failed);
+	if (replica_log_fault_is(r)) {
+		buf_str(&out, out.len ? "; " : "");
+		replica_log_fault_say(r, &out);
+	} else if (replica_log_fault_is_weak(r)) {
+		buf_str(&out, out.len ? "; logs are copied" : "logs are copied");
+	}
+	w->out->failed |= out.failed;
+	jsonw_string(w, "message", buf_cstr(&out));
+}
+
 /* What a narrow table shows; what is null or false is left out. */
 static void write_replica_brief(struct jsonw *w, const struct replica *r)
 {
@@ -161,13 +216,15 @@ static void write_replica_brief(struct jsonw *w, const struct replica *r)
 	if (r->port)
 		jsonw_int(w, "port", r->port);
 	jsonw_int(w, "restarts", r->restarts);
-	jsonw_string(w, "message", r->frozen ? REPLICA_CGROUP_MESSAGE : replica_message(r));
+	write_message(w, r);
 	if (r->frozen)
 		jsonw_bool(w, "frozen", true);
 	if (next) {
 		jsonw_time(w, "next_attempt_at", next);
 		jsonw_bool(w, "slow_mode", r->policy.slow);
 	}
+	if (next_run_wall_ms(r))
+		jsonw_time(w, "next_run_at", next_run_wall_ms(r));
 	jsonw_object_end(w);
 }
 
@@ -202,13 +259,17 @@ static void write_replica(struct jsonw *w, const struct replica *r, const struct
 	jsonw_time(w, "started_at", r->pid ? r->started_wall_ms : 0);
 	jsonw_time(w, "since", r->since_wall_ms);
 	jsonw_string(w, "reason", r->frozen ? REPLICA_CGROUP_REASON : r->reason);
-	jsonw_string(w, "message", r->frozen ? REPLICA_CGROUP_MESSAGE : replica_message(r));
+	write_message(w, r);
 	jsonw_bool(w, "frozen", r->frozen);
 	jsonw_bool(w, "slow_mode", r->policy.slow);
 	jsonw_time(w, "next_attempt_at", replica_next_attempt_wall_ms(r));
+	jsonw_time(w, "next_run_at", next_run_wall_ms(r));
 	write_last_exit(w, &r->last_exit);
+	write_push(w, r);
+	replica_log_fault_write(r, w);
 	if (shown->probes)
-		write_probes(w, r);
+		api_probes_write(w, r);
+	traffic_view_write_replica(r, w);
 	if (shown->usage)
 		write_usage(w, r, shown);
 	jsonw_object_end(w);
@@ -239,14 +300,31 @@ static void write_drift(struct jsonw *w, const struct service *s)
 		jsonw_bool(w, "actual", true);
 		jsonw_object_end(w);
 	}
-	if (s->spec && s->replicas_override >= 0 && s->replicas_override != s->spec->replicas) {
+	if (s->spec && s->replicas_override >= 0 &&
+	    (s->scale || s->replicas_override != s->spec->replicas)) {
 		jsonw_object_begin(w, NULL);
 		jsonw_string(w, "key", "replicas");
 		jsonw_int(w, "manifest", s->spec->replicas);
+		if (s->scale)
+			jsonw_int(w, "scaler", s->scale->number);
 		jsonw_int(w, "actual", s->replicas_override);
+		if (s->override_until_wall_ms)
+			jsonw_time(w, "until", s->override_until_wall_ms);
 		jsonw_object_end(w);
 	}
 	jsonw_array_end(w);
+}
+
+static void write_service_message(struct jsonw *w, const struct service *s)
+{
+	_cleanup_free_ char *held = hold_say(s);
+	const char *said = held ? held : service_message(s);
+	/* nothing wakes what sleeps behind a port that is not open */
+	bool quiet = !*said || (!held && service_zero_is_asleep(s));
+	_cleanup_free_ char *complaint = quiet ? traffic_complaint(s) : NULL;
+
+	jsonw_string(w, "message", complaint ? complaint : said);
+	jsonw_time(w, "held_until", s->held_until_wall_ms);
 }
 
 static void write_service(struct jsonw *w, const struct service *s, const struct shown *shown)
@@ -255,14 +333,19 @@ static void write_service(struct jsonw *w, const struct service *s, const struct
 	jsonw_string(w, "set", s->set);
 	jsonw_string(w, "state", service_state_name(service_state(s)));
 	jsonw_string(w, "runtime", "process");
+	jsonw_string(w, "type", service_task_is(s) ? "task" : "service");
+	jsonw_time(w, "next_run_at", service_task_next_wall_ms(s));
 	jsonw_int(w, "revision", (int64_t)s->revision);
 	jsonw_int(w, "desired", service_desired(s));
 	jsonw_int(w, "ready", service_ready(s));
-	jsonw_string(w, "message", service_message(s));
-	jsonw_array_begin(w, "endpoints"); /* `port` is served when there is a gateway */
-	jsonw_array_end(w);
+	write_service_message(w, s);
+	service_zero_write(s, w);
+	traffic_write_endpoints(s, w);
+	if (!shown->brief)
+		traffic_view_write_service(s, w);
 	write_labels(w, s->spec);
 	write_drift(w, s);
+	api_autoscale_write(s, w);
 	jsonw_array_begin(w, "replicas");
 	for (size_t i = 0; i < s->n_replicas; i++)
 		write_replica(w, s->replicas[i], shown);
@@ -361,19 +444,8 @@ static void write_exits(struct jsonw *w, const struct service *s)
 {
 	jsonw_array_begin(w, "exits");
 	for (size_t i = 0; i < s->exits->n; i++) {
-		const struct replica_exit *x = &s->exits->list[i].exit;
-
 		jsonw_object_begin(w, NULL);
-		jsonw_int(w, "replica", s->exits->list[i].index);
-		jsonw_string(w, "incarnation", x->incarnation);
-		if (x->code >= 0)
-			jsonw_int(w, "code", x->code);
-		else
-			jsonw_null(w, "code");
-		write_signal(w, x->signal);
-		jsonw_string(w, "cause", x->cause);
-		jsonw_time(w, "started_at", x->started_wall_ms);
-		jsonw_time(w, "at", x->at_wall_ms);
+		api_exits_write(w, &s->exits->list[i]);
 		jsonw_object_end(w);
 	}
 	jsonw_array_end(w);
@@ -387,6 +459,25 @@ static void write_gaps(struct jsonw *w, const struct service *s)
 	jsonw_array_begin(w, "limits_not_enforced");
 	for (size_t i = 0; i < n; i++)
 		jsonw_string(w, NULL, gaps[i].key);
+	jsonw_array_end(w);
+}
+
+static void write_depends(struct jsonw *w, const struct service *s)
+{
+	const struct depend_spec *v = s->spec->depends_on.v;
+
+	jsonw_array_begin(w, "depends_on");
+	for (size_t i = 0; i < s->spec->depends_on.n; i++) {
+		const struct service *d = controller_find(s->controller, v[i].name);
+
+		jsonw_object_begin(w, NULL);
+		jsonw_string(w, "service", v[i].name);
+		jsonw_string(w, "condition", deps_condition_name(&v[i]));
+		jsonw_bool(w, "required", v[i].required);
+		jsonw_bool(w, "holds", order_holds(s, &v[i]));
+		jsonw_string(w, "state", d ? service_state_name(service_state(d)) : NULL);
+		jsonw_object_end(w);
+	}
 	jsonw_array_end(w);
 }
 
@@ -409,7 +500,10 @@ static void reply_describe(const struct controller *c, struct http_request *r, c
 		jsonw_string(&w, "file", s->spec->file);
 		jsonw_int(&w, "line", s->spec->line);
 		write_gaps(&w, s);
+		write_depends(&w, s);
 	}
+	service_rollout_write_json(s, &w);
+	callers_write(c->callers, s, &w);
 	jsonw_time(&w, "updated_at", s->updated_wall_ms);
 	write_events(&w, c, s->name);
 	write_exits(&w, s);
@@ -528,6 +622,7 @@ void api_services_describe(struct api_call *call)
 	int64_t usage;
 
 	journal_flush(call->c->journal); /* what the caller has caused is in it */
+	callers_look(call->c->callers, call->c, CALLERS_ASKED_MS);
 	if (!api_ready(call) || (usage = api_query_int(call, "usage", 0, 0, 1)) < 0)
 		return;
 	if (usage)

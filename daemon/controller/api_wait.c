@@ -13,7 +13,10 @@
 #include "daemon/controller/api.h"
 #include "daemon/controller/change.h"
 #include "daemon/controller/controller.h"
+#include "daemon/controller/replica.h"
 #include "daemon/controller/service.h"
+#include "daemon/controller/service_task.h"
+#include "daemon/controller/service_zero.h"
 #include "lib/buf.h"
 #include "lib/http_server.h"
 #include "lib/jsonw.h"
@@ -126,13 +129,28 @@ void api_wait_change(struct api_call *call)
 
 /* ---- services ---- */
 
+/* Nothing of it runs, and nothing starts by itself. */
+static bool is_over(const struct service *s)
+{
+	if (s->n_replicas != service_desired(s) ||
+	    (s->n_replicas > 0 && service_task_is_scheduled(s)))
+		return false;
+	for (size_t i = 0; i < s->n_replicas; i++)
+		if (s->replicas[i]->state != REPLICA_SUCCEEDED &&
+		    s->replicas[i]->state != REPLICA_FAILED)
+			return false;
+	return true;
+}
+
 /* Is it true now; *hopeless: it will not become true by itself. */
 static bool is_met(const struct service *s, enum target target, bool *hopeless)
 {
 	*hopeless = false;
 	if (target == TARGET_STOPPED)
-		return !s || (s->n_replicas == 0 && service_desired(s) == 0);
+		return !s || is_over(s);
 	*hopeless = !s || s->stopped || s->deleted || service_state(s) == SERVICE_FAILED;
+	if (s && service_zero_is_asleep(s)) /* who asks it is answered */
+		return true;
 	return s && service_desired(s) > 0 && service_is_settled(s) && !service_has_frozen(s);
 }
 

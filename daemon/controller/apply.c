@@ -11,6 +11,10 @@
 #include "daemon/controller/identity.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/service.h"
+#include "daemon/controller/service_task.h"
+#include "daemon/controller/service_rollout.h"
+#include "daemon/controller/service_zero.h"
+#include "daemon/controller/service_scale.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/manifest.h"
@@ -31,6 +35,7 @@ static void job_free(struct apply_job *j)
 {
 	for (size_t i = 0; i < j->n_items; i++) {
 		identity_unref(j->items[i].id);
+		zones_done(&j->items[i].zones);
 		preview_done(&j->items[i].preview);
 	}
 	mem_free(j->items);
@@ -126,7 +131,8 @@ static void fail_code(struct apply_job *j, int code)
 /* ---- what changes ---- */
 
 /* What is there of a service, without its replicas. False: nothing at all. */
-static bool present_of(const struct service *s, struct preview_present *ret)
+static bool present_of(const struct service *s, const struct service_spec *want,
+		       struct preview_present *ret)
 {
 	*ret = (struct preview_present){.replicas_override = -1};
 	if (!s)
@@ -134,7 +140,9 @@ static bool present_of(const struct service *s, struct preview_present *ret)
 	if (s->spec && !s->deleted) {
 		ret->spec = s->spec;
 		ret->stopped = s->stopped;
+		ret->asleep = service_zero_is_asleep(s);
 		ret->replicas_override = s->replicas_override;
+		ret->scaled = want && want->replicas_max ? service_scale_after(s, want) : 0;
 	}
 	return true;
 }
@@ -142,10 +150,17 @@ static bool present_of(const struct service *s, struct preview_present *ret)
 static int compare(struct apply_job *j, struct apply_item *it)
 {
 	struct preview_present now;
-	bool there = present_of(controller_find(j->c, it->name), &now);
+	bool there = present_of(controller_find(j->c, it->name), it->spec, &now);
+	int r = preview_compare(there ? &now : NULL, it->spec, &it->preview);
 
 	it->override_before = now.replicas_override;
-	return preview_compare(there ? &now : NULL, it->spec, &it->preview);
+	if (r < 0 || !j->unasked || it->preview.action != PREVIEW_REPLACE ||
+	    !service_rollout_has_failed(controller_find(j->c, it->name),
+					service_spec_hash(it->spec)))
+		return r;
+	it->kept = true;
+	it->preview.action = PREVIEW_NONE;
+	return 0;
 }
 
 /* Services of this set that the manifest no longer holds. */
@@ -206,7 +221,7 @@ static int play(struct apply_job *j, struct apply_item *it, unsigned *left)
 	const struct service *s = controller_find(j->c, it->name);
 	struct preview_replica *replicas;
 	struct preview_present now;
-	bool there = present_of(s, &now);
+	bool there = present_of(s, it->spec, &now);
 	size_t n = there ? s->n_replicas : 0;
 	int r;
 
@@ -222,7 +237,8 @@ static int play(struct apply_job *j, struct apply_item *it, unsigned *left)
 		replicas[i] = (struct preview_replica){.index = x->index,
 						       .state = x->state,
 						       .launch_hash = x->launch_hash,
-						       .restart = x->restart_wanted,
+						       .recycle = x->recycle,
+						       .in_place = x->in_place,
 						       .intent = x->intent,
 						       .next_at_mono_ms = x->next_at_mono_ms,
 						       .start_ms = x->start_ms,
@@ -282,15 +298,20 @@ static void show_plan(struct apply_job *j, uint64_t revision, bool changes)
 /* ---- an apply ---- */
 
 /* As the change names it; stable words of the API. */
-static const char *action_word(enum preview_action a)
+static const char *action_word(const struct apply_job *j, const struct apply_item *it)
 {
 	static const char *const words[PREVIEW_ACTION_MAX_] = {
 		[PREVIEW_NONE] = "unchanged",  [PREVIEW_LIVE] = "live",
 		[PREVIEW_REPLACE] = "updated", [PREVIEW_START] = "created",
-		[PREVIEW_STOP] = "removed",
+		[PREVIEW_STOP] = "removed",    [PREVIEW_RELOAD] = CHANGE_RELOADS,
 	};
 
-	return words[a];
+	const struct service *s = controller_find(j->c, it->name);
+
+	if (it->preview.action == PREVIEW_NONE && s && it->spec &&
+	    service_task_would_run(s, it->spec))
+		return "run";
+	return words[it->preview.action];
 }
 
 static int fill_change(struct apply_job *j)
@@ -308,8 +329,7 @@ static int fill_change(struct apply_job *j)
 	for (size_t i = 0; i < j->n_items; i++) {
 		const struct apply_item *it = &j->items[i];
 
-		if (change_add_service(j->change, it->name, action_word(it->preview.action),
-				       !it->spec) < 0)
+		if (change_add_service(j->change, it->name, action_word(j, it), !it->spec) < 0)
 			return -ERR_NOMEM;
 	}
 	return 0;
@@ -421,6 +441,7 @@ static void check(uv_work_t *work)
 static void on_checked(uv_work_t *work, int status)
 {
 	struct apply_job *j = work->data;
+	bool nomem = false; /* with the secrets */
 
 	(void)status;
 	j->working = false;
@@ -433,8 +454,9 @@ static void on_checked(uv_work_t *work, int status)
 	if (!j->err && !j->errors.n) {
 		apply_check_conflicts(j);
 		apply_check_limits(j);
+		nomem = apply_check_secrets(j) < 0;
 	}
-	if (j->errors.nomem || j->warnings.nomem)
+	if (nomem || j->errors.nomem || j->warnings.nomem)
 		fail_code(j, -ERR_NOMEM);
 	else if (j->errors.n)
 		finish(j, &(struct apply_result){.errors = &j->errors});
@@ -476,6 +498,7 @@ static struct apply_job *job_new(struct controller *c, const struct apply_args *
 		memccpy(j->change_id, args->change_id, '\0', sizeof(j->change_id) - 1);
 	j->c = c;
 	j->prune = args->prune;
+	j->unasked = args->unasked;
 	j->if_revision = args->if_revision;
 	j->uid = args->uid;
 	j->git_dirty = args->git_dirty;

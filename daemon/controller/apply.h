@@ -58,8 +58,9 @@ struct apply_args {
 	const char *change_id;	 /* NULL: a dry run */
 	struct sources *sources; /* taken over (emptied) when it is submitted */
 	bool prune;		 /* also remove what the set no longer holds */
-	int64_t if_revision;	 /* conflict unless the set's is this one; 0: no such set */
-	uint32_t uid;		 /* who applies */
+	bool unasked; /* by nobody, at our start: what has failed and was taken back is not tried again */
+	int64_t if_revision; /* conflict unless the set's is this one; 0: no such set */
+	uint32_t uid;	     /* who applies */
 	/* What the client says of itself; each may be NULL. Copied. */
 	const char *by_user, *git_commit, *git_branch;
 	bool git_dirty;

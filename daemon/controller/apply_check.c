@@ -9,12 +9,15 @@
 #include <unistd.h>
 
 #include "daemon/controller/apply_job.h"
+#include "daemon/controller/conflicts.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/identity.h"
 #include "daemon/controller/limits.h"
 #include "daemon/controller/secrets.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/sources.h"
+#include "daemon/controller/zones.h"
+#include "daemon/wire/wire_routes.h"
 #include "lib/err.h"
 #include "lib/manifest.h"
 #include "lib/manifest_host.h"
@@ -22,20 +25,10 @@
 
 /* ---- in the worker thread ---- */
 
-/* Where the key is written, "" = the service. */
-static struct manifest_place place_of(const struct service_spec *spec, const char *key)
-{
-	struct manifest_place at;
-
-	if (!service_spec_place(spec, key, &at))
-		at = (struct manifest_place){spec->file, spec->line, 1};
-	return at;
-}
-
 static void add_error(struct apply_job *j, const struct service_spec *spec, const char *key,
 		      struct err **e)
 {
-	const struct manifest_place at = place_of(spec, key);
+	const struct manifest_place at = conflicts_place(spec, key);
 	_cleanup_free_ char *context = mem_printf("service \"%s\"", spec->name);
 
 	manifest_errors_take(&j->errors, &at, context ? context : "service", e);
@@ -49,8 +42,8 @@ static int parse(struct apply_job *j)
 
 	if (r < 0)
 		return r;
-	if (secrets_assign(j->c, m, &j->sources) == 0)
-		json = sources_to_json(&j->sources);
+	sources_forget_generations(&j->sources); /* apply_check_secrets says which they are */
+	json = sources_to_json(&j->sources);
 	sources_done(&j->sources);
 	j->source = json ? service_source_new(m, json) : NULL;
 	if (j->source)
@@ -94,6 +87,38 @@ static void check_user(struct apply_job *j, struct apply_item *it)
 	}
 }
 
+#define INDEX_DIGITS 4 /* replicas, and those beside them in an update */
+
+/* No replica could listen there. */
+static void check_sockets(struct apply_job *j, const struct apply_item *it)
+{
+	const char *dir = j->c->hello.sockets_dir;
+	const struct port_spec *p = it->spec->ports.v;
+
+	for (size_t i = 0; i < it->spec->ports.n; i++) {
+		size_t len = strlen(dir) + strlen(it->name) + strlen(p[i].name) + INDEX_DIGITS + 3;
+		_cleanup_err_ struct err *e = NULL;
+
+		if (!p[i].on_socket || len < WIRE_ROUTES_SOCKET_SIZE)
+			continue;
+		err_set(&e, ERR_INVALID,
+			"ports.%s: the path of its ${SOCKET}, %s/%s.NUMBER/%s, is longer than the %d "
+			"bytes that a Unix socket may have",
+			p[i].name, dir, it->name, p[i].name, WIRE_ROUTES_SOCKET_SIZE - 1);
+		err_hint(&e, "shorten the service's or the port's name, or use ${PORT}");
+		add_error(j, it->spec, "ports", &e);
+	}
+}
+
+static void check_zone(struct apply_job *j, struct apply_item *it)
+{
+	_cleanup_err_ struct err *e = NULL;
+	const char *key;
+
+	if (zones_read(&it->zones, it->spec, &key, &e) < 0)
+		add_error(j, it->spec, key, &e);
+}
+
 void apply_check_run(struct apply_job *j)
 {
 	const struct manifest *m;
@@ -116,54 +141,37 @@ void apply_check_run(struct apply_job *j)
 		j->items[i].spec = m->services[i];
 		j->items[i].name = m->services[i]->name;
 		check_user(j, &j->items[i]);
+		check_zone(j, &j->items[i]);
+		check_sockets(j, &j->items[i]);
 	}
 }
 
 /* ---- on the loop ---- */
 
-static void check_service(struct apply_job *j, const struct service_spec *spec,
-			  const struct service *s)
+int apply_check_secrets(struct apply_job *j)
 {
-	const struct manifest *m = j->source->manifest;
-	const struct port_spec *port;
-	struct manifest_place at;
+	struct spec_source *src = j->source;
+	char *json;
 
-	if (strcmp(s->name, spec->name) == 0) {
-		_cleanup_free_ char *hint =
-			mem_printf("rename it here, or delete it there: aictl delete %s", s->name);
-		_cleanup_err_ struct err *e = NULL;
-
-		if (strcmp(s->set, m->name) == 0)
-			return;
-		err_set(&e, ERR_CONFLICT, "service \"%s\" belongs to the apply set \"%s\" already",
-			s->name, s->set);
-		err_hint(&e, "%s", hint ? hint : "");
-		at = place_of(spec, "");
-		manifest_errors_take(&j->errors, &at, NULL, &e);
-		return;
-	}
-	if (manifest_find(m, s->name) || (j->prune && strcmp(s->set, m->name) == 0))
-		return; /* what it will be is compared by the parser */
-	port = service_spec_clash(s->spec, spec, NULL);
-	if (port) {
-		_cleanup_free_ char *key = mem_printf("ports.%s.port", port->name);
-		_cleanup_err_ struct err *e = NULL;
-
-		at = place_of(spec, key ? key : "");
-		err_set(&e, ERR_CONFLICT, "port %lld is a port of service \"%s\" already",
-			(long long)port->port, s->name);
-		manifest_errors_take(&j->errors, &at, NULL, &e);
-	}
+	secrets_assign(j->c, src->manifest);
+	json = sources_add_generations(src->json, src->manifest);
+	if (!json)
+		return -ERR_NOMEM;
+	mem_free(src->json);
+	src->json = json;
+	return 0;
 }
 
 void apply_check_conflicts(struct apply_job *j)
 {
-	const struct controller *c = j->c;
+	const struct manifest *m = j->source->manifest;
+	const struct conflicts k = {.c = j->c,
+				    .specs = (const struct service_spec *const *)m->services,
+				    .n = m->n_services,
+				    .set = m->name,
+				    .prune = j->prune};
 
-	for (size_t i = 0; i < j->n_items; i++)
-		for (size_t k = 0; k < c->n_services; k++)
-			if (!c->services[k]->deleted && c->services[k]->spec)
-				check_service(j, j->items[i].spec, c->services[k]);
+	conflicts_check(&k, &j->errors);
 }
 
 void apply_check_limits(struct apply_job *j)

@@ -10,9 +10,13 @@
 #include "daemon/controller/apply_job.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/events.h"
+#include "daemon/controller/order.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/replica_standby.h"
 #include "daemon/controller/revisions.h"
 #include "daemon/controller/service.h"
+#include "daemon/controller/service_rollout.h"
+#include "daemon/controller/service_task.h"
 #include "daemon/controller/store.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
@@ -58,6 +62,12 @@ static struct service *find_or_make(struct apply_job *j, const struct apply_item
 	return NULL;
 }
 
+/* Processes are (to be) started with something new. */
+static bool is_rollout(const struct apply_item *it)
+{
+	return it->preview.action == PREVIEW_START || it->preview.action == PREVIEW_REPLACE;
+}
+
 static void note_change(struct apply_job *j, struct service *s, const struct apply_item *it)
 {
 	const struct preview *p = &it->preview;
@@ -76,28 +86,45 @@ static void note_change(struct apply_job *j, struct service *s, const struct app
 	/* a scale that came while the disk was busy is the newer wish */
 	if (made || s->replicas_override == it->override_before)
 		s->replicas_override = p->replicas_override;
+	if (s->replicas_override < 0)
+		s->override_until_wall_ms = 0;
+}
+
+static struct service_next next_of(const struct apply_job *j, const struct apply_item *it)
+{
+	return (struct service_next){.revision = j->revision,
+				     .hash = service_spec_hash(it->spec),
+				     .keys = buf_cstr(&it->preview.keys),
+				     .steps = it->spec->update.strategy == UPDATE_CANARY};
 }
 
 static void take_service(struct apply_job *j, struct apply_item *it)
 {
-	struct service *s = find_or_make(j, it);
+	struct service *s = it->kept ? NULL : find_or_make(j, it);
+	const struct service_next next = next_of(j, it);
 
 	if (!s)
 		return;
+	if (is_rollout(it) || s->deleted)
+		service_rollout_begin(s, &next);
+	else
+		service_rollout_agree(s);
 	note_change(j, s, it);
+	zones_put(&j->c->zones, &it->zones);
 	service_set_spec(s, j->source, it->spec, TAKE_PTR(it->id));
+	service_task_applied(s);
 	if (s->left_alone) {
 		s->left_alone = false;
 		for (size_t i = 0; i < s->n_replicas; i++)
 			replica_take_over(s->replicas[i]);
 	}
 	/* one that is still to be replaced has probes of its own */
-	if (it->preview.action == PREVIEW_LIVE)
+	if (it->preview.action == PREVIEW_LIVE || it->preview.action == PREVIEW_RELOAD)
 		for (size_t i = 0; i < s->n_replicas; i++)
 			if (replica_is_current(s->replicas[i]))
 				replica_respec(s->replicas[i]);
 	for (size_t i = 0; i < s->n_replicas; i++)
-		replica_renew_standby(s->replicas[i]);
+		replica_standby_renew(s->replicas[i]);
 	controller_touch(s);
 }
 
@@ -116,6 +143,7 @@ void apply_commit_take(struct apply_job *j)
 			controller_touch(s);
 		}
 	}
+	order_relink(j->c);
 }
 
 /* ---- the store ---- */
@@ -130,10 +158,20 @@ static int put_service(struct apply_job *j, const struct apply_item *it)
 		.revision = s && it->preview.action == PREVIEW_NONE ? s->revision : j->revision,
 		.stopped = it->preview.stopped,
 		.replicas_override = it->preview.replicas_override};
+	struct store_rollout rollout;
+	struct service_next next;
+	int r;
 
+	if (it->kept)
+		return 0;
 	if (it->preview.action == PREVIEW_STOP)
 		return store_del_service(j->c->store, it->name, true, NULL, NULL);
-	return store_put_service(j->c->store, &row, true, NULL, NULL);
+	r = store_put_service(j->c->store, &row, true, NULL, NULL);
+	if (r < 0 || !is_rollout(it))
+		return r;
+	next = next_of(j, it);
+	rollout = service_rollout_row(s, it->name, &next);
+	return store_put_rollout(j->c->store, &rollout, NULL, NULL);
 }
 
 static char *service_names(const struct manifest *m)
@@ -150,7 +188,7 @@ static struct store_revision revision_of(const struct apply_job *j, const char *
 	return (struct store_revision){.set = j->source->manifest->name,
 				       .number = j->revision,
 				       .sources = j->source->json,
-				       .at_wall_ms = clock_wall_ms(),
+				       .at_wall_ms = j->committed_wall_ms,
 				       .uid = j->uid,
 				       .user = j->by_user,
 				       .hash = revisions_hash(j->source->json),
@@ -183,11 +221,23 @@ static void remember_revision(struct apply_job *j)
 	publish(j, row.set);
 }
 
+static void hold_all(const struct apply_job *j)
+{
+	for (size_t i = 0; i < j->n_items; i++) {
+		struct service *s = controller_find(j->c, j->items[i].name);
+
+		if (s)
+			service_rollout_hold(s);
+	}
+}
+
 static void on_committed(void *user, const struct err *err)
 {
 	struct commit *commit = user;
 	struct apply_job *j = commit->job;
 
+	for (size_t i = 0; i < j->n_items; i++)
+		service_rollout_release(j->c, j->items[i].name);
 	if (!err) {
 		apply_commit_take(j);
 		remember_revision(j);
@@ -208,6 +258,7 @@ int apply_commit_run(struct apply_job *j, void (*done)(struct apply_job *j, cons
 		return -ERR_NOMEM;
 	}
 	*commit = (struct commit){j, done};
+	j->committed_wall_ms = clock_wall_ms();
 	row = revision_of(j, services);
 	store_begin(j->c->store);
 	for (size_t i = 0; i < j->n_items && r == 0; i++)
@@ -217,5 +268,7 @@ int apply_commit_run(struct apply_job *j, void (*done)(struct apply_job *j, cons
 	store_end(j->c->store);
 	if (r < 0)
 		mem_free(commit);
+	else
+		hold_all(j);
 	return r;
 }

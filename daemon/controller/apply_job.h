@@ -12,6 +12,7 @@
 #include "daemon/controller/change.h"
 #include "daemon/controller/preview.h"
 #include "daemon/controller/sources.h"
+#include "daemon/controller/zones.h"
 #include "lib/manifest.h"
 
 struct identity;
@@ -23,7 +24,9 @@ struct apply_item {
 	const struct service_spec *spec; /* NULL: left over */
 	const char *user;		 /* to look up; NULL = ourselves. Borrowed */
 	struct identity *id;		 /* found by the worker */
+	struct zones zones;		 /* of its schedules, the same */
 	int64_t override_before;	 /* scale override that the preview saw */
+	bool kept;			 /* nothing of it is taken: see apply.h, unasked */
 	struct preview preview;
 };
 
@@ -35,7 +38,7 @@ struct apply_job {
 	bool abandoned;			   /* closed meanwhile: nobody else knows it any more */
 	char change_id[CHANGE_ID_MAX + 1]; /* "" = a dry run */
 	struct sources sources;
-	bool prune;
+	bool prune, unasked;
 	int64_t if_revision;
 	uint32_t uid;
 	char *by_user, *git_commit, *git_branch;
@@ -53,10 +56,13 @@ struct apply_job {
 	char **left_over;		 /* names, NULL-terminated */
 	struct change *change;
 	uint64_t revision;
+	int64_t committed_wall_ms; /* the time of the revision */
 };
 
 /* apply_check: in the worker thread, nothing of the controller but its options is touched. */
 void apply_check_run(struct apply_job *j);
+/* On the loop: which secrets are new. -ERR_NOMEM. */
+int apply_check_secrets(struct apply_job *j);
 /* On the loop: what is wrong beside what runs already. Adds to errors. */
 void apply_check_conflicts(struct apply_job *j);
 /* On the loop: limits that aictld cannot enforce. Adds to errors and warnings. */

@@ -7,7 +7,12 @@
 #include "daemon/controller/api.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/replica_reload.h"
 #include "daemon/controller/service.h"
+#include "daemon/controller/service_rollout.h"
+#include "daemon/controller/service_scale.h"
+#include "daemon/controller/service_task.h"
+#include "daemon/controller/traffic.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/jsonw.h"
@@ -165,23 +170,72 @@ static bool is_frozen(const struct service *s, int replica, bool wanted)
 	return true;
 }
 
-/* 1 = reached, 0 = under way, -1 = cannot be reached any more. */
-static int progress(const struct service *s, const struct change_service *want)
+/* The replica of it that the kernel did not freeze or thaw, or NULL. */
+static const struct replica *not_frozen(const struct service *s, int replica)
 {
-	if (strcmp(want->action, CHANGE_SIGNALLED) == 0)
+	for (size_t i = 0; s && i < s->n_replicas; i++) {
+		const struct replica *r = s->replicas[i];
+
+		if ((replica < 0 || r->index == (unsigned)replica) && r->pid && r->freeze_failed)
+			return r;
+	}
+	return NULL;
+}
+
+static bool is_about_freezing(const struct change_service *want)
+{
+	return strcmp(want->action, CHANGE_FROZEN) == 0 || strcmp(want->action, CHANGE_THAWED) == 0;
+}
+
+static bool is_reload(const struct change_service *want)
+{
+	return strcmp(want->action, CHANGE_RELOADS) == 0;
+}
+
+/* 1 = reached, 0 = under way, -1 = cannot be reached any more. */
+static int progress(const struct service *s, const struct change *ch,
+		    const struct change_service *want)
+{
+	if (strcmp(want->action, CHANGE_SIGNALLED) == 0 ||
+	    strcmp(want->action, CHANGE_RELOADED) == 0 ||
+	    strcmp(want->action, CHANGE_PAUSED) == 0 || strcmp(want->action, CHANGE_RESUMED) == 0)
 		return 1;
-	if (strcmp(want->action, CHANGE_FROZEN) == 0)
-		return is_frozen(s, want->replica, true);
-	if (strcmp(want->action, CHANGE_THAWED) == 0)
-		return is_frozen(s, want->replica, false);
+	if (strcmp(want->action, CHANGE_HELD) == 0 || strcmp(want->action, CHANGE_RELEASED) == 0)
+		return !s || traffic_is_told(s->controller->traffic);
+	if (is_about_freezing(want) && not_frozen(s, want->replica))
+		return -1;
+	if (is_about_freezing(want))
+		return is_frozen(s, want->replica, strcmp(want->action, CHANGE_FROZEN) == 0);
 	/* overtaken by a later change: not ours to wait for */
 	if (want->gone)
 		return !s || s->n_replicas == 0 || !(s->deleted || s->stopped);
 	if (!s || s->deleted || s->stopped)
 		return 1;
-	if (service_is_settled(s))
-		return 1;
+	if (service_rollout_failure(s, ch->revision))
+		return -1;
+	if (service_rollout_is_paused(s))
+		return 1; /* as far as it was to go */
+	if (service_is_settled(s) && !service_rollout_is_open(s))
+		return is_reload(want) ? replica_reload_progress(s) : 1;
+	if (service_task_rests(s) && strcmp(ch->kind, "apply") == 0)
+		return 1; /* how its last run ended is no matter of this change */
 	return service_state(s) == SERVICE_FAILED ? -1 : 0;
+}
+
+static struct err *failure(const struct service *s, const struct change_service *want)
+{
+	const struct replica *r = is_about_freezing(want) ? not_frozen(s, want->replica) : NULL;
+	struct err *err = NULL;
+
+	if (is_reload(want) && replica_reload_describe(s, &err) < 0)
+		return err;
+	if (r)
+		err_set(&err, ERR_SYS,
+			"the kernel has not %s \"%s/%u\" (see aictl events %s and the daemon's log)",
+			want->action, s->name, r->index, s->name);
+	else
+		err_set(&err, ERR_BUSY, "service \"%s\" failed: %s", s->name, service_message(s));
+	return err;
 }
 
 static void review(struct controller *c, struct change *ch)
@@ -190,14 +244,10 @@ static void review(struct controller *c, struct change *ch)
 
 	for (size_t i = 0; i < ch->n_services; i++) {
 		struct service *s = controller_find(c, ch->services[i].name);
-		int p = progress(s, &ch->services[i]);
+		int p = progress(s, ch, &ch->services[i]);
 
 		if (p < 0) {
-			struct err *err = NULL;
-
-			err_set(&err, ERR_BUSY, "service \"%s\" failed: %s", s->name,
-				service_message(s));
-			change_finish(c, ch, err);
+			change_finish(c, ch, failure(s, &ch->services[i]));
 			return;
 		}
 		all = all && p > 0;
@@ -268,6 +318,7 @@ void change_write_json(struct controller *c, const struct change *ch, struct jso
 	jsonw_array_begin(w, "services");
 	for (size_t i = 0; i < ch->n_services; i++) {
 		const struct service *s = controller_find(c, ch->services[i].name);
+		_cleanup_free_ char *complaint = s ? traffic_complaint(s) : NULL;
 
 		jsonw_object_begin(w, NULL);
 		jsonw_string(w, "name", ch->services[i].name);
@@ -276,6 +327,9 @@ void change_write_json(struct controller *c, const struct change *ch, struct jso
 		jsonw_int(w, "ready", s ? service_ready(s) : 0);
 		jsonw_int(w, "desired", s ? service_desired(s) : 0);
 		jsonw_string(w, "message", s ? service_message(s) : "");
+		jsonw_string(w, "endpoint_error", complaint);
+		jsonw_time(w, "override_until", s ? s->override_until_wall_ms : 0);
+		jsonw_bool(w, "autoscaled", s && service_scale_is(s));
 		jsonw_object_end(w);
 	}
 	jsonw_array_end(w);

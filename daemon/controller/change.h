@@ -25,16 +25,24 @@ struct jsonw;
 
 enum change_state { CHANGE_RUNNING, CHANGE_DONE, CHANGE_FAILED };
 
-/* The action of a kill: there is nothing to wait for. */
+/* The actions with nothing to wait for: of a kill, of a rollout's pause and resume. */
 #define CHANGE_SIGNALLED "signalled"
+#define CHANGE_RELOADED "reload asked for"
+#define CHANGE_PAUSED "paused"
+#define CHANGE_RESUMED "resumed"
+/* Of hold and release: the gateway must say so. */
+#define CHANGE_HELD "held"
+#define CHANGE_RELEASED "released"
+/* Of an apply: its replicas must have reloaded. */
+#define CHANGE_RELOADS "reloaded"
 /* Of freeze and thaw: aictld must say so of what runs. */
 #define CHANGE_FROZEN "frozen"
 #define CHANGE_THAWED "thawed"
 
 struct change_service {
 	char *name;
-	const char *action; /* static: "created", "updated", "unchanged", "live", "removed",
-			       "started", ... */
+	const char *action; /* static: "created", "updated", "unchanged", "live", "reloaded",
+			       "removed", "started", ... */
 	bool gone;	    /* its target: nothing of it is left (stop, delete) */
 	int replica;	    /* freeze and thaw: this one; -1 = all */
 };

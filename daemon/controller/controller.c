@@ -7,24 +7,35 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "daemon/controller/api_metrics.h"
 #include "daemon/controller/apply.h"
+#include "daemon/controller/callers.h"
 #include "daemon/controller/change.h"
 #include "daemon/controller/events.h"
 #include "daemon/controller/exec.h"
 #include "daemon/controller/inventory.h"
+#include "daemon/controller/exit_lines.h"
 #include "daemon/controller/journal.h"
 #include "daemon/controller/launch.h"
 #include "daemon/controller/link.h"
 #include "daemon/controller/manifests.h"
+#include "daemon/controller/order.h"
 #include "daemon/controller/ports.h"
 #include "daemon/controller/prober.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/run.h"
 #include "daemon/controller/revisions.h"
+#include "daemon/controller/reaction.h"
+#include "daemon/controller/recycle.h"
 #include "daemon/controller/service.h"
+#include "daemon/controller/service_rollout.h"
+#include "daemon/controller/service_task.h"
+#include "daemon/controller/strangers.h"
+#include "daemon/controller/traffic.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/logidx.h"
 #include "lib/mem.h"
 #include "lib/point.h"
 
@@ -63,6 +74,7 @@ static void settle_one(struct controller *c, struct service *s)
 {
 	char *name;
 
+	traffic_touch(s);
 	if (!service_settle(s)) {
 		settled(c, s->name);
 		return;
@@ -70,6 +82,8 @@ static void settle_one(struct controller *c, struct service *s)
 	name = mem_strdup(s->name);
 	log_info("service=%s removed", s->name);
 	controller_remove_service(c, s);
+	if (c->ordered)
+		order_relink(c);
 	if (name)
 		settled(c, name);
 	mem_free(name);
@@ -100,6 +114,7 @@ static void on_settle(uv_prepare_t *prepare)
 	struct controller *c = prepare->data;
 
 	controller_settle(c);
+	traffic_settle(c->traffic);
 	if (c->dirty) { /* come back at once, after the others */
 		uv_update_time(c->loop);
 		uv_timer_start(&c->tell, on_tell, 1, 0);
@@ -124,9 +139,11 @@ int controller_init(struct controller *c, uv_loop_t *loop, const struct controll
 		c->random = (uint64_t)clock_mono_us();
 	c->random |= 1;
 	c->note.limit = WIRE_NOTE_MAX;
+	log_work_init(&c->log_workers);
 	LIST_INIT(&c->runs);
 	LIST_INIT(&c->execs);
 	TAILQ_INIT(&c->exec_probes);
+	TAILQ_INIT(&c->logfiles);
 	c->base_env = launch_base_env(opts->inherit_env ? environ : NULL);
 	c->inventory = inventory_new();
 	c->changes = change_list_new();
@@ -145,42 +162,60 @@ int controller_init(struct controller *c, uv_loop_t *loop, const struct controll
 	if (r < 0)
 		return r;
 	uv_timer_init(loop, &c->tell);
+	uv_timer_init(loop, &c->again);
 	uv_prepare_init(loop, &c->settle);
 	c->settle.data = c->tell.data = c;
 	uv_prepare_start(&c->settle, on_settle);
-	return 0;
+	c->exit_lines = exit_lines_new(c);
+	c->traffic = traffic_new(c);
+	c->callers = callers_new();
+	c->strangers = strangers_new(c);
+	return c->exit_lines && c->traffic && c->callers && c->strangers ? 0 : err_nomem(reterr);
 }
 
 void controller_close(struct controller *c)
 {
+	c->closed = true;
 	exec_close_all(c);
 	for (size_t i = 0; i < c->n_services; i++)
 		service_free(c->services[i]);
 	c->n_services = 0;
+	api_logfiles_close(c);
+	exit_lines_close(TAKE_PTR(c->exit_lines));
+	log_work_close(c);
 	run_forget_all(c);
+	api_metrics_close(c->metrics);
+	traffic_close(TAKE_PTR(c->traffic));
+	strangers_close(TAKE_PTR(c->strangers));
+	recycle_close(c->recycler);
+	c->recycler = NULL;
 	if (c->prober)
 		prober_close(c->prober);
 	c->prober = NULL;
 	if (c->settle.data) {
 		uv_close((uv_handle_t *)&c->settle, NULL);
 		uv_close((uv_handle_t *)&c->tell, NULL);
+		uv_close((uv_handle_t *)&c->again, NULL);
 	}
 }
 
 void controller_done(struct controller *c)
 {
+	callers_free(c->callers);
 	mem_free(c->services);
 	for (size_t i = 0; i < c->n_sets; i++) {
 		revisions_free(&c->sets[i]);
 		mem_free(c->sets[i].name);
 	}
 	mem_free(c->sets);
+	mem_free(c->store_error);
 	change_list_free(c->changes);
 	apply_queue_free(c->apply);
 	inventory_free(c->inventory);
 	journal_free(c->journal);
 	events_free(c->events);
 	ports_free(c->ports);
+	zones_done(&c->zones);
 	mem_strv_free(c->base_env);
 	buf_done(&c->packet);
 	buf_done(&c->note);
@@ -192,17 +227,23 @@ void controller_begin(struct controller *c)
 		return;
 	POINT("controller.giveback.inventory");
 	c->begun = true;
+	if (c->hello.other_state && !c->opts.inherit_env)
+		c->store_replaced = true;
+	order_relink(c);
 	inventory_restore(c->inventory, c);
+	service_task_restore(c);
 	inventory_free(c->inventory);
 	c->inventory = NULL;
+	reaction_restored(c);
 	for (size_t i = 0; i < c->n_services; i++) {
 		secrets_begin(c->services[i]);
+		service_rollout_resumed(c->services[i]);
 		controller_touch(c->services[i]);
 	}
 	log_info("controller ready: %zu services", c->n_services);
 	POINT("controller.giveback.begun");
 	if (c->pending_reload >= 0)
-		manifests_reload(c, TAKE_FD(c->pending_reload));
+		manifests_reload(c, TAKE_FD(c->pending_reload), true);
 }
 
 bool controller_frozen(const struct controller *c)
@@ -270,6 +311,7 @@ void controller_remove_service(struct controller *c, struct service *s)
 		(c->n_services - i - 1) * sizeof(*c->services));
 	c->n_services--;
 	secrets_forget(s);
+	traffic_forget_service(s);
 	service_free(s);
 }
 
@@ -306,6 +348,11 @@ static uint64_t next_random(struct controller *c)
 	return c->random * UINT64_C(2685821657736338717);
 }
 
+uint64_t controller_random_bits(struct controller *c)
+{
+	return next_random(c);
+}
+
 double controller_random_unit(struct controller *c)
 {
 	return (double)(next_random(c) >> 11) / (double)(UINT64_C(1) << 53);
@@ -316,9 +363,11 @@ double controller_random(struct controller *c)
 	return 2 * controller_random_unit(c) - 1;
 }
 
-void controller_new_incarnation(struct controller *c, char *out)
+void controller_new_incarnation(struct controller *c, const char *after, char *out)
 {
+	int64_t now = clock_wall_ms(), former = *after ? logidx_incarnation_ms(after) : 0;
+
 	snprintf(out, WIRE_INCARNATION_SIZE, "%012" PRIx64 "%016" PRIx64 "%04x",
-		 (uint64_t)clock_wall_ms() & UINT64_C(0xffffffffffff), next_random(c),
-		 (unsigned)(next_random(c) >> 48));
+		 (uint64_t)(now > former ? now : former + 1) & UINT64_C(0xffffffffffff),
+		 next_random(c), (unsigned)(next_random(c) >> 48));
 }

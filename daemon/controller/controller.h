@@ -18,10 +18,14 @@
 #include <sys/queue.h>
 #include <uv.h>
 
+#include "daemon/controller/api_logfiles.h"
+#include "daemon/controller/log_work.h"
+#include "daemon/controller/zones.h"
 #include "daemon/wire/wire.h"
 #include "lib/buf.h"
 
 struct apply_queue;
+struct callers;
 struct change_list;
 struct err;
 struct events;
@@ -30,16 +34,23 @@ struct identity;
 struct inventory;
 struct journal;
 struct link;
+struct metrics_port;
+struct output_look;
 struct ports;
 struct prober;
+struct recycler;
 struct service;
 struct store;
+struct strangers;
+struct traffic;
 
 struct controller_opts {
 	const char *runtime_dir, *state_dir, *log_dir;
 	const char *manifests;	  /* or NULL */
 	const char *default_user; /* or NULL */
+	const char *metrics;	  /* ADDRESS:PORT, or NULL */
 	unsigned port_first, port_last;
+	int64_t log_max_total, log_keep_free; /* bytes; 0 = none, and the logger's own floor */
 	bool inherit_env;
 };
 
@@ -54,17 +65,24 @@ struct controller {
 	struct controller_opts opts;
 	uv_loop_t *loop;
 	uv_prepare_t settle;
-	uv_timer_t tell; /* events and log lines go out, off the restart path */
+	uv_timer_t tell;  /* events and log lines go out, off the restart path */
+	uv_timer_t again; /* the store could not be read: end then, the next one may */
 	uv_work_t load_identities;
 	struct link *link;
+	struct zones zones;
 	struct store *store;
 	struct prober *prober;
 	struct http_server *http;
 	struct events *events;
 	struct journal *journal;
 	struct ports *ports;
+	struct traffic *traffic;
+	struct callers *callers;
+	struct strangers *strangers;
+	struct metrics_port *metrics; /* api_metrics.h; NULL: not asked for */
 	struct change_list *changes;
 	struct apply_queue *apply;
+	struct recycler *recycler;   /* recycle.h; NULL: no service has a ceiling */
 	struct inventory *inventory; /* until controller_begin */
 	struct service **services;   /* sorted by name */
 	size_t n_services, cap_services;
@@ -82,13 +100,24 @@ struct controller {
 	TAILQ_HEAD(probe_exec_list, probe_exec) exec_probes; /* that wait, see probe_exec.h */
 	unsigned n_exec_probes;				     /* that run or are about to */
 	LIST_HEAD(exec_list, exec) execs;		     /* see exec.h */
-	LIST_HEAD(handover_list, handover) handovers;	     /* see api_handover.c */
+	struct api_logfiles_list logfiles;		     /* see api_logfiles.h */
+	unsigned n_logfiles;
+	uint64_t next_logfiles;
+	LIST_HEAD(handover_list, handover) handovers; /* see api_handover.c */
 	unsigned n_execs;
+	struct output_look *output_due; /* logs to be looked at, see replica_output.h */
+	bool output_busy;
+	struct log_workers log_workers;
+	struct exit_lines *exit_lines;
 	size_t log_replicas; /* whose logs are being read by api_logs */
 	int pending_reload;  /* a RELOAD's socket that came before controller_begin, or -1 */
 	bool helloed, loaded, synced, begun, store_failed;
-	bool store_replaced; /* the store was damaged or lost and a new one begun: it knows nothing */
+	char *store_error;   /* why store_failed; or NULL */
+	bool store_replaced; /* damaged, lost, or another one: what it does not know is left alone */
 	bool shutting_down, ended;
+	bool closed;		    /* by controller_close: what a worker brings now is too late */
+	bool ordered, ordered_told; /* some service depends on another; aictld knows */
+	bool hooks_told;	    /* aictld knows that hooks follow the stops */
 	struct wire_hello hello;
 	struct wire_status status;
 	int64_t started_wall_ms;
@@ -129,8 +158,12 @@ void controller_touch(struct service *s);
 struct set *controller_set(struct controller *c, const char *name);
 /* -1..1, and 0..1 */
 double controller_random(struct controller *c);
+uint64_t controller_random_bits(struct controller *c);
 double controller_random_unit(struct controller *c);
-/* 32 hex digits + NUL: 12 of wall-clock ms, 20 random. */
-void controller_new_incarnation(struct controller *c, char *out);
+/*
+ * 32 hex digits + NUL: 12 of wall-clock ms, 20 random. It sorts behind `after` (may be "", or out
+ * itself) though the clock was set back: by their names logs are ordered, and the oldest deleted.
+ */
+void controller_new_incarnation(struct controller *c, const char *after, char *out);
 
 #endif

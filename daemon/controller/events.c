@@ -1,9 +1,14 @@
-/* events: see events.h. Out of memory loses the event, never the caller. */
+/*
+ * events: see events.h. An array, oldest first, that is thinned when it is full: a quarter goes, by
+ * each service's fair share. Out of memory loses the event, never the caller.
+ */
 /* SPDX-License-Identifier: MIT */
 #include "daemon/controller/events.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "daemon/controller/quota.h"
 #include "daemon/controller/store.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -12,8 +17,8 @@
 #include "lib/mem.h"
 
 struct events {
-	struct event ring[EVENTS_KEPT];
-	size_t first, count;
+	struct event list[EVENTS_KEPT]; /* oldest first */
+	size_t count;
 	uint64_t last_seq;
 	struct store *store;
 	struct event_follower *followers;
@@ -41,7 +46,7 @@ void events_free(struct events *e)
 	if (!e)
 		return;
 	for (size_t i = 0; i < EVENTS_KEPT; i++)
-		clear(&e->ring[i]);
+		clear(&e->list[i]);
 	mem_free(e);
 }
 
@@ -52,8 +57,10 @@ void events_set_store(struct events *e, struct store *s)
 
 static const char *intern_type(const char *type)
 {
-	static const char *const types[] = {"state", "exit", "apply",  "scale", "daemon",
-					    "probe", "user", "frozen", "thawed"};
+	static const char *const types[] = {"state",	"exit", "apply",  "scale",   "daemon",
+					    "probe",	"user", "frozen", "thawed",  "rollout",
+					    "schedule", "hook", "reload", "recycle", "limits",
+					    "logs",	"hold"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
 		if (strcmp(type, types[i]) == 0)
@@ -81,25 +88,85 @@ static bool copy_texts(struct event *ev, const struct event_args *a)
 	return at != NULL;
 }
 
-/* A filled slot of the ring, or NULL when out of memory. */
+static int by_service_and_age(const void *a, const void *b)
+{
+	const struct event *x = *(struct event *const *)a, *y = *(struct event *const *)b;
+	int order = strcmp(x->service, y->service);
+
+	return order ? order : x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
+/* How many each service has, in the order of v; returns the number of services. */
+static size_t count_services(struct event *const *v, size_t n, size_t *counts)
+{
+	size_t services = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0 && strcmp(v[i - 1]->service, v[i]->service) == 0)
+			counts[services - 1]++;
+		else
+			counts[services++] = 1;
+	}
+	return services;
+}
+
+/* Clears what is beyond its service's quota. v: by service and age. */
+static void clear_surplus(struct event **v, size_t n)
+{
+	size_t counts[EVENTS_KEPT] = {0};
+	size_t services = count_services(v, n, counts);
+	size_t quota = quota_fair(counts, services, STORE_EVENTS_KEPT);
+
+	for (size_t i = 0; quota > 0 && i < services; v += counts[i++])
+		for (size_t k = 0; k + quota < counts[i]; k++)
+			clear(v[k]);
+}
+
+static void close_gaps(struct events *e)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < e->count; i++)
+		if (e->list[i].service)
+			e->list[kept++] = e->list[i];
+	memset(&e->list[kept], 0, (e->count - kept) * sizeof(e->list[0]));
+	e->count = kept;
+}
+
+/* Makes room for new ones: of each service its newest stay. */
+static void thin_out(struct events *e)
+{
+	struct event **v = mem_alloc(e->count * sizeof(struct event *));
+
+	for (size_t i = 0; v && i < e->count; i++)
+		v[i] = &e->list[i];
+	if (v) {
+		qsort(v, e->count, sizeof(struct event *), by_service_and_age);
+		clear_surplus(v, e->count);
+	}
+	mem_free(v);
+	close_gaps(e);
+	if (e->count <= STORE_EVENTS_KEPT)
+		return;
+	/* more services than room, or no memory: the oldest */
+	for (size_t i = 0; i < e->count - STORE_EVENTS_KEPT; i++)
+		clear(&e->list[i]);
+	close_gaps(e);
+}
+
+/* A new last one, or NULL when out of memory. */
 static struct event *push(struct events *e, const struct event_args *a, uint64_t seq,
 			  int64_t at_wall_ms)
 {
 	struct event ev = {.seq = seq, .at_wall_ms = at_wall_ms, .replica = a->replica};
-	struct event *slot;
 
 	ev.type = intern_type(a->type);
 	if (!copy_texts(&ev, a))
 		return NULL;
-	if (e->count == EVENTS_KEPT) {
-		slot = &e->ring[e->first];
-		e->first = (e->first + 1) % EVENTS_KEPT;
-	} else {
-		slot = &e->ring[(e->first + e->count++) % EVENTS_KEPT];
-	}
-	clear(slot);
-	*slot = ev;
-	return slot;
+	if (e->count == EVENTS_KEPT)
+		thin_out(e);
+	e->list[e->count] = ev;
+	return &e->list[e->count++];
 }
 
 void events_restore(struct events *e, const struct store_event *list, size_t n, uint64_t last_seq)
@@ -141,7 +208,7 @@ void events_add(struct events *e, const struct event_args *args)
 
 const struct event *events_at(const struct events *e, size_t i)
 {
-	return i < e->count ? &e->ring[(e->first + i) % EVENTS_KEPT] : NULL;
+	return i < e->count ? &e->list[i] : NULL;
 }
 
 size_t events_count(const struct events *e)

@@ -1,7 +1,7 @@
 /*
- * events: what happened, for `aictl events`, `describe` and the store. A ring of the newest
- * EVENTS_KEPT in memory; followers are told of each new one. Every event also goes to the store
- * (lazily).
+ * events: what happened, for `aictl events`, `describe` and the store. At most EVENTS_KEPT are kept
+ * in memory, shared fairly among services, so that one which crashes all day pushes out only its
+ * own; followers are told of each new one. Every event also goes to the store (lazily).
  *
  * SPDX-License-Identifier: MIT
  */

@@ -35,8 +35,7 @@ void exits_add(struct exits *e, unsigned index, const struct replica_exit *x)
 
 struct replica_exit exits_from_store(const struct store_exit *row)
 {
-	struct replica_exit x = {.known = true,
-				 .code = row->signal ? -1 : row->code,
+	struct replica_exit x = {.code = row->signal ? -1 : row->code,
 				 .signal = row->signal,
 				 .cause = replica_exit_intern(row->cause),
 				 .started_wall_ms = row->started_wall_ms,

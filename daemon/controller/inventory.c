@@ -8,6 +8,7 @@
 #include "daemon/controller/controller.h"
 #include "daemon/controller/exits.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/replica_slot.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/store.h"
 #include "daemon/wire/wire.h"
@@ -80,7 +81,7 @@ int inventory_add(struct inventory *v, const struct wire_slot *slot)
 	return 0;
 }
 
-static struct past_exit *find_exit(struct inventory *v, const char *service, uint32_t index)
+static struct past_exit *find_exit(const struct inventory *v, const char *service, uint32_t index)
 {
 	for (size_t i = v->n_exits; i-- > 0;) /* the store gives them sorted: mostly the last */
 		if (v->exits[i].index == index && strcmp(v->exits[i].service, service) == 0)
@@ -102,6 +103,14 @@ int inventory_add_exit(struct inventory *v, const struct store_exit *x)
 	*at = (struct past_exit){.index = x->index, .exit = exits_from_store(x)};
 	memccpy(at->service, x->service, '\0', sizeof(at->service) - 1);
 	return 0;
+}
+
+const struct replica_exit *inventory_last_exit(const struct inventory *v, const char *service,
+					       uint32_t index)
+{
+	const struct past_exit *at = find_exit(v, service, index);
+
+	return at ? &at->exit : NULL;
 }
 
 /* A service of which only processes are left: to be ended, unless it is we who have forgotten it.
@@ -146,8 +155,8 @@ void inventory_restore(struct inventory *v, struct controller *c)
 		}
 		past = find_exit(v, slot->key.service, slot->key.index);
 		if (past)
-			r->last_exit = past->exit;
-		replica_restore(r, slot);
+			r->last_exit = replica_last_exit(&past->exit);
+		replica_slot_restore(r, slot);
 		if (r->was_left_alone && s->deleted && !s->spec) { /* by the controller before us */
 			s->deleted = false;
 			s->left_alone = true;

@@ -7,8 +7,11 @@
 #ifndef AICTL_CONTROLLER_INVENTORY_H
 #define AICTL_CONTROLLER_INVENTORY_H
 
+#include <stdint.h>
+
 struct controller;
 struct inventory;
+struct replica_exit;
 struct store_exit;
 struct wire_slot;
 
@@ -19,6 +22,9 @@ int inventory_add(struct inventory *v, const struct wire_slot *slot);
 /* The last exit of a replica as the store knows it (what aictld still holds is newer). -ERR_NOMEM.
  */
 int inventory_add_exit(struct inventory *v, const struct store_exit *x);
+/* That one, or NULL. Borrowed. */
+const struct replica_exit *inventory_last_exit(const struct inventory *v, const char *service,
+					       uint32_t index);
 /* Rebuilds the replicas of all slots. A slot whose service nobody knows becomes one without a spec:
  * planned away. */
 void inventory_restore(struct inventory *v, struct controller *c);

@@ -7,16 +7,20 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "daemon/controller/arg_limit.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/identity.h"
 #include "daemon/controller/limits.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/replica_logs.h"
 #include "daemon/controller/replica_ports.h"
+#include "daemon/controller/routes.h"
 #include "daemon/controller/secrets.h"
 #include "daemon/controller/service.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/manifest.h"
+#include "lib/manifest_ports.h"
 #include "lib/mem.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -138,7 +142,24 @@ static const char *env_get(char *const *env, const char *name)
 	return NULL;
 }
 
-static void own_variables(const struct launch *l, const struct replica *r, struct launch_strv *env)
+/* What sd_listen_fds(3) reads; aictld adds LISTEN_PID. */
+static void listen_variables(const struct service_spec *spec, struct launch_strv *env)
+{
+	_cleanup_buf_ struct buf names = {0};
+	const struct port_spec *p;
+	size_t n = 0;
+
+	for (; (p = manifest_ports_handed(spec, n)); n++)
+		buf_printf(&names, "%s%s", n ? ":" : "", p->name);
+	env->failed |= names.failed;
+	if (n == 0)
+		return;
+	env_printf(env, "LISTEN_FDS=%zu", n);
+	env_printf(env, "LISTEN_FDNAMES=%s", buf_cstr(&names));
+}
+
+static void own_variables(const struct launch *l, const struct replica *r,
+			  const struct launch_what *what, struct launch_strv *env)
 {
 	char name[MANIFEST_PORT_VARIABLE_SIZE];
 
@@ -149,6 +170,8 @@ static void own_variables(const struct launch *l, const struct replica *r, struc
 			env_printf(env, "%s=%u",
 				   manifest_port_variable(l->ports[i].name, name, sizeof(name)),
 				   l->ports[i].port);
+	if (what->listens)
+		listen_variables(what->spec, env);
 	env_printf(env, "AICTL_SERVICE=%s", r->service->name);
 	env_printf(env, "AICTL_REPLICA=%u", r->index);
 	env_printf(env, "AICTL_REVISION=%llu", (unsigned long long)l->vars.revision);
@@ -177,7 +200,7 @@ static int build_env(struct launch *l, const struct controller *c, const struct 
 			return rc;
 		env_set(env, value);
 	}
-	own_variables(l, r, env);
+	own_variables(l, r, what, env);
 	for (size_t i = 0; what->environment && what->environment[i]; i++)
 		env_set(env, what->environment[i]);
 	return env->failed ? err_nomem(reterr) : 0;
@@ -282,11 +305,24 @@ static void fill_ports(struct launch *l, const struct replica *r, const struct s
 	for (unsigned i = 0; i < LAUNCH_PORTS_MAX && (p = replica_ports_at(spec, i)); i++) {
 		unsigned number = replica_ports_number(r, p->name);
 
-		l->ports[l->vars.n_ports++] = (struct expand_port){p->name, number};
+		l->ports[l->vars.n_ports++] =
+			(struct expand_port){p->name, number, manifest_ports_listen_fd(spec, p)};
 		if (p == main_port)
 			l->vars.port = number;
 	}
 	l->vars.ports = l->ports;
+}
+
+/* The soft limit that the child will have: its own, or ours. */
+static uint64_t stack_limit(const struct service_spec *spec)
+{
+	uint64_t soft = to_rlimit(spec->ulimits[SPEC_RLIMIT_STACK].soft);
+	struct rlimit ours;
+
+	if (soft == WIRE_LIMIT_INFINITY ||
+	    (soft == WIRE_LIMIT_KEEP && getrlimit(RLIMIT_STACK, &ours) < 0))
+		return UINT64_MAX;
+	return soft == WIRE_LIMIT_KEEP ? ours.rlim_cur : soft;
 }
 
 int launch_describe(const struct controller *c, const struct replica *r,
@@ -305,10 +341,16 @@ int launch_describe(const struct controller *c, const struct replica *r,
 	if (l->secrets_dir.failed)
 		return err_nomem(reterr);
 	l->vars.secrets_dir = l->secrets_dir.len ? buf_cstr(&l->secrets_dir) : NULL;
+	wire_listen_socket_dir(&l->sockets_dir, c->hello.sockets_dir, s->name, r->index);
+	if (l->sockets_dir.failed)
+		return err_nomem(reterr);
+	l->vars.sockets_dir = buf_cstr(&l->sockets_dir);
 	fill_ports(l, r, what->spec);
 	rc = build_argv(l, what, reterr);
 	if (rc == 0)
 		rc = build_env(l, c, r, what, reterr);
+	if (rc == 0)
+		rc = arg_limit_check(l->argv.v, l->env.v, stack_limit(what->spec), reterr);
 	if (rc == 0)
 		rc = build_paths(l->argv.v[0], env_get(l->env.v, "PATH"), &l->paths, reterr);
 	if (rc == 0)
@@ -324,6 +366,7 @@ void launch_done(struct launch *l)
 	strv_done(&l->env);
 	strv_done(&l->paths);
 	buf_done(&l->secrets_dir);
+	buf_done(&l->sockets_dir);
 	*l = (struct launch){0};
 }
 
@@ -338,15 +381,42 @@ static int check_required(const struct service_spec *spec, uint32_t can, struct 
 		       gaps[0].key, gaps[0].lacks);
 }
 
+static void fill_notify(struct wire_spawn *m, const struct service_spec *spec)
+{
+	const struct probe_spec *readiness = &spec->probes[PROBE_READINESS];
+
+	m->watchdog_ms = spec->watchdog_ms;
+	m->notify = spec->watchdog_ms > 0 || (readiness->enabled && readiness->notify);
+	m->notify_fd = readiness->enabled ? (uint8_t)readiness->notify_fd : 0;
+}
+
+_Static_assert(MANIFEST_HANDED_MAX == WIRE_SPAWN_LISTEN_MAX && MANIFEST_LISTEN_FD == WIRE_LISTEN_FD,
+	       "what a manifest may have goes into a SPAWN");
+
+static void fill_sockets(struct wire_spawn *m, const struct service_spec *spec)
+{
+	const struct port_spec *p;
+
+	for (;
+	     m->n_listen < WIRE_SPAWN_LISTEN_MAX && (p = manifest_ports_handed(spec, m->n_listen));
+	     m->n_listen++)
+		routes_at(p, &m->listen[m->n_listen]);
+	for (unsigned i = 0; (p = replica_ports_at(spec, i)); i++)
+		if (p->on_socket && m->n_sockets < WIRE_SPAWN_SOCKETS_MAX)
+			memccpy(m->sockets[m->n_sockets++], p->name, '\0',
+				sizeof(m->sockets[0]) - 1);
+}
+
 int launch_encode(struct controller *c, const struct replica *r, bool standby,
 		  const struct buf *note, struct buf *out, struct err **reterr)
 {
 	const struct service *s = r->service;
-	const struct service_spec *spec = s->spec;
+	const struct service_spec *spec = r->spec;
 	const struct launch_what what = {.spec = spec,
-					 .identity = s->identity,
-					 .revision = s->revision,
-					 .command = spec->command};
+					 .identity = r->identity,
+					 .revision = r->revision,
+					 .command = spec->command,
+					 .listens = true};
 	struct wire_spawn m = {0};
 	struct launch l;
 	int rc = check_required(spec, c->status.cgroup_can, reterr);
@@ -362,10 +432,11 @@ int launch_encode(struct controller *c, const struct replica *r, bool standby,
 	m.child = l.child;
 	limits_of(spec, &m.limits);
 	m.secrets = spec->secrets_generation;
+	fill_notify(&m, spec);
+	fill_sockets(&m, spec);
 	m.stop_signal = (int32_t)spec->stop_signal;
 	m.grace_ms = spec->grace_period_ms;
-	m.log_max_size = (uint64_t)spec->log_max_size;
-	m.log_max_files = (uint32_t)spec->log_max_files;
+	replica_logs_of(spec, r->revision, &m.logs);
 	m.note = (const uint8_t *)buf_cstr(note);
 	m.note_len = (uint32_t)note->len;
 	wire_encode_spawn(out, &m);

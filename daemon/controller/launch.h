@@ -44,7 +44,7 @@ struct launch {
 	/* Private. */
 	struct launch_strv argv, env, paths;
 	struct expand_vars vars;
-	struct buf secrets_dir;
+	struct buf secrets_dir, sockets_dir;
 	struct expand_port ports[LAUNCH_PORTS_MAX];
 	struct wire_rlimit limits[SPEC_RLIMIT_MAX_];
 	size_t n_limits;
@@ -56,6 +56,7 @@ struct launch_what {
 	uint64_t revision;		 /* likewise */
 	char *const *command;		 /* spec's, a probe's, or a user's; NULL-terminated */
 	bool verbatim;			 /* ${...} in command is not ours to expand */
+	bool listens;			 /* it is the replica itself, and gets its sockets */
 	char *const *environment;	 /* further variables, which win; or NULL */
 };
 

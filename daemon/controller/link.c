@@ -117,7 +117,7 @@ static void flush(struct link *l)
 		if (r == -EAGAIN)
 			return;
 		if (r < 0) {
-			log_error("link: cannot send to aictld: %s", strerror(-r));
+			log_error("link: cannot send to %s: %s", l->h.peer, strerror(-r));
 			end(l);
 			return;
 		}
@@ -135,7 +135,7 @@ static void receive(struct link *l)
 			return;
 		if (r <= 0) {
 			if (r < 0)
-				log_error("link: bad packet from aictld: %s", strerror(-r));
+				log_error("link: bad packet from %s: %s", l->h.peer, strerror(-r));
 			end(l);
 			return;
 		}
@@ -179,7 +179,7 @@ void link_send_fds(struct link *l, const struct buf *b, const int *fds, unsigned
 		return;
 	if (r != -EAGAIN || l->queue.len - l->sent >= LINK_QUEUE_MAX ||
 	    !enqueue(l, b, fds, n_fds)) {
-		log_error("link: cannot send to aictld: %s",
+		log_error("link: cannot send to %s: %s", l->h.peer,
 			  r == -EAGAIN ? "the queue is full" : strerror(-r));
 		end(l);
 		return;
@@ -212,7 +212,7 @@ int link_new(uv_loop_t *loop, int fd, const struct link_handlers *h, struct link
 	r = uv_poll_init(loop, &l->poll, fd);
 	if (r < 0) {
 		mem_free(l);
-		return err_set(reterr, ERR_SYS, "cannot watch the socket to aictld: %s",
+		return err_set(reterr, ERR_SYS, "cannot watch the socket to %s: %s", h->peer,
 			       uv_strerror(r));
 	}
 	l->poll.data = l;

@@ -1,5 +1,5 @@
 /*
- * link: the controller's end of the socket to aictld, on the loop. Packets that do not fit into the
+ * link: the controller's end of a socket to aictld or the gateway, on the loop. Packets that do not fit into the
  * kernel's queue wait here, in order; beyond LINK_QUEUE_MAX bytes aictld has not read for so long
  * that something is wrong, and the link reports its end (the controller exits and is started again
  * with an inventory).
@@ -23,6 +23,7 @@ struct link_handlers {
 			  void *user); /* p is done with by the link afterwards */
 	void (*on_end)(void *user);    /* EOF or a broken packet; called once */
 	void *user;
+	const char *peer; /* in log lines: "aictld". Static */
 };
 
 /* fd is owned by the link from success on. */

@@ -7,12 +7,15 @@
 #include <uv.h>
 
 #include "daemon/controller/controller.h"
+#include "daemon/controller/exit_lines.h"
 #include "daemon/controller/exits.h"
 #include "daemon/controller/events.h"
+#include "daemon/controller/hold.h"
 #include "daemon/controller/identity.h"
 #include "daemon/controller/inventory.h"
 #include "daemon/controller/revisions.h"
 #include "daemon/controller/service.h"
+#include "daemon/controller/service_rollout.h"
 #include "daemon/controller/sources.h"
 #include "daemon/controller/store.h"
 #include "lib/err.h"
@@ -25,6 +28,8 @@ struct loaded {
 	const struct service_spec *spec;
 	struct spec_source *source;
 	struct identity *id;
+	struct zones zones;	  /* of its schedules */
+	struct service_good good; /* of the rollout under way */
 	struct err *err;
 };
 
@@ -35,7 +40,7 @@ struct load {
 	size_t n;
 };
 
-static struct spec_source *parse(const char *json)
+struct spec_source *load_parse(const char *json)
 {
 	__attribute__((cleanup(sources_done))) struct sources sources = {0};
 	cJSON *array = cJSON_Parse(json);
@@ -73,6 +78,29 @@ static void restore_exits(struct service *s, const struct store_snapshot *snap)
 	}
 }
 
+/* Its rollouts, oldest first; of the last one the good revision is parsed if it is needed. */
+static void read_rollouts(struct loaded *at, const struct store_snapshot *snap)
+{
+	for (size_t i = 0; i < snap->n_rollouts; i++) {
+		const struct store_rollout *row = &snap->rollouts[i];
+
+		if (strcmp(row->service, at->service->name) != 0)
+			continue;
+		if (row->good_sources && !at->good.source &&
+		    (i + 1 == snap->n_rollouts ||
+		     strcmp(snap->rollouts[i + 1].service, row->service) != 0)) {
+			at->good.source = load_parse(row->good_sources);
+			at->good.revision = row->good_revision;
+		}
+		service_rollout_restore(at->service, row);
+	}
+	if (!at->good.source)
+		return;
+	at->good.spec = manifest_find(at->good.source->manifest, at->service->name);
+	if (at->good.spec)
+		at->good.hash = service_spec_hash(at->good.spec);
+}
+
 static void read_service(struct load *l, const struct store_snapshot *snap,
 			 const struct store_service *row, struct spec_source **last)
 {
@@ -81,7 +109,7 @@ static void read_service(struct load *l, const struct store_snapshot *snap,
 	if (!*last || strcmp((*last)->json, row->sources) !=
 			      0) { /* services of one apply share their source */
 		service_source_unref(*last);
-		*last = parse(row->sources);
+		*last = load_parse(row->sources);
 	}
 	at->spec = *last ? manifest_find((*last)->manifest, row->name) : NULL;
 	at->service = at->spec ? service_new(l->c, row->name, row->set) : NULL;
@@ -94,8 +122,25 @@ static void read_service(struct load *l, const struct store_snapshot *snap,
 	at->service->revision = row->revision;
 	at->service->stopped = row->stopped;
 	at->service->replicas_override = row->replicas_override;
+	hold_restore(at->service, row->held_until_wall_ms);
+	at->service->override_until_wall_ms = row->override_until_wall_ms;
+	at->service->scaled = row->scaled;
+	at->service->run = (struct service_run){row->run_due_wall_ms, row->run_after_wall_ms};
+	at->service->start_ms = row->start_ms;
 	restore_exits(at->service, snap);
+	read_rollouts(at, snap);
 	l->n++;
+}
+
+void load_look_up(const struct controller *c, const struct service_spec *spec,
+		  struct identity **ret, struct err **reterr)
+{
+	const char *user = c->root && !spec->user ? c->opts.default_user : spec->user;
+
+	if (c->root && !user)
+		err_set(reterr, ERR_INVALID, "it has no user and aictld no --default-user");
+	else
+		identity_lookup(user, spec->group, ret, reterr);
 }
 
 static void look_up(uv_work_t *work)
@@ -103,16 +148,16 @@ static void look_up(uv_work_t *work)
 	struct load *l = work->data;
 
 	for (size_t i = 0; i < l->n; i++) {
-		const char *user = l->list[i].spec->user;
+		struct loaded *at = &l->list[i];
+		_cleanup_err_ struct err *err = NULL, *zone = NULL;
+		const char *key;
 
-		if (l->c->root && !user)
-			user = l->c->opts.default_user;
-		if (l->c->root && !user)
-			err_set(&l->list[i].err, ERR_INVALID,
-				"it has no user and aictld no --default-user");
-		else
-			identity_lookup(user, l->list[i].spec->group, &l->list[i].id,
-					&l->list[i].err);
+		load_look_up(l->c, at->spec, &at->id, &at->err);
+		if (zones_read(&at->zones, at->spec, &key, &zone) < 0)
+			log_error("service=%s its %s is taken as UTC: %s", at->spec->name, key,
+				  err_msg(zone));
+		if (at->good.spec)
+			load_look_up(l->c, at->good.spec, &at->good.identity, &err);
 	}
 }
 
@@ -125,20 +170,30 @@ static void on_looked_up(uv_work_t *work, int status)
 	for (size_t i = 0; i < l->n; i++) {
 		struct loaded *at = &l->list[i];
 
-		if (at->err || controller_add_service(c, at->service) < 0) {
+		if (c->closed) {
+			service_free(at->service);
+		} else if (at->err || controller_add_service(c, at->service) < 0) {
 			c->store_replaced = true; /* what runs of it is left alone */
 			log_error("service=%s cannot be run: %s", at->service->name,
 				  err_msg(at->err));
 			service_free(at->service);
 		} else {
+			zones_put(&c->zones, &at->zones);
 			service_set_spec(at->service, at->source, at->spec, TAKE_PTR(at->id));
+			if (at->good.spec && at->good.identity)
+				service_rollout_set_good(at->service, &at->good);
 		}
 		service_source_unref(at->source);
 		identity_unref(at->id);
+		service_source_unref(at->good.source);
+		identity_unref(at->good.identity);
+		zones_done(&at->zones);
 		err_free(at->err);
 	}
 	mem_free(l->list);
 	mem_free(l);
+	if (c->closed)
+		return;
 	c->loaded = true;
 	controller_begin(c);
 }
@@ -178,6 +233,7 @@ int load_from_store(struct controller *c, const struct store_snapshot *snap)
 	for (size_t i = 0; c->inventory && i < snap->n_exits; i++)
 		if (inventory_add_exit(c->inventory, &snap->exits[i]) < 0)
 			break; /* out of memory: `ps` shows fewer last exits */
+	exit_lines_recall(c->exit_lines, snap);
 	for (size_t i = 0; i < snap->n_services; i++)
 		read_service(l, snap, &snap->services[i], &last);
 	service_source_unref(last);

@@ -10,9 +10,19 @@
 #define AICTL_CONTROLLER_LOAD_H
 
 struct controller;
+struct err;
+struct identity;
+struct service_spec;
+struct spec_source;
 struct store_snapshot;
 
 /* -ERR_NOMEM when it could not even begin. */
 int load_from_store(struct controller *c, const struct store_snapshot *snap);
+
+/* In a worker thread: sources as the store keeps them; NULL: they cannot be parsed, the log says why. */
+struct spec_source *load_parse(const char *json);
+/* Likewise: whom a service with this spec runs as. */
+void load_look_up(const struct controller *c, const struct service_spec *spec,
+		  struct identity **ret, struct err **reterr);
 
 #endif

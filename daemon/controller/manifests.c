@@ -30,6 +30,7 @@ struct reload {
 	int fd;
 	struct sources sources;
 	char *packet; /* NAME_MAX_ bytes to receive into */
+	bool unasked; /* at our start */
 	bool failed;  /* nothing is applied: */
 	char *error;  /* why, or NULL: no memory to say it */
 	struct manifest_errors errors;
@@ -241,12 +242,13 @@ static void done(uv_work_t *w, int status)
 					.sources = &r->sources,
 					.prune = true,
 					.if_revision = APPLY_ANY_REVISION,
+					.unasked = r->unasked,
 					.uid = c->owner,
 					.done = applied,
 					.user = c};
 
 	(void)status;
-	controller_new_incarnation(c, id); /* as unique as a change's id must be */
+	controller_new_incarnation(c, "", id); /* as unique as a change's id must be */
 	if (r->failed || !c->begun) {
 		const char *why = r->error ? r->error : r->failed ? "out of memory" : "not ready";
 
@@ -262,7 +264,7 @@ static void done(uv_work_t *w, int status)
 	reload_free(r);
 }
 
-void manifests_reload(struct controller *c, int fd)
+void manifests_reload(struct controller *c, int fd, bool unasked)
 {
 	struct reload *r;
 
@@ -279,6 +281,7 @@ void manifests_reload(struct controller *c, int fd)
 	}
 	r->c = c;
 	r->fd = fd;
+	r->unasked = unasked;
 	r->work.data = r;
 	if (!c->opts.manifests || uv_queue_work(c->loop, &r->work, work, done) < 0) {
 		log_error("manifests: cannot reload");

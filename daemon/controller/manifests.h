@@ -9,9 +9,12 @@
 #ifndef AICTL_CONTROLLER_MANIFESTS_H
 #define AICTL_CONTROLLER_MANIFESTS_H
 
+#include <stdbool.h>
+
 struct controller;
 
 /* Takes fd over: packets as daemon/supervisor/manifests.h has them. */
-void manifests_reload(struct controller *c, int fd);
+/* At our own start nobody asks for it: see apply.h, unasked. */
+void manifests_reload(struct controller *c, int fd, bool unasked);
 
 #endif

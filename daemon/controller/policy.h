@@ -50,9 +50,10 @@ struct policy_decision {
 	enum policy_verdict verdict;
 	int64_t next_at_mono_ms; /* RESTART only */
 	int64_t delay_ms;
-	bool slow;	   /* slow mode is on */
-	bool budget_spent; /* why FAILED */
-	bool by_rule;	   /* a rule of restart.rules decided; then says which way */
+	bool slow;	    /* slow mode is on */
+	bool budget_spent;  /* why FAILED */
+	bool retries_spent; /* the same of a task, see task.h */
+	bool by_rule;	    /* a rule of restart.rules decided; then says which way */
 	enum rule_then then;
 };
 

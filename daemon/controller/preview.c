@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "daemon/controller/rollout.h"
 #include "lib/err.h"
 #include "lib/manifest.h"
 #include "lib/mem.h"
@@ -37,14 +38,14 @@ struct play {
 
 const char *preview_action_name(enum preview_action a)
 {
-	static const char *const names[] = {"none", "live", "replace", "start", "stop"};
+	static const char *const names[] = {"none", "live", "reload", "replace", "start", "stop"};
 
 	return (unsigned)a < PREVIEW_ACTION_MAX_ ? names[a] : "none";
 }
 
 const char *preview_touch_name(enum preview_touch t)
 {
-	static const char *const names[] = {"start", "stop", "restart"};
+	static const char *const names[] = {"start", "stop", "restart", "reload"};
 
 	return names[t];
 }
@@ -63,10 +64,26 @@ static enum preview_action action_of(enum change_class change)
 		return PREVIEW_NONE;
 	case CHANGE_LIVE:
 		return PREVIEW_LIVE;
+	case CHANGE_RELOAD:
+		return PREVIEW_RELOAD;
 	case CHANGE_REPLACE:
 		break;
 	}
 	return PREVIEW_REPLACE;
+}
+
+/* Afterwards: what may be at zero is started by a request, not by an apply. */
+static bool sleeps(const struct preview_present *now, const struct service_spec *want,
+		   const struct preview *p)
+{
+	return want->replicas_max > 0 && want->replicas_min == 0 && p->replicas_override < 0 &&
+	       (!now || !now->spec || now->asleep);
+}
+
+static bool same_number(const struct service_spec *a, const struct service_spec *b)
+{
+	return a->replicas == b->replicas && a->replicas_min == b->replicas_min &&
+	       a->replicas_max == b->replicas_max;
 }
 
 int preview_compare(const struct preview_present *now, const struct service_spec *want,
@@ -82,11 +99,12 @@ int preview_compare(const struct preview_present *now, const struct service_spec
 	} else {
 		ret->action = action_of(service_spec_diff(now->spec, want, &ret->keys));
 		ret->stopped = now->stopped;
-		if (now->spec->replicas == want->replicas)
+		if (same_number(now->spec, want))
 			ret->replicas_override = now->replicas_override;
 	}
-	if (!ret->stopped)
+	if (!ret->stopped && !sleeps(now, want, ret))
 		ret->desired = (unsigned)(ret->replicas_override >= 0 ? ret->replicas_override
+					  : now && now->scaled > 0    ? now->scaled
 								      : want->replicas);
 	return ret->keys.failed ? -ERR_NOMEM : 0;
 }
@@ -138,6 +156,8 @@ static void post(struct play *p, struct actor *a, enum replica_event event)
 	a->plan.state = replica_sm_step(a->plan.state, event, &in).to;
 	if (was_ready && a->plan.state != REPLICA_READY)
 		a->away_mono_ms = p->now;
+	if (!was_ready && a->plan.state == REPLICA_READY)
+		a->plan.ready_mono_ms = p->now;
 	if (a->plan.state == REPLICA_READY && a->away_mono_ms != NEVER) {
 		p->longest_ms = longer(p->longest_ms, p->now - a->away_mono_ms);
 		a->away_mono_ms = NEVER;
@@ -176,14 +196,15 @@ static int start(struct play *p, unsigned index)
 	struct actor *a = find(p, index);
 	/* its next attempt comes with or without the apply */
 	bool due_anyway =
-		a && a->plan.state == REPLICA_BACKOFF && a->plan.current && !a->plan.restart;
+		a && a->plan.state == REPLICA_BACKOFF && a->plan.current && !a->plan.recycle;
 
 	if (!a)
 		a = add_actor(p, index);
 	if (!a)
 		return -ERR_NOMEM;
 	a->plan.current = true;
-	a->plan.restart = false;
+	a->plan.recycle = NULL;
+	a->plan.in_place = false;
 	post(p, a, REPLICA_EV_START);
 	return due_anyway ? 0 : note(p, index, PREVIEW_TOUCH_START);
 }
@@ -192,18 +213,23 @@ static int perform(struct play *p, const struct plan_action *act)
 {
 	struct actor *a = find(p, act->index);
 
+	if (!a && act->kind == PLAN_WAIT && !(a = add_actor(p, act->index)))
+		return -ERR_NOMEM;
 	if (!a && act->kind != PLAN_START)
 		return 0;
 	switch (act->kind) {
 	case PLAN_START:
 		return start(p, act->index);
 	case PLAN_STOP:
-		a->intent = act->intent;
+		a->intent = a->plan.intent = act->intent;
 		post(p, a, REPLICA_EV_STOP);
 		return note(p, act->index, PREVIEW_TOUCH_STOP);
 	case PLAN_REMOVE:
 		p->n--;
 		memmove(a, a + 1, (size_t)(p->actors + p->n - a) * sizeof(*a));
+		break;
+	case PLAN_WAIT:
+		post(p, a, REPLICA_EV_WAIT);
 		break;
 	}
 	return 0;
@@ -267,8 +293,9 @@ static bool advance(struct play *p, int64_t wake_mono_ms)
 
 		if (a->due_mono_ms <= p->now)
 			post(p, a,
-			     a->plan.state == REPLICA_STOPPING ? REPLICA_EV_CLEARED
-							       : REPLICA_EV_HEALTHY);
+			     a->plan.state == REPLICA_STOPPING	 ? REPLICA_EV_CLEARED
+			     : a->plan.state == REPLICA_DRAINING ? REPLICA_EV_DRAINED
+								 : REPLICA_EV_HEALTHY);
 	}
 	return true;
 }
@@ -284,7 +311,9 @@ static int enter(struct play *p, const struct preview_present *now, uint64_t has
 		a->plan = (struct plan_replica){.index = r->index,
 						.state = r->state,
 						.current = r->launch_hash == hash,
-						.restart = r->restart,
+						.intent = r->intent,
+						.recycle = r->recycle,
+						.in_place = r->in_place,
 						.next_at_mono_ms = r->next_at_mono_ms};
 		a->intent = r->intent;
 		a->start_ms = r->start_ms;
@@ -296,6 +325,23 @@ static int enter(struct play *p, const struct preview_present *now, uint64_t has
 		p->stop_ms = longer(p->stop_ms, r->stop_ms);
 	}
 	return 0;
+}
+
+/* Those that nothing else happens to, in their order. */
+static int reload_rest(struct play *p)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < p->n && r == 0; i++) {
+		const struct plan_replica *a = &p->actors[i].plan;
+		bool touched = false;
+
+		for (size_t k = 0; k < p->result->n_steps; k++)
+			touched |= p->result->steps[k].index == a->index;
+		if (!touched && a->current && replica_sm_is_live(a->state))
+			r = note(p, a->index, PREVIEW_TOUCH_RELOAD);
+	}
+	return r;
 }
 
 /* A service that goes takes all of its replicas along, for good. */
@@ -311,25 +357,53 @@ static void conclude(struct play *p, bool goes)
 	}
 }
 
+/* At each apply, whatever it changes. */
+static bool runs_again(const struct service_spec *want)
+{
+	return want && want->type == SPEC_TASK && want->run_again == AGAIN_ALWAYS &&
+	       !want->schedule.enabled;
+}
+
+/* Its runs do not overlap; a scheduled one starts nothing at an apply. */
+static void become_task(struct play *p, const struct service_spec *want)
+{
+	p->desired.task = true;
+	p->desired.scheduled = want->schedule.enabled;
+	p->desired.run_at_mono_ms = runs_again(want) ? p->now : NEVER;
+	p->desired.update =
+		(struct plan_update){.stop_first = true, .max_unavailable = MANIFEST_REPLICAS_MAX};
+	for (size_t i = 0; i < p->n; i++)
+		p->actors[i].plan.current |=
+			want->schedule.enabled || want->run_again == AGAIN_NEVER;
+}
+
 int preview_play(const struct preview_present *now, const struct service_spec *want,
 		 int64_t now_mono_ms, struct preview *res)
 {
+	static const struct rollout all = {.state = ROLLOUT_COMPLETE}; /* without its pause */
 	struct play p = {.result = res, .now = now_mono_ms};
 	int r = enter(&p, now, want ? service_spec_hash(want) : 0);
+	bool acts = res->action != PREVIEW_NONE || runs_again(want);
 	int64_t wake = NEVER;
 
 	p.desired = (struct plan_desired){
 		.replicas = res->desired, .stopped = res->stopped, .deleted = !want};
+	if (want)
+		p.desired.update = rollout_bounds(&want->update, &all, res->desired);
+	if (want && want->type == SPEC_TASK)
+		become_task(&p, want);
 	res->of = ready(&p);
 	if (res->desired && res->of > res->desired)
 		res->of = res->desired; /* what goes is not missed */
 	p.needed = res->desired ? res->of : 0;
-	for (int turn = 0; r == 0 && res->action != PREVIEW_NONE && turn < TURNS_MAX; turn++) {
+	for (int turn = 0; r == 0 && acts && turn < TURNS_MAX; turn++) {
 		while ((r = plan_round(&p, &wake)) > 0)
 			;
 		if (r == 0 && !advance(&p, wake))
 			break;
 	}
+	if (r == 0 && res->action == PREVIEW_RELOAD)
+		r = reload_rest(&p);
 	if (r == 0)
 		conclude(&p, res->desired == 0);
 	mem_free(p.actors);

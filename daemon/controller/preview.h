@@ -30,6 +30,7 @@ struct service_spec;
 enum preview_action {
 	PREVIEW_NONE,
 	PREVIEW_LIVE,	 /* changed without replacing a process */
+	PREVIEW_RELOAD,	 /* its replicas are asked to reload */
 	PREVIEW_REPLACE, /* its replicas are replaced */
 	PREVIEW_START,	 /* new */
 	PREVIEW_STOP,	 /* removed */
@@ -39,22 +40,30 @@ enum preview_action {
 struct preview_replica {
 	unsigned index;
 	enum replica_state state;
-	uint64_t launch_hash;	   /* of what it runs (or ran last) */
-	bool restart;		   /* the user asked for a restart that has not begun */
+	uint64_t launch_hash; /* of what it runs (or ran last) */
+	const char *recycle;  /* see plan.h */
+	bool in_place;
 	enum stop_intent intent;   /* STOPPING */
 	int64_t next_at_mono_ms;   /* BACKOFF */
 	int64_t start_ms, stop_ms; /* of its last start and stop; 0 = not known */
 };
 
 struct preview_present {
-	const struct service_spec *spec;	/* NULL: not known (its manifest is lost) */
-	bool stopped;				/* by the user */
-	int64_t replicas_override;		/* -1 = none */
+	const struct service_spec *spec; /* NULL: not known (its manifest is lost) */
+	bool stopped;			 /* by the user */
+	bool asleep;			 /* at zero, until a request comes */
+	int64_t replicas_override;	 /* -1 = none */
+	int64_t scaled; /* what a scaler would go on with in the range that is wanted; 0 = none */
 	const struct preview_replica *replicas; /* sorted by index; compare does not look at them */
 	size_t n_replicas;
 };
 
-enum preview_touch { PREVIEW_TOUCH_START, PREVIEW_TOUCH_STOP, PREVIEW_TOUCH_RESTART };
+enum preview_touch {
+	PREVIEW_TOUCH_START,
+	PREVIEW_TOUCH_STOP,
+	PREVIEW_TOUCH_RESTART,
+	PREVIEW_TOUCH_RELOAD,
+};
 
 struct preview_step {
 	unsigned index;
@@ -84,9 +93,9 @@ int preview_compare(const struct preview_present *now, const struct service_spec
 int preview_play(const struct preview_present *now, const struct service_spec *want,
 		 int64_t now_mono_ms, struct preview *p);
 void preview_done(struct preview *p);
-/* "none", "live", "replace", "start", "stop" */
+/* "none", "live", "reload", "replace", "start", "stop" */
 const char *preview_action_name(enum preview_action a);
-/* "start", "stop", "restart" */
+/* "start", "stop", "restart", "reload" */
 const char *preview_touch_name(enum preview_touch t);
 
 #endif

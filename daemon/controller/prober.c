@@ -11,11 +11,17 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
+#include "daemon/controller/probe_expect.h"
+#include "daemon/controller/probe_grpc.h"
+#include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
+#include "lib/sock.h"
 
 #define SPARE_MAX 32 /* easy handles kept for the next runs */
 
@@ -26,11 +32,28 @@ struct watched {	/* a descriptor of libcurl's */
 	LIST_ENTRY(watched) all;
 };
 
+/* What a request has that is more than a GET. */
+struct extra {
+	enum request_method method;
+	struct curl_slist *fields; /* NULL: the prober's */
+	char *body;
+	size_t body_len;
+	struct probe_expect *expect;
+	struct buf answer; /* where it is looked at */
+	void (*on_body)(const char *data, size_t n, void *user);
+	size_t body_max;
+	char *grpc; /* the service that is asked for; NULL: not gRPC */
+	struct probe_grpc_answer rpc;
+};
+
 struct probe_run {
 	struct prober *p;
 	CURL *easy; /* NULL while it waits */
 	char *url;
-	bool connect_only; /* tcp */
+	char *socket;	     /* the path of the Unix socket to ask at, or NULL */
+	int socket_fd;	     /* what is there (O_PATH); -errno = nothing to ask */
+	struct extra *extra; /* NULL: a GET that has to say 200 to 399 */
+	bool connect_only;   /* tcp */
 	int64_t timeout_ms, started_us;
 	size_t body;
 	char said[CURL_ERROR_SIZE]; /* libcurl's own words */
@@ -167,13 +190,37 @@ static int on_curl_timer(CURLM *multi, long ms, void *user)
 	return 0;
 }
 
+static size_t body_max(const struct probe_run *run)
+{
+	return run->extra && run->extra->body_max ? run->extra->body_max : PROBER_BODY_MAX;
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *user)
 {
 	struct probe_run *run = user;
 
-	(void)data;
+	const struct extra *x = run->extra;
+
 	run->body += size * n;
-	return run->body > PROBER_BODY_MAX ? 0 : size * n;
+	if (run->body > body_max(run))
+		return 0;
+	if (x && (x->grpc || probe_expect_body(x->expect)))
+		buf_append(&run->extra->answer, data, size * n);
+	if (x && x->on_body)
+		x->on_body(data, size * n, run->user);
+	return size * n;
+}
+
+/* Headers and trailers of a gRPC call. */
+static size_t on_field(char *data, size_t size, size_t n, void *user)
+{
+	struct probe_run *run = user;
+	size_t len = size * n;
+
+	while (len > 0 && (data[len - 1] == '\r' || data[len - 1] == '\n'))
+		len--;
+	probe_grpc_field(&run->extra->rpc, data, len);
+	return size * n;
 }
 
 static void human_ms(char *out, size_t n, int64_t ms)
@@ -198,11 +245,13 @@ static void describe_timeout(const struct probe_run *run, struct probe_result *r
 		snprintf(r->message, sizeof(r->message), "no answer within %s", limit);
 }
 
-static void describe_connect(CURL *easy, struct probe_result *r)
+static void describe_connect(const struct probe_run *run, struct probe_result *r)
 {
 	long e = 0;
 
-	curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &e);
+	curl_easy_getinfo(run->easy, CURLINFO_OS_ERRNO, &e);
+	if (run->socket && run->socket_fd < 0)
+		e = -run->socket_fd;
 	errno = (int)e;
 	if (e == ECONNREFUSED)
 		snprintf(r->message, sizeof(r->message), "connection refused");
@@ -217,14 +266,17 @@ static void describe(const struct probe_run *run, CURLcode code, struct probe_re
 {
 	const char *text = NULL;
 
-	if (run->body > PROBER_BODY_MAX)
-		text = "body over 64 KiB";
+	if (run->body > body_max(run))
+		text = body_max(run) == PROBER_BODY_MAX ? "body over 64 KiB" : "body too long";
 	else if (code == CURLE_GOT_NOTHING)
 		text = "connection closed without an answer";
 	else if (code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR)
 		text = strstr(run->said, "reset") || !run->said[0] ? "connection reset" : run->said;
 	else if (code == CURLE_PARTIAL_FILE)
 		text = "answer cut short";
+	else if (run->extra && run->extra->grpc &&
+		 (code == CURLE_HTTP2 || code == CURLE_HTTP2_STREAM))
+		text = "not a gRPC server";
 	else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY)
 		text = "not an HTTP answer";
 	else if (code == CURLE_URL_MALFORMAT)
@@ -236,7 +288,35 @@ static void describe(const struct probe_run *run, CURLcode code, struct probe_re
 	else if (code == CURLE_OPERATION_TIMEDOUT)
 		describe_timeout(run, r);
 	else
-		describe_connect(run->easy, r);
+		describe_connect(run, r);
+}
+
+static void judge_grpc(struct extra *x, struct probe_result *r)
+{
+	x->rpc.http_status = r->status;
+	x->rpc.body = (const uint8_t *)x->answer.data;
+	x->rpc.len = x->answer.len;
+	r->ok = probe_grpc_judge(&x->rpc, x->grpc, r->message, sizeof(r->message));
+}
+
+static void judge_answer(const struct probe_run *run, struct probe_result *r)
+{
+	struct probe_answer a = {.status = r->status, .took_ms = r->duration_ms};
+
+	if (run->extra && run->extra->answer.failed) {
+		snprintf(r->message, sizeof(r->message), "out of memory");
+		return;
+	}
+	if (run->extra && run->extra->grpc) {
+		judge_grpc(run->extra, r);
+		return;
+	}
+	if (run->extra) {
+		a.body = run->extra->answer.data;
+		a.len = run->extra->answer.len;
+	}
+	r->ok = probe_expect_judge(run->extra ? run->extra->expect : NULL, &a, r->message,
+				   sizeof(r->message));
 }
 
 static void judge(const struct probe_run *run, CURLcode code, struct probe_result *r)
@@ -255,8 +335,29 @@ static void judge(const struct probe_run *run, CURLcode code, struct probe_resul
 		snprintf(r->message, sizeof(r->message), "connected");
 		return;
 	}
-	r->ok = status >= 200 && status <= 399;
-	snprintf(r->message, sizeof(r->message), "HTTP %d", r->status);
+	judge_answer(run, r);
+}
+
+static void free_extra(struct extra *x)
+{
+	if (!x)
+		return;
+	curl_slist_free_all(x->fields);
+	mem_free(x->body);
+	mem_free(x->grpc);
+	probe_expect_free(x->expect);
+	buf_done(&x->answer);
+	mem_free(x);
+}
+
+static void free_run(struct probe_run *run)
+{
+	if (run->socket && run->socket_fd >= 0)
+		close(run->socket_fd);
+	free_extra(run->extra);
+	mem_free(run->url);
+	mem_free(run->socket);
+	mem_free(run);
 }
 
 /* Takes the run out of all lists and frees it; its easy handle is kept for another. */
@@ -277,8 +378,7 @@ static void drop(struct probe_run *run)
 		TAILQ_REMOVE(&p->waiting, run, link);
 		p->n_waiting--;
 	}
-	mem_free(run->url);
-	mem_free(run);
+	free_run(run);
 }
 
 static void finish(struct probe_run *run, const struct probe_result *r)
@@ -305,14 +405,56 @@ static CURL *new_easy(struct prober *p)
 	curl_easy_setopt(e, CURLOPT_PROXY, "");
 	curl_easy_setopt(e, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http");
-	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
 	curl_easy_setopt(e, CURLOPT_USERAGENT, "aictl-probe/" PKGVERSION);
-	curl_easy_setopt(e, CURLOPT_HTTPHEADER, p->fields);
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
 	return e;
+}
+
+/* The handle may have served a request of another kind before. */
+static bool set_request(CURL *e, const struct probe_run *run)
+{
+	const struct extra *x = run->extra;
+	enum request_method method = x ? x->method : REQUEST_GET;
+	bool has_body = method == REQUEST_POST || method == REQUEST_PUT;
+	const char *body = x && x->body ? x->body : "";
+	bool grpc = x && x->grpc;
+
+	if (curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
+			     grpc ? (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
+				  : (long)CURL_HTTP_VERSION_1_1) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, grpc ? on_field : NULL) != CURLE_OK ||
+	    curl_easy_setopt(e, CURLOPT_HEADERDATA, grpc ? run : NULL) != CURLE_OK)
+		return false;
+	if (curl_easy_setopt(e, CURLOPT_HTTPHEADER, x && x->fields ? x->fields : run->p->fields) !=
+	    CURLE_OK)
+		return false;
+	if (has_body)
+		return curl_easy_setopt(e, CURLOPT_NOBODY, 0L) == CURLE_OK &&
+		       curl_easy_setopt(e, CURLOPT_POST, 1L) == CURLE_OK &&
+		       curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE,
+					(long)(x->body ? x->body_len : 0)) == CURLE_OK &&
+		       curl_easy_setopt(e, CURLOPT_POSTFIELDS, body) == CURLE_OK &&
+		       curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST,
+					method == REQUEST_PUT ? "PUT" : NULL) == CURLE_OK;
+	return curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, NULL) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_HTTPGET, 1L) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_NOBODY, method == REQUEST_HEAD ? 1L : 0L) == CURLE_OK;
+}
+
+/* By what is there, not by its name. Where that is nothing, the connection fails. */
+static bool set_socket(CURL *e, struct probe_run *run)
+{
+	char path[40];
+
+	if (!run->socket)
+		return curl_easy_setopt(e, CURLOPT_UNIX_SOCKET_PATH, NULL) == CURLE_OK;
+	if (run->socket_fd < 0)
+		run->socket_fd = sock_at(run->socket);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", run->socket_fd);
+	return curl_easy_setopt(e, CURLOPT_UNIX_SOCKET_PATH, path) == CURLE_OK;
 }
 
 /* 0, or -1 when there is no memory for it. The run stays in waiting then. */
@@ -323,7 +465,8 @@ static int start(struct probe_run *run)
 
 	if (!e)
 		return -1;
-	if (curl_easy_setopt(e, CURLOPT_URL, run->url) != CURLE_OK ||
+	if (!set_request(e, run) || curl_easy_setopt(e, CURLOPT_URL, run->url) != CURLE_OK ||
+	    !set_socket(e, run) ||
 	    curl_easy_setopt(e, CURLOPT_CONNECT_ONLY, run->connect_only ? 1L : 0L) != CURLE_OK ||
 	    curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)run->timeout_ms) != CURLE_OK ||
 	    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)run->timeout_ms) != CURLE_OK ||
@@ -443,7 +586,7 @@ static char *make_url(const char *host, unsigned port, const char *path)
 static int add(struct prober *p, struct probe_run *run, struct probe_run **ret, struct err **reterr)
 {
 	if (!run->url) {
-		mem_free(run);
+		free_run(run);
 		return err_nomem(reterr);
 	}
 	run->p = p;
@@ -460,14 +603,161 @@ static int add(struct prober *p, struct probe_run *run, struct probe_run **ret, 
 	return 0;
 }
 
+/* Names are compared as HTTP does. */
+static bool has_field(char *const *headers, const char *name)
+{
+	for (size_t n = strlen(name); headers && *headers; headers++)
+		if (strncasecmp(*headers, name, n) == 0 && (*headers)[n] == '=')
+			return true;
+	return false;
+}
+
+/* A field without a value is sent when a semicolon says so. */
+static char *field_line(const char *header)
+{
+	int n = (int)strcspn(header, "=");
+	const char *value = header[n] ? header + n + 1 : "";
+
+	return value[0] ? mem_printf("%.*s: %s", n, header, value) : mem_printf("%.*s;", n, header);
+}
+
+static bool add_field(struct curl_slist **list, char *line)
+{
+	struct curl_slist *more = line ? curl_slist_append(*list, line) : NULL;
+
+	mem_free(line);
+	if (!more)
+		return false;
+	*list = more;
+	return true;
+}
+
+static bool make_fields(struct extra *x, const struct probe_http *req)
+{
+	bool ok = add_field(&x->fields, mem_strdup("Connection: close"));
+
+	for (char *const *h = req->headers; ok && h && *h; h++)
+		ok = add_field(&x->fields, field_line(*h));
+	if (ok && x->body) /* or libcurl waits for a 100 Continue before a long one */
+		ok = add_field(&x->fields, mem_strdup("Expect:"));
+	if (ok && x->body && !has_field(req->headers, "Content-Type"))
+		ok = add_field(&x->fields, mem_strdup("Content-Type: application/json"));
+	return ok;
+}
+
+/* 0, also when there is nothing more than a GET. */
+static int make_extra(struct probe_run *run, const struct probe_http *req, struct err **reterr)
+{
+	bool has_body = req->method == REQUEST_POST || req->method == REQUEST_PUT;
+	struct extra *x = run->extra = mem_alloc(sizeof(*x));
+	int r;
+
+	if (!x)
+		return err_nomem(reterr);
+	r = probe_expect_new(req->statuses, req->json, req->max_latency_ms, &x->expect, reterr);
+	if (r < 0)
+		return r;
+	x->method = req->method;
+	x->answer.limit = PROBER_BODY_MAX;
+	x->body = has_body ? mem_strdup(req->body ? req->body : "") : NULL;
+	if (has_body && !x->body)
+		return err_nomem(reterr);
+	x->body_len = has_body ? strlen(x->body) : 0;
+	x->on_body = req->on_body;
+	x->body_max = req->body_max;
+	if ((has_body || (req->headers && req->headers[0])) && !make_fields(x, req))
+		return err_nomem(reterr);
+	return 0;
+}
+
+static bool is_plain(const struct probe_http *req)
+{
+	return req->method == REQUEST_GET && !req->headers && !req->statuses && !req->json &&
+	       req->max_latency_ms == 0 && !req->on_body && req->body_max == 0;
+}
+
+struct probe_http prober_request(const struct request_spec *r, unsigned port, int64_t timeout_ms)
+{
+	return (struct probe_http){.host = r->host,
+				   .port = port,
+				   .path = r->path,
+				   .timeout_ms = timeout_ms,
+				   .method = (enum request_method)r->method,
+				   .headers = r->headers,
+				   .body = r->body,
+				   .statuses = r->statuses,
+				   .json = r->json,
+				   .max_latency_ms = r->max_latency_ms};
+}
+
+/* Without memory there is no url, which add() finds. */
+static void set_target(struct probe_run *run, const char *host, unsigned port, const char *path)
+{
+	if (host[0] != '/') {
+		run->url = make_url(host, port, path);
+		return;
+	}
+	run->socket_fd = -ENOENT; /* it is looked for when its turn comes */
+	run->socket = mem_strdup(host);
+	run->url = run->socket ? make_url("localhost", 80, path) : NULL;
+}
+
 int prober_http(struct prober *p, const struct probe_http *req, probe_cb cb, void *user,
 		struct probe_run **ret, struct err **reterr)
 {
 	struct probe_run *run = mem_alloc(sizeof(*run));
+	int r = 0;
 
 	if (!run)
 		return err_nomem(reterr);
-	run->url = make_url(req->host, req->port, req->path);
+	if (!is_plain(req))
+		r = make_extra(run, req, reterr);
+	if (r < 0) {
+		free_run(run);
+		return r;
+	}
+	set_target(run, req->host, req->port, req->path);
+	run->timeout_ms = req->timeout_ms;
+	run->cb = cb;
+	run->user = user;
+	return add(p, run, ret, reterr);
+}
+
+static int make_grpc(struct probe_run *run, const char *service, struct err **reterr)
+{
+	struct extra *x = run->extra = mem_alloc(sizeof(*x));
+	struct buf body = {0};
+
+	if (!x)
+		return err_nomem(reterr);
+	probe_grpc_request(service, &body);
+	x->method = REQUEST_POST;
+	x->body_len = body.len;
+	x->body = buf_take(&body);
+	x->answer.limit = PROBER_BODY_MAX;
+	x->grpc = mem_strdup(service);
+	x->rpc.status = -1;
+	if (!x->body || !x->grpc || !add_field(&x->fields, mem_strdup("TE: trailers")) ||
+	    !add_field(&x->fields, mem_strdup("Expect:")) ||
+	    !add_field(&x->fields, mem_strdup("Content-Type: application/grpc")))
+		return err_nomem(reterr);
+	return 0;
+}
+
+int prober_grpc(struct prober *p, const struct probe_grpc *req, probe_cb cb, void *user,
+		struct probe_run **ret, struct err **reterr)
+{
+	struct probe_run *run = mem_alloc(sizeof(*run));
+	int r;
+
+	if (!run)
+		return err_nomem(reterr);
+	r = make_grpc(run, req->service, reterr);
+	if (r < 0) {
+		free_run(run);
+		return r;
+	}
+	set_target(run, req->host, req->port, PROBE_GRPC_PATH);
 	run->timeout_ms = req->timeout_ms;
 	run->cb = cb;
 	run->user = user;
@@ -481,7 +771,7 @@ int prober_tcp(struct prober *p, const struct probe_tcp *req, probe_cb cb, void 
 
 	if (!run)
 		return err_nomem(reterr);
-	run->url = make_url(req->host, req->port, "/");
+	set_target(run, req->host, req->port, "/");
 	run->connect_only = true;
 	run->timeout_ms = req->timeout_ms;
 	run->cb = cb;

@@ -1,5 +1,5 @@
 /*
- * replica: see replica.h. post() is the single writer of `state`: it logs, publishes the event,
+ * replica: see replica.h. replica_post() is the single writer of `state`: it logs, publishes the event,
  * marks the note and the service dirty. Events raised inside an action are queued, never recursive.
  */
 /* SPDX-License-Identifier: MIT */
@@ -20,11 +20,23 @@
 #include "daemon/controller/link.h"
 #include "daemon/controller/replica_cgroup.h"
 #include "daemon/controller/replica_exit.h"
+#include "daemon/controller/replica_hooks.h"
+#include "daemon/controller/replica_logs.h"
 #include "daemon/controller/replica_note.h"
+#include "daemon/controller/replica_own.h"
 #include "daemon/controller/replica_ports.h"
 #include "daemon/controller/replica_probe.h"
+#include "daemon/controller/replica_push.h"
+#include "daemon/controller/replica_reload.h"
+#include "daemon/controller/replica_standby.h"
 #include "daemon/controller/service.h"
+#include "daemon/controller/service_rollout.h"
+#include "daemon/controller/service_task.h"
+#include "daemon/controller/service_zero.h"
 #include "daemon/controller/store.h"
+#include "daemon/controller/strangers.h"
+#include "daemon/controller/task.h"
+#include "daemon/controller/traffic.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -33,6 +45,7 @@
 #include "lib/parse.h"
 #include "lib/point.h"
 
+#define REASON_GIVEN_UP "dependency_timeout"
 #define SPAWN_FAILED_MS 1000 /* before the next attempt at least */
 
 struct replica *replica_new(struct service *s, unsigned index)
@@ -46,43 +59,101 @@ struct replica *replica_new(struct service *s, unsigned index)
 	r->reason = "not_started";
 	r->stop_cause = "unknown";
 	r->since_wall_ms = clock_wall_ms();
-	uv_timer_init(s->controller->loop, &r->timer);
-	r->timer.data = r;
 	return r;
+}
+
+static void free_memory(struct replica *r)
+{
+	replica_probe_free(r);
+	policy_reset(&r->policy);
+	mem_free(r->ports);
+	reaction_done(&r->reaction);
+	replica_push_free(r);
+	mem_free(r->traffic);
+	mem_free(r->stranger);
+	mem_free(r->message);
+	mem_free(r->limits_failed);
+	mem_free(r->log_fault);
+	mem_free(r->reload_failure);
+	mem_free(r->failed_hook);
+	mem_free(r->timer);
+	mem_free(r);
 }
 
 static void on_closed(uv_handle_t *h)
 {
-	struct replica *r = h->data;
-
-	for (int k = 0; k < PROBE_KIND_MAX_; k++)
-		mem_free(r->probes[k]);
-	policy_reset(&r->policy);
-	mem_free(r->message);
-	mem_free(r);
+	free_memory(h->data);
 }
 
-/* Its process is (to be) run by the service's present specification. */
-static void take_spec(struct replica *r)
+uv_timer_t *replica_timer(struct replica *r)
+{
+	if (r->timer)
+		return r->timer;
+	r->timer = mem_alloc(sizeof(*r->timer));
+	if (!r->timer)
+		return NULL;
+	uv_timer_init(r->service->controller->loop, r->timer);
+	r->timer->data = r;
+	return r->timer;
+}
+
+static void take(struct replica *r, const struct service_good *run)
 {
 	struct spec_source *old = r->source;
 	struct identity *former = r->identity;
 
-	r->source = r->service->source ? service_source_ref(r->service->source) : NULL;
-	r->spec = r->service->spec;
-	r->identity = r->service->identity ? identity_ref(r->service->identity) : NULL;
+	r->source = run->source ? service_source_ref(run->source) : NULL;
+	r->spec = run->spec;
+	r->spec_hash = run->hash;
+	r->identity = run->identity ? identity_ref(run->identity) : NULL;
 	service_source_unref(old);
 	identity_unref(former);
+}
+
+void replica_take_spec(struct replica *r)
+{
+	const struct service *s = r->service;
+
+	take(r,
+	     &(struct service_good){s->source, s->spec, s->identity, s->revision, s->launch_hash});
+}
+
+void replica_find_spec(struct replica *r)
+{
+	const struct service_good *good =
+		replica_is_current(r) ? NULL : service_rollout_good(r->service, r->launch_hash);
+
+	if (good)
+		take(r, good);
+	else
+		replica_take_spec(r);
+}
+
+bool replica_take_good(struct replica *r)
+{
+	const struct service_good *good = service_rollout_growable(r->service);
+
+	if (!good)
+		return false;
+	take(r, good);
+	r->launch_hash = good->hash;
+	r->revision = good->revision;
+	return true;
 }
 
 void replica_free(struct replica *r)
 {
 	service_source_unref(r->source);
 	identity_unref(r->identity);
+	replica_hooks_free(r);
+	replica_reload_cancel(r);
 	replica_probe_end(r);
 	replica_ports_release(r);
 	r->closing = true;
-	uv_close((uv_handle_t *)&r->timer, on_closed);
+	if (replica_timer(r)) /* whoever called us may still look at it */
+		uv_close((uv_handle_t *)r->timer, on_closed);
+	else
+		free_memory(r);
 }
 
 const char *replica_message(const struct replica *r)
@@ -93,6 +164,15 @@ const char *replica_message(const struct replica *r)
 bool replica_is_current(const struct replica *r)
 {
 	return r->launch_hash == r->service->launch_hash;
+}
+
+bool replica_is_restorable(const struct replica *r)
+{
+	const struct service_spec *now = r->service->spec;
+
+	/* aictld has the present secrets only */
+	return r->spec && now && !replica_is_current(r) && r->spec_hash == r->launch_hash &&
+	       r->spec->secrets_generation == now->secrets_generation;
 }
 
 int64_t replica_next_attempt_wall_ms(const struct replica *r)
@@ -112,9 +192,7 @@ struct wire_key replica_key(const struct replica *r)
 	return key;
 }
 
-static void set_message(struct replica *r, const char *reason, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-static void set_message(struct replica *r, const char *reason, const char *fmt, ...)
+void replica_say(struct replica *r, const char *reason, const char *fmt, ...)
 {
 	char message[REPLICA_MESSAGE_MAX];
 	va_list ap;
@@ -127,8 +205,8 @@ static void set_message(struct replica *r, const char *reason, const char *fmt, 
 	r->message = mem_strdup(message);
 }
 
-static void publish(const struct replica *r, const char *type, const char *from, const char *cause,
-		    const char *to)
+void replica_publish(const struct replica *r, const char *type, const char *from, const char *cause,
+		     const char *to)
 {
 	struct journal_entry *e = journal_next(r->service->controller->journal);
 
@@ -163,55 +241,84 @@ void replica_flush_note(struct replica *r)
 	POINT("controller.ack.note_sent");
 }
 
-static void post(struct replica *r, enum replica_event event);
-static void send_stop(struct replica *r);
+struct replica_last_exit replica_last_exit(const struct replica_exit *x)
+{
+	return (struct replica_last_exit){x->cause, x->at_wall_ms, x->code, x->signal};
+}
 
-/* It never ran: as an end, by the policy. */
-static void spawn_failed(struct replica *r, const char *message)
+void replica_start_failed(struct replica *r, const char *cause, const char *message)
 {
 	const struct policy_end end = {.now_mono_ms = clock_mono_ms(),
 				       .random = controller_random(r->service->controller)};
 
-	set_message(r, "spawn_failed", "cannot start: %s", message);
-	r->decision = policy_after_end(&r->service->spec->restart, &r->policy, &end);
+	replica_say(r, "spawn_failed", "cannot start: %s", message);
+	r->decision = task_after_end(r->service->spec, &r->policy, &end);
 	if (r->decision.delay_ms < SPAWN_FAILED_MS) /* it would fail again at once, for ever */
 		r->decision.next_at_mono_ms = clock_add(end.now_mono_ms, SPAWN_FAILED_MS);
-	r->last_exit = (struct replica_exit){
-		.known = true, .code = -1, .cause = "start", .at_wall_ms = clock_wall_ms()};
-	post(r, REPLICA_EV_SPAWN_FAILED);
+	r->last_exit = (struct replica_last_exit){
+		.code = -1, .cause = cause, .at_wall_ms = clock_wall_ms()};
+	replica_post(r, REPLICA_EV_SPAWN_FAILED);
+}
+
+/* It never ran: as an end, by the policy. */
+void replica_spawn_failed(struct replica *r, const char *message)
+{
+	replica_start_failed(r, "start", message);
 }
 
 /* What of the last process does not hold for the next one. */
 static void begin_incarnation(struct replica *r)
 {
 	r->pid = 0;
-	r->frozen = r->freeze_asked = false;
-	r->restart_wanted = false;
+	r->frozen = r->freeze_asked = r->freeze_failed = false;
+	r->freeze_request = 0;
+	r->recycle = NULL;
+	r->in_place = false;
 	r->ready_mono_ms = 0;
 	r->condemned_mono_ms = 0;
+	r->above_until_mono_ms = 0;
+	r->gave_up = false;
 	r->started_wall_ms = clock_wall_ms();
 	r->next_at_mono_ms = 0;
 	health_end(&r->health);
+	replica_push_begin(r);
+	traffic_forget(r);
+	strangers_forget(r);
+	reaction_begun(r);
 }
 
-static void send_spawn(struct replica *r)
+/* What the process and the hooks before it run as. */
+static void prepare_spawn(struct replica *r)
+{
+	/* What aictld still says of the last process is not about this start. */
+	controller_new_incarnation(r->service->controller, r->incarnation, r->incarnation);
+	if (!r->as_before) {
+		replica_take_spec(r);
+		r->launch_hash = r->service->launch_hash;
+		r->revision = r->service->revision;
+	}
+	if (replica_ports_take(r) < 0) {
+		replica_spawn_failed(r, "no free port in the daemon's --port-range: widen it (an "
+					"update needs none with update.order: stop-first)");
+		return;
+	}
+	if (!replica_hooks_before_start(r))
+		replica_spawn_prepared(r);
+}
+
+void replica_spawn_prepared(struct replica *r)
 {
 	struct controller *c = r->service->controller;
 	_cleanup_err_ struct err *err = NULL;
 
-	controller_new_incarnation(c, r->incarnation);
-	take_spec(r);
-	r->launch_hash = r->service->launch_hash;
-	r->revision = r->service->revision;
-	if (replica_ports_take(r) < 0) {
-		spawn_failed(r, "no free port in the daemon's --port-range");
-		return;
-	}
+	r->attempt_ran = true;
+	secrets_retry(r->service);
+	replica_reload_started(r);
 	buf_clear(&c->note);
 	buf_clear(&c->packet);
 	replica_note_encode(r, &c->note);
 	if (launch_encode(c, r, false, &c->note, &c->packet, &err) < 0) {
-		spawn_failed(r, err_msg(err));
+		replica_spawn_failed(r, err_msg(err));
 		return;
 	}
 	r->note_dirty = false;
@@ -224,114 +331,31 @@ static void send_spawn(struct replica *r)
 static void spawn(struct replica *r)
 {
 	begin_incarnation(r);
+	r->attempt = true;
+	r->attempt_ran = r->standby_used;
 	if (!r->standby_used) {
-		send_spawn(r);
+		prepare_spawn(r);
 		return;
 	}
 	r->standby_used = false;
-	take_spec(r);
 	memcpy(r->incarnation, r->standby, sizeof(r->incarnation));
 	r->launch_hash = r->standby_hash;
+	r->secrets_read = r->standby_secrets;
+	replica_find_spec(r);
 	r->revision = r->standby_revision;
 	r->standby[0] = '\0';
 	replica_cgroup_send_limits(r); /* it may be older than they are */
+	replica_logs_send(r);
 }
 
-/* ---- standby ---- */
-
-int64_t replica_standby_due(const struct replica *r)
-{
-	const struct service *s = r->service;
-
-	if (r->standby[0] || r->pid == 0 || !s->spec || s->stopped || s->deleted || s->left_alone ||
-	    r->state == REPLICA_STOPPING || !replica_is_current(r) || r->restart_wanted ||
-	    controller_frozen(s->controller))
-		return INT64_MAX;
-	return policy_at_once_from(&s->spec->restart, &r->policy, r->ready_mono_ms);
-}
-
-void replica_give_standby(struct replica *r)
-{
-	struct controller *c = r->service->controller;
-	char current[WIRE_INCARNATION_SIZE];
-	int rc;
-
-	if (replica_standby_due(r) > clock_mono_ms())
-		return;
-	controller_new_incarnation(c, r->standby);
-	r->standby_hash = r->service->launch_hash;
-	r->standby_revision = r->service->revision;
-	buf_clear(&c->note);
-	buf_clear(&c->packet);
-	replica_note_encode_standby(r, &c->note);
-	memcpy(current, r->incarnation, sizeof(current)); /* the packet is made for the next one */
-	memcpy(r->incarnation, r->standby, sizeof(r->incarnation));
-	rc = launch_encode(c, r, true, &c->note, &c->packet, NULL);
-	memcpy(r->incarnation, current, sizeof(r->incarnation));
-	if (rc < 0 || c->note.failed)
-		r->standby[0] = '\0'; /* the ordinary way will say why */
-	else
-		link_send(c->link, &c->packet);
-	POINT("controller.spawn.standby");
-}
-
-static void send_standby_off(const struct replica *r)
-{
-	struct controller *c = r->service->controller;
-	struct wire_key key = replica_key(r);
-
-	buf_clear(&c->packet);
-	wire_encode_key(&c->packet, WIRE_STANDBY_OFF, &key);
-	link_send(c->link, &c->packet);
-}
-
-void replica_renew_standby(struct replica *r)
-{
-
-	if (!r->standby[0])
-		return;
-	r->standby[0] = '\0';
-	replica_give_standby(r);
-	if (!r->standby[0]) /* else it has replaced the old one */
-		send_standby_off(r);
-}
-
-/* Our process has ended and the slot has the next one already: aictld has used the standby. */
-static bool standby_is_used(const struct replica *r, const struct wire_slot *slot)
-{
-	bool living = slot->state != WIRE_SLOT_EMPTY;
-
-	if (strcmp(slot->key.incarnation, r->incarnation) == 0)
-		return false;
-	return living || (r->standby[0] && strcmp(slot->key.incarnation, r->standby) == 0);
-}
-
-static void take_standby(struct replica *r, const char *incarnation)
-{
-	if (r->state == REPLICA_STOPPING) { /* our STOP named the old one: again */
-		memcpy(r->incarnation, incarnation, sizeof(r->incarnation));
-		send_stop(r);
-		return;
-	}
-	if (strcmp(r->standby, incarnation) != 0) { /* a former controller's */
-		memcpy(r->standby, incarnation, sizeof(r->standby));
-		r->standby_hash = r->launch_hash;
-		r->standby_revision = r->revision;
-	}
-	r->standby_used = true;
-	set_message(r, "spawning", "starting again");
-	post(r, REPLICA_EV_START);
-	r->standby_used = false;
-}
-
-static void send_stop(struct replica *r)
+void replica_send_stop(struct replica *r)
 {
 	struct wire_stop stop = {.key = replica_key(r), .grace_ms = -1};
 	_cleanup_buf_ struct buf packet = {0};
 
 	if (r->spec) {
 		stop.signal = (int32_t)r->spec->stop_signal;
-		stop.grace_ms = r->spec->grace_period_ms;
+		stop.grace_ms = replica_hooks_grace(r);
 	}
 	replica_probe_end(r);
 	r->standby[0] = '\0'; /* a STOP drops it */
@@ -351,7 +375,18 @@ static void enter_state(struct replica *r, enum replica_state from)
 		if (r->health.begun_mono_ms)
 			r->start_ms =
 				now > r->health.begun_mono_ms ? now - r->health.begun_mono_ms : 1;
+		service_zero_started(r->service, r->start_ms);
 	}
+	if (r->state == REPLICA_READY)
+		replica_push_ready(r);
+	if (r->state == REPLICA_DRAINING) {
+		replica_probe_end(r);
+		r->standby[0] = '\0'; /* nobody starts anything now */
+		replica_standby_off(r);
+		traffic_drain(r);
+	}
+	if (replica_sm_is_ending(r->state))
+		strangers_forget(r); /* it is asked no more, whoever listens */
 	if (r->state == REPLICA_STOPPING) {
 		r->stopping_mono_ms = now;
 		r->frozen = false; /* the STOP thaws it */
@@ -361,16 +396,35 @@ static void enter_state(struct replica *r, enum replica_state from)
 		r->next_at_mono_ms = r->decision.next_at_mono_ms;
 	if (!replica_sm_is_live(r->state)) {
 		replica_probe_end(r);
+		replica_reload_cancel(r);
+		strangers_forget(r);
 		r->pid = 0;
 		r->frozen = false;
+		if (replica_sm_is_live(from))
+			replica_hooks_after_end(r);
 	}
+}
+
+/* A start that nobody asked for, after an end. */
+static bool is_automatic(const struct replica *r, enum replica_state from)
+{
+	bool again =
+		from == REPLICA_BACKOFF || (from == REPLICA_WAITING && r->last_exit.at_wall_ms);
+
+	return again && !r->recycle && !r->uncounted;
 }
 
 static void step(struct replica *r, enum replica_event event)
 {
-	const struct replica_sm_in in = {.verdict = r->decision.verdict, .intent = r->intent};
+	const struct replica_sm_in in = {.verdict = r->decision.verdict,
+					 .intent = r->intent,
+					 .drains = event == REPLICA_EV_STOP && traffic_drains(r)};
 	enum replica_state from = r->state;
-	struct replica_sm_out out = replica_sm_step(from, event, &in);
+	struct replica_sm_out out;
+
+	if (event == REPLICA_EV_HEALTHY && strangers_hold(r))
+		return; /* comes again when it may */
+	out = replica_sm_step(from, event, &in);
 
 	if (out.bug)
 		log_error("replica=%s/%u state=%s event=%s cannot happen", r->service->name,
@@ -382,23 +436,25 @@ static void step(struct replica *r, enum replica_event event)
 	if (out.to != from) {
 		r->since_wall_ms = clock_wall_ms();
 		enter_state(r, from);
-		publish(r, "state", replica_sm_state_name(from), replica_sm_event_name(event),
-			replica_sm_state_name(out.to));
+		replica_publish(r, "state", replica_sm_state_name(from),
+				replica_sm_event_name(event), replica_sm_state_name(out.to));
 	}
 	if (out.action == REPLICA_ACT_SPAWN) {
-		if (from == REPLICA_BACKOFF && !r->restart_wanted && !r->uncounted &&
-		    r->restarts < UINT32_MAX)
+		if (is_automatic(r, from) && r->restarts < UINT32_MAX)
 			r->restarts++;
 		r->uncounted = false;
 		spawn(r);
-	} else if (out.action == REPLICA_ACT_STOP)
-		send_stop(r);
-	else if (out.action == REPLICA_ACT_PROBE && r->spec)
+	} else if (out.action == REPLICA_ACT_STOP) {
+		if (!replica_hooks_before_stop(r))
+			replica_send_stop(r);
+	} else if (out.action == REPLICA_ACT_PROBE && r->spec) {
+		replica_hooks_after_start(r);
 		replica_probe_begin(r);
+	}
 	controller_touch(r->service);
 }
 
-static void post(struct replica *r, enum replica_event event)
+void replica_post(struct replica *r, enum replica_event event)
 {
 	assert(r->n_queued < sizeof(r->queue));
 	r->queue[r->n_queued++] = (uint8_t)event;
@@ -413,16 +469,62 @@ static void post(struct replica *r, enum replica_event event)
 	r->posting = false;
 }
 
-void replica_start(struct replica *r)
+void replica_recycle(struct replica *r, const char *reason, bool in_place)
 {
-	if (r->restart_wanted ||
-	    !replica_is_current(r)) { /* the user's doing: nothing of the past counts */
+	if (r->recycle && strcmp(r->recycle, "user_restart") == 0 &&
+	    (strcmp(reason, "user_restart") != 0 || !in_place)) /* --now is more than without */
+		return;
+	r->recycle = reason;
+	r->in_place = in_place;
+	r->note_dirty = true;
+	controller_touch(r->service);
+}
+
+void replica_start(struct replica *r, bool as_before)
+{
+	bool user = r->recycle && strcmp(r->recycle, "user_restart") == 0;
+
+	r->as_before = as_before;
+	if (user || (!replica_is_current(r) && !as_before)) { /* the user's doing: nothing of the
+								 past counts */
 		policy_reset(&r->policy);
-		if (r->restart_wanted)
+		if (user)
 			r->restarts = 0;
 	}
-	set_message(r, "spawning", "%s", r->last_exit.known ? "starting again" : "starting");
-	post(r, REPLICA_EV_START);
+	replica_say(r, "spawning", "%s", r->last_exit.cause ? "starting again" : "starting");
+	replica_post(r, REPLICA_EV_START);
+}
+
+void replica_wait(struct replica *r)
+{
+	if (service_task_rests(r->service))
+		replica_say(r, "scheduled", "has not run yet");
+	else
+		replica_say(r, "waiting_dependency", "%s", r->service->order.text);
+	replica_post(r, REPLICA_EV_WAIT);
+}
+
+void replica_held(struct replica *r, const char *text, bool give_up)
+{
+	if (strcmp(replica_message(r), text) != 0)
+		replica_say(r, "waiting_dependency", "%s", text);
+	if (!give_up)
+		return;
+	r->reason = REASON_GIVEN_UP;
+	r->gave_up = true;
+	r->recycle = NULL; /* else it would wait, and give up, again and again */
+	r->in_place = false;
+	replica_post(r, REPLICA_EV_GIVE_UP);
+}
+
+void replica_restore_given_up(struct replica *r)
+{
+	replica_say(r, REASON_GIVEN_UP, "what it depends on was not there in time");
+}
+
+bool replica_has_given_up(const struct replica *r)
+{
+	return r->state == REPLICA_FAILED && r->gave_up;
 }
 
 void replica_signal(struct replica *r, int signal)
@@ -440,20 +542,28 @@ void replica_signal(struct replica *r, int signal)
 void replica_reset(struct replica *r)
 {
 	policy_reset(&r->policy);
+	r->service->forgiven_wall_ms = clock_wall_ms();
 	r->restarts = 0;
 	r->note_dirty = true;
 	if (r->state == REPLICA_BACKOFF || r->state == REPLICA_FAILED ||
 	    (r->state == REPLICA_STOPPING && r->intent == STOP_HEAL)) /* it will be one of them */
-		r->restart_wanted = true;
-	replica_renew_standby(r);
+		replica_recycle(r, "user_restart", false);
+	replica_standby_renew(r);
 }
 
 static const char *stop_cause(const char *reason)
 {
-	static const char *const causes[][2] = {
-		{"manifest_changed", "update"}, {"scale_down", "scale"},
-		{"deleted", "delete"},		{"user_stop", "user"},
-		{"user_restart", "user"},	{"shutting_down", "shutdown"}};
+	static const char *const causes[][2] = {{"manifest_changed", "update"},
+						{"rolled_back", "rollback"},
+						{"scale_down", "scale"},
+						{"deleted", "delete"},
+						{"user_stop", "user"},
+						{"user_restart", "user"},
+						{"max_age", "max_age"},
+						{"memory", "memory"},
+						{"dependency", "dependency"},
+						{"shutting_down", "shutdown"},
+						{"idle", "scale"}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(causes); i++)
 		if (strcmp(reason, causes[i][0]) == 0)
@@ -466,335 +576,143 @@ void replica_stop(struct replica *r, enum stop_intent intent, const char *reason
 	const struct service *s = r->service;
 
 	r->intent = intent;
+	if (strcmp(reason, "manifest_changed") == 0 && service_rollout_is_back(s))
+		reason = "rolled_back";
 	r->stop_cause = stop_cause(reason);
-	if (strcmp(reason, "manifest_changed") == 0)
-		set_message(r, reason, "manifest changed: %s", s->changed_keys);
+	if (strcmp(reason, "rolled_back") == 0)
+		replica_say(r, reason, "%s",
+			    service_rollout_message(s) ? service_rollout_message(s)
+						       : "rolled back");
+	else if (strcmp(reason, "max_age") == 0)
+		replica_say(r, reason, "recycled: max_age");
+	else if (strcmp(reason, "memory") == 0)
+		replica_say(r, reason, "recycled: it uses more than restart.max_memory");
+	else if (strcmp(reason, "dependency") == 0)
+		replica_say(r, reason, "recycled: a dependency was restarted");
+	else if (strcmp(reason, "manifest_changed") == 0)
+		replica_say(r, reason, "manifest changed: %s", s->changed_keys);
 	else if (strcmp(reason, "scale_down") == 0)
-		set_message(r, reason, "scaled to %u", service_desired(s));
+		replica_say(r, reason, "scaled to %u", service_desired(s));
+	else if (strcmp(reason, "idle") == 0)
+		replica_say(r, reason, "no request for a while: to zero");
 	else if (strcmp(reason, "deleted") == 0)
-		set_message(r, reason, "service deleted");
+		replica_say(r, reason, "service deleted");
 	else if (strcmp(reason, "shutting_down") == 0)
-		set_message(r, reason, "the daemon is shutting down");
+		replica_say(r, reason, "the daemon is shutting down");
 	else
-		set_message(r, reason, "user: %s",
+		replica_say(r, reason, "user: %s",
 			    strcmp(reason, "user_restart") == 0 ? "restart" : "stop");
-	post(r, REPLICA_EV_STOP);
+	replica_post(r, REPLICA_EV_STOP);
 }
 
 /* Liveness or the start's stall: the stop heals it. The back-off counts from now, not from the end
  * of the stop. */
-static void condemn(struct replica *r, const char *cause)
+void replica_condemn(struct replica *r, const char *cause)
 {
 	struct policy_end end = {.now_mono_ms = clock_mono_ms(),
 				 .random = controller_random(r->service->controller)};
 
 	end.ready_ms = r->ready_mono_ms ? end.now_mono_ms - r->ready_mono_ms : 0;
+	if (r->state == REPLICA_DRAINING) { /* it is to end anyway: only sooner */
+		replica_post(r, REPLICA_EV_CONDEMNED);
+		return;
+	}
 	r->condemned_mono_ms = end.now_mono_ms;
 	r->intent = STOP_HEAL;
 	r->stop_cause = cause;
-	r->decision = policy_after_end(&r->service->spec->restart, &r->policy, &end);
-	post(r, REPLICA_EV_CONDEMNED);
+	r->decision = task_after_end(r->service->spec, &r->policy, &end);
+	replica_post(r, REPLICA_EV_CONDEMNED);
+}
+
+/* What would have ended its start. Borrowed. */
+static const char *awaited(const struct replica *r)
+{
+	const char *said = replica_probe_said(r, PROBE_STARTUP);
+
+	if (!probe_spec_polls(&r->spec->probes[PROBE_STARTUP]))
+		return "it has not said that it is ready";
+	return *said ? said : "the startup probe has not run";
 }
 
 void replica_verdict(struct replica *r, enum health_verdict v, enum probe_kind kind)
 {
 	const struct probe_spec *spec = &r->spec->probes[kind];
 	const struct health_probe *h = &r->health.probes[kind];
-	const char *said = r->probes[kind] ? r->probes[kind]->message : "";
+	const char *said = replica_probe_said(r, kind);
 	const char *name = replica_probe_kind_name(kind);
 
 	switch (v) {
 	case HEALTH_NONE:
 		break;
 	case HEALTH_READY:
-		if (r->spec->probes[PROBE_READINESS].enabled)
-			set_message(r, "probe_passed", "readiness probe passed");
-		else if (r->spec->probes[PROBE_STARTUP].enabled)
-			set_message(r, "probe_passed", "startup probe passed");
+		if (replica_hooks_hold(r)) {
+			replica_say(r, "post_start", "post_start runs");
+			break;
+		}
+		if (probe_spec_polls(&r->spec->probes[PROBE_READINESS]))
+			replica_say(r, "probe_passed", "readiness probe passed");
+		else if (r->spec->probes[PROBE_WARMUP].enabled)
+			replica_say(r, "probe_passed", "warm-up passed");
+		else if (probe_spec_polls(&r->spec->probes[PROBE_STARTUP]))
+			replica_say(r, "probe_passed", "startup probe passed");
 		else
-			set_message(r, "started", "running");
-		post(r, REPLICA_EV_HEALTHY);
+			replica_say(r, "started", "running");
+		replica_post(r, REPLICA_EV_HEALTHY);
 		break;
 	case HEALTH_UNREADY:
-		set_message(r, "probe_failed", "%s probe failed %u/%lld: %s", name, h->failures,
+		replica_say(r, "probe_failed", "%s probe failed %u/%lld: %s", name, h->failures,
 			    (long long)spec->failure_threshold, said);
-		post(r, REPLICA_EV_UNHEALTHY);
+		replica_post(r, REPLICA_EV_UNHEALTHY);
 		break;
 	case HEALTH_DEAD:
-		set_message(r, "probe_failed", "%s probe failed %u/%lld: %s", name, h->failures,
+		replica_say(r, "probe_failed", "%s probe failed %u/%lld: %s", name, h->failures,
 			    (long long)spec->failure_threshold, said);
-		condemn(r, "probe");
+		replica_condemn(r, "probe");
 		break;
 	case HEALTH_STALLED:
-		set_message(r, "stalled", "not started within %llds: startup probe: %s",
-			    (long long)spec->stall_ms / 1000, said);
-		condemn(r, "stall");
+		replica_say(r, "stalled", "no progress for %llds: %s",
+			    (long long)spec->stall_ms / 1000, awaited(r));
+		replica_condemn(r, "stall");
+		break;
+	case HEALTH_LATE:
+		replica_say(r, "stalled", "not started within %llds: %s",
+			    (long long)spec->deadline_ms / 1000, awaited(r));
+		replica_condemn(r, "timeout");
 		break;
 	}
 }
 
+void replica_restore_end(struct replica *r, enum replica_state state, const struct replica_exit *x)
+{
+	r->state = state;
+	r->since_wall_ms = x->at_wall_ms;
+	r->started_wall_ms = x->started_wall_ms;
+	r->revision = r->service->revision;
+	r->last_exit = replica_last_exit(x);
+	if (x->signal)
+		replica_say(r, "signaled", "signal %d, before the daemon started", x->signal);
+	else
+		replica_say(r, "exited", "exit code %d, before the daemon started", x->code);
+}
+
 void replica_take_over(struct replica *r)
 {
-	take_spec(r);
+	replica_take_spec(r);
 	replica_cgroup_send_limits(r);
+	replica_logs_send(r);
 	r->note_dirty = true;
-	if (r->pid && r->state != REPLICA_STOPPING)
+	if (r->pid && !replica_sm_is_ending(r->state))
 		replica_probe_resume(r);
 }
 
 void replica_respec(struct replica *r)
 {
-	take_spec(r);
+	replica_take_spec(r);
 	replica_cgroup_send_limits(r);
 	r->revision = r->service->revision;
+	replica_logs_send(r);
 	r->note_dirty = true;
 	replica_probe_respec(r);
-}
-
-/* ---- what aictld says ---- */
-
-/* An exit record on its way to the store; aictld keeps it until then. */
-struct exit_ack {
-	struct controller *c;
-	struct wire_key key;
-	uint64_t seq;
-};
-
-static void on_stored(void *user, const struct err *err)
-{
-	struct exit_ack *ack = user;
-	_cleanup_buf_ struct buf packet = {0};
-
-	POINT("controller.ack.stored");
-	if (!err && !ack->c->ended) { /* else aictld keeps it and the next controller stores it */
-		wire_encode_ack(&packet, &ack->key, ack->seq);
-		link_send(ack->c->link, &packet);
-		POINT("controller.ack.sent");
-	}
-	mem_free(ack);
-}
-
-static void store_exit(struct controller *c, const struct wire_key *key, const struct wire_exit *x,
-		       const char *cause)
-{
-	const struct store_exit e = {
-		key->service, key->index, x->incarnation,     x->seq,	       x->code, x->signal,
-		x->pid,	      cause,	  x->started_wall_ms, x->ended_wall_ms};
-	struct exit_ack *ack = mem_alloc(sizeof(*ack));
-
-	if (!ack)
-		return;
-	ack->c = c;
-	ack->key = *key;
-	ack->seq = x->seq;
-	POINT("controller.ack.exit");
-	if (store_add_exit(c->store, &e, on_stored, ack) < 0)
-		mem_free(ack);
-}
-
-static void describe_exit(struct replica *r, const struct wire_exit *x)
-{
-	char message[REPLICA_MESSAGE_MAX];
-	const char *reason = replica_exit_describe(x, r->spec, message, sizeof(message));
-
-	set_message(r, reason, "%s", message);
-}
-
-/* aictld died before it could start it: not the service's doing, and not counted. */
-static void never_begun(struct replica *r)
-{
-	r->decision = (struct policy_decision){.verdict = POLICY_RESTART,
-					       .next_at_mono_ms = clock_mono_ms()};
-	r->uncounted = true;
-	set_message(r, "spawn_failed", "the daemon ended before it had started this");
-	post(r, REPLICA_EV_SPAWN_FAILED);
-}
-
-/* The current process ended by itself. */
-static void ended(struct replica *r, const struct wire_exit *x)
-{
-	struct policy_end end = {.exited = x->status_known && !x->signal && !x->err &&
-					   x->stage >= WIRE_STAGE_EXEC,
-				 .code = x->code,
-				 .now_mono_ms = clock_mono_ms(),
-				 .random = controller_random(r->service->controller)};
-	bool never_ran = x->stage < WIRE_STAGE_EXEC || x->err;
-
-	if (x->stage <= WIRE_STAGE_CLONE && x->err == ECANCELED) {
-		never_begun(r);
-		return;
-	}
-	end.ready_ms = r->ready_mono_ms ? x->ended_mono_ms - r->ready_mono_ms : 0;
-	r->decision = policy_after_end(&r->service->spec->restart, &r->policy, &end);
-	describe_exit(r, x);
-	if (r->decision.by_rule)
-		set_message(r, "exited", "exit code %d: rule says %s", x->code,
-			    policy_rule_name(r->decision.then));
-	if (r->decision.budget_spent)
-		r->reason = "budget_spent";
-	else if (r->decision.slow)
-		r->reason = "slow_mode";
-	else if (r->decision.verdict == POLICY_RESTART && r->policy.streak > 1)
-		r->reason = "crash_loop";
-	post(r, never_ran ? REPLICA_EV_SPAWN_FAILED : REPLICA_EV_EXITED);
-}
-
-/* New to us: the state machine hears of it. */
-static void on_exit_record(struct replica *r, const struct wire_exit *x, const char *cause)
-{
-	r->exit_seq = x->seq;
-	r->note_dirty = true;
-	r->last_exit = (struct replica_exit){.known = true,
-					     .code = x->signal || !x->status_known ? -1 : x->code,
-					     .signal = x->signal,
-					     .cause = cause,
-					     .started_wall_ms = x->started_wall_ms,
-					     .at_wall_ms = x->ended_wall_ms};
-	memcpy(r->last_exit.incarnation, x->incarnation, sizeof(r->last_exit.incarnation));
-	exits_add(r->service->exits, r->index, &r->last_exit);
-	exec_end_of(r->service->controller, r, x->incarnation);
-	if (strcmp(x->incarnation, r->incarnation) != 0)
-		return;
-	if (r->state == REPLICA_STOPPING || !r->service->spec) {
-		const char *reason = r->reason;
-		_cleanup_free_ char *message = mem_strdup(replica_message(r));
-
-		describe_exit(r,
-			      x); /* the exit's own event; the stop's reason stays the replica's */
-		publish(r, "exit", NULL, NULL, NULL);
-		set_message(r, reason, "%s", message ? message : "");
-		post(r, REPLICA_EV_EXITED);
-		return;
-	}
-	if (replica_sm_is_live(r->state))
-		ended(r, x);
-}
-
-static void on_spawned(struct replica *r, const struct wire_slot *slot)
-{
-	r->pid = slot->pid;
-	r->started_wall_ms = slot->started_wall_ms;
-	post(r, REPLICA_EV_SPAWNED);
-	replica_give_standby(r);
-	replica_probe_arm(r); /* it may be ready already: no probe will come to do it */
-}
-
-static void on_current(struct replica *r, const struct wire_slot *slot)
-{
-	switch ((enum wire_slot_state)slot->state) {
-	case WIRE_SLOT_RUNNING:
-		if (slot->stage == WIRE_STAGE_EXEC && r->pid != slot->pid)
-			on_spawned(r, slot);
-		if (r->pid)
-			replica_cgroup_take(r, slot);
-		break;
-	case WIRE_SLOT_STUCK:
-		set_message(r, "stuck", "SIGKILL does not end it (stuck in %s)",
-			    wire_stage_name((enum wire_stage)slot->stage));
-		post(r, REPLICA_EV_STUCK);
-		break;
-	case WIRE_SLOT_EMPTY:
-		if (slot->swept)
-			post(r, REPLICA_EV_CLEARED);
-		break;
-	case WIRE_SLOT_SPAWNING:
-	case WIRE_SLOT_STOPPING:
-	case WIRE_SLOT_STATE_MAX_:
-		break;
-	}
-}
-
-static void handle_slot(struct replica *r, const struct wire_slot *slot, const char **causes)
-{
-	bool ours;
-
-	for (uint32_t i = 0; i < slot->n_exits; i++) {
-		causes[i] = replica_exit_cause(&slot->exits[i], r->stop_cause);
-		if (slot->exits[i].seq <= r->exit_seq)
-			continue;
-		ours = strcmp(slot->exits[i].incarnation, r->incarnation) == 0;
-		on_exit_record(r, &slot->exits[i], causes[i]);
-		if (ours && standby_is_used(r, slot))
-			take_standby(r, slot->key.incarnation);
-		else if (ours)
-			r->standby[0] = '\0'; /* it came too late, and is dropped there */
-	}
-	if (slot->stage == WIRE_STAGE_REFUSED && r->state == REPLICA_STARTING && r->pid == 0)
-		spawn_failed(r, strerror(slot->err));
-	else if (r->state == REPLICA_STOPPING && slot->state == WIRE_SLOT_EMPTY &&
-		 strcmp(slot->key.incarnation, r->incarnation) > 0)
-		memcpy(r->incarnation, slot->key.incarnation,
-		       sizeof(r->incarnation)); /* a standby came and went */
-	if (strcmp(slot->key.incarnation, r->incarnation) == 0)
-		on_current(r, slot);
-}
-
-static void store_exits(struct controller *c, const struct wire_slot *slot,
-			const char *const *causes)
-{
-	for (uint32_t i = 0; i < slot->n_exits; i++)
-		store_exit(c, &slot->key, &slot->exits[i], causes[i]);
-}
-
-void replica_on_slot(struct replica *r, const struct wire_slot *slot)
-{
-	struct controller *c = r->service->controller;
-	const char *causes[WIRE_EXITS_MAX];
-
-	handle_slot(r, slot, causes);
-	controller_settle(c); /* a restart waits for nothing else; r may be gone after it */
-	store_exits(c, slot, causes);
-}
-
-void replica_store_exits_of(struct controller *c, const struct wire_slot *slot)
-{
-	for (uint32_t i = 0; i < slot->n_exits; i++)
-		store_exit(c, &slot->key, &slot->exits[i], "unknown");
-}
-
-/* The note's state, made to fit what the slot says now. */
-void replica_restore(struct replica *r, const struct wire_slot *slot)
-{
-	bool living = slot->state == WIRE_SLOT_RUNNING || slot->state == WIRE_SLOT_SPAWNING;
-	const char *causes[WIRE_EXITS_MAX];
-
-	if (slot->note && replica_note_decode(r, slot->note, slot->note_len) < 0)
-		log_warn("replica=%s/%u its note cannot be read, ignoring", r->service->name,
-			 r->index);
-	memcpy(r->incarnation, slot->key.incarnation, sizeof(r->incarnation));
-	replica_ports_adopt(r);
-	r->started_wall_ms = slot->started_wall_ms;
-	r->frozen = r->freeze_asked = living && slot->frozen;
-	r->tracked = slot->tracked;
-	set_message(r, "adopted", "found running");
-	if (slot->state == WIRE_SLOT_STOPPING) {
-		r->state = REPLICA_STOPPING;
-	} else if (slot->state == WIRE_SLOT_STUCK) {
-		r->state = REPLICA_UNKNOWN;
-	} else if (living && r->state == REPLICA_STOPPING) {
-		send_stop(r); /* decided, but the STOP did not get out any more */
-	} else if (living && (r->state != REPLICA_READY && r->state != REPLICA_UNREADY)) {
-		r->state = REPLICA_STARTING;
-	}
-	if (slot->state == WIRE_SLOT_EMPTY && r->state == REPLICA_STOPPING && !slot->swept)
-		send_stop(r);
-	if (slot->state == WIRE_SLOT_EMPTY && slot->n_exits == 0 && replica_sm_is_live(r->state) &&
-	    r->state != REPLICA_STOPPING)
-		r->state = REPLICA_PENDING; /* it was decided to start it, but the SPAWN did not get
-					       out */
-	take_spec(r);
-	if (living) {
-		send_standby_off(r);	       /* a former controller's: we do not know it */
-		replica_cgroup_send_limits(r); /* they may have changed, and the word not got out */
-	}
-	if (living && (r->state != REPLICA_STARTING || !r->spec)) {
-		r->pid = slot->pid;
-		if (r->spec)
-			replica_probe_resume(r);
-	}
-	if (r->state == REPLICA_BACKOFF)
-		set_message(r, "crash_loop", "waits for its next attempt");
-	handle_slot(r, slot, causes);
-	store_exits(r->service->controller, slot, causes);
-	r->note_dirty = true;
+	if (r->spec && replica_hooks_need_us(r->spec)) /* they may be new */
+		replica_standby_renew(r);
 }

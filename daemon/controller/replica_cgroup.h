@@ -9,6 +9,7 @@
 #define AICTL_CONTROLLER_REPLICA_CGROUP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct controller;
 struct replica;
@@ -22,8 +23,14 @@ const char *replica_cgroup_why_not(const struct controller *c);
 void replica_cgroup_freeze(struct replica *r, bool frozen);
 /* aictld says that it is frozen, or no longer: probes pause and go on, and it is an event. */
 void replica_cgroup_take(struct replica *r, const struct wire_slot *slot);
+/* As the kernel tells it of sockets; 0 = it runs in none of its own. */
+uint64_t replica_cgroup_id(const struct replica *r);
+/* Is that one below its own? Not more than REPLICA_CGROUP_LOOKS are looked at. */
+bool replica_cgroup_has(const struct replica *r, uint64_t id);
+#define REPLICA_CGROUP_LOOKS 256
 /* The reason and message of a frozen one are these instead of its own. */
 #define REPLICA_CGROUP_REASON "frozen"
+#define REPLICA_LIMITS_MESSAGE "its limits are not those of the manifest: %s"
 #define REPLICA_CGROUP_MESSAGE "frozen by the user"
 
 #endif

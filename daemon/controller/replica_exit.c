@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/controller/replica_exit.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "lib/parse.h"
 #include "lib/schema.h"
 
+#define OBJECT_SIZE 100 /* of a path that is told */
 #define OOM_SIZE (MANIFEST_WRITE_NUMBER_SIZE + 16)
 
 static bool never_ran(const struct wire_exit *x)
@@ -32,7 +34,7 @@ const char *replica_exit_cause(const struct wire_exit *x, const char *stop_cause
 	if (never_ran(x))
 		return "start";
 	if (!x->status_known)
-		return x->oom_killed && !x->by_stop ? "oom" : "unknown";
+		return x->oom_killed && !x->by_stop ? "oom" : "lost";
 	if (is_oom(x))
 		return "oom";
 	if (x->by_stop)
@@ -69,16 +71,40 @@ static const char *say_signal(const struct wire_exit *x, const char *oom, char *
 	return "signaled";
 }
 
+/* " /srv/app": the directory or program that the failed stage was about, or "". */
+static void say_object(const struct wire_exit *x, const struct service_spec *spec, char *out)
+{
+	const char *name = !spec			  ? NULL
+			   : x->stage == WIRE_STAGE_CHDIR ? spec->working_dir
+			   : x->stage == WIRE_STAGE_EXEC  ? spec->command[0]
+							  : NULL;
+
+	*out = '\0';
+	if (name && !x->what)
+		snprintf(out, OBJECT_SIZE, " %s", name);
+	if (name && strlen(name) + 1 >= OBJECT_SIZE)
+		memcpy(out + OBJECT_SIZE - 4, "...", 4);
+}
+
+static const char *failure(const struct wire_exit *x)
+{
+	if (x->what == WIRE_WHAT_NOTIFY && x->err == EBUSY)
+		return "descriptors that it was sent cannot be closed, as on a hung mount";
+	if (x->err)
+		return strerror(x->err);
+	return x->status_known ? "killed" : "ended unseen";
+}
+
 const char *replica_exit_describe(const struct wire_exit *x, const struct service_spec *spec,
 				  char *message, size_t size)
 {
-	char where[WIRE_FAILURE_SIZE], buf[OOM_SIZE];
+	char where[WIRE_FAILURE_SIZE], buf[OOM_SIZE], object[OBJECT_SIZE];
 	const char *oom = oom_text(spec, buf);
 
 	if (never_ran(x)) {
-		snprintf(message, size, "cannot start: %s: %s",
-			 wire_failure_name(where, x->stage, x->what),
-			 x->err ? strerror(x->err) : "killed");
+		say_object(x, spec, object);
+		snprintf(message, size, "cannot start: %s%s: %s",
+			 wire_failure_name(where, x->stage, x->what), object, failure(x));
 		return "spawn_failed";
 	}
 	if (!x->status_known) {
@@ -99,9 +125,10 @@ const char *replica_exit_describe(const struct wire_exit *x, const struct servic
 
 const char *replica_exit_intern(const char *cause)
 {
-	static const char *const causes[] = {"exit",	 "signal", "start", "user",
-					     "update",	 "oom",	   "scale", "delete",
-					     "shutdown", "probe",  "stall"};
+	static const char *const causes[] = {
+		"exit",	    "signal",	"start", "user",     "update",	   "oom",     "scale",
+		"delete",   "shutdown", "probe", "stall",    "dependency", "max_age", "memory",
+		"watchdog", "timeout",	"hook",	 "rollback", "lost"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(causes); i++)
 		if (strcmp(cause, causes[i]) == 0)

@@ -23,6 +23,11 @@ void replica_probe_end(struct replica *r); /* cancels what runs */
 void replica_probe_pause(struct replica *r);
 /* The verdict's event, with its sentence; in replica.c. */
 void replica_verdict(struct replica *r, enum health_verdict v, enum probe_kind kind);
+/* Every enabled probe that may run now and does not is due at once. */
+void replica_probe_now(struct replica *r);
+/* Of the last result; "" = there is none. */
+const char *replica_probe_said(const struct replica *r, enum probe_kind kind);
+void replica_probe_free(struct replica *r); /* the results */
 /* For people: what it does, "http GET /healthz", and to whom, "127.0.0.1:20001" (nothing for exec). */
 void replica_probe_describe(const struct replica *r, enum probe_kind kind, struct buf *handler,
 			    struct buf *target);

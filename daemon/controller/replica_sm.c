@@ -30,6 +30,12 @@ static enum replica_state after_stop(const struct replica_sm_in *in)
 	return in->intent == STOP_REPLACE ? REPLICA_PENDING : REPLICA_EXITED;
 }
 
+/* Returns one of DRAINING, STOPPING. */
+static enum replica_state before_stop(const struct replica_sm_in *in)
+{
+	return in->drains ? REPLICA_DRAINING : REPLICA_STOPPING;
+}
+
 #define STATE(name, text)
 #define EVENT(name, text)
 static const struct cell cells[REPLICA_STATE_MAX_][REPLICA_EVENT_MAX_] = {
@@ -96,6 +102,7 @@ struct replica_sm_out replica_sm_step(enum replica_state from, enum replica_even
 		break;
 	case CELL_CHOICE:
 		out.to = c->choose(in);
+		out.action = out.to == REPLICA_STOPPING ? REPLICA_ACT_STOP : REPLICA_ACT_NONE;
 		out.handled = true;
 		break;
 	case CELL_IGNORE:
@@ -122,4 +129,9 @@ bool replica_sm_is_live(enum replica_state s)
 {
 	return s == REPLICA_STARTING || s == REPLICA_READY || s == REPLICA_UNREADY ||
 	       s == REPLICA_DRAINING || s == REPLICA_STOPPING || s == REPLICA_UNKNOWN;
+}
+
+bool replica_sm_is_ending(enum replica_state s)
+{
+	return s == REPLICA_DRAINING || s == REPLICA_STOPPING;
 }

@@ -57,6 +57,7 @@ enum policy_verdict { POLICY_RESTART, POLICY_FAILED, POLICY_SUCCEEDED };
 struct replica_sm_in {
 	enum policy_verdict verdict; /* for EXITED, SPAWN_FAILED and a STOP_HEAL's CLEARED */
 	enum stop_intent intent;     /* for CLEARED */
+	bool drains;		     /* for STOP: requests may be under way, and are to end first */
 };
 
 struct replica_sm_out {
@@ -72,5 +73,7 @@ const char *replica_sm_state_name(enum replica_state s);
 const char *replica_sm_event_name(enum replica_event e);
 /* A process of the replica may exist in this state. */
 bool replica_sm_is_live(enum replica_state s);
+/* Its stop is under way: it drains, or has its signal. */
+bool replica_sm_is_ending(enum replica_state s);
 
 #endif

@@ -11,6 +11,7 @@
 #include "daemon/controller/controller.h"
 #include "daemon/controller/link.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/replica_logs.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/mem.h"
@@ -55,6 +56,12 @@ int run_start(struct controller *c, const struct replica *r, const struct run_op
 	*run = (struct run){.c = c, .id = next_id(c), .cb = o->on_end, .user = o->user};
 	m.id = run->id;
 	m.child = l.child;
+	if (o->log) {
+		m.log = true;
+		m.key = replica_key(r);
+		memcpy(m.key.incarnation, o->log, sizeof(m.key.incarnation));
+		replica_logs_of(r->spec, r->revision, &m.logs);
+	}
 	if (o->cwd)
 		m.child.cwd = o->cwd;
 	wire_run_encode(&packet, &m);
@@ -64,7 +71,7 @@ int run_start(struct controller *c, const struct replica *r, const struct run_op
 		return err_nomem(reterr);
 	}
 	LIST_INSERT_HEAD(&c->runs, run, all);
-	link_send_fds(c->link, &packet, o->fds, 3);
+	link_send_fds(c->link, &packet, o->fds, o->log ? 0 : 3);
 	*ret = run;
 	return 0;
 }

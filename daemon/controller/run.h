@@ -26,7 +26,8 @@ struct run_opts {
 	struct launch_what what; /* command, verbatim, environment; the rest is the replica's */
 	const char *cwd;	 /* NULL = the service's */
 	const int *fds;		 /* three: stdin, stdout, stderr; they stay the caller's */
-	bool tty;		 /* they are a terminal */
+	const char *log; /* instead: its output is stored under this incarnation of its own */
+	bool tty;	 /* they are a terminal */
 	int64_t timeout_ms;
 	run_cb on_end; /* exactly once, from the loop, unless forgotten; then the run is gone */
 	void *user;

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/controller/secrets.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -10,7 +11,6 @@
 #include "daemon/controller/link.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/service.h"
-#include "daemon/controller/sources.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -39,6 +39,27 @@ static bool same_secrets(const struct service_spec *a, const struct service_spec
 	return true;
 }
 
+/* Other contents under the same names, for which nothing has to be replaced: they may take their
+ * place. */
+static bool is_reload(const struct service_spec *a, const struct service_spec *b)
+{
+	return service_spec_diff(a, b, NULL) == CHANGE_RELOAD;
+}
+
+uint64_t secrets_version(const struct service_spec *spec)
+{
+	const struct secret_spec *v = spec ? spec->secrets.v : NULL;
+	uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a, as the digests */
+
+	if (!spec || spec->secrets.n == 0 || !spec->reload.enabled)
+		return 0;
+	for (size_t i = 0; i < spec->secrets.n; i++)
+		for (unsigned k = 0; k < 64; k += 8)
+			h = (h ^ ((uint64_t)v[i].reloaded_digest >> k & 0xff)) *
+			    UINT64_C(1099511628211);
+	return h ? h : 1;
+}
+
 static uint64_t new_generation(void)
 {
 	uint64_t g = 0;
@@ -49,7 +70,7 @@ static uint64_t new_generation(void)
 	return g;
 }
 
-int secrets_assign(const struct controller *c, struct manifest *m, struct sources *src)
+void secrets_assign(const struct controller *c, struct manifest *m)
 {
 	for (size_t i = 0; i < m->n_services; i++) {
 		struct service_spec *spec = m->services[i];
@@ -58,13 +79,11 @@ int secrets_assign(const struct controller *c, struct manifest *m, struct source
 		if (spec->secrets.n == 0)
 			continue;
 		spec->secrets_generation =
-			s && s->spec && s->spec->secrets_generation && same_secrets(s->spec, spec)
+			s && s->spec && s->spec->secrets_generation &&
+					(same_secrets(s->spec, spec) || is_reload(s->spec, spec))
 				? s->spec->secrets_generation
 				: new_generation();
-		if (sources_set_generation(src, spec->name, spec->secrets_generation) < 0)
-			return -ERR_NOMEM;
 	}
-	return 0;
 }
 
 /* ---- sending ---- */
@@ -75,6 +94,7 @@ static void fill(const struct service *s, struct wire_secrets *m)
 
 	memccpy(m->service, s->name, '\0', sizeof(m->service));
 	m->generation = s->spec->secrets_generation;
+	m->version = s->secrets.version;
 	m->uid = s->identity->uid;
 	m->gid = s->identity->gid;
 	for (size_t i = 0; i < s->spec->secrets.n && m->n < WIRE_SECRETS_MAX; i++) {
@@ -88,14 +108,19 @@ static void fill(const struct service *s, struct wire_secrets *m)
 
 void secrets_send(struct service *s)
 {
-	uint64_t now = s->spec ? s->spec->secrets_generation : 0;
+	uint64_t now = s->spec ? s->spec->secrets_generation : 0,
+		 version = secrets_version(s->spec);
 	_cleanup_buf_ struct buf packet = {0};
 	struct wire_secrets *m;
 
-	if (!s->controller->begun || (now && !s->identity) || s->secrets.generation == now)
+	if (!s->controller->begun || (now && !s->identity) ||
+	    (s->secrets.generation == now && s->secrets.version == version))
 		return;
-	s->secrets.others = true;
+	s->secrets.others |= s->secrets.generation != now;
 	s->secrets.generation = now;
+	s->secrets.version = version;
+	s->secrets.written = false;
+	s->secrets.error = 0;
 	if (!now)
 		return;
 	m = mem_alloc(sizeof(*m));
@@ -108,6 +133,30 @@ void secrets_send(struct service *s)
 		link_send(s->controller->link, &packet);
 	else /* a SPAWN that names them will fail, and say so */
 		log_error("service=%s its secrets are not sent: out of memory", s->name);
+}
+
+void secrets_on_written(struct controller *c, const struct wire_secrets_written *m)
+{
+	struct service *s = controller_find(c, m->service);
+
+	if (!s || s->secrets.generation != m->generation || s->secrets.version != m->version)
+		return; /* of what is not wanted any more */
+	s->secrets.written = m->err == 0;
+	s->secrets.error = m->err;
+	controller_touch(s);
+}
+
+void secrets_refused(struct service *s, int error)
+{
+	s->secrets.error = error ? error : ENOENT;
+}
+
+void secrets_retry(struct service *s)
+{
+	if (!s->secrets.error)
+		return;
+	s->secrets.generation = 0; /* as if nothing had been sent */
+	secrets_send(s);
 }
 
 void secrets_begin(struct service *s)

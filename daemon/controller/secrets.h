@@ -8,6 +8,10 @@
  * everybody to see, and a short secret could be guessed from a hash. The former generation is
  * dropped when no process of the service was started with it any more.
  *
+ * Where the service declares a reload, other contents under the same names are no other generation:
+ * they take the place of the former ones (aictld says when), and replicas are asked to read them
+ * (replica_reload.h). Which contents are meant is told by their version, a hash that stays among us.
+ *
  * SPDX-License-Identifier: MIT
  */
 #ifndef AICTL_CONTROLLER_SECRETS_H
@@ -21,19 +25,30 @@ struct controller;
 struct manifest;
 struct service;
 struct service_spec;
-struct sources;
+struct wire_secrets_written;
 
 /* What aictld has of a service: part of it. */
 struct secrets_sent {
 	uint64_t generation; /* sent on this connection, 0 = none */
+	uint64_t version;    /* of the contents, where they may be reloaded, else 0 */
+	bool written;	     /* that version is there */
+	int error;	     /* errno: it could not be written */
 	bool others;	     /* it may have former ones, also those of a former controller */
 };
 
 /*
  * Gives each service of m with secrets its generation: that of the running service where nothing of
- * them changed, else a new one. Notes them in src, to be stored. 0 or -ERR_NOMEM.
+ * them changed, else a new one. On the loop: it looks at what runs.
  */
-int secrets_assign(const struct controller *c, struct manifest *m, struct sources *src);
+void secrets_assign(const struct controller *c, struct manifest *m);
+/* Which contents a replica of spec reads that can reload; 0: none, or it cannot. */
+uint64_t secrets_version(const struct service_spec *spec);
+/* aictld's word. */
+void secrets_on_written(struct controller *c, const struct wire_secrets_written *m);
+/* A start of the present revision failed for them. */
+void secrets_refused(struct service *s, int error);
+/* Sends again what could not be written: before a start, and when the user asks for it. */
+void secrets_retry(struct service *s);
 /* In controller_begin: aictld may have anything of former controllers. */
 void secrets_begin(struct service *s);
 /* Sends what aictld does not have yet; before controller_begin nothing is done. */

@@ -59,6 +59,13 @@ int sources_add_file(struct sources *s, char *path, char *data, size_t len)
 	return r;
 }
 
+void sources_forget_generations(struct sources *s)
+{
+	for (size_t i = 0; i < s->n_generations; i++)
+		mem_free(s->generations[i].service);
+	s->n_generations = 0;
+}
+
 int sources_set_generation(struct sources *s, const char *service, uint64_t number)
 {
 	struct sources_generation g = {NULL, number};
@@ -230,13 +237,13 @@ static void write_file(struct jsonw *w, const struct manifest_file *f)
 	w->out->failed = w->out->failed || !base64;
 }
 
-static void write_generation(struct jsonw *w, const struct sources_generation *g)
+static void write_generation(struct jsonw *w, const char *service, uint64_t number)
 {
 	char hex[20];
 
-	snprintf(hex, sizeof(hex), "%016" PRIx64, g->number);
+	snprintf(hex, sizeof(hex), "%016" PRIx64, number);
 	jsonw_object_begin(w, NULL);
-	jsonw_string(w, "service", g->service);
+	jsonw_string(w, "service", service);
 	jsonw_string(w, "generation", hex);
 	jsonw_object_end(w);
 }
@@ -262,8 +269,33 @@ char *sources_to_json(const struct sources *s)
 	for (size_t i = 0; i < s->n_files; i++)
 		write_file(&w, &s->files[i]);
 	for (size_t i = 0; i < s->n_generations; i++)
-		write_generation(&w, &s->generations[i]);
+		write_generation(&w, s->generations[i].service, s->generations[i].number);
 	jsonw_array_end(&w);
+	return buf_take(&b);
+}
+
+char *sources_add_generations(const char *json, const struct manifest *m)
+{
+	size_t len = strlen(json);
+	struct buf b = {0};
+	struct jsonw w = {.out = &b};
+
+	jsonw_array_begin(&w, NULL);
+	for (size_t i = 0; i < m->n_services; i++)
+		if (m->services[i]->secrets_generation)
+			write_generation(&w, m->services[i]->name,
+					 m->services[i]->secrets_generation);
+	jsonw_array_end(&w);
+	if (!b.failed && len > 2 && b.len > 2) { /* "[a]" and "[b]": "[a,b]" */
+		struct buf both = {0};
+
+		buf_printf(&both, "%.*s,%s", (int)(len - 1), json, buf_cstr(&b) + 1);
+		buf_done(&b);
+		b = both;
+	} else if (!b.failed) {
+		buf_clear(&b);
+		buf_str(&b, json);
+	}
 	return buf_take(&b);
 }
 

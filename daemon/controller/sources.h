@@ -45,6 +45,8 @@ struct sources {
 int sources_from_json(const struct cJSON *array, struct sources *ret, struct err **reterr);
 /* Caller frees; NULL when out of memory. */
 char *sources_to_json(const struct sources *s);
+/* The same text with what secrets_assign said of m's services. NULL: out of memory. */
+char *sources_add_generations(const char *json, const struct manifest *m);
 /* What of it an administrator may see, from the store's text: the manifests, and the paths of what
  * they name. Caller frees; NULL when out of memory. */
 char *sources_without_contents(const char *json);
@@ -55,6 +57,7 @@ int sources_add_text(struct sources *s, char *path, char *text, size_t len, unsi
 int sources_add_file(struct sources *s, char *path, char *data, size_t len);
 /* Notes (or replaces) the generation of a service's secrets. 0 or -ERR_NOMEM. */
 int sources_set_generation(struct sources *s, const char *service, uint64_t number);
+void sources_forget_generations(struct sources *s);
 void sources_done(struct sources *s); /* the struct may be used again */
 
 #endif

@@ -213,6 +213,30 @@ int store_put_service(struct store *s, const struct store_service *v, bool urgen
 	return put(s, store_task_service(v), urgent, cb, user);
 }
 
+int store_put_rollout(struct store *s, const struct store_rollout *r, store_cb cb, void *user)
+{
+	return put(s, store_task_rollout(r), true, cb, user);
+}
+
+/* What is due must not be forgotten; that it has begun is known otherwise, too. */
+int store_put_run(struct store *s, const char *name, int64_t due_wall_ms, int64_t after_wall_ms)
+{
+	return put(s, store_task_run(name, due_wall_ms, after_wall_ms), due_wall_ms != 0, NULL,
+		   NULL);
+}
+
+int store_put_start(struct store *s, const char *name, int64_t start_ms)
+{
+	return put(s, store_task_start(name, start_ms), false, NULL, NULL);
+}
+
+/* At once: who comes after us is not to begin with another number. */
+int store_put_scale(struct store *s, const char *name, int64_t override_until_wall_ms,
+		    unsigned scaled)
+{
+	return put(s, store_task_scale(name, override_until_wall_ms, scaled), true, NULL, NULL);
+}
+
 int store_del_service(struct store *s, const char *name, bool urgent, store_cb cb, void *user)
 {
 	return put(s, store_task_del_service(name), urgent, cb, user);
@@ -228,15 +252,28 @@ int store_add_exit(struct store *s, const struct store_exit *x, store_cb cb, voi
 	return put(s, store_task_exit(x), false, cb, user);
 }
 
-int store_read_revision(struct store *s, const char *set, uint64_t number, store_read_cb cb,
-			void *user)
+int store_put_exit_lines(struct store *s, const struct store_exit *x)
 {
-	struct store_task *t = store_task_read_revision(set, number);
+	return put(s, store_task_lines(STORE_TASK_EXIT_LINES, x), false, NULL, NULL);
+}
 
+static int put_read(struct store *s, struct store_task *t, store_read_cb cb, void *user)
+{
 	assert(!s->in_group);
 	if (t)
 		t->read_cb = cb;
 	return put(s, t, true, NULL, user);
+}
+
+int store_read_exit_lines(struct store *s, const struct store_exit *x, store_read_cb cb, void *user)
+{
+	return put_read(s, store_task_lines(STORE_TASK_READ_LINES, x), cb, user);
+}
+
+int store_read_revision(struct store *s, const char *set, uint64_t number, store_read_cb cb,
+			void *user)
+{
+	return put_read(s, store_task_read_revision(set, number), cb, user);
 }
 
 void store_begin(struct store *s)

@@ -1,8 +1,8 @@
 /*
  * store_db: see store_db.h. WAL with synchronous=FULL: a commit that was reported is on the disk.
  * Statements are prepared when first used and kept. Each unit (a task, or a group) runs in a
- * savepoint of its batch's transaction, so one that fails takes no other with it, except where
- * SQLite itself gives up the transaction (disk full, I/O error).
+ * savepoint of its batch's transaction (one statement needs none), so one that fails takes no other
+ * with it, except where SQLite itself gives up the transaction (disk full, I/O error).
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,97 +16,24 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/controller/quota.h"
+#include "daemon/controller/store_schema.h"
+#include "daemon/controller/store_sql.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
 
 #define BUSY_MS 5000
-#define LOAD_EVENTS 1000
+#define SERVICES_MAX 4096 /* with events of their own; more, and the oldest events go */
 
-enum statement {
-	S_BEGIN,
-	S_COMMIT,
-	S_ROLLBACK,
-	S_SAVE,
-	S_RELEASE,
-	S_BACK,
-	S_PUT_REVISION,
-	S_PRUNE_REVISIONS,
-	S_READ_REVISION,
-	S_PUT_SERVICE,
-	S_SET_SERVICE,
-	S_DEL_SERVICE,
-	S_DEL_EXITS,
-	S_ADD_EVENT,
-	S_PRUNE_EVENTS,
-	S_ADD_EXIT,
-	S_PRUNE_EXITS,
-	S_MAX_
-};
-
-#define TEXT2(n) #n
-#define TEXT(n) TEXT2(n)
-
-static const char *const sql[S_MAX_] = {
-	[S_BEGIN] = "BEGIN IMMEDIATE",
-	[S_COMMIT] = "COMMIT",
-	[S_ROLLBACK] = "ROLLBACK",
-	[S_SAVE] = "SAVEPOINT unit",
-	[S_RELEASE] = "RELEASE unit",
-	[S_BACK] = "ROLLBACK TO unit",
-	[S_PUT_REVISION] = "INSERT OR REPLACE INTO revision(set_name,number,sources,at_ms,uid,"
-			   "user,hash,services,git_commit,git_branch,git_dirty)"
-			   " VALUES(?,?,?,?,?,?,?,?,?,?,?)",
-	[S_PRUNE_REVISIONS] =
-		"DELETE FROM revision WHERE set_name=? AND number<=?-" TEXT(STORE_REVISIONS_KEPT),
-	[S_READ_REVISION] = "SELECT sources FROM revision WHERE set_name=? AND number=?",
-	[S_PUT_SERVICE] = "INSERT OR REPLACE INTO service"
-			  "(name,set_name,sources,revision,stopped,replicas_override)"
-			  " VALUES(?,?,?,?,?,?)",
-	[S_SET_SERVICE] = "UPDATE service SET stopped=?,replicas_override=? WHERE name=?",
-	[S_DEL_SERVICE] = "DELETE FROM service WHERE name=?",
-	[S_DEL_EXITS] = "DELETE FROM exit WHERE service=?",
-	[S_ADD_EVENT] = "INSERT OR REPLACE INTO event"
-			"(seq,at_ms,service,replica,type,reason,message,from_state,to_state)"
-			" VALUES(?,?,?,?,?,?,?,?,?)",
-	[S_PRUNE_EVENTS] = "DELETE FROM event WHERE seq<=(SELECT max(seq) FROM event)-" TEXT(
-		STORE_EVENTS_KEPT),
-	[S_ADD_EXIT] = "INSERT OR REPLACE INTO exit"
-		       "(service,replica,incarnation,seq,code,signal,pid,cause,started_ms,ended_ms)"
-		       " VALUES(?,?,?,?,?,?,?,?,?,?)",
-	[S_PRUNE_EXITS] = "DELETE FROM exit WHERE service=?1 AND replica=?2 AND rowid NOT IN"
-			  " (SELECT rowid FROM exit WHERE service=?1 AND replica=?2"
-			  " ORDER BY ended_ms DESC,incarnation DESC,seq DESC LIMIT " TEXT(
-				  STORE_EXITS_KEPT) ")",
-};
-
-/* migrations[v] leads from version v to v + 1. Never edit one that was released: append. */
-static const char *const migrations[] = {
-	"CREATE TABLE revision(set_name TEXT NOT NULL, number INTEGER NOT NULL,"
-	" sources TEXT NOT NULL, at_ms INTEGER NOT NULL, uid INTEGER NOT NULL,"
-	" PRIMARY KEY(set_name,number)) STRICT;"
-	"CREATE TABLE service(name TEXT NOT NULL PRIMARY KEY, set_name TEXT NOT NULL,"
-	" sources TEXT NOT NULL, revision INTEGER NOT NULL, stopped INTEGER NOT NULL,"
-	" replicas_override INTEGER NOT NULL) STRICT;"
-	"CREATE TABLE event(seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, service TEXT NOT NULL,"
-	" replica INTEGER NOT NULL, type TEXT NOT NULL, reason TEXT NOT NULL, message TEXT NOT NULL,"
-	" from_state TEXT, to_state TEXT) STRICT;"
-	"CREATE TABLE exit(service TEXT NOT NULL, replica INTEGER NOT NULL,"
-	" incarnation TEXT NOT NULL, seq INTEGER NOT NULL, code INTEGER NOT NULL,"
-	" signal INTEGER NOT NULL, pid INTEGER NOT NULL, cause TEXT NOT NULL,"
-	" started_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL,"
-	" PRIMARY KEY(service,replica,incarnation,seq)) STRICT;"
-	"CREATE INDEX exit_by_time ON exit(service,replica,ended_ms);",
-	"ALTER TABLE revision ADD COLUMN user TEXT;"
-	"ALTER TABLE revision ADD COLUMN hash INTEGER NOT NULL DEFAULT 0;"
-	"ALTER TABLE revision ADD COLUMN services TEXT NOT NULL DEFAULT '';"
-	"ALTER TABLE revision ADD COLUMN git_commit TEXT;"
-	"ALTER TABLE revision ADD COLUMN git_branch TEXT;"
-	"ALTER TABLE revision ADD COLUMN git_dirty INTEGER NOT NULL DEFAULT 0;",
+/* Rows of a table that is pruned now and then. */
+struct grown {
+	int64_t kept, added; /* at and since the last time */
 };
 
 struct store_db {
 	sqlite3 *sq;
+	struct grown events, exits;
 	sqlite3_stmt *prepared[S_MAX_];
 };
 
@@ -132,10 +59,27 @@ static int prepare(struct store_db *db, enum statement s, struct err **reterr)
 {
 	if (db->prepared[s])
 		return 0;
-	return sqlite3_prepare_v3(db->sq, sql[s], -1, SQLITE_PREPARE_PERSISTENT, &db->prepared[s],
-				  NULL) == SQLITE_OK
+	return sqlite3_prepare_v3(db->sq, store_sql[s], -1, SQLITE_PREPARE_PERSISTENT,
+				  &db->prepared[s], NULL) == SQLITE_OK
 		       ? 0
 		       : fail(db, reterr);
+}
+
+/* The first column of the first row of a query: an integer, or -1. ret_damaged: or NULL. */
+static int64_t ask_int(struct store_db *db, const char *query, bool *ret_damaged)
+{
+	sqlite3_stmt *st = NULL;
+	int64_t v = -1;
+	int rc = sqlite3_prepare_v2(db->sq, query, -1, &st, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		v = sqlite3_column_int64(st, 0);
+	if (ret_damaged)
+		*ret_damaged |= (rc & 0xff) == SQLITE_NOTADB || (rc & 0xff) == SQLITE_CORRUPT;
+	sqlite3_finalize(st);
+	return v;
 }
 
 /* Runs a kept statement; types: t = const char * (may be NULL), i = int64_t. */
@@ -176,23 +120,16 @@ static int write_revision(struct store_db *db, const struct store_revision *r, s
 	return rc < 0 ? rc : run(db, S_PRUNE_REVISIONS, reterr, "ti", r->set, (int64_t)r->number);
 }
 
-static int read_revision(struct store_db *db, const struct store_revision *r, char **ret,
-			 struct err **reterr)
+/* The text of the first row, if there is one, of a statement whose values are bound. */
+static int read_text(struct store_db *db, sqlite3_stmt *st, char **ret, struct err **reterr)
 {
-	int rc = prepare(db, S_READ_REVISION, reterr), step;
-	sqlite3_stmt *st;
+	int rc = 0, step = sqlite3_step(st);
 
-	if (rc < 0)
-		return rc;
-	st = db->prepared[S_READ_REVISION];
-	sqlite3_bind_text(st, 1, r->set, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(st, 2, (int64_t)r->number);
-	step = sqlite3_step(st);
 	if (step == SQLITE_ROW) {
 		const char *found = (const char *)sqlite3_column_text(st, 0);
 
 		*ret = found ? mem_strdup(found) : NULL;
-		rc = *ret ? 0 : err_nomem(reterr);
+		rc = *ret || !found ? 0 : err_nomem(reterr);
 	} else if (step != SQLITE_DONE) {
 		rc = fail(db, reterr);
 	}
@@ -201,11 +138,36 @@ static int read_revision(struct store_db *db, const struct store_revision *r, ch
 	return rc;
 }
 
+static int read_revision(struct store_db *db, const struct store_revision *r, char **ret,
+			 struct err **reterr)
+{
+	int rc = prepare(db, S_READ_REVISION, reterr);
+
+	if (rc < 0)
+		return rc;
+	sqlite3_bind_text(db->prepared[S_READ_REVISION], 1, r->set, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(db->prepared[S_READ_REVISION], 2, (int64_t)r->number);
+	return read_text(db, db->prepared[S_READ_REVISION], ret, reterr);
+}
+
+static int read_lines(struct store_db *db, const struct store_exit *x, char **ret,
+		      struct err **reterr)
+{
+	int rc = prepare(db, S_READ_LINES, reterr);
+
+	if (rc < 0)
+		return rc;
+	sqlite3_bind_text(db->prepared[S_READ_LINES], 1, x->service, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(db->prepared[S_READ_LINES], 2, (int64_t)x->index);
+	sqlite3_bind_text(db->prepared[S_READ_LINES], 3, x->incarnation, -1, SQLITE_STATIC);
+	return read_text(db, db->prepared[S_READ_LINES], ret, reterr);
+}
+
 static int write_service(struct store_db *db, const struct store_service *v, struct err **reterr)
 {
 	if (!v->sources)
-		return run(db, S_SET_SERVICE, reterr, "iit", (int64_t)v->stopped,
-			   v->replicas_override, v->name);
+		return run(db, S_SET_SERVICE, reterr, "iiit", (int64_t)v->stopped,
+			   v->replicas_override, v->held_until_wall_ms, v->name);
 	return run(db, S_PUT_SERVICE, reterr, "tttiii", v->name, v->set, v->sources,
 		   (int64_t)v->revision, (int64_t)v->stopped, v->replicas_override);
 }
@@ -214,11 +176,30 @@ static int delete_service(struct store_db *db, const char *name, struct err **re
 {
 	int r = run(db, S_DEL_SERVICE, reterr, "t", name);
 
+	if (r == 0)
+		r = run(db, S_DEL_ROLLOUTS, reterr, "t", name);
 	return r < 0 ? r : run(db, S_DEL_EXITS, reterr, "t", name);
+}
+
+static int write_rollout(struct store_db *db, const struct store_rollout *r, struct err **reterr)
+{
+	int rc;
+
+	if (!r->keys)
+		return run(db, S_SET_ROLLOUT, reterr, "tiiiiititi", r->state, r->flags, r->step,
+			   r->step_mono_ms, r->progress_mono_ms, r->ended_wall_ms, r->reason,
+			   (int64_t)r->keeps_good, r->service, (int64_t)r->number);
+	rc = run(db, S_PUT_ROLLOUT, reterr, "titiiiiiittit", r->service, (int64_t)r->number,
+		 r->state, (int64_t)r->revision, (int64_t)r->hash, r->flags, r->progress_mono_ms,
+		 r->started_wall_ms, r->ended_wall_ms, r->reason, r->keys,
+		 (int64_t)r->good_revision, r->good_sources);
+	return rc < 0 ? rc
+		      : run(db, S_PRUNE_ROLLOUTS, reterr, "ti", r->service, (int64_t)r->number);
 }
 
 static int write_event(struct store_db *db, const struct store_event *e, struct err **reterr)
 {
+	db->events.added++;
 	return run(db, S_ADD_EVENT, reterr, "iitittttt", (int64_t)e->seq, e->at_wall_ms, e->service,
 		   (int64_t)e->replica, e->type, e->reason ? e->reason : "",
 		   e->message ? e->message : "", e->from, e->to);
@@ -226,11 +207,10 @@ static int write_event(struct store_db *db, const struct store_event *e, struct 
 
 static int write_exit(struct store_db *db, const struct store_exit *x, struct err **reterr)
 {
-	int r = run(db, S_ADD_EXIT, reterr, "titiiiitii", x->service, (int64_t)x->index,
-		    x->incarnation, (int64_t)x->seq, (int64_t)x->code, (int64_t)x->signal,
-		    (int64_t)x->pid, x->cause, x->started_wall_ms, x->ended_wall_ms);
-
-	return r < 0 ? r : run(db, S_PRUNE_EXITS, reterr, "ti", x->service, (int64_t)x->index);
+	db->exits.added++;
+	return run(db, S_ADD_EXIT, reterr, "titiiiitii", x->service, (int64_t)x->index,
+		   x->incarnation, (int64_t)x->seq, (int64_t)x->code, (int64_t)x->signal,
+		   (int64_t)x->pid, x->cause, x->started_wall_ms, x->ended_wall_ms);
 }
 
 static int do_task(struct store_db *db, struct store_task *t, struct err **reterr)
@@ -248,6 +228,21 @@ static int do_task(struct store_db *db, struct store_task *t, struct err **reter
 		return write_event(db, &t->u.event, reterr);
 	case STORE_TASK_EXIT:
 		return write_exit(db, &t->u.exit, reterr);
+	case STORE_TASK_EXIT_LINES:
+		return run(db, S_SET_LINES, reterr, "ttit", t->u.exit.lines, t->u.exit.service,
+			   (int64_t)t->u.exit.index, t->u.exit.incarnation);
+	case STORE_TASK_READ_LINES:
+		return read_lines(db, &t->u.exit, &t->found, reterr);
+	case STORE_TASK_ROLLOUT:
+		return write_rollout(db, &t->u.rollout, reterr);
+	case STORE_TASK_RUN:
+		return run(db, S_SET_RUN, reterr, "iit", t->u.service.run_due_wall_ms,
+			   t->u.service.run_after_wall_ms, t->u.service.name);
+	case STORE_TASK_START:
+		return run(db, S_SET_START, reterr, "it", t->u.service.start_ms, t->u.service.name);
+	case STORE_TASK_SCALE:
+		return run(db, S_SET_SCALE, reterr, "iit", t->u.service.override_until_wall_ms,
+			   (int64_t)t->u.service.scaled, t->u.service.name);
 	}
 	return err_set(reterr, ERR_INVALID, "unknown task");
 }
@@ -268,20 +263,29 @@ static void condemn(struct store_task *first, bool group, const struct err *e)
 	}
 }
 
-/* One task or group in a savepoint; returns what follows it. Fails only if the transaction is lost.
- */
+/* One statement is all or nothing without a savepoint. */
+static bool is_one_statement(const struct store_task *first, const struct store_task *last)
+{
+	return first == last && (first->kind == STORE_TASK_EVENT || first->kind == STORE_TASK_EXIT);
+}
+
+/* One task or group, all or nothing; returns what follows it. Fails only if the transaction is
+ * lost. */
 static int write_unit(struct store_db *db, struct store_task *first, struct store_task **ret_next,
 		      struct err **reterr)
 {
 	_cleanup_err_ struct err *e = NULL;
 	struct store_task *t = first, *last;
-	int r = first->err ? -1 : run(db, S_SAVE, &e, "");
+	bool save;
+	int r;
 
 	for (last = first; last->more && TAILQ_NEXT(last, link);)
 		last = TAILQ_NEXT(last, link);
 	*ret_next = TAILQ_NEXT(last, link);
 	if (first->err) /* condemned before it came here */
 		return 0;
+	save = !is_one_statement(first, last);
+	r = save ? run(db, S_SAVE, &e, "") : 0;
 	while (r == 0) {
 		r = do_task(db, t, &e);
 		if (t == last)
@@ -289,29 +293,84 @@ static int write_unit(struct store_db *db, struct store_task *first, struct stor
 		t = TAILQ_NEXT(t, link);
 	}
 	if (r == 0)
-		return run(db, S_RELEASE, reterr, "");
+		return save ? run(db, S_RELEASE, reterr, "") : 0;
 	condemn(first, true, e);
 	if (sqlite3_get_autocommit(db->sq)) { /* SQLite gave up the whole transaction */
 		err_set(reterr, e->code, "%s", e->msg);
 		return -(int)e->code;
 	}
+	if (!save)
+		return 0;
 	r = run(db, S_BACK, reterr, "");
 	return r < 0 ? r : run(db, S_RELEASE, reterr, "");
+}
+
+/* ---- what is too old ---- */
+
+/* How many events a service may keep; 0: there are too many services for that. */
+static int event_quota(struct store_db *db, size_t *ret, struct err **reterr)
+{
+	_cleanup_free_ size_t *counts = mem_alloc(SERVICES_MAX * sizeof(*counts));
+	sqlite3_stmt *st;
+	size_t n = 0;
+	int r, rc;
+
+	if (!counts)
+		return err_nomem(reterr);
+	r = prepare(db, S_COUNT_EVENTS, reterr);
+	if (r < 0)
+		return r;
+	st = db->prepared[S_COUNT_EVENTS];
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW && n < SERVICES_MAX)
+		counts[n++] = (size_t)sqlite3_column_int64(st, 0);
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+		r = fail(db, reterr);
+	sqlite3_reset(st);
+	*ret = rc == SQLITE_ROW ? 0 : quota_fair(counts, n, STORE_EVENTS_KEPT);
+	return r;
+}
+
+static int prune_events(struct store_db *db, struct err **reterr)
+{
+	size_t quota = 0;
+	int r = event_quota(db, &quota, reterr);
+
+	if (r == 0)
+		r = quota > 0 ? run(db, S_PRUNE_EVENTS, reterr, "i", (int64_t)quota)
+			      : run(db, S_PRUNE_OLDEST, reterr, "");
+	if (r == 0)
+		db->events =
+			(struct grown){.kept = ask_int(db, "SELECT count(*) FROM event", NULL)};
+	return r;
+}
+
+static int prune_exits(struct store_db *db, struct err **reterr)
+{
+	int r = run(db, S_PRUNE_EXITS, reterr, "");
+
+	if (r == 0)
+		db->exits = (struct grown){.kept = ask_int(db, "SELECT count(*) FROM exit", NULL)};
+	return r;
+}
+
+/* Looking at the whole table is paid by what came since the last time. */
+static bool is_due(const struct grown *g)
+{
+	return g->added >= STORE_PRUNE_MIN && g->added >= g->kept / 2;
 }
 
 void store_db_commit(struct store_db *db, struct store_task_list *tasks)
 {
 	_cleanup_err_ struct err *e = NULL;
 	struct store_task *t = TAILQ_FIRST(tasks);
-	bool events = false;
 	int r = run(db, S_BEGIN, &e, "");
 
-	while (r == 0 && t) {
-		events |= t->kind == STORE_TASK_EVENT;
+	while (r == 0 && t)
 		r = write_unit(db, t, &t, &e);
-	}
-	if (r == 0 && events)
-		r = run(db, S_PRUNE_EVENTS, &e, "");
+	if (r == 0 && is_due(&db->events))
+		r = prune_events(db, &e);
+	if (r == 0 && is_due(&db->exits))
+		r = prune_exits(db, &e);
 	if (r == 0)
 		r = run(db, S_COMMIT, &e, "");
 	if (r == 0)
@@ -331,22 +390,6 @@ void store_db_close(struct store_db *db)
 	mem_free(db);
 }
 
-/* The first column of the first row of a query: an integer, or -1. */
-static int64_t ask_int(struct store_db *db, const char *query, bool *ret_damaged)
-{
-	sqlite3_stmt *st = NULL;
-	int64_t v = -1;
-	int rc = sqlite3_prepare_v2(db->sq, query, -1, &st, NULL);
-
-	if (rc == SQLITE_OK)
-		rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW)
-		v = sqlite3_column_int64(st, 0);
-	*ret_damaged |= (rc & 0xff) == SQLITE_NOTADB || (rc & 0xff) == SQLITE_CORRUPT;
-	sqlite3_finalize(st);
-	return v;
-}
-
 static bool is_sound(struct store_db *db)
 {
 	sqlite3_stmt *st = NULL;
@@ -363,14 +406,14 @@ static bool is_sound(struct store_db *db)
 
 static int migrate(struct store_db *db, int64_t version, struct err **reterr)
 {
-	for (; version < (int64_t)ARRAY_SIZE(migrations); version++) {
+	for (; version < (int64_t)store_schema_versions; version++) {
 		char set[64];
 		int r;
 
 		snprintf(set, sizeof(set), "PRAGMA user_version=%lld", (long long)version + 1);
 		r = exec(db, "BEGIN IMMEDIATE", reterr);
 		if (r == 0)
-			r = exec(db, migrations[version], reterr);
+			r = exec(db, store_schema_migrations[version], reterr);
 		if (r == 0)
 			r = exec(db, set, reterr);
 		if (r == 0)
@@ -392,11 +435,11 @@ static int set_up(struct store_db *db, bool *ret_damaged, struct err **reterr)
 	version = ask_int(db, "PRAGMA user_version", ret_damaged);
 	if (version < 0)
 		return fail(db, reterr);
-	if (version > (int64_t)ARRAY_SIZE(migrations))
+	if (version > (int64_t)store_schema_versions)
 		return err_set(reterr, ERR_CONFLICT,
 			       "the state database has schema %lld, written by a newer aictl; "
-			       "this one knows %zu",
-			       (long long)version, ARRAY_SIZE(migrations));
+			       "this one knows %d",
+			       (long long)version, store_schema_versions);
 	if (!is_sound(db)) {
 		*ret_damaged = true;
 		return err_set(reterr, ERR_INVALID, "the state database is damaged");
@@ -410,6 +453,10 @@ static int set_up(struct store_db *db, bool *ret_damaged, struct err **reterr)
 	if (r == 0)
 		r = exec(db, "DELETE FROM exit WHERE service NOT IN (SELECT name FROM service)",
 			 reterr);
+	if (r == 0)
+		r = prune_events(db, reterr);
+	if (r == 0)
+		r = prune_exits(db, reterr);
 	return r;
 }
 
@@ -523,7 +570,13 @@ static int load_service(struct store_loaded *l, sqlite3_stmt *st)
 	v = &l->services[l->snap.n_services++];
 	*v = (struct store_service){.revision = (uint64_t)sqlite3_column_int64(st, 3),
 				    .stopped = sqlite3_column_int64(st, 4) != 0,
-				    .replicas_override = sqlite3_column_int64(st, 5)};
+				    .replicas_override = sqlite3_column_int64(st, 5),
+				    .run_due_wall_ms = sqlite3_column_int64(st, 6),
+				    .run_after_wall_ms = sqlite3_column_int64(st, 7),
+				    .held_until_wall_ms = sqlite3_column_int64(st, 8),
+				    .start_ms = sqlite3_column_int64(st, 9),
+				    .override_until_wall_ms = sqlite3_column_int64(st, 10),
+				    .scaled = (unsigned)sqlite3_column_int64(st, 11)};
 	return text(l, st, 0, &v->name) | text(l, st, 1, &v->set) | text(l, st, 2, &v->sources);
 }
 
@@ -555,9 +608,32 @@ static int load_exit(struct store_loaded *l, sqlite3_stmt *st)
 				 .signal = (int32_t)sqlite3_column_int64(st, 5),
 				 .pid = (int32_t)sqlite3_column_int64(st, 6),
 				 .started_wall_ms = sqlite3_column_int64(st, 8),
-				 .ended_wall_ms = sqlite3_column_int64(st, 9)};
+				 .ended_wall_ms = sqlite3_column_int64(st, 9),
+				 .has_lines = sqlite3_column_int64(st, 10) != 0};
 	return text(l, st, 0, &x->service) | text(l, st, 2, &x->incarnation) |
 	       text(l, st, 7, &x->cause);
+}
+
+static int load_rollout(struct store_loaded *l, sqlite3_stmt *st)
+{
+	struct store_rollout *r;
+
+	if (mem_grow(&l->rollouts, &l->cap_rollouts, l->snap.n_rollouts + 1, sizeof(*r)) < 0)
+		return -ERR_NOMEM;
+	r = &l->rollouts[l->snap.n_rollouts++];
+	*r = (struct store_rollout){.number = (uint64_t)sqlite3_column_int64(st, 1),
+				    .revision = (uint64_t)sqlite3_column_int64(st, 3),
+				    .hash = (uint64_t)sqlite3_column_int64(st, 4),
+				    .flags = sqlite3_column_int64(st, 5),
+				    .progress_mono_ms = sqlite3_column_int64(st, 6),
+				    .started_wall_ms = sqlite3_column_int64(st, 7),
+				    .ended_wall_ms = sqlite3_column_int64(st, 8),
+				    .good_revision = (uint64_t)sqlite3_column_int64(st, 11),
+				    .step = sqlite3_column_int64(st, 13),
+				    .step_mono_ms = sqlite3_column_int64(st, 14)};
+	return text(l, st, 0, &r->service) | text(l, st, 2, &r->state) |
+	       text(l, st, 9, &r->reason) | text(l, st, 10, &r->keys) |
+	       text(l, st, 12, &r->good_sources);
 }
 
 static int load_rows(struct store_db *db, struct store_loaded *l, const char *query,
@@ -588,15 +664,19 @@ int store_db_load(struct store_db *db, struct store_loaded **ret, struct err **r
 		{"SELECT set_name,number,at_ms,uid,user,hash,services,git_commit,git_branch,"
 		 "git_dirty FROM revision ORDER BY set_name,number DESC",
 		 load_revision},
-		{"SELECT name,set_name,sources,revision,stopped,replicas_override FROM service"
+		{"SELECT name,set_name,sources,revision,stopped,replicas_override,run_due_ms,"
+		 "run_after_ms,held_until_ms,start_ms,override_until_ms,scaled FROM service"
 		 " ORDER BY set_name,revision,name",
 		 load_service},
-		{"SELECT * FROM (SELECT seq,at_ms,service,replica,type,reason,message,from_state,"
-		 "to_state FROM event ORDER BY seq DESC LIMIT " TEXT(LOAD_EVENTS) ") ORDER BY seq",
+		{"SELECT seq,at_ms,service,replica,type,reason,message,from_state,to_state"
+		 " FROM event ORDER BY seq",
 		 load_event},
-		{"SELECT service,replica,incarnation,seq,code,signal,pid,cause,started_ms,ended_ms"
-		 " FROM exit ORDER BY service,replica,ended_ms,incarnation,seq",
+		{"SELECT service,replica,incarnation,seq,code,signal,pid,cause,started_ms,ended_ms,"
+		 "lines IS NOT NULL FROM exit ORDER BY service,replica,ended_ms,incarnation,seq",
 		 load_exit},
+		{"SELECT service,number,state,revision,hash,flags,progress_ms,started_ms,ended_ms,"
+		 "reason,keys,good_revision,good_sources,step,step_ms FROM rollout ORDER BY service,number",
+		 load_rollout},
 	};
 	struct store_loaded *l = mem_alloc(sizeof(*l));
 
@@ -614,6 +694,7 @@ int store_db_load(struct store_db *db, struct store_loaded **ret, struct err **r
 	l->snap.services = l->services;
 	l->snap.events = l->events;
 	l->snap.exits = l->exits;
+	l->snap.rollouts = l->rollouts;
 	*ret = l;
 	return 0;
 }
@@ -629,5 +710,6 @@ void store_db_loaded_free(struct store_loaded *l)
 	mem_free(l->services);
 	mem_free(l->events);
 	mem_free(l->exits);
+	mem_free(l->rollouts);
 	mem_free(l);
 }

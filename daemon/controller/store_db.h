@@ -19,7 +19,8 @@ struct store_loaded {
 	struct store_service *services;
 	struct store_event *events;
 	struct store_exit *exits;
-	size_t cap_revisions, cap_services, cap_events, cap_exits;
+	struct store_rollout *rollouts;
+	size_t cap_revisions, cap_services, cap_events, cap_exits, cap_rollouts;
 	char **texts;
 	size_t n_texts, cap_texts;
 };

@@ -78,6 +78,41 @@ struct store_task *store_task_del_service(const char *name)
 	return t;
 }
 
+struct store_task *store_task_run(const char *name, int64_t due_wall_ms, int64_t after_wall_ms)
+{
+	struct store_service c = {
+		.name = name, .run_due_wall_ms = due_wall_ms, .run_after_wall_ms = after_wall_ms};
+	const char **const at[] = {&c.name};
+	struct store_task *t = task_new(STORE_TASK_RUN, at, ARRAY_SIZE(at));
+
+	if (t)
+		t->u.service = c;
+	return t;
+}
+
+struct store_task *store_task_start(const char *name, int64_t start_ms)
+{
+	struct store_service c = {.name = name, .start_ms = start_ms};
+	const char **const at[] = {&c.name};
+	struct store_task *t = task_new(STORE_TASK_START, at, ARRAY_SIZE(at));
+
+	if (t)
+		t->u.service = c;
+	return t;
+}
+
+struct store_task *store_task_scale(const char *name, int64_t until_wall_ms, unsigned scaled)
+{
+	struct store_service c = {
+		.name = name, .override_until_wall_ms = until_wall_ms, .scaled = scaled};
+	const char **const at[] = {&c.name};
+	struct store_task *t = task_new(STORE_TASK_SCALE, at, ARRAY_SIZE(at));
+
+	if (t)
+		t->u.service = c;
+	return t;
+}
+
 struct store_task *store_task_event(const struct store_event *e)
 {
 	struct store_event c = *e;
@@ -99,6 +134,31 @@ struct store_task *store_task_exit(const struct store_exit *x)
 
 	if (t)
 		t->u.exit = c;
+	return t;
+}
+
+struct store_task *store_task_lines(enum store_task_kind kind, const struct store_exit *x)
+{
+	struct store_exit c = {.service = x->service,
+			       .index = x->index,
+			       .incarnation = x->incarnation,
+			       .lines = x->lines};
+	const char **const at[] = {&c.service, &c.incarnation, &c.lines};
+	struct store_task *t = task_new(kind, at, ARRAY_SIZE(at));
+
+	if (t)
+		t->u.exit = c;
+	return t;
+}
+
+struct store_task *store_task_rollout(const struct store_rollout *r)
+{
+	struct store_rollout c = *r;
+	const char **const at[] = {&c.service, &c.state, &c.reason, &c.keys, &c.good_sources};
+	struct store_task *t = task_new(STORE_TASK_ROLLOUT, at, ARRAY_SIZE(at));
+
+	if (t)
+		t->u.rollout = c;
 	return t;
 }
 

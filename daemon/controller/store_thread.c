@@ -2,13 +2,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/controller/store_thread.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 
 #include "daemon/controller/store_db.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/fs.h"
 #include "lib/mem.h"
+#include "lib/state_lock.h"
+
+#define LOCK_WAIT_MS 5000 /* a former controller may be ending */
+#define LOCK_PAUSE_MS 20
 
 struct store_thread {
 	uv_thread_t id;
@@ -17,6 +24,7 @@ struct store_thread {
 	uv_cond_t ended; /* the loop, in store_thread_stop */
 	uv_async_t *async;
 	char *path;
+	int lock_fd; /* the thread's: of the state directory; -1 = not ours */
 	struct store_task_list queue, busy, done;
 	struct store_task_list events; /* those of queue that may be dropped, oldest first */
 	size_t n_queued, n_urgent, n_busy;
@@ -49,6 +57,7 @@ static void unref(struct store_thread *t)
 	err_free(t->load_err);
 	mem_free(t->moved_to);
 	mem_free(t->path);
+	mem_closep(&t->lock_fd);
 	uv_cond_destroy(&t->wake);
 	uv_cond_destroy(&t->ended);
 	uv_mutex_destroy(&t->lock);
@@ -62,6 +71,40 @@ static void tell_loop(struct store_thread *t)
 		uv_async_send(t->async);
 }
 
+static bool is_stopping(struct store_thread *t)
+{
+	bool stop;
+
+	uv_mutex_lock(&t->lock);
+	stop = t->stop;
+	uv_mutex_unlock(&t->lock);
+	return stop;
+}
+
+static int take_lock(struct store_thread *t, int64_t wait_ms, struct err **reterr)
+{
+	_cleanup_free_ char *dir = fs_dirname(t->path), *path = NULL;
+	int64_t end = clock_add(clock_mono_ms(), wait_ms);
+	struct state_lock_holder holder;
+	char who[STATE_LOCK_TEXT];
+	int r;
+
+	if (t->lock_fd >= 0)
+		return 0;
+	if (!dir || !(path = mem_printf("%s/" STATE_LOCK_NAME, dir)))
+		return err_nomem(reterr);
+	while ((r = state_lock_take(path, &t->lock_fd, &holder)) == -EAGAIN &&
+	       clock_mono_ms() < end && !is_stopping(t))
+		poll(NULL, 0, LOCK_PAUSE_MS);
+	if (r == 0)
+		return 0;
+	if (r != -EAGAIN)
+		return err_sys(reterr, -r, "cannot lock the state database, %s", path);
+	state_lock_say(&holder, who, sizeof(who));
+	return err_set(reterr, ERR_CONFLICT,
+		       "%s is in use by %s: stop that, or use another --state-dir", dir, who);
+}
+
 static struct store_db *open_and_load(struct store_thread *t)
 {
 	struct store_loaded *loaded = NULL;
@@ -69,7 +112,8 @@ static struct store_db *open_and_load(struct store_thread *t)
 	struct err *e = NULL;
 	char *moved_to = NULL;
 
-	if (store_db_open(t->path, &db, &moved_to, &e) == 0 && store_db_load(db, &loaded, &e) < 0) {
+	if (take_lock(t, LOCK_WAIT_MS, &e) == 0 &&
+	    store_db_open(t->path, &db, &moved_to, &e) == 0 && store_db_load(db, &loaded, &e) < 0) {
 		store_db_close(db);
 		db = NULL;
 	}
@@ -133,7 +177,7 @@ static void commit(struct store_thread *t, struct store_db **db)
 	_cleanup_err_ struct err *e = NULL;
 	_cleanup_free_ char *moved_to = NULL;
 
-	if (!*db && store_db_open(t->path, db, &moved_to, &e) < 0)
+	if (!*db && (take_lock(t, 0, &e) < 0 || store_db_open(t->path, db, &moved_to, &e) < 0))
 		fail_all(&t->busy, e);
 	else
 		store_db_commit(*db, &t->busy);
@@ -149,6 +193,7 @@ static void run(void *arg)
 		finish_batch(t);
 	}
 	store_db_close(db);
+	mem_closep(&t->lock_fd);
 	uv_mutex_lock(&t->lock);
 	t->exited = true;
 	uv_cond_signal(&t->ended);
@@ -177,6 +222,7 @@ int store_thread_start(const char *path, uv_async_t *wake, struct store_thread *
 
 	if (!t)
 		return err_nomem(reterr);
+	t->lock_fd = -1;
 	t->path = mem_strdup(path);
 	if (!t->path) {
 		mem_free(t);

@@ -7,26 +7,23 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "daemon/logger/capture_drop.h"
+#include "daemon/logger/capture_fault.h"
+#include "daemon/logger/capture_keep.h"
+#include "daemon/logger/capture_step.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/point.h"
 
-#define PIPE_SMALL (64u << 10) /* what a pipe has by default: outside the budget */
-#define PIPE_LARGE (1u << 20)
-#define BUDGET_ROOT (UINT64_C(256) << 20)
-#define BUDGET_USER (UINT64_C(32) << 20)
-#define REST_MS 4  /* how long small pieces are collected */
-#define BUSY_MS 20 /* pieces closer than this are "quickly" */
 #define DRAIN_MS 2000
 #define TOLD_MS 2000  /* pidfds are kept so long after DRAINED, */
 #define TOLD_MAX 1024 /* and so many */
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 10000
-#define FDS_RESERVE 64 /* left for everything else in this process */
+#define SLOT_WAIT_MS 250
 #define DRAIN_STEPS 16 /* per stream at the end: more than a pipe can hold */
 
 static struct capture_bucket *bucket_of(struct capture_set *set, const char *incarnation)
@@ -38,7 +35,7 @@ static struct capture_bucket *bucket_of(struct capture_set *set, const char *inc
 	return &set->buckets[(h ^ h >> 16) % CAPTURE_BUCKETS];
 }
 
-static struct capture *find(struct capture_set *set, const struct wire_key *key)
+struct capture *capture_find(struct capture_set *set, const struct wire_key *key)
 {
 	struct capture *c;
 
@@ -48,16 +45,22 @@ static struct capture *find(struct capture_set *set, const struct wire_key *key)
 	return NULL;
 }
 
-/* For the store: may this segment be deleted? An incarnation's name is unique in itself. */
+/*
+ * For the store: may this segment be deleted? An incarnation's name is unique in itself. Called
+ * within a step.
+ */
 static bool in_use(void *user, const char *incarnation, uint32_t seq)
 {
 	struct capture_set *set = user;
 	struct capture *c;
+	bool used = false;
 
+	capture_step_switch(set, false);
 	LIST_FOREACH (c, bucket_of(set, incarnation), bucket)
 		if (c->stage == CAPTURE_LIVING && strcmp(c->key.incarnation, incarnation) == 0)
-			return c->segment.seq == 0 || seq >= c->segment.seq;
-	return false;
+			used |= c->segment.seq == 0 || seq >= c->segment.seq;
+	capture_step_switch(set, true);
+	return used;
 }
 
 /* ---- storing ---- */
@@ -67,12 +70,13 @@ static bool is_over(const struct capture *c)
 	return c->streams[0].fd < 0 && c->streams[1].fd < 0;
 }
 
-static void count_fds(struct capture_set *set, struct capture *c, bool was_open)
+static void stop_resting(struct capture_stream *s)
 {
-	if (segment_is_open(&c->segment) && !was_open)
-		set->fds += 2;
-	else if (!segment_is_open(&c->segment) && was_open)
-		set->fds -= 2;
+	if (!s->resting)
+		return;
+	LIST_REMOVE(s, rest);
+	s->resting = false;
+	s->owner->set->n_resting--;
 }
 
 static void close_stream(struct capture_stream *s)
@@ -82,19 +86,16 @@ static void close_stream(struct capture_stream *s)
 	if (s->fd < 0)
 		return;
 	loop_del(set->loop, &s->io);
-	if (s->resting)
-		LIST_REMOVE(s, rest);
-	s->resting = false;
-	if (s->pipe_size > PIPE_SMALL)
-		set->pipe_used -= s->pipe_size - PIPE_SMALL;
+	stop_resting(s);
+	pace_end(&s->pace, &set->pool->pipes);
 	mem_closep(&s->fd);
-	set->fds--;
+	pool_count(set->pool, -1);
 }
 
 static void listen_to(struct capture_stream *s)
 {
-	if (s->fd < 0 || s->resting || s->owner->stalled || s->owner->set->paused ||
-	    loop_is_added(&s->io))
+	if (s->fd < 0 || s->resting || !s->owner->free || !s->owner->begun || s->owner->stalled ||
+	    s->owner->set->paused || loop_is_added(&s->io))
 		return;
 	if (loop_add(s->owner->set->loop, &s->io, s->fd, EPOLLIN) < 0)
 		log_error("service=%s/%u stream=%u cannot watch a pipe", s->owner->key.service,
@@ -108,25 +109,55 @@ static void move_to(struct capture *c, enum capture_stage stage)
 	TAILQ_INSERT_TAIL(&c->set->queues[stage], c, all);
 }
 
-/* Everything is stored: out of the loop and into the queue of those to be reported. */
+static void wait_no_more(struct capture *c)
+{
+	c->set->n_waits -= c->waits;
+	c->waits = false;
+}
+
+/* Out of the loop. */
+static void stop_reading(struct capture *c)
+{
+	close_stream(&c->streams[0]);
+	close_stream(&c->streams[1]);
+	loop_del(c->set->loop, &c->pidfd_io);
+	loop_timer_disarm(c->set->loop, &c->retry);
+	loop_timer_disarm(c->set->loop, &c->drain);
+}
+
+/* Into the queue of those to be reported. */
+static void retire(struct capture *c)
+{
+	stop_reading(c);
+	wait_no_more(c);
+	move_to(c, CAPTURE_DRAINED);
+	capture_keep_soon(c->set);
+	if (c->set->on_drained)
+		c->set->on_drained(c->set->user);
+}
+
+/*
+ * Everything is stored. Paused meanwhile, it stays where it is, and this comes once more: to write
+ * the end twice is harmless.
+ */
 static void finish(struct capture *c)
 {
 	struct capture_set *set = c->set;
-	bool was_open = segment_is_open(&c->segment);
+	bool was_open = segment_is_open(&c->segment), last;
 
 	if (c->stage != CAPTURE_LIVING)
 		return;
-	close_stream(&c->streams[0]);
-	close_stream(&c->streams[1]);
-	loop_del(set->loop, &c->pidfd_io);
-	loop_timer_disarm(set->loop, &c->retry);
-	loop_timer_disarm(set->loop, &c->drain);
+	last = TAILQ_FIRST(&set->queues[CAPTURE_LIVING]) == c && !TAILQ_NEXT(c, all);
+	stop_reading(c);
 	POINT("logger.drain.ending");
+	capture_step_begin(c);
 	segment_end(&c->segment, &set->store);
-	count_fds(set, c, was_open);
-	move_to(c, CAPTURE_DRAINED);
-	if (set->on_drained)
-		set->on_drained(set->user);
+	if (last && set->store.only) /* a mount that nobody logs to may be unmounted */
+		mem_closep(&set->store.dir_fd);
+	capture_step_end(c);
+	capture_step_count(set, c, was_open);
+	if (!set->paused)
+		retire(c);
 }
 
 /* Is the main process gone? Without a pidfd nobody says otherwise. */
@@ -161,42 +192,16 @@ static void on_pidfd(void *user, uint32_t events)
 	settle(c);
 }
 
-static void report_stall(struct capture *c, int err)
-{
-	struct capture_set *set = c->set;
-
-	if (set->n_stalled++ > 0)
-		return; /* said once */
-	set->stalled_since_mono_ms = clock_mono_ms();
-	if (err == ENOSPC && set->store.below)
-		log_error("path=%s too little free disk space: logs wait, services run on until "
-			  "their pipes are full",
-			  set->store.path);
-	else
-		log_error("service=%s/%u error=\"%s\" cannot store logs: they wait, services run "
-			  "on until their pipes are full",
-			  c->key.service, c->key.index, strerror(err));
-}
-
-static void report_recovery(struct capture *c)
-{
-	struct capture_set *set = c->set;
-	char text[32];
-
-	c->stalled = false;
-	if (--set->n_stalled > 0)
-		return;
-	log_warn("path=%s after=%s logs are stored again", set->store.path,
-		 clock_human(clock_mono_ms() - set->stalled_since_mono_ms, text, sizeof(text)));
-}
-
 static void stall(struct capture *c, int err)
 {
 	struct capture_set *set = c->set;
 
 	if (!c->stalled)
-		report_stall(c, err);
+		capture_fault_stalled(c, err);
 	c->stalled = true;
+	capture_fault_set(c, capture_fault_state(c), err);
+	if (capture_drop_is_on(c))
+		capture_drop_begin(c);
 	loop_del(set->loop, &c->streams[0].io);
 	loop_del(set->loop, &c->streams[1].io);
 	if (c->backoff_ms == 0 || (err == ENOSPC && set->store.below))
@@ -205,147 +210,212 @@ static void stall(struct capture *c, int err)
 	c->backoff_ms = c->backoff_ms * 2 < RETRY_MAX_MS ? c->backoff_ms * 2 : RETRY_MAX_MS;
 }
 
-/* Closes the files of whoever used them the longest ago. False when there is none. */
-static bool evict(struct capture_set *set, const struct capture *except)
-{
-	struct capture *c, *oldest = NULL;
-
-	TAILQ_FOREACH (c, &set->queues[CAPTURE_LIVING], all)
-		if (c != except && segment_is_open(&c->segment) && c->segment.pending.length == 0 &&
-		    (!oldest || c->used_mono_ms < oldest->used_mono_ms))
-			oldest = c;
-	if (!oldest)
-		return false;
-	segment_close(&oldest->segment);
-	set->fds -= 2;
-	return true;
-}
-
-static void grow_pipe(struct capture_stream *s, size_t found)
+static void rest(struct capture_stream *s, int tick, int64_t now)
 {
 	struct capture_set *set = s->owner->set;
-	uint32_t base = s->pipe_size > PIPE_SMALL ? s->pipe_size : PIPE_SMALL;
-	int n;
+	struct capture_tick *t = &set->ticks[tick];
 
-	/* small writes leave a gap at the end of each page: three quarters are full */
-	if (found < s->pipe_size / 4 * 3 || s->pipe_size >= PIPE_LARGE ||
-	    set->pipe_used + (PIPE_LARGE - base) > set->pipe_budget)
+	if (s->resting)
 		return;
-	n = fcntl(s->fd, F_SETPIPE_SZ, (int)PIPE_LARGE);
-	if (n <= 0)
-		return;
-	set->pipe_used += (uint32_t)n - base;
-	s->pipe_size = (uint32_t)n;
-}
-
-/* One step; what segment_take says. */
-static ssize_t take(struct capture_stream *s)
-{
-	struct capture *c = s->owner;
-	struct capture_set *set = c->set;
-	bool was_open = segment_is_open(&c->segment);
-	ssize_t n;
-
-	if (!was_open && set->fds + 2 > set->fds_max)
-		evict(set, c);
-	n = segment_take(&c->segment, &set->store, s->fd, s->number);
-	if ((n == -EMFILE || n == -ENFILE) && evict(set, c))
-		n = segment_take(&c->segment, &set->store, s->fd, s->number);
-	count_fds(set, c, was_open);
-	return n;
-}
-
-static void rest(struct capture_stream *s, int64_t now)
-{
-	struct capture_set *set = s->owner->set;
-
 	loop_del(set->loop, &s->io);
 	s->resting = true;
-	if (LIST_EMPTY(&set->resting))
-		loop_timer_arm(set->loop, &set->rest_timer, now + REST_MS);
-	LIST_INSERT_HEAD(&set->resting, s, rest);
-}
-
-static void on_rested(void *user)
-{
-	struct capture_set *set = user;
-	struct capture_stream *s;
-
-	while ((s = LIST_FIRST(&set->resting))) {
-		LIST_REMOVE(s, rest);
-		s->resting = false;
-		listen_to(s);
-	}
+	if (!t->timer.armed)
+		loop_timer_arm(set->loop, &t->timer, pace_tick(tick, now));
+	LIST_INSERT_HEAD(&t->resting, s, rest);
+	set->n_resting++;
 }
 
 static void on_bytes(struct capture_stream *s, size_t n)
 {
 	struct capture *c = s->owner;
-	int64_t now = clock_mono_ms();
-	bool busy = now - s->last_mono_ms < BUSY_MS;
+	struct capture_set *set = c->set;
+	int64_t now_us = clock_mono_us(), now = now_us / 1000;
+	int tick = pace_taken(&s->pace, n, now);
 
-	s->last_mono_ms = c->used_mono_ms = now;
+	c->used_mono_ms = now;
 	c->backoff_ms = 0;
 	if (c->stalled)
-		report_recovery(c);
-	grow_pipe(s, n);
-	if (busy && n < s->pipe_size / 2)
-		rest(s, now);
+		capture_fault_recovered(c);
+	else if (set->store.copying && c->fault.state == FAULT_OK)
+		capture_fault_set(c, FAULT_WEAK, 0);
+	if (tick >= 0)
+		rest(s, tick, now);
+	else
+		loop_pause(set->loop, pace_blink(&s->pace, n, now_us));
 }
 
 static bool may_read(struct capture_set *set)
 {
+	if (set->paused)
+		return false;
 	if (!set->may_read || set->may_read(set->user))
 		return true;
 	capture_pause(set);
 	return false;
 }
 
-static void on_readable(void *user, uint32_t events)
+/* False at the end of file: s may be gone with its owner. */
+static bool read_on(struct capture_stream *s)
 {
-	struct capture_stream *s = user;
 	struct capture *c = s->owner;
 	ssize_t n;
 
-	(void)events;
 	if (!may_read(c->set))
-		return;
-	n = take(s);
+		return true;
+	n = capture_step_take(s);
 	if (n > 0) {
 		on_bytes(s, (size_t)n);
 	} else if (n == 0) {
 		close_stream(s);
 		settle(c); /* end of file comes after every entry is written */
-	} else if (n != -EAGAIN) {
+	} else if (n == -EAGAIN) {
+		pace_empty(&s->pace);
+	} else {
 		stall(c, (int)-n);
+	}
+	return n != 0;
+}
+
+/*
+ * Nothing but the end is there: a process has died, and the processor is wanted by its successor.
+ * This can wait.
+ */
+static void on_readable(void *user, uint32_t events)
+{
+	struct capture_stream *s = user;
+
+	if (events & EPOLLIN)
+		read_on(s);
+	else
+		rest(s, PACE_END, clock_mono_ms());
+}
+
+/* Who finds nothing is watched again; who goes on resting costs one step and nothing else. */
+static void on_tick(void *user)
+{
+	struct capture_tick *t = user;
+	struct capture_rest rested = t->resting; /* they may come back into t's */
+	struct capture_stream *s;
+
+	LIST_INIT(&t->resting);
+	if (rested.lh_first)
+		rested.lh_first->rest.le_prev = &rested.lh_first;
+	while ((s = LIST_FIRST(&rested))) {
+		stop_resting(s);
+		if (!s->owner->free || s->owner->stalled || s->owner->set->paused || read_on(s))
+			listen_to(s);
 	}
 }
 
-/* Tries again: first the entry that could not be written, then the bytes in the pipes. */
-static void on_retry(void *user)
-{
-	struct capture *c = user;
-	ssize_t n = -EAGAIN;
+/* ---- the beginning of one ---- */
 
-	if (!may_read(c->set))
+static void wait_for_former(struct capture *c)
+{
+	struct capture_set *set = c->set;
+
+	if (set->n_waits == 0)
+		log_warn("path=%s service=%s/%u a former logger still waits for the disk: what "
+			 "goes there waits, too",
+			 set->store.path, c->key.service, c->key.index);
+	set->n_waits += !c->waits;
+	c->waits = true;
+	capture_fault_set(c, capture_fault_state(c), FAULT_HUNG);
+	if (capture_drop_is_on(c))
+		capture_drop_begin(c);
+	loop_timer_arm(set->loop, &c->retry, clock_mono_ms() + SLOT_WAIT_MS);
+}
+
+static int recover(struct capture *c)
+{
+	struct pool *pool = c->set->pool;
+	bool shared = true;
+	int r = 0;
+
+	capture_step_begin(c);
+	if (!c->begun) {
+		for (int i = 0; i < 2; i++)
+			if (c->streams[i].pace.pipe_size == 0)
+				pace_begin(&c->streams[i].pace, &pool->pipes, c->streams[i].fd,
+					   c->streams[i].pace.last_mono_ms);
+		intent_word(&pool->intents, c->intent_index, &shared);
+	}
+	if (shared)
+		r = segment_recover(&c->segment, &c->set->store);
+	capture_step_end(c);
+	return r;
+}
+
+/* What a killed logger left of it is made whole, then it is read. Again after a pause. */
+static void begin(struct capture *c)
+{
+	struct capture_set *set = c->set;
+	bool was_open = segment_is_open(&c->segment);
+	int r;
+
+	if (set->paused)
 		return;
+	if (capture_step_is_other(set, c)) {
+		wait_for_former(c);
+		return;
+	}
+	c->free = true;
+	wait_no_more(c);
+	if (c->fault.err == FAULT_HUNG && !set->hung)
+		capture_fault_set(c, FAULT_OK, 0);
+	while (pool_is_full(set->pool, 0) && capture_step_evict(c))
+		;
+	r = recover(c);
+	capture_step_count(set, c, was_open);
+	c->begun = true;
+	if (set->paused)
+		return;
+	if (r < 0)
+		stall(c, -r);
+	else if (c->stalled)
+		loop_timer_arm(set->loop, &c->retry, 0);
+	listen_to(&c->streams[0]);
+	listen_to(&c->streams[1]);
+	settle(c);
+}
+
+/* Both streams in one go; false when that is not possible any more. */
+static bool take_both(struct capture *c)
+{
+	ssize_t n;
+
 	for (int i = 0; i < 2; i++) {
 		struct capture_stream *s = &c->streams[i];
 
 		if (s->fd < 0)
 			continue;
-		n = take(s);
+		n = capture_step_take(s);
 		if (n > 0) {
 			on_bytes(s, (size_t)n);
 		} else if (n == 0) {
 			close_stream(s);
 		} else if (n != -EAGAIN) {
 			stall(c, (int)-n);
-			return;
+			return false;
 		}
+		if (c->set->paused)
+			return false;
 	}
+	return true;
+}
+
+/* Tries again: first the entry that could not be written, then the bytes in the pipes. */
+static void on_retry(void *user)
+{
+	struct capture *c = user;
+
+	if (!c->free || !c->begun) {
+		begin(c);
+		return;
+	}
+	if (!may_read(c->set) || !take_both(c))
+		return;
 	if (c->stalled)
-		report_recovery(c);
+		capture_fault_recovered(c);
 	c->backoff_ms = 0;
 	listen_to(&c->streams[0]);
 	listen_to(&c->streams[1]);
@@ -354,21 +424,48 @@ static void on_retry(void *user)
 
 /* ---- the end of an incarnation ---- */
 
-static bool is_empty(const struct capture_stream *s)
+static bool is_empty(struct capture_stream *s)
 {
-	int n = 0;
+	int n = 0, r = 0;
 
-	return s->fd < 0 || (ioctl(s->fd, FIONREAD, &n) == 0 && n == 0);
+	if (s->fd < 0)
+		return true;
+	capture_step_begin(s->owner);
+	r = ioctl(s->fd, FIONREAD, &n);
+	capture_step_end(s->owner);
+	return r == 0 && n == 0;
+}
+
+/* Its replica is gone, and what it still said cannot be stored: that would hold up the next ones. */
+static void give_up(struct capture *c)
+{
+	capture_drop_rest(c);
+	capture_fault_again(c);
+	capture_fault_forget(c);
+	finish(c);
 }
 
 static void on_drain(void *user)
 {
 	struct capture *c = user;
-	int64_t now = clock_mono_ms(), last = c->streams[0].last_mono_ms;
+	int64_t now = clock_mono_ms(), last = c->streams[0].pace.last_mono_ms;
+	bool waits = !c->free || !c->begun || c->stalled;
 
-	if (c->streams[1].last_mono_ms > last)
-		last = c->streams[1].last_mono_ms;
-	if (c->stalled || !is_empty(&c->streams[0]) || !is_empty(&c->streams[1]))
+	if (c->streams[1].pace.last_mono_ms > last)
+		last = c->streams[1].pace.last_mono_ms;
+	if (is_over(c) || !c->gone) {
+		settle(c);
+		return;
+	}
+	if (waits && c->free && c->begun && capture_drop_is_on(c)) {
+		give_up(c);
+		return;
+	}
+	if (!waits)
+		waits = !is_empty(&c->streams[0]) || !is_empty(&c->streams[1]);
+	if (c->set->paused) /* meanwhile: what was empty may be somebody else's by now */
+		return;
+	if (waits)
 		loop_timer_arm(c->set->loop, &c->drain, now + c->set->drain_ms);
 	else if (now - last < c->set->drain_ms)
 		loop_timer_arm(c->set->loop, &c->drain, last + c->set->drain_ms);
@@ -376,17 +473,39 @@ static void on_drain(void *user)
 		finish(c);
 }
 
+/* Has it neither said anything nor anything left to say? poll() waits for nobody. */
+static bool said_nothing(const struct capture *c)
+{
+	uint64_t offset;
+	uint32_t stream;
+
+	if (c->segment.seq > 0 || c->segment.pending.length > 0 || c->set->in_step == c ||
+	    intent_get(c->segment.word, c->key.incarnation, &stream, &offset))
+		return false;
+	for (int i = 0; i < 2; i++) {
+		struct pollfd p = {.fd = c->streams[i].fd, .events = POLLIN};
+
+		if (p.fd >= 0 && (poll(&p, 1, 0) != 1 || p.revents & POLLIN))
+			return false;
+	}
+	return true;
+}
+
 static void mark_gone(struct capture *c)
 {
-	if (c->stage == CAPTURE_LIVING && !c->gone)
-		loop_timer_arm(c->set->loop, &c->drain, clock_mono_ms() + c->set->drain_ms);
+	int64_t now = clock_mono_ms();
+
+	if (c->stage == CAPTURE_LIVING && !c->set->paused && (!c->gone || is_over(c)))
+		loop_timer_arm(c->set->loop, &c->drain, is_over(c) ? now : now + c->set->drain_ms);
 	c->gone = true;
-	settle(c);
+	if (c->stage == CAPTURE_LIVING && (c->set->hung || c->waits) && !c->set->paused &&
+	    said_nothing(c))
+		retire(c); /* no file is touched: nothing that hangs is waited for */
 }
 
 void capture_gone(struct capture_set *set, const struct wire_key *key)
 {
-	struct capture *c = find(set, key);
+	struct capture *c = capture_find(set, key);
 
 	if (c)
 		mark_gone(c);
@@ -400,10 +519,7 @@ struct capture *capture_first_drained(struct capture_set *set)
 static void set_pidfd(struct capture *c, int fd)
 {
 	loop_del(c->set->loop, &c->pidfd_io);
-	if (c->pidfd >= 0)
-		c->set->fds--;
-	if (fd >= 0)
-		c->set->fds++;
+	pool_count(c->set->pool, (fd >= 0) - (c->pidfd >= 0));
 	mem_closep(&c->pidfd);
 	c->pidfd = fd;
 }
@@ -418,8 +534,10 @@ static void free_capture(struct capture *c)
 	loop_timer_disarm(set->loop, &c->retry);
 	loop_timer_disarm(set->loop, &c->drain);
 	segment_close(&c->segment);
-	count_fds(set, c, was_open);
+	capture_step_count(set, c, was_open);
+	wait_no_more(c);
 	set_pidfd(c, -1);
+	capture_fault_drop(c);
 	LIST_REMOVE(c, bucket);
 	if (c->stage == CAPTURE_TOLD)
 		set->n_told--;
@@ -464,26 +582,28 @@ void capture_release(struct capture *c)
 static void init_stream(struct capture *c, unsigned i, int fd)
 {
 	struct capture_stream *s = &c->streams[i];
-	int size = fcntl(fd, F_GETPIPE_SZ), flags = fcntl(fd, F_GETFL);
+	int flags = fcntl(fd, F_GETFL);
 
 	s->owner = c;
 	s->fd = fd;
 	s->number = i + 1;
 	s->io = (struct loop_io){.fn = on_readable, .user = s};
-	s->last_mono_ms = INT64_MIN / 2;
-	s->pipe_size = size > 0 ? (uint32_t)size : PIPE_SMALL;
-	if (s->pipe_size > PIPE_SMALL)
-		c->set->pipe_used += s->pipe_size - PIPE_SMALL;
+	s->pace.last_mono_ms = INT64_MIN / 2;
 	if (flags >= 0)
 		fcntl(fd, F_SETFL, flags | O_NONBLOCK); /* of the read end alone */
-	c->set->fds++;
+	pool_count(c->set->pool, 1);
 }
 
 /* STREAM once more: what is there already stays, a pidfd that was missing is welcome. */
-static void add_again(struct capture *c, const struct wire_stream *m, const int fds[CAPTURE_FDS])
+static int add_again(struct capture *c, const struct wire_stream *m, const int fds[CAPTURE_FDS])
 {
 	close(fds[0]);
 	close(fds[1]);
+	c->logs = m->logs; /* the next step knows them */
+	if (c->fault.state == FAULT_STALLED || c->fault.state == FAULT_DROPPING)
+		capture_fault_set(c, capture_fault_state(c), c->fault.err);
+	if (c->stalled && capture_drop_is_on(c) && !c->set->paused)
+		capture_drop_begin(c);
 	if (c->pidfd < 0)
 		set_pidfd(c, fds[2]);
 	else if (fds[2] >= 0)
@@ -496,6 +616,7 @@ static void add_again(struct capture *c, const struct wire_stream *m, const int 
 	}
 	if (m->gone)
 		mark_gone(c);
+	return 0;
 }
 
 static struct capture *new_capture(struct capture_set *set, const struct wire_stream *m,
@@ -512,6 +633,7 @@ static struct capture *new_capture(struct capture_set *set, const struct wire_st
 	c->set = set;
 	c->key = m->key;
 	c->intent_index = m->intent_index;
+	c->step_id = steps_id(c->key.incarnation);
 	c->retry = (struct loop_timer){.fn = on_retry, .user = c};
 	c->drain = (struct loop_timer){.fn = on_drain, .user = c};
 	c->pidfd_io = (struct loop_io){.fn = on_pidfd, .user = c};
@@ -526,32 +648,30 @@ static struct capture *new_capture(struct capture_set *set, const struct wire_st
 
 int capture_add(struct capture_set *set, const struct wire_stream *m, const int fds[CAPTURE_FDS])
 {
-	struct capture *c = find(set, &m->key);
+	struct capture *c = capture_find(set, &m->key);
 	bool shared;
-	int r;
 
-	if (c) {
-		add_again(c, m, fds);
-		return 0;
-	}
+	if (c)
+		return add_again(c, m, fds);
 	c = new_capture(set, m, fds);
 	if (!c)
 		return -ENOMEM;
-	c->segment = (struct segment){.service = c->key.service,
-				      .incarnation = c->key.incarnation,
-				      .index = c->key.index,
-				      .word = intent_word(&set->intents, m->intent_index, &shared)};
-	segment_init(&c->segment, m->max_size, m->max_files);
-	while (set->fds > set->fds_max && evict(set, c))
-		;
-	r = shared ? segment_recover(&c->segment, &set->store) : 0;
-	count_fds(set, c, false);
-	if (r < 0)
-		stall(c, -r);
-	listen_to(&c->streams[0]);
-	listen_to(&c->streams[1]);
+	c->segment = (struct segment){
+		.service = c->key.service,
+		.incarnation = c->key.incarnation,
+		.index = c->key.index,
+		.stop = &set->paused,
+		.word = intent_word(&set->pool->intents, m->intent_index, &shared)};
+	c->logs = m->logs;
+	segment_init(&c->segment, m->logs.max_size, m->logs.max_files);
+	if (set->hung)
+		capture_fault_set(c, capture_fault_state(c), FAULT_HUNG);
 	if (m->gone)
 		mark_gone(c);
+	if (!set->on_step)
+		begin(c);
+	else if (!set->paused)
+		loop_timer_arm(set->loop, &c->retry, 0);
 	return 0;
 }
 
@@ -571,33 +691,35 @@ void capture_pause(struct capture_set *set)
 {
 	struct capture *c;
 
-	set->paused = true;
-	loop_timer_disarm(set->loop, &set->rest_timer);
+	__atomic_store_n(&set->paused, true, __ATOMIC_RELAXED); /* a step looks at it, too */
+	capture_keep_pause(set);
+	loop_timer_disarm(set->loop, &set->drop_timer);
+	for (int i = 0; i < PACE_TICKS; i++)
+		loop_timer_disarm(set->loop, &set->ticks[i].timer);
 	TAILQ_FOREACH (c, &set->queues[CAPTURE_LIVING], all) {
 		loop_del(set->loop, &c->streams[0].io);
 		loop_del(set->loop, &c->streams[1].io);
 		loop_del(set->loop, &c->pidfd_io);
 		loop_timer_disarm(set->loop, &c->retry);
 		loop_timer_disarm(set->loop, &c->drain);
+		if (c != set->in_step)
+			c->free = false;
 	}
 }
 
 void capture_resume(struct capture_set *set)
 {
 	int64_t now = clock_mono_ms();
-	struct capture *c, *next;
+	struct capture *c;
 
-	set->paused = false;
-	on_rested(set);
-	for (c = TAILQ_FIRST(&set->queues[CAPTURE_LIVING]); c; c = next) {
-		next = TAILQ_NEXT(c, all);
-		if (c->stalled)
-			loop_timer_arm(set->loop, &c->retry, now);
+	__atomic_store_n(&set->paused, false, __ATOMIC_RELAXED);
+	capture_keep_resume(set);
+	for (int i = 0; i < PACE_TICKS; i++)
+		loop_timer_arm(set->loop, &set->ticks[i].timer, now);
+	TAILQ_FOREACH (c, &set->queues[CAPTURE_LIVING], all) {
+		loop_timer_arm(set->loop, &c->retry, now);
 		if (c->gone)
 			loop_timer_arm(set->loop, &c->drain, now + set->drain_ms);
-		listen_to(&c->streams[0]);
-		listen_to(&c->streams[1]);
-		settle(c);
 	}
 }
 
@@ -617,27 +739,23 @@ bool capture_any_living(const struct capture_set *set)
 
 /* ---- the set ---- */
 
-int capture_set_init(struct capture_set *set, struct loop *loop, const char *path, bool system)
+int capture_set_init(struct capture_set *set, struct loop *loop, const char *path,
+		     struct pool *pool)
 {
-	struct rlimit lim;
 	int r;
 
-	*set = (struct capture_set){
-		.loop = loop,
-		.drain_ms = DRAIN_MS,
-		.pipe_budget = system ? BUDGET_ROOT : BUDGET_USER,
-		.fds_max = 1024,
-	};
+	*set = (struct capture_set){.loop = loop, .pool = pool, .drain_ms = DRAIN_MS};
 	for (int i = 0; i < CAPTURE_STAGES; i++)
 		TAILQ_INIT(&set->queues[i]);
-	set->rest_timer = (struct loop_timer){.fn = on_rested, .user = set};
+	TAILQ_INIT(&set->faults);
+	for (int i = 0; i < PACE_TICKS; i++)
+		set->ticks[i].timer = (struct loop_timer){.fn = on_tick, .user = &set->ticks[i]};
 	set->told_timer = (struct loop_timer){.fn = on_told, .user = set};
-	if (getrlimit(RLIMIT_NOFILE, &lim) == 0)
-		set->fds_max = lim.rlim_cur;
-	set->fds_max = set->fds_max > 2 * FDS_RESERVE ? set->fds_max - FDS_RESERVE : FDS_RESERVE;
+	capture_drop_init(set);
 	r = store_init(&set->store, path);
 	set->store.in_use = in_use;
 	set->store.user = set;
+	capture_keep_init(set);
 	return r;
 }
 
@@ -647,26 +765,31 @@ void capture_set_done(struct capture_set *set)
 
 	while ((c = capture_next(set, NULL)))
 		free_capture(c);
-	loop_timer_disarm(set->loop, &set->rest_timer);
+	for (int i = 0; i < PACE_TICKS; i++)
+		loop_timer_disarm(set->loop, &set->ticks[i].timer);
 	loop_timer_disarm(set->loop, &set->told_timer);
+	capture_keep_done(set);
+	loop_timer_disarm(set->loop, &set->drop_timer);
 	store_done(&set->store);
-	intent_done(&set->intents);
 }
 
 static void drain_stream(struct capture_stream *s, int64_t deadline)
 {
 	for (int i = 0; i < DRAIN_STEPS && s->fd >= 0 && clock_mono_ms() < deadline; i++)
-		if (take(s) <= 0)
+		if (capture_step_take(s) <= 0)
 			return;
 }
 
 void capture_drain_all(struct capture_set *set, int64_t max_ms)
 {
 	int64_t deadline = clock_mono_ms() + max_ms;
-	struct capture *c;
+	struct capture *c, *next;
 
-	TAILQ_FOREACH (c, &set->queues[CAPTURE_LIVING], all) {
-		drain_stream(&c->streams[0], deadline);
-		drain_stream(&c->streams[1], deadline);
+	for (c = TAILQ_FIRST(&set->queues[CAPTURE_LIVING]); c && !set->paused; c = next) {
+		next = TAILQ_NEXT(c, all);
+		if (!c->free || !c->begun)
+			begin(c);
+		for (int i = 0; i < 2 && c->free && c->begun; i++)
+			drain_stream(&c->streams[i], deadline);
 	}
 }

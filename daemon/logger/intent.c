@@ -5,40 +5,67 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define TABLE_MAX (64 << 20) /* bytes */
 
-int intent_map(struct intent_table *t, int fd)
+void intent_init(struct intent_table *t)
+{
+	*t = (struct intent_table){.words = NULL};
+	steps_init(&t->steps);
+}
+
+static int map(int fd, void **ret, size_t *ret_n)
 {
 	struct stat st;
-	size_t n;
-	void *p;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (st.st_size < (off_t)sizeof(uint64_t) || st.st_size > TABLE_MAX)
 		return -EINVAL;
-	n = (size_t)st.st_size / sizeof(uint64_t);
-	p = mmap(NULL, n * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
-		return -errno;
-	intent_done(t);
+	*ret_n = (size_t)st.st_size / sizeof(uint64_t);
+	*ret = mmap(NULL, *ret_n * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return *ret == MAP_FAILED ? -errno : 0;
+}
+
+static void unmap(struct intent_table *t)
+{
+	steps_map(&t->steps, NULL);
+	if (t->words)
+		munmap(t->words, t->n * sizeof(uint64_t));
+	t->words = NULL;
+	t->n = t->n_slots = 0;
+}
+
+int intent_map(struct intent_table *t, int fd)
+{
+	size_t n = 0;
+	void *p = NULL;
+	int r = map(fd, &p, &n);
+
+	close(fd);
+	if (r < 0)
+		return r;
+	unmap(t);
 	t->words = p;
 	t->n = n;
+	t->n_slots = n - 1; /* the last one names the owner */
+	if (t->n_slots <= STEPS_WORDS)
+		return 0;
+	t->n_slots -= STEPS_WORDS;
+	steps_map(&t->steps, &t->words[t->n_slots]);
 	return 0;
 }
 
 void intent_done(struct intent_table *t)
 {
-	if (t->words)
-		munmap(t->words, t->n * sizeof(uint64_t));
-	t->words = NULL;
-	t->n = 0;
+	unmap(t);
+	steps_done(&t->steps);
 }
 
 uint64_t *intent_word(struct intent_table *t, uint32_t index, bool *shared)
 {
-	*shared = t->n > 0 && index < t->n - 1; /* the last one names the owner */
+	*shared = index < t->n_slots;
 	return *shared ? &t->words[index] : &t->spare;
 }
 
@@ -76,5 +103,5 @@ bool intent_get(const uint64_t *word, const char *incarnation, uint32_t *stream,
 
 	*stream = (uint32_t)(v >> 40 & 3);
 	*offset = v & INTENT_OFFSET_MAX;
-	return (*stream == 1 || *stream == 2) && v >> 42 == hash(incarnation);
+	return *stream != 0 && v >> 42 == hash(incarnation);
 }

@@ -15,6 +15,10 @@
  * when no aictld is there to say so (0 = none may). aictld writes it when it starts a logger, so two
  * that outlive it never read the same pipe.
  *
+ * Before it lie those of daemon/wire/steps.h: where threads of former loggers still are in a system
+ * call. What one of them is about is left alone until its bytes are where they were going.
+ * Without a table, or in a small one, nobody is told.
+ *
  * SPDX-License-Identifier: MIT
  */
 #ifndef AICTL_LOGGER_INTENT_H
@@ -24,15 +28,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/wire/steps.h"
+
 #define INTENT_OFFSET_MAX ((UINT64_C(1) << 40) - 1)
 
 struct intent_table {
 	uint64_t *words; /* mapped, or NULL */
-	size_t n;
-	uint64_t spare; /* for a slot without a word */
+	size_t n;	 /* of all words */
+	size_t n_slots;	 /* the first of them */
+	uint64_t spare;	 /* for a slot without a word */
+	struct steps steps;
 };
 
-/* Maps the file (fd stays the caller's); an earlier one is dropped. 0 or -errno. */
+void intent_init(struct intent_table *t);
+/* Maps the file and closes fd, always; an earlier one is dropped. 0 or -errno. */
 int intent_map(struct intent_table *t, int fd);
 void intent_done(struct intent_table *t);
 /* Never NULL; lives as long as the mapping. *shared is false for the private one. */

@@ -2,8 +2,10 @@
  * aictl-logger: moves what services write from their pipes to segment files.
  *
  * A helper of aictld (fd 3 is the socket to it), of a user of its own when aictld is root. One
- * process, one loop, libc only. A full or slow disk stalls only what logs; a death of this process
- * loses and doubles nothing, for aictld keeps copies of all read ends and the intent table. It ends
+ * process, libc only: a thread with a loop for the sockets, which touches no log, one for each
+ * file system that is logged to (lane.h), and one that tells aictld at once when we are killed
+ * (witness.h). A full or slow disk stalls only what logs there; a death
+ * of this process loses and doubles nothing, for aictld keeps copies of all read ends and the intent table. It ends
  * when aictld says so; when aictld dies it works on and gives what it holds to the next one
  * (orphan.h). Signals meant for a whole process group or session are not for it.
  *
@@ -12,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,31 +23,38 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/logger/capture.h"
 #include "daemon/logger/control.h"
+#include "daemon/logger/forward.h"
+#include "daemon/logger/journal.h"
 #include "daemon/logger/orphan.h"
 #include "daemon/logger/ownlog.h"
+#include "daemon/logger/roster.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/mem.h"
+#include "lib/parse.h"
 #include "lib/point.h"
 #include "lib/sock.h"
 #include "lib/version.h"
 
 #define LAST_DRAIN_MS 3000
+#define FORWARD_DONE_MS 2000
 
 struct options {
 	const char *log_dir;
 	const char *sup_dir; /* NULL: end with aictld */
 	int level;
+	int64_t max_total, keep_free; /* 0 = none, and the store's own floor */
 };
 
 struct logger {
 	struct loop loop;
 	struct ownlog ownlog;
-	struct capture_set set;
+	struct roster roster;
 	struct control control;
 	struct orphan orphan;
+	struct forward forward;
+	int64_t drain_ms; /* at the end */
 };
 
 static int usage(FILE *to)
@@ -62,6 +72,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 	static const struct option known[] = {{"log-dir", required_argument, NULL, 'd'},
 					      {"sup-dir", required_argument, NULL, 's'},
 					      {"log-level", required_argument, NULL, 'l'},
+					      {"log-max-total", required_argument, NULL, 't'},
+					      {"log-keep-free", required_argument, NULL, 'f'},
 					      {"version", no_argument, NULL, 'V'},
 					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
@@ -78,6 +90,14 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case 'l':
 			o->level = log_parse_level(optarg);
 			if (o->level < 0)
+				return usage(stderr);
+			break;
+		case 't':
+			if (parse_size(optarg, 1, INT64_MAX, &o->max_total, NULL) < 0)
+				return usage(stderr);
+			break;
+		case 'f':
+			if (parse_size(optarg, 1, INT64_MAX, &o->keep_free, NULL) < 0)
 				return usage(stderr);
 			break;
 		case 'V':
@@ -130,20 +150,22 @@ static int redirect_own_log(struct ownlog *o, int level)
 /* Until the end of aictld, or of what came after it. What was given back is no more ours to read. */
 static int capture(struct logger *l, const struct options *o, uid_t aictld)
 {
-	int r = control_init(&l->control, &l->loop, WIRE_HELPER_FD, &l->set, &l->ownlog);
+	int r = control_init(&l->control, &l->loop, WIRE_HELPER_FD, &l->roster, &l->ownlog,
+			     &l->forward);
 
 	if (r == 0)
 		r = loop_run(&l->loop);
 	if (r == CONTROL_LOST && o->sup_dir && l->control.greeted) {
 		control_done(&l->control);
-		return orphan_run(&l->orphan, &l->loop, &l->set, o->sup_dir, aictld);
+		return orphan_run(&l->orphan, &l->loop, &l->roster, o->sup_dir, aictld);
 	}
-	capture_drain_all(&l->set, LAST_DRAIN_MS);
+	l->drain_ms = LAST_DRAIN_MS;
 	control_done(&l->control);
 	return r == CONTROL_LOST ? 0 : r;
 }
 
-static int run(struct logger *l, const struct options *o)
+/* *ret_hung: a thread hangs, and l is in use for ever. */
+static int run(struct logger *l, const struct options *o, bool *ret_hung)
 {
 	struct sock_peer peer;
 	int r;
@@ -162,14 +184,16 @@ static int run(struct logger *l, const struct options *o)
 		fprintf(stderr, "aictl-logger: cannot start: %s\n", strerror(-r));
 		return 1;
 	}
-	r = capture_set_init(&l->set, &l->loop, o->log_dir, peer.uid == 0);
-	if (r < 0) /* a missing directory is looked for again with each byte to store */
-		log_error("path=%s error=\"%s\" cannot open the log directory", o->log_dir,
-			  strerror(-r));
-	r = store_is_usable(&l->set.store) ? 0 : -ENOMEM;
+	mallopt(M_ARENA_MAX,
+		1); /* the other threads allocate little: not worth a heap of their own */
+	forward_init(&l->forward, o->log_dir, JOURNAL_SOCKET);
+	r = roster_init(&l->roster, &l->loop, o->log_dir, peer.uid == 0);
+	roster_set_limits(&l->roster, (uint64_t)o->max_total, (uint64_t)o->keep_free);
 	if (r == 0)
 		r = capture(l, o, peer.uid);
-	capture_set_done(&l->set);
+	*ret_hung = !roster_done(&l->roster, l->drain_ms);
+	if (!forward_done(&l->forward, FORWARD_DONE_MS))
+		*ret_hung = true;
 	ownlog_flush(&l->ownlog);
 	ownlog_done(&l->ownlog);
 	loop_done(&l->loop);
@@ -180,6 +204,7 @@ int main(int argc, char **argv)
 {
 	struct options o = {.level = LOG_LVL_INFO};
 	struct logger *l;
+	bool hung = false;
 	int status;
 
 	if (point_list(argc, argv))
@@ -191,7 +216,8 @@ int main(int argc, char **argv)
 	l = mem_alloc(sizeof(*l));
 	if (!l)
 		return 1;
-	status = run(l, &o);
-	mem_free(l);
+	status = run(l, &o, &hung);
+	if (!hung)
+		mem_free(l);
 	return status;
 }

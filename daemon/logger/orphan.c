@@ -23,6 +23,7 @@
 #define TRY_MS 5000    /* after a sign of life */
 #define POLL_MS 1000   /* where inotify cannot be had */
 #define AGAIN_MS 10    /* no room for descriptors on their way: nothing wakes us then */
+#define QUIET_MS 300   /* aictld waits two seconds */
 #define REFUSALS_MAX 5 /* by one and the same aictld */
 #define PACKETS_PER_TURN 16
 
@@ -30,14 +31,14 @@ static void try_join(struct orphan *o);
 
 static bool is_owner(const struct orphan *o)
 {
-	return intent_is_owner(&o->set->intents, o->pid);
+	return intent_is_owner(&o->roster->pool.intents, o->pid);
 }
 
 static void end_if_useless(struct orphan *o)
 {
 	if (o->state != ORPHAN_WAITING || !(o->lost || o->refused))
 		return;
-	if (!o->set->paused && capture_any_living(o->set))
+	if (roster_any_reading(o->roster))
 		return;
 	log_info("%s, ending",
 		 o->lost ? "the runtime directory is gone" : "aictld does not want us");
@@ -77,7 +78,7 @@ static void disconnected(struct orphan *o, const char *why)
 	mem_closep(&o->fd);
 	o->state = ORPHAN_WAITING;
 	if (owner)
-		capture_resume(o->set);
+		roster_resume(o->roster);
 	o->refused = ++o->tries_of_peer >= REFUSALS_MAX;
 	if (o->refused)
 		log_error("aictld=%d does not take over what we hold", (int)o->peer);
@@ -90,14 +91,16 @@ static void disconnected(struct orphan *o, const char *why)
 	try_later(o);
 }
 
-/* True when it is on its way. */
-static bool send_out(struct orphan *o, const int *fds, unsigned n)
+/* True when it is on its way; else after_send, outside of all locks. */
+static bool send_packet(struct orphan *o, const int *fds, unsigned n)
 {
-	int r = wire_send(o->fd, &o->out, fds, n);
-
+	o->send_error = wire_send(o->fd, &o->out, fds, n);
 	buf_clear(&o->out);
-	if (r == 0)
-		return true;
+	return o->send_error == 0;
+}
+
+static void after_send(struct orphan *o, int r)
+{
 	if (r == -EAGAIN) {
 		loop_mod(o->loop, &o->io, EPOLLIN | EPOLLOUT);
 		loop_timer_arm(o->loop, &o->again, clock_mono_ms() + AGAIN_MS);
@@ -106,15 +109,22 @@ static bool send_out(struct orphan *o, const int *fds, unsigned n)
 		log_error("cannot send to aictld: %m");
 		disconnected(o, "could not be told");
 	}
+}
+
+static bool send_out(struct orphan *o)
+{
+	if (send_packet(o, NULL, 0))
+		return true;
+	after_send(o, o->send_error);
 	return false;
 }
 
-static bool give(struct orphan *o, const struct capture *c)
+static bool give(void *user, const struct capture *c)
 {
+	struct orphan *o = user;
 	struct wire_give_back m = {.stream = {.key = c->key,
 					      .intent_index = c->intent_index,
-					      .max_size = c->segment.max_size,
-					      .max_files = c->segment.max_files,
+					      .logs = c->logs,
 					      .gone = c->gone}};
 	const int all[CAPTURE_FDS] = {c->streams[0].fd, c->streams[1].fd, c->pidfd};
 	int fds[CAPTURE_FDS];
@@ -127,30 +137,48 @@ static bool give(struct orphan *o, const struct capture *c)
 		fds[n++] = all[i];
 	}
 	wire_giveback_encode(&o->out, &m);
-	return send_out(o, fds, n);
+	if (!send_packet(o, fds, n))
+		return false;
+	POINT("logger.giveback.given");
+	o->n_given++;
+	return true;
+}
+
+/* What is in a step at the moment may be read by its next logger when that has ended. */
+static bool is_quiet(struct orphan *o)
+{
+	int64_t now = clock_mono_ms();
+
+	if (roster_is_quiet(o->roster))
+		return true;
+	if (now < o->quiet_until_mono_ms) {
+		loop_timer_arm(o->loop, &o->again, now + AGAIN_MS);
+		return false;
+	}
+	if (o->n_given == 0)
+		log_warn("a file system does not answer: giving back what waits for it, too");
+	return true;
 }
 
 /* Everything that is due, until the socket is full. */
 static void flush(struct orphan *o)
 {
-	const struct capture *c;
-
 	if (o->pong_due) {
 		wire_encode_empty(&o->out, WIRE_PONG);
-		if (!send_out(o, NULL, 0))
+		if (!send_out(o))
 			return;
 		o->pong_due = false;
 	}
-	while (o->state == ORPHAN_GIVING && (c = capture_next(o->set, o->given))) {
-		if (!give(o, c))
-			return;
-		POINT("logger.giveback.given");
-		o->given = c;
-		o->n_given++;
-	}
 	if (o->state == ORPHAN_GIVING) {
+		if (!is_quiet(o))
+			return;
+		o->send_error = 0;
+		if (!roster_visit(o->roster, &o->given, give, o)) {
+			after_send(o, o->send_error);
+			return;
+		}
 		wire_encode_empty(&o->out, WIRE_GIVE_BACK_END);
-		if (!send_out(o, NULL, 0))
+		if (!send_out(o))
 			return;
 		POINT("logger.giveback.ended");
 		o->state = ORPHAN_GIVEN;
@@ -248,9 +276,10 @@ static void try_join(struct orphan *o)
 	log_info("aictld=%d is there, giving back", (int)o->peer);
 	loop_timer_disarm(o->loop, &o->next_try);
 	POINT("logger.giveback.joined");
-	capture_pause(o->set);
+	roster_pause(o->roster);
 	o->state = ORPHAN_GIVING;
-	o->given = NULL;
+	o->given = (struct roster_at){0};
+	o->quiet_until_mono_ms = clock_mono_ms() + QUIET_MS;
 	o->n_given = 0;
 	flush(o);
 }
@@ -316,28 +345,22 @@ static void watch(struct orphan *o)
 
 /* ---- life ---- */
 
-static bool may_read(void *user)
+static void on_news(void *user)
 {
 	struct orphan *o = user;
 
-	if (is_owner(o))
-		return true;
-	log_warn("another logger has been started: holding what it reads");
-	return false;
+	if (o->state == ORPHAN_GIVING)
+		flush(o);
+	end_if_useless(o);
 }
 
-static void on_drained(void *user)
-{
-	end_if_useless(user);
-}
-
-int orphan_run(struct orphan *o, struct loop *loop, struct capture_set *set, const char *sup_dir,
+int orphan_run(struct orphan *o, struct loop *loop, struct roster *roster, const char *sup_dir,
 	       uid_t uid)
 {
 	int r;
 
 	*o = (struct orphan){.loop = loop,
-			     .set = set,
+			     .roster = roster,
 			     .sup_dir = sup_dir,
 			     .uid = uid,
 			     .pid = (int32_t)getpid(),
@@ -347,16 +370,15 @@ int orphan_run(struct orphan *o, struct loop *loop, struct capture_set *set, con
 	o->io = (struct loop_io){.fn = on_socket, .user = o};
 	o->next_try = (struct loop_timer){.fn = on_next_try, .user = o};
 	o->again = (struct loop_timer){.fn = on_again, .user = o};
-	set->on_drained = on_drained;
-	set->may_read = may_read;
-	set->user = o;
-	capture_orphaned(set);
+	roster->on_news = on_news;
+	roster->user = o;
+	__atomic_store_n(&roster->reader, o->pid, __ATOMIC_RELAXED);
+	roster_orphaned(roster);
 	log_warn("aictld is gone: going on alone, and waiting for the next one");
 	watch(o);
 	try_soon(o);
 	r = loop_run(loop);
-	set->on_drained = NULL;
-	set->may_read = NULL;
+	roster->on_news = NULL;
 	loop_del(loop, &o->watch_io);
 	loop_del(loop, &o->io);
 	loop_timer_disarm(loop, &o->next_try);

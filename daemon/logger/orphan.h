@@ -9,6 +9,10 @@
  * another logger has been started meanwhile (intent_is_owner): then this one only holds what it has,
  * for the aictld after that.
  *
+ * A step that is under way at that moment is waited for, but not for long: where a file system hangs
+ * its streams are given back all the same. Their next logger waits until the step has ended, or this
+ * thread has (steps.h).
+ *
  * It ends without QUIT when nobody can ever come (the directory is gone) or the aictld that is there
  * does not want it, as soon as it has nothing to read any more.
  *
@@ -23,7 +27,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "daemon/logger/capture.h"
+#include "daemon/logger/roster.h"
 #include "daemon/wire/wire.h"
 #include "lib/buf.h"
 #include "lib/loop.h"
@@ -32,7 +36,7 @@ enum orphan_state { ORPHAN_WAITING, ORPHAN_GIVING, ORPHAN_GIVEN };
 
 struct orphan {
 	struct loop *loop;
-	struct capture_set *set;
+	struct roster *roster;
 	const char *sup_dir; /* borrowed */
 	uid_t uid;	     /* of aictld: nobody else is given anything */
 	int32_t pid;	     /* ours */
@@ -50,8 +54,10 @@ struct orphan {
 	struct loop_timer again; /* the socket was full */
 	pid_t peer;		 /* who that was last */
 	unsigned tries_of_peer;
-	const struct capture *given; /* the last one that went out */
+	struct roster_at given;	     /* the last one that went out */
+	int64_t quiet_until_mono_ms; /* so long steps are waited for */
 	unsigned n_given;
+	int send_error;
 	bool end_due, pong_due;
 	struct buf out;
 	struct wire_packet packet;
@@ -59,7 +65,7 @@ struct orphan {
 
 /* Runs the loop until QUIT or until there is nothing to wait for. Large: not for the stack. 0 or
  * -errno. */
-int orphan_run(struct orphan *o, struct loop *loop, struct capture_set *set, const char *sup_dir,
+int orphan_run(struct orphan *o, struct loop *loop, struct roster *roster, const char *sup_dir,
 	       uid_t uid);
 
 #endif

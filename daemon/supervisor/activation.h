@@ -1,10 +1,14 @@
 /*
- * activation: the API's listening socket from whoever started us (sd_listen_fds' protocol:
- * LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES, descriptors from 3 on).
+ * activation: listening sockets from whoever started us (sd_listen_fds' protocol: LISTEN_PID,
+ * LISTEN_FDS, LISTEN_FDNAMES, descriptors from 3 on): the API's, a Unix socket, and stable ports.
  *
- * Two come this way: systemd's aictld.socket, whose file belongs to systemd and is never unlinked
- * by us, and an aictld that replaces itself by exec (reexec), which hands on either that one or its
- * own; the name tells which. Connections wait in the socket while nobody accepts.
+ * The API's comes two ways: systemd's aictld.socket, whose file belongs to systemd and is never
+ * unlinked by us, and an aictld that replaces itself by exec (reexec), which hands on either that
+ * one or its own; the name tells which. Connections wait in the socket while nobody accepts.
+ *
+ * TCP sockets are for stable ports: one that the controller wants open is taken from here instead of
+ * being bound (listen.h), so that a port below 1024 needs no rights of ours. They are never closed,
+ * for whoever made them keeps them open, too; at a reexec they are handed on.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -13,16 +17,27 @@
 
 #include <stdbool.h>
 
+#include "daemon/supervisor/spawn.h"
+
 struct err;
 
+#define ACTIVATION_PORTS_MAX (SPAWN_LOW_FDS - 4) /* so many can be handed on behind descriptor 3 */
+
+struct activation {
+	int api_fd;	  /* -1 = none */
+	bool api_foreign; /* the socket's file is not ours to unlink */
+	int n_ports;
+	int ports[ACTIVATION_PORTS_MAX];
+};
+
 /*
- * Removes the variables from our environment; descriptors other than the socket are closed. Before
- * anything else opens descriptors. *ret_fd is -1 when there is none; else it lies above the
- * numbers that children use. *ret_foreign: the socket's file is not ours to unlink. 0, or a
+ * Removes the variables from our environment; descriptors that are not taken are closed. Before
+ * anything else opens descriptors. What is taken lies above the numbers that children use. 0, or a
  * negative code when what we got cannot be listened on.
  */
-int activation_take(int *ret_fd, bool *ret_foreign, struct err **reterr);
-/* Right before exec: fd becomes descriptor 3, with the variables. 0 or -errno. */
-int activation_export(int fd, bool foreign);
+int activation_take(struct activation *a, struct err **reterr);
+/* Right before exec: api_fd becomes descriptor 3, the ports follow, with the variables. 0 or -errno. */
+int activation_export(const struct activation *a);
+void activation_done(struct activation *a); /* the ports */
 
 #endif

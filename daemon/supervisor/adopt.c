@@ -5,13 +5,14 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "daemon/supervisor/cgroup.h"
 #include "daemon/supervisor/giveback.h"
 #include "daemon/supervisor/proc.h"
+#include "daemon/supervisor/push.h"
+#include "daemon/supervisor/push_keep.h"
 #include "daemon/supervisor/supervisor.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -34,7 +35,8 @@ static bool is_used_elsewhere(struct supervisor *sup, uint32_t number, const cha
 	for (uint32_t i = 0; i < sup->table.n_slots; i++) {
 		const struct table_slot *t = table_slot(&sup->table, i);
 
-		if (i != number && table_slot_valid(t) && strcmp(t->incarnation, cookie) == 0)
+		if (i != number && table_is_valid(&sup->table, i) &&
+		    strcmp(t->incarnation, cookie) == 0)
 			return true;
 	}
 	return false;
@@ -63,34 +65,39 @@ static void clear_damaged(struct supervisor *sup, uint32_t number)
 	s = slot_attach(sup, number);
 	if (!s)
 		return;
-	table_add_cookie(t, cookie);
+	table_add_cookie(t, s->cold, cookie);
 	sweep_add(s, cookie, SWEEP_FORMER);
 }
 
 /* Killed while it wrote an exit down, the former aictld left half a record at the end. */
-static void repair_exits(struct table_slot *t)
+static void repair_exits(struct slot *s)
 {
+	struct table_exit *x = s->cold->exits;
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < t->n_exits; i++)
-		if (!table_id_is(&t->exits[i].incarnation, "") && t->exits[i].seq <= t->exit_seq &&
-		    (n == 0 || t->exits[i].seq > t->exits[n - 1].seq))
-			t->exits[n++] = t->exits[i];
-	t->n_exits = n;
+	for (uint32_t i = 0; i < s->t->n_exits; i++)
+		if (!table_id_is(&x[i].incarnation, "") && x[i].seq <= s->t->exit_seq &&
+		    (n == 0 || x[i].seq > x[n - 1].seq))
+			x[n++] = x[i];
+	s->t->n_exits = n;
 }
 
 /* Its exit stands in the table already: only the rest of the work was not done. */
-static bool has_exited(const struct table_slot *t)
+static bool has_exited(const struct slot *s)
 {
-	return t->n_exits > 0 && table_id_is(&t->exits[t->n_exits - 1].incarnation, t->incarnation);
+	uint32_t n = s->t->n_exits;
+
+	return n > 0 && table_id_is(&s->cold->exits[n - 1].incarnation, s->t->incarnation);
 }
 
 /* What it left is looked for, too: once more rather than not at all. */
-static void finish_exit(struct table_slot *t)
+static void finish_exit(struct slot *s)
 {
-	if ((t->state != WIRE_SLOT_EMPTY || has_exited(t)) && is_cookie(t->incarnation)) {
-		table_drop_cookie(t, t->incarnation);
-		table_add_cookie(t, t->incarnation);
+	struct table_slot *t = s->t;
+
+	if ((t->state != WIRE_SLOT_EMPTY || has_exited(s)) && is_cookie(t->incarnation)) {
+		table_drop_cookie(t, s->cold, t->incarnation);
+		table_add_cookie(t, s->cold, t->incarnation);
 	}
 	t->state = WIRE_SLOT_EMPTY;
 	t->cell.pid = 0;
@@ -110,12 +117,27 @@ static int open_process(struct slot *s)
 	return pidfd;
 }
 
+/* Of one that has exec'd and had no time to be given its own. A score from the manifest it has set
+ * itself, before. */
+static void reset_oom_score(const struct slot *s)
+{
+	if (s->t->state == WIRE_SLOT_RUNNING && s->sup->spawner.protected &&
+	    proc_has_our_oom_score(s->t->cell.pid))
+		spawn_reset_oom_score(s->t->cell.pid);
+}
+
+static void hold_pipes(struct slot *s)
+{
+	if (s->stream_due && !s->child.half_made && child_is_alive(&s->child))
+		stream_hold(s);
+}
+
 static void take_process(struct slot *s)
 {
 	struct adopt *a = &s->sup->adopt;
 	struct table_slot *t = s->t;
 	bool ran = t->cell.stage == WIRE_STAGE_EXEC && t->cell.err == 0;
-	bool half_made = t->state == WIRE_SLOT_SPAWNING && a->half_made_fd >= 0;
+	bool spawning = t->state == WIRE_SLOT_SPAWNING;
 	int pidfd = open_process(s);
 
 	POINT("aictld.giveback.process");
@@ -123,8 +145,14 @@ static void take_process(struct slot *s)
 	if (pidfd >= 0) {
 		if (t->start_ticks == 0)
 			t->start_ticks = proc_start_ticks(t->cell.pid);
-		if (slot_adopt(s, pidfd, half_made) == 0) {
+		if (slot_adopt(s, pidfd, spawning && a->half_made) == 0) {
+			s->stream_due |= s->child.half_made;
+			hold_pipes(s);
+			push_adopt(s);
+			sockets_adopt(s);
 			a->n_living++;
+			if (spawning)
+				reset_oom_score(s);
 			return;
 		}
 		log_error("replica=%s/%u pid=%d cannot be watched, killing it", t->service,
@@ -150,7 +178,7 @@ static void load_slot(struct supervisor *sup, uint32_t number)
 	struct wire_key key = {0};
 	struct slot *s;
 
-	if (table_slot_valid(t)) {
+	if (table_is_valid(&sup->table, number)) {
 		memcpy(key.service, t->service, sizeof(key.service));
 		key.index = t->index;
 	}
@@ -158,17 +186,19 @@ static void load_slot(struct supervisor *sup, uint32_t number)
 		clear_damaged(sup, number);
 		return;
 	}
-	repair_exits(t);
 	s = slot_attach(sup, number);
 	if (!s)
 		return;
+	s->has_sockets = true; /* perhaps: then they go with the slot */
+	repair_exits(s);
 	cgroup_adopt(s);
-	if (t->state == WIRE_SLOT_EMPTY || has_exited(t))
-		finish_exit(t);
+	push_restore_main(s);
+	if (t->state == WIRE_SLOT_EMPTY || has_exited(s))
+		finish_exit(s);
 	for (uint32_t i = 0; i < t->n_cookies; i++) {
 		char cookie[WIRE_INCARNATION_SIZE];
 
-		table_id_text(&t->cookies[i], cookie);
+		table_id_text(&s->cold->cookies[i], cookie);
 		sweep_add(s, cookie, SWEEP_FORMER);
 	}
 	if (t->state == WIRE_SLOT_EMPTY) {
@@ -192,20 +222,20 @@ static void on_half_made(void *user)
 	struct supervisor *sup = user;
 	struct adopt *a = &sup->adopt;
 
-	if (flock(a->half_made_fd, LOCK_EX | LOCK_NB) < 0) {
+	a->half_made = dirs_have_half_made(&sup->dirs);
+	if (a->half_made) {
 		loop_timer_arm(&sup->loop, &a->half_made_timer,
 			       clock_mono_ms() + ADOPT_HALF_MADE_MS);
 		return;
 	}
-	mem_closep(&a->half_made_fd);
 	for (uint32_t i = 0; i < sup->n_slots; i++) {
 		struct slot *s = sup->slots[i];
 
 		if (!s || !s->child.half_made)
 			continue;
 		slot_settle(s);
-		/* No logger was told of its pipes: that waits for the exec. */
-		s->stream_due = child_has_execed(&s->child);
+		reset_oom_score(s);
+		s->stream_due &= child_has_execed(&s->child);
 		if (s->stream_due && slot_is_living(s) && !a->active)
 			stream_remake(s, true);
 	}
@@ -214,12 +244,10 @@ static void on_half_made(void *user)
 
 /* ---- the former controller and what it ran ---- */
 
-static void on_controller_gone(void *user, uint32_t events)
+static void forget_controller(struct supervisor *sup)
 {
-	struct supervisor *sup = user;
 	struct adopt *a = &sup->adopt;
 
-	(void)events;
 	loop_del(&sup->loop, &a->controller_io);
 	loop_timer_disarm(&sup->loop, &a->controller_timer);
 	mem_closep(&a->controller_pidfd);
@@ -228,13 +256,29 @@ static void on_controller_gone(void *user, uint32_t events)
 		supervisor_start_helpers(sup);
 }
 
+static void on_controller_gone(void *user, uint32_t events)
+{
+	(void)events;
+	forget_controller(user);
+}
+
+/* One that SIGKILL does not end is in the kernel, and never runs again: it harms no other one. */
 static void on_controller_timer(void *user)
 {
 	struct supervisor *sup = user;
 	struct adopt *a = &sup->adopt;
 
+	if (a->controller_killed) {
+		log_error("former controller pid=%d hangs in the kernel, on a disk that does not "
+			  "answer: SIGKILL does not end it, starting the next one beside it",
+			  a->controller_pid);
+		forget_controller(sup);
+		return;
+	}
 	log_warn("former controller pid=%d does not end, killing it", a->controller_pid);
 	pidfd_send_signal(a->controller_pidfd, SIGKILL, NULL, 0);
+	a->controller_killed = true;
+	loop_timer_arm(&sup->loop, &a->controller_timer, clock_mono_ms() + ADOPT_STUCK_MS);
 }
 
 static void watch_controller(struct supervisor *sup)
@@ -272,6 +316,35 @@ static void kill_runs(struct supervisor *sup)
 	}
 }
 
+/* ---- pipes that cannot be opened ---- */
+
+static bool is_held_up(struct slot *s)
+{
+	return child_is_alive(&s->child) && stream_is_stuck(s);
+}
+
+/* Nobody gave them back, and they could not be opened: a disk that does not answer holds them. */
+static void on_pipes(void *user)
+{
+	struct supervisor *sup = user;
+	bool again = false;
+
+	for (uint32_t i = 0; i < sup->n_slots; i++) {
+		struct slot *s = sup->slots[i];
+
+		if (!s || !s->stream_due || s->child.half_made)
+			continue;
+		if (is_held_up(s))
+			again = true;
+		else
+			stream_remake(s, true);
+	}
+	if (again)
+		loop_timer_arm(&sup->loop, &sup->adopt.pipes_timer,
+			       clock_mono_ms() + ADOPT_PIPES_MS);
+	link_flush(&sup->logger.link);
+}
+
 /* ---- begin, end ---- */
 
 void adopt_init(struct supervisor *sup)
@@ -281,8 +354,9 @@ void adopt_init(struct supervisor *sup)
 	a->controller_io = (struct loop_io){.fn = on_controller_gone, .user = sup};
 	a->controller_timer = (struct loop_timer){.fn = on_controller_timer, .user = sup};
 	a->half_made_timer = (struct loop_timer){.fn = on_half_made, .user = sup};
+	a->pipes_timer = (struct loop_timer){.fn = on_pipes, .user = sup};
 	a->controller_pidfd = -1;
-	a->half_made_fd = TAKE_FD(sup->dirs.half_made_fd);
+	a->half_made = dirs_have_half_made(&sup->dirs);
 	a->active = true;
 }
 
@@ -292,9 +366,9 @@ void adopt_done(struct supervisor *sup)
 
 	loop_timer_disarm(&sup->loop, &a->controller_timer);
 	loop_timer_disarm(&sup->loop, &a->half_made_timer);
+	loop_timer_disarm(&sup->loop, &a->pipes_timer);
 	loop_del(&sup->loop, &a->controller_io);
 	mem_closep(&a->controller_pidfd);
-	mem_closep(&a->half_made_fd);
 }
 
 /* A level that was set while the former one ran holds on, unless this start asks for another. */
@@ -328,26 +402,38 @@ void adopt_begin(struct supervisor *sup)
 		log_info("taking over slots=%u living=%u ended=%u damaged=%u", sup->n_used,
 			 a->n_living, a->n_gone, a->n_damaged);
 	}
-	if (a->half_made_fd >= 0)
+	push_keep_drop(sup);
+	if (a->half_made)
 		on_half_made(sup);
 	adopt_poke(sup);
 }
 
 void adopt_hold_pipes(struct supervisor *sup)
 {
-	for (uint32_t i = 0; i < sup->n_slots; i++) {
-		struct slot *s = sup->slots[i];
+	for (uint32_t i = 0; i < sup->n_slots; i++)
+		if (sup->slots[i])
+			hold_pipes(sup->slots[i]);
+}
 
-		if (s && s->stream_due && !s->child.half_made && child_is_alive(&s->child))
-			stream_remake(s, false);
-	}
+/* Nobody gave back what we hold. No gap: a logger had it, and died before it could. */
+static void finish_held(struct slot *s)
+{
+	struct adopt *a = &s->sup->adopt;
+
+	if (!s->sup->giveback.cut_short && child_is_alive(&s->child) && ++a->n_remade <= SAY_MAX)
+		stream_say_gap(s);
+	s->held = 0;
 }
 
 static void finish_slot(struct slot *s)
 {
 	struct adopt *a = &s->sup->adopt;
 
-	if (s->stream_due && !s->child.half_made) {
+	if (s->held)
+		finish_held(s);
+	if (s->stream_due && !s->child.half_made && is_held_up(s)) {
+		loop_timer_arm(&s->sup->loop, &a->pipes_timer, clock_mono_ms() + ADOPT_PIPES_MS);
+	} else if (s->stream_due && !s->child.half_made) {
 		a->n_remade += child_is_alive(&s->child);
 		stream_remake(s, a->n_remade <= SAY_MAX); /* nobody reads our log yet */
 	}

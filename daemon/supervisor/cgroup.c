@@ -14,18 +14,24 @@
 #include "daemon/supervisor/slot.h"
 #include "daemon/supervisor/supervisor.h"
 #include "lib/clock.h"
-#include "lib/fs.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 
-#define NAME_SIZE (WIRE_SERVICE_SIZE + 16)
 #define PAUSE_MIN_MS 1
 #define PAUSE_MAX_MS 1000
 #define AGAIN_MS 64 /* from this pause on each look kills again */
 
-static void slot_name(const struct slot *s, char name[NAME_SIZE])
+struct cgroup_wait {
+	struct loop_io io; /* cgroup.events */
+	struct loop_timer timer;
+	int64_t pause_ms;
+	char cookie[WIRE_INCARNATION_SIZE]; /* of the incarnation whose left-overs are killed */
+};
+
+char *cgroup_name(const struct table_slot *t, char name[CGROUP_NAME_SIZE])
 {
-	snprintf(name, NAME_SIZE, "%.63s.%u", s->t->service, s->t->index);
+	snprintf(name, CGROUP_NAME_SIZE, "%.63s.%u", t->service, t->index);
+	return name;
 }
 
 /* ---- opening and making ---- */
@@ -39,6 +45,8 @@ static void close_fds(struct cgroup *g)
 			close(*fds[i]);
 		*fds[i] = 0;
 	}
+	mem_free(g->limits_failed);
+	g->limits_failed = NULL;
 }
 
 static int open_file(int dir_fd, const char *name)
@@ -71,19 +79,50 @@ static int open_existing(struct slot *s, const char *name)
 	return 0;
 }
 
-/* Most services have none. Out of memory they are not known, so that they are written again. */
-static void keep_limits(struct cgroup *g, const struct wire_limits *limits)
+static void drop_limits(struct slot *s)
+{
+	struct cgroup_kept *k = TAKE_PTR(s->cgroup.limits);
+
+	if (!k || --k->n_slots > 0)
+		return;
+	if (s->sup->cgroups.kept == k)
+		s->sup->cgroups.kept = NULL;
+	mem_free(k);
+}
+
+/* The one kept last, when it says the same; else a new one, or NULL. */
+static struct cgroup_kept *find_kept(struct cgroups *tree, const struct wire_limits *limits)
+{
+	struct cgroup_kept *k = tree->kept;
+
+	if (k && cgroup_limits_equal(&k->limits, limits))
+		return k;
+	k = mem_alloc(sizeof(*k));
+	if (k) {
+		k->limits = *limits;
+		tree->kept = k;
+	}
+	return k;
+}
+
+/* Out of memory they are not known, so that they are written again. */
+static void keep_limits(struct slot *s, const struct wire_limits *limits)
 {
 	static const struct wire_limits none;
+	struct cgroup *g = &s->cgroup;
+	bool any = !cgroup_limits_equal(limits, &none);
+	struct cgroup_kept *k = any ? find_kept(&s->sup->cgroups, limits) : NULL;
 
-	mem_free(g->limits);
-	g->limits = cgroup_limits_equal(limits, &none) ? NULL : mem_dup(limits, sizeof(*limits));
-	g->limits_known = g->limits || cgroup_limits_equal(limits, &none);
+	if (k)
+		k->n_slots++; /* first: it may be the slot's own */
+	drop_limits(s);
+	g->limits = k;
+	g->limits_known = k || !any;
 }
 
 static struct wire_limits kept_limits(const struct cgroup *g)
 {
-	return g->limits ? *g->limits : (struct wire_limits){0};
+	return g->limits ? g->limits->limits : (struct wire_limits){0};
 }
 
 /* Are they in force? */
@@ -109,7 +148,7 @@ static int write_limits(struct slot *s, const struct wire_limits *limits)
 			  list[i].file, list[i].value);
 		return r;
 	}
-	keep_limits(&s->cgroup, limits);
+	keep_limits(s, limits);
 	return 0;
 }
 
@@ -117,10 +156,10 @@ static int write_limits(struct slot *s, const struct wire_limits *limits)
 static int make(struct slot *s, const struct wire_limits *limits)
 {
 	bool is_new;
-	char name[NAME_SIZE];
+	char name[CGROUP_NAME_SIZE];
 	int r;
 
-	slot_name(s, name);
+	cgroup_name(s->t, name);
 	is_new = mkdirat(s->sup->cgroups.dir_fd, name, 0755) == 0;
 	if (!is_new && errno != EEXIST)
 		return -errno;
@@ -136,9 +175,9 @@ static int make(struct slot *s, const struct wire_limits *limits)
 /* The next start gets a new one. Only an empty one goes. 0 or -errno. */
 static int unmake(struct slot *s)
 {
-	char name[NAME_SIZE];
+	char name[CGROUP_NAME_SIZE];
 
-	slot_name(s, name);
+	cgroup_name(s->t, name);
 	close_fds(&s->cgroup);
 	s->cgroup.clean = s->cgroup.limits_known = s->cgroup.limits_due = false;
 	return cgroup_tool_remove(s->sup->cgroups.dir_fd, name);
@@ -171,11 +210,8 @@ int cgroup_prepare(struct slot *s, const struct wire_limits *limits)
 		r = make(s, limits);
 	if (r < 0)
 		return cannot(s, limits, r);
-	if (g->emptying || (!g->clean && !cgroup_is_empty(s))) {
-		if (!g->emptying)
-			cgroup_empty(s, "");
-		return -EBUSY;
-	}
+	if (g->wait || (!g->clean && !cgroup_is_empty(s)))
+		return g->wait || cgroup_empty(s, "") ? -EBUSY : -ENOMEM;
 	if (g->frozen)
 		cgroup_freeze(s, false);
 	if (!g->spent && has_these(g, limits))
@@ -257,9 +293,13 @@ void cgroup_kill(struct slot *s)
 
 static void stop_watching(struct slot *s)
 {
-	loop_del(&s->sup->loop, &s->cgroup.io);
-	loop_timer_disarm(&s->sup->loop, &s->cgroup.timer);
-	s->cgroup.emptying = false;
+	struct cgroup_wait *w = TAKE_PTR(s->cgroup.wait);
+
+	if (!w)
+		return;
+	loop_del(&s->sup->loop, &w->io);
+	loop_timer_disarm(&s->sup->loop, &w->timer);
+	mem_free(w);
 }
 
 /* s may be gone after it. */
@@ -267,19 +307,19 @@ static void look(struct slot *s)
 {
 	char cookie[WIRE_INCARNATION_SIZE];
 	struct supervisor *sup = s->sup;
-	struct cgroup *g = &s->cgroup;
+	struct cgroup_wait *w = s->cgroup.wait;
 
 	if (!cgroup_is_empty(s)) {
-		if (g->pause_ms < PAUSE_MAX_MS)
-			g->pause_ms *= 2;
-		if (g->pause_ms > AGAIN_MS)
+		if (w->pause_ms < PAUSE_MAX_MS)
+			w->pause_ms *= 2;
+		if (w->pause_ms > AGAIN_MS)
 			cgroup_kill(s);
-		loop_timer_arm(&s->sup->loop, &g->timer, clock_mono_ms() + g->pause_ms);
+		loop_timer_arm(&s->sup->loop, &w->timer, clock_mono_ms() + w->pause_ms);
 		return;
 	}
+	memcpy(cookie, w->cookie, sizeof(cookie));
 	stop_watching(s);
-	g->kill_due = false;
-	memcpy(cookie, g->cookie, sizeof(cookie));
+	s->cgroup.kill_due = false;
 	slot_emptied(s, cookie);
 	link_flush(&sup->controller.link);
 }
@@ -298,23 +338,27 @@ static void on_timer(void *user)
 }
 
 /* cgroup.events tells of a change within some 10 ms; most are dead sooner, hence the first looks. */
-void cgroup_empty(struct slot *s, const char *cookie)
+bool cgroup_empty(struct slot *s, const char *cookie)
 {
 	struct cgroup *g = &s->cgroup;
+	struct cgroup_wait *w;
 
 	cgroup_kill(s);
-	if (g->emptying)
-		return;
-	g->emptying = true;
+	if (g->wait)
+		return true;
+	w = mem_alloc(sizeof(*w));
+	if (!w)
+		return false;
+	g->wait = w;
 	s->unswept++;
-	snprintf(g->cookie, sizeof(g->cookie), "%s", cookie);
-	g->io = (struct loop_io){.fn = on_events, .user = s};
-	g->timer.fn = on_timer;
-	g->timer.user = s;
-	if (loop_add(&s->sup->loop, &g->io, g->events_fd, EPOLLPRI) < 0)
+	snprintf(w->cookie, sizeof(w->cookie), "%s", cookie);
+	w->io = (struct loop_io){.fn = on_events, .user = s};
+	w->timer = (struct loop_timer){.fn = on_timer, .user = s};
+	if (loop_add(&s->sup->loop, &w->io, g->events_fd, EPOLLPRI) < 0)
 		log_warn("replica=%s/%u its cgroup cannot be watched", s->t->service, s->t->index);
-	g->pause_ms = PAUSE_MIN_MS;
-	loop_timer_arm(&s->sup->loop, &g->timer, clock_mono_ms() + g->pause_ms);
+	w->pause_ms = PAUSE_MIN_MS;
+	loop_timer_arm(&s->sup->loop, &w->timer, clock_mono_ms() + w->pause_ms);
+	return true;
 }
 
 bool cgroup_oom_killed(struct slot *s)
@@ -342,6 +386,7 @@ static void write_freeze(struct slot *s, bool frozen)
 {
 	int r = cgroup_tool_write(s->cgroup.dir_fd, "cgroup.freeze", frozen ? "1" : "0");
 
+	s->cgroup.freeze_err = -r;
 	if (r < 0) {
 		errno = -r;
 		log_warn("replica=%s/%u cannot %s it: %m", s->t->service, s->t->index,
@@ -363,12 +408,30 @@ void cgroup_freeze(struct slot *s, bool frozen)
 		write_freeze(s, frozen);
 }
 
+static void answer_freeze(struct slot *s)
+{
+	s->cgroup.freeze_answered = s->cgroup.freeze_request;
+	control_mark(s->sup, s);
+}
+
+void cgroup_take_freeze(struct slot *s, bool frozen, uint32_t request)
+{
+	struct cgroup *g = &s->cgroup;
+
+	g->freeze_request = request;
+	g->freeze_err = g->dir_fd == 0 ? EOPNOTSUPP : 0;
+	cgroup_freeze(s, frozen);
+	if (!g->freeze_due)
+		answer_freeze(s);
+}
+
 void cgroup_execed(struct slot *s)
 {
 	if (!s->cgroup.freeze_due)
 		return;
 	s->cgroup.freeze_due = false;
 	cgroup_freeze(s, true);
+	answer_freeze(s);
 }
 
 void cgroup_set_limits(struct slot *s, const struct wire_limits *limits)
@@ -378,7 +441,7 @@ void cgroup_set_limits(struct slot *s, const struct wire_limits *limits)
 
 	if (g->dir_fd == 0 || has_these(g, limits))
 		return;
-	keep_limits(g, limits);
+	keep_limits(s, limits);
 	g->limits_due =
 		g->limits_known && cgroup_limits_fill(list, limits, s->sup->cgroups.can, false) > 0;
 	cgroup_job_start_due(s->sup);
@@ -389,9 +452,9 @@ void cgroup_set_limits(struct slot *s, const struct wire_limits *limits)
 void cgroup_adopt(struct slot *s)
 {
 	_cleanup_close_ int fd = -1;
-	char name[NAME_SIZE], text[8];
+	char name[CGROUP_NAME_SIZE], text[8];
 
-	slot_name(s, name);
+	cgroup_name(s->t, name);
 	if (s->sup->cgroups.dir_fd == 0 || s->cgroup.dir_fd > 0 || open_existing(s, name) < 0)
 		return;
 	fd = openat(s->cgroup.dir_fd, "cgroup.freeze", O_RDONLY | O_CLOEXEC);
@@ -400,18 +463,7 @@ void cgroup_adopt(struct slot *s)
 
 bool cgroup_has_pid(const struct slot *s, int pid)
 {
-	char path[64], own[WIRE_PATH_SIZE + NAME_SIZE + 8], name[NAME_SIZE];
-	_cleanup_free_ char *text = NULL;
-	const char *at;
-	size_t len, n;
-
-	slot_name(s, name);
-	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
-	if (s->cgroup.dir_fd == 0 || fs_read_file(path, 64 << 10, &text, &len, NULL) < 0)
-		return false;
-	n = (size_t)snprintf(own, sizeof(own), "0::%s/%s", s->sup->cgroups.own_path, name);
-	at = n < sizeof(own) ? strstr(text, own) : NULL;
-	return at && (at == text || at[-1] == '\n') && (at[n] == '\n' || at[n] == '/');
+	return s->cgroup.dir_fd > 0 && cgroup_tool_holds(s->cgroup.dir_fd, pid);
 }
 
 void cgroup_remove(struct slot *s)
@@ -425,6 +477,5 @@ void cgroup_close(struct slot *s)
 	cgroup_job_forget(s);
 	stop_watching(s);
 	close_fds(&s->cgroup);
-	mem_free(s->cgroup.limits);
-	s->cgroup.limits = NULL;
+	drop_limits(s);
 }

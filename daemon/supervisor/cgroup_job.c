@@ -3,20 +3,43 @@
 #include "daemon/supervisor/cgroup_job.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "daemon/supervisor/cgroup_limits.h"
 #include "daemon/supervisor/slot.h"
 #include "daemon/supervisor/supervisor.h"
 #include "lib/clock.h"
+#include "lib/fs.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+
+/* Of limits that were to change live. */
+static void note_result(const struct cgroup_job *j, bool done)
+{
+	char **failed = &j->slot->cgroup.limits_failed, text[WIRE_LIMITS_FAILED_SIZE] = "";
+
+	if (!done && (j->text_fd < 0 || fs_read_some(j->text_fd, text, sizeof(text) - 1) <= 0))
+		snprintf(text, sizeof(text), "not done in time");
+	text[strcspn(text, "\n")] = '\0';
+	if (done && !*failed)
+		return;
+	mem_free(*failed);
+	*failed = done ? NULL : mem_strdup(text);
+	control_mark(j->sup, j->slot);
+}
 
 static void end(struct cgroup_job *j, bool done)
 {
 	struct slot *s = j->slot;
 
+	if (s && j->limits)
+		note_result(j, done);
+	mem_closep(&j->text_fd);
 	mem_strv_free(j->argv);
 	j->argv = NULL;
 	j->slot = NULL;
@@ -53,6 +76,7 @@ void cgroup_job_init(struct supervisor *sup)
 		struct cgroup_job *j = &sup->cgroups.jobs[i];
 
 		j->sup = j->child.sup = sup;
+		j->text_fd = -1;
 		j->child.user = j;
 		j->child.on_exit = on_exit_;
 		j->deadline = (struct loop_timer){.fn = on_deadline, .user = j};
@@ -67,6 +91,7 @@ void cgroup_job_done(struct supervisor *sup)
 		if (!j->sup)
 			continue;
 		loop_timer_disarm(&sup->loop, &j->deadline);
+		mem_closep(&j->text_fd);
 		mem_strv_free(j->argv);
 		j->argv = NULL;
 	}
@@ -85,17 +110,22 @@ static char **make_argv(const struct slot *s, bool limits)
 	static const struct wire_limits none;
 	const struct supervisor *sup = s->sup;
 	struct cgroup_limit list[CGROUP_LIMITS_MAX];
+	char path[WIRE_PATH_SIZE];
+	struct wire_key key;
 	unsigned n = 0, k = 3;
 	char **argv = mem_array(4 + CGROUP_LIMITS_MAX, sizeof(*argv));
 
 	if (!argv)
 		return NULL;
 	if (limits)
-		n = cgroup_limits_fill(list, s->cgroup.limits ? s->cgroup.limits : &none,
+		n = cgroup_limits_fill(list, s->cgroup.limits ? &s->cgroup.limits->limits : &none,
 				       sup->cgroups.can, false);
 	argv[0] = mem_strdup("aictld");
 	argv[1] = mem_strdup(limits ? "--cgroup-write" : "--cgroup-kill");
-	argv[2] = mem_printf("%s/%s.%u", sup->cgroups.dir, s->t->service, s->t->index);
+	supervisor_fill_key(&key, s, s->t->incarnation);
+	argv[2] = wire_cgroup_path(path, sizeof(path), sup->cgroups.dir, &key) == 0
+			  ? mem_strdup(path)
+			  : NULL;
 	for (unsigned i = 0; i < n; i++)
 		argv[k++] = mem_printf("%s=%s", list[i].file, list[i].value);
 	for (unsigned i = 0; i < k; i++) {
@@ -113,12 +143,15 @@ static char **make_argv(const struct slot *s, bool limits)
 static int start(struct cgroup_job *j, struct slot *s)
 {
 	struct supervisor *sup = j->sup;
-	struct spawn_job *job = &j->child.job;
-	int r = -ENOMEM;
+	struct spawn_job *job = &j->job.spawn;
+	int r = -ENOMEM, p[2] = {-1, -1};
 
 	j->limits = !s->cgroup.kill_due;
 	j->argv = cgroup_exists(s) ? make_argv(s, j->limits) : NULL;
-	if (j->argv) {
+	if (j->argv && pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0) {
+		r = -errno;
+	} else if (j->argv) {
+		j->text_fd = p[0];
 		*job = (struct spawn_job){.exec_fd = sup->self_fd,
 					  .argv = j->argv,
 					  .envp = sup->environ_,
@@ -127,9 +160,10 @@ static int start(struct cgroup_job *j, struct slot *s)
 					  .n_fds = 3,
 					  .cell = &j->child.own_cell};
 		job->fds[0] = cgroup_fd(s); /* it may be made anew before the child looks */
-		job->fds[1] = sup->spawner.null_fd;
+		job->fds[1] = p[1];
 		job->fds[2] = sup->own_log_write_fd;
-		r = child_start(&j->child);
+		r = child_start(&j->child, &j->job);
+		close(p[1]);
 	}
 	j->slot = s;
 	if (j->limits)

@@ -23,8 +23,10 @@ struct cgroup_job {
 	struct supervisor *sup;
 	struct slot *slot; /* NULL: free, or the slot is gone */
 	struct child child;
+	struct child_job job;
 	struct loop_timer deadline;
 	char **argv;
+	int text_fd; /* what it says of its failure; -1 = it does not run */
 	bool limits; /* else a kill */
 };
 

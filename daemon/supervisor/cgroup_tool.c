@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,6 +35,16 @@ int cgroup_tool_write(int dir_fd, const char *file, const char *value)
 	return n < 0 ? -errno : 0;
 }
 
+/* For the user, by way of aictld: the limit and the reason. Only the first fits. */
+static void say(const char *file, int err)
+{
+	char text[128];
+	int n = snprintf(text, sizeof(text), "%s: %s\n", file, strerror(err));
+
+	if (n > 0 && (size_t)n < sizeof(text))
+		fs_write_all(STDOUT_FILENO, text, (size_t)n);
+}
+
 static int write_all(int dir_fd, const char *dir, char **assignments, int n)
 {
 	int failed = 0;
@@ -48,6 +59,7 @@ static int write_all(int dir_fd, const char *dir, char **assignments, int n)
 		r = cgroup_tool_write(dir_fd, assignments[i], value);
 		if (r == 0 || r == -ENOENT)
 			continue;
+		say(assignments[i], -r);
 		errno = -r;
 		log_warn("cgroup=%s cannot write %s to %s: %m", dir, value, assignments[i]);
 		failed = 1;
@@ -57,8 +69,11 @@ static int write_all(int dir_fd, const char *dir, char **assignments, int n)
 
 /* ---- the tree below a cgroup ---- */
 
+/* user: what the function of it may need. */
+typedef int child_fn(int fd, const char *name, int depth, int user);
+
 /* Calls fn for each directory in fd; the first result that is not 0 ends it. */
-static int each_child(int fd, int depth, int (*fn)(int fd, const char *name, int depth))
+static int each_child(int fd, int depth, child_fn *fn, int user)
 {
 	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
 	DIR *d = copy < 0 ? NULL : fdopendir(copy);
@@ -70,12 +85,12 @@ static int each_child(int fd, int depth, int (*fn)(int fd, const char *name, int
 	}
 	while (r == 0 && (e = readdir(d)))
 		if (e->d_type == DT_DIR && e->d_name[0] != '.')
-			r = fn(fd, e->d_name, depth);
+			r = fn(fd, e->d_name, depth, user);
 	closedir(d);
 	return r;
 }
 
-static int remove_one(int parent_fd, const char *name, int depth)
+static int remove_one(int parent_fd, const char *name, int depth, int unused)
 {
 	_cleanup_close_ int fd = -1;
 	int r;
@@ -85,7 +100,7 @@ static int remove_one(int parent_fd, const char *name, int depth)
 	if (errno != EBUSY || depth >= DEPTH_MAX)
 		return -errno;
 	fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	r = fd < 0 ? -errno : each_child(fd, depth + 1, remove_one);
+	r = fd < 0 ? -errno : each_child(fd, depth + 1, remove_one, unused);
 	if (r < 0)
 		return r;
 	return unlinkat(parent_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
@@ -93,46 +108,85 @@ static int remove_one(int parent_fd, const char *name, int depth)
 
 int cgroup_tool_remove(int parent_fd, const char *name)
 {
-	return remove_one(parent_fd, name, 0);
+	return remove_one(parent_fd, name, 0, 0);
+}
+
+/* Calls fn for each process of the cgroup; the first result that is not 0 ends it. Or -1. */
+static int each_pid(int fd, int (*fn)(int pid, int user), int user)
+{
+	_cleanup_close_ int procs = openat(fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	_cleanup_free_ char *text = NULL;
+	int pid = 0, r = 0;
+	size_t len;
+
+	if (procs < 0 || fs_read_fd(procs, "cgroup.procs", PROCS_MAX, &text, &len, NULL) < 0)
+		return -1;
+	for (size_t i = 0; r == 0 && i < len; i++) {
+		if (text[i] >= '0' && text[i] <= '9') {
+			pid = pid * 10 + (text[i] - '0');
+			continue;
+		}
+		r = fn(pid, user);
+		pid = 0;
+	}
+	return r;
+}
+
+/* ---- looking ---- */
+
+static int is_pid(int pid, int wanted)
+{
+	return pid == wanted;
+}
+
+static int holds_in(int fd, int depth, int pid);
+
+static int child_holds(int parent_fd, const char *name, int depth, int pid)
+{
+	_cleanup_close_ int fd =
+		openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd >= 0 && depth < DEPTH_MAX && holds_in(fd, depth + 1, pid);
+}
+
+static int holds_in(int fd, int depth, int pid)
+{
+	return each_pid(fd, is_pid, pid) == 1 || each_child(fd, depth, child_holds, pid) == 1;
+}
+
+bool cgroup_tool_holds(int dir_fd, int pid)
+{
+	return holds_in(dir_fd, 0, pid);
 }
 
 /* ---- killing by hand ---- */
 
 static int kill_in(int fd, int depth);
 
-static int kill_child(int parent_fd, const char *name, int depth)
+static int kill_child(int parent_fd, const char *name, int depth, int unused)
 {
 	_cleanup_close_ int fd =
 		openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int r = fd < 0 || depth >= DEPTH_MAX ? 0 : kill_in(fd, depth + 1);
 
 	(void)r;
+	(void)unused;
 	return 0;
 }
 
-/* SIGKILL to all of cgroup.procs, here and below: how many here, or -errno. */
+static int kill_pid(int pid, int unused)
+{
+	(void)unused;
+	if (pid > 1)
+		kill(pid, SIGKILL);
+	return 0;
+}
+
+/* SIGKILL to all of cgroup.procs, here and below. 0 or -errno. */
 static int kill_in(int fd, int depth)
 {
-	_cleanup_close_ int procs = openat(fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-	_cleanup_free_ char *text = NULL;
-	int n = 0, pid = 0;
-	size_t len;
-
-	each_child(fd, depth, kill_child);
-	if (procs < 0 || fs_read_fd(procs, "cgroup.procs", PROCS_MAX, &text, &len, NULL) < 0)
-		return -1;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] >= '0' && text[i] <= '9') {
-			pid = pid * 10 + (text[i] - '0');
-			continue;
-		}
-		if (pid > 1) {
-			kill(pid, SIGKILL);
-			n++;
-		}
-		pid = 0;
-	}
-	return n;
+	each_child(fd, depth, kill_child, 0);
+	return each_pid(fd, kill_pid, 0);
 }
 
 static bool is_populated(int fd)

@@ -13,11 +13,15 @@
 #ifndef AICTL_SUPERVISOR_CGROUP_TOOL_H
 #define AICTL_SUPERVISOR_CGROUP_TOOL_H
 
+#include <stdbool.h>
+
 /* argv: "--cgroup-write" or "--cgroup-kill", and what follows. */
 int cgroup_tool_main(int argc, char **argv);
 /* One write into a file of the cgroup: 0 or -errno. */
 int cgroup_tool_write(int dir_fd, const char *file, const char *value);
 /* Removes the cgroup and those below it. 0 or -errno (-EBUSY: something runs in it). */
 int cgroup_tool_remove(int parent_fd, const char *name);
+/* Is the process in this cgroup, or in one below it? */
+bool cgroup_tool_holds(int dir_fd, int pid);
 
 #endif

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "daemon/supervisor/cgroup_tool.h"
+#include "daemon/supervisor/proc.h"
 #include "daemon/supervisor/supervisor.h"
 #include "lib/fs.h"
 #include "lib/log.h"
@@ -23,6 +24,7 @@
 
 #define PROBE "probe" /* no slot's cgroup: their names have a dot */
 #define PREFIX "aictl-"
+#define OLD_NAME "aictl"
 #define TRIES 3
 #define GONE_ROUNDS 50
 #define GONE_PAUSE_MS 4
@@ -141,15 +143,40 @@ static bool is_known(const struct supervisor *sup, const char *name)
 {
 	for (uint32_t i = 0; i < sup->table.n_slots; i++) {
 		const struct table_slot *t = table_slot(&sup->table, i);
-		char own[WIRE_SERVICE_SIZE + 16];
+		char own[CGROUP_NAME_SIZE];
 
-		if (!t->used)
-			continue;
-		snprintf(own, sizeof(own), "%.63s.%u", t->service, t->index);
-		if (strcmp(own, name) == 0)
+		if (t->used && strcmp(cgroup_name(t, own), name) == 0)
 			return true;
 	}
 	return false;
+}
+
+/* Is a process of the table in its cgroup below this directory? */
+static bool is_inhabited(const struct supervisor *sup, int fd)
+{
+	for (uint32_t i = 0; sup->table.former && i < sup->table.n_slots; i++) {
+		const struct table_slot *t = table_slot(&sup->table, i);
+		_cleanup_close_ int own = -1;
+		char name[CGROUP_NAME_SIZE];
+
+		if (!table_is_valid(&sup->table, i) ||
+		    !proc_is(t->cell.pid, t->start_ticks, t->started_mono_ms))
+			continue;
+		own = openat(fd, cgroup_name(t, name),
+			     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (own >= 0 && cgroup_tool_holds(own, t->cell.pid))
+			return true;
+	}
+	return false;
+}
+
+/* Where there is a new directory, nothing is left in the old one. */
+static bool is_below_old_name(const struct supervisor *sup, int parent_fd, const char *name)
+{
+	_cleanup_close_ int fd =
+		openat(parent_fd, OLD_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd >= 0 && faccessat(parent_fd, name, F_OK, 0) < 0 && is_inhabited(sup, fd);
 }
 
 /* A cgroup of ours that no slot stands for. */
@@ -162,6 +189,10 @@ static void clear_unknown(struct supervisor *sup, int fd, const char *name)
 	own = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (own < 0)
 		return;
+	if (sup->cgroups.old_name) {
+		log_warn("cgroup=%s/%s is not known, leaving it alone", sup->cgroups.dir, name);
+		return;
+	}
 	log_warn("cgroup=%s/%s left over, killing what runs in it", sup->cgroups.dir, name);
 	cgroup_tool_write(own, "cgroup.kill", "1");
 	for (int i = 0; i < GONE_ROUNDS && cgroup_tool_remove(fd, name) == -EBUSY; i++)
@@ -181,7 +212,7 @@ static void clear_instance(struct supervisor *sup, int fd, const char *name)
 	char prefix[32];
 
 	snprintf(prefix, sizeof(prefix), PREFIX "%u-", (unsigned)geteuid());
-	if (strncmp(name, prefix, strlen(prefix)) != 0)
+	if (strncmp(name, prefix, strlen(prefix)) != 0 && strcmp(name, OLD_NAME) != 0)
 		return;
 	own = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (own < 0 || flock(own, LOCK_EX | LOCK_NB) < 0)
@@ -219,16 +250,7 @@ static void give_up(struct cgroups *g)
 	if (g->dir_fd > 0)
 		close(g->dir_fd);
 	mem_free(g->dir);
-	mem_free(g->own_path);
 	*g = (struct cgroups){0};
-}
-
-static char *path_in_proc(const char *dir)
-{
-	const char *mount = mount_point();
-	size_t n = mount ? strlen(mount) : 0;
-
-	return mem_strdup(mount && strncmp(dir, mount, n) == 0 && dir[n] == '/' ? dir + n : "");
 }
 
 static bool is_cgroup2(int fd)
@@ -246,6 +268,9 @@ static int make(struct supervisor *sup, const char *parent, const char *name)
 		open(parent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int r;
 
+	g->old_name = parent_fd >= 0 && is_below_old_name(sup, parent_fd, name);
+	if (g->old_name)
+		name = OLD_NAME;
 	g->dir = mem_printf("%s/%s", parent, name);
 	if (!g->dir)
 		return -ENOMEM;
@@ -256,11 +281,7 @@ static int make(struct supervisor *sup, const char *parent, const char *name)
 	r = take(parent_fd, name, &g->dir_fd);
 	if (r < 0)
 		return r;
-	g->own_path = path_in_proc(g->dir);
-	if (!g->own_path)
-		return -ENOMEM;
-	if (!sup->opt->cgroup)
-		each_dir(parent_fd, clear_instance, sup);
+	each_dir(parent_fd, clear_instance, sup);
 	enable(parent_fd);
 	enable(g->dir_fd);
 	each_dir(g->dir_fd, clear_unknown, sup);
@@ -271,7 +292,7 @@ void cgroups_init(struct supervisor *sup)
 {
 	const char *where = sup->opt->cgroup;
 	_cleanup_free_ char *parent = NULL;
-	char name[96] = "aictl";
+	char name[96];
 	struct stat st;
 	int r;
 
@@ -280,9 +301,8 @@ void cgroups_init(struct supervisor *sup)
 	parent = where ? real_dir(where) : own_dir();
 	if (!parent || fstat(sup->dirs.sup_fd, &st) < 0)
 		return;
-	if (!where)
-		snprintf(name, sizeof(name), PREFIX "%u-%llx-%llx", (unsigned)geteuid(),
-			 (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	snprintf(name, sizeof(name), PREFIX "%u-%llx-%llx", (unsigned)geteuid(),
+		 (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
 	r = make(sup, parent, name);
 	if (r == 0)
 		sup->cgroups.can = try_out(sup);

@@ -5,7 +5,7 @@
  *   --cgroup auto   <our own cgroup>/aictl-UID-DEV-INO, DEV-INO being sup/'s: one per instance.
  *                   On a hybrid machine the tree at /sys/fs/cgroup/unified serves for tracking
  *                   and killing though its controllers are elsewhere
- *   --cgroup PATH   PATH/aictl; PATH is a delegated cgroup without processes of its own
+ *   --cgroup PATH   PATH/aictl-UID-DEV-INO; PATH is a delegated cgroup without processes of its own
  *   --cgroup none   services are tracked by the cookie in their environment alone (sweep.h)
  *
  * Controllers are enabled as far as the tree lets us; `can` is found by looking and trying in a
@@ -14,6 +14,9 @@
  * At the start, what a former instance left is cleared away: cgroups of ours that no slot of the
  * table names (what runs in them is killed: nobody knows it any more), and empty directories of
  * instances that are gone. A living instance holds a shared flock on its directory.
+ *
+ * Older builds used PATH/aictl for all instances of one PATH. One that finds a process of its table
+ * there stays there, and leaves alone what it does not know, until all has ended.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -25,16 +28,18 @@
 
 #include "daemon/supervisor/cgroup_job.h"
 
+struct cgroup_kept;
 struct supervisor;
 
 struct cgroups {
-	char *dir;	/* absolute; NULL = none */
-	int dir_fd;	/* 0 = none */
-	char *own_path; /* of dir, as /proc/PID/cgroup names it */
-	uint32_t can;	/* enum wire_cgroup_can */
-	bool has_kill;	/* cgroup.kill: Linux 5.14 */
+	char *dir;     /* absolute; NULL = none */
+	int dir_fd;    /* 0 = none */
+	bool old_name; /* an older build's, of which other instances may be part */
+	uint32_t can;  /* enum wire_cgroup_can */
+	bool has_kill; /* cgroup.kill: Linux 5.14 */
 	struct cgroup_job jobs[CGROUP_JOBS_MAX];
-	uint32_t next_due; /* slot at which the search for the next job starts */
+	uint32_t next_due;	  /* slot at which the search for the next job starts */
+	struct cgroup_kept *kept; /* the limits kept last: the next slot's are mostly the same */
 };
 
 /* After the table is open. Not an error: without cgroups all works, too. */

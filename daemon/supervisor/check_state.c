@@ -101,6 +101,8 @@ static int check_helpers(struct supervisor *sup, struct err **reterr)
 		r = check_helper("aictl-controller", sup->controller.binary_fd, reterr);
 	if (r == 0)
 		r = check_helper("aictl-logger", sup->logger.binary_fd, reterr);
+	if (r == 0 && sup->gateway.binary_fd >= 0)
+		r = check_helper("aictl-gateway", sup->gateway.binary_fd, reterr);
 	return r;
 }
 
@@ -120,7 +122,7 @@ static int check_table(const struct options *o, struct err **reterr)
 	for (int i = 0; i < TRIES; i++) {
 		_cleanup_err_ struct err *e = NULL;
 
-		r = table_check(STDIN_FILENO, sup_fd, &e);
+		r = table_check(STDIN_FILENO, o->paths.runtime_dir, sup_fd, &e);
 		if (r == 0)
 			return 0;
 		if (i == TRIES - 1)

@@ -46,18 +46,21 @@ static int forget(struct child *c)
 	if (*at)
 		*at = c->next_of_pid;
 	loop_del(&c->sup->loop, &c->pidfd_io);
-	loop_timer_disarm(&c->sup->loop, &c->status);
+	loop_timer_disarm(&c->sup->loop, &c->timer);
 	c->pid = 0;
 	return TAKE_FD(c->pidfd);
 }
 
 static void free_memory(struct child *c)
 {
-	if (!c->job.stack)
+	struct child_job *job = TAKE_PTR(c->job);
+
+	if (!job)
 		return;
-	loop_del(&c->sup->loop, &c->gone_io);
-	spawn_finish(&c->sup->spawner, &c->job);
-	if (c->job.reset_oom_score && child_has_execed(c))
+	loop_del(&c->sup->loop, &job->gone_io);
+	loop_timer_disarm(&c->sup->loop, &c->timer);
+	spawn_finish(&c->sup->spawner, &job->spawn);
+	if (job->spawn.reset_oom_score && child_has_execed(c))
 		spawn_reset_oom_score(c->pid);
 	if (c->on_memory_free)
 		c->on_memory_free(c->user);
@@ -68,8 +71,29 @@ static void on_gone(void *user, uint32_t events)
 	struct child *c = user;
 
 	(void)events;
-	if (spawn_gone(&c->sup->spawner, &c->job))
+	if (spawn_gone(&c->sup->spawner, &c->job->spawn))
 		free_memory(c);
+}
+
+void child_look(struct child *c)
+{
+	if (c->pid > 0 && c->job && spawn_gone(&c->sup->spawner, &c->job->spawn))
+		free_memory(c);
+}
+
+static void on_exec_due(void *user)
+{
+	struct child *c = user;
+	int r;
+
+	if (spawn_gone(&c->sup->spawner, &c->job->spawn)) {
+		free_memory(c);
+		return;
+	}
+	c->job->gone_io = (struct loop_io){.fn = on_gone, .user = c};
+	r = loop_add(&c->sup->loop, &c->job->gone_io, c->job->spawn.gone_fd, EPOLLIN);
+	if (r < 0) /* it is looked after now and then */
+		loop_timer_arm(&c->sup->loop, &c->timer, clock_mono_ms() + CHILD_STATUS_MS);
 }
 
 /*
@@ -93,9 +117,9 @@ static bool ask_foreign(struct child *c, siginfo_t *si)
 
 	if (end == PROC_LIVES)
 		return false;
-	if (end == PROC_ZOMBIE && !c->status.armed) {
+	if (end == PROC_ZOMBIE && !c->timer.armed) {
 		loop_mod(&c->sup->loop, &c->pidfd_io, 0); /* EPOLLHUP: it is reaped */
-		loop_timer_arm(&c->sup->loop, &c->status, clock_mono_ms() + CHILD_STATUS_MS);
+		loop_timer_arm(&c->sup->loop, &c->timer, clock_mono_ms() + CHILD_STATUS_MS);
 	}
 	if (end == PROC_ZOMBIE)
 		return false;
@@ -116,7 +140,7 @@ static void end(struct child *c, siginfo_t *si, bool ours)
 	_cleanup_close_ int pidfd = -1;
 
 	POINT("aictld.exit.seen");
-	if (c->job.cell->stage >= WIRE_STAGE_FDS) {
+	if (c->cell->stage >= WIRE_STAGE_FDS) {
 		if (ours)
 			kill(-c->pid, SIGKILL); /* its zombie still pins the group's id */
 		else
@@ -141,6 +165,8 @@ static void reap(struct child *c)
 	if (waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG | WNOWAIT) == 0) {
 		if (si.si_pid != 0)
 			end(c, &si, true);
+		else /* a zombie of its tracer's: when that lets it go, SIGCHLD comes */
+			loop_mod(&c->sup->loop, &c->pidfd_io, 0);
 	} else if (c->adopted && ask_foreign(c, &si)) {
 		end(c, &si, false);
 	}
@@ -158,7 +184,7 @@ static void on_status(void *user)
 	struct child *c = user;
 	siginfo_t si = {.si_code = CHILD_UNKNOWN};
 
-	if (ask_foreign(c, &si) || c->status.armed) {
+	if (ask_foreign(c, &si) || c->timer.armed) {
 		si.si_pid = c->pid;
 		end(c, &si, false);
 	}
@@ -166,15 +192,10 @@ static void on_status(void *user)
 
 static int watch(struct child *c)
 {
-	int r;
-
-	c->pidfd_io.fn = on_pidfd;
-	c->gone_io.fn = on_gone;
-	c->pidfd_io.user = c->gone_io.user = c;
-	r = loop_add(&c->sup->loop, &c->pidfd_io, c->pidfd, EPOLLIN);
-	if (r == 0)
-		r = loop_add(&c->sup->loop, &c->gone_io, c->job.gone_fd, EPOLLIN);
-	return r;
+	c->pidfd_io = (struct loop_io){.fn = on_pidfd, .user = c};
+	c->timer = (struct loop_timer){.fn = on_exec_due, .user = c};
+	loop_timer_arm(&c->sup->loop, &c->timer, clock_mono_ms() + CHILD_EXEC_MS);
+	return loop_add(&c->sup->loop, &c->pidfd_io, c->pidfd, EPOLLIN);
 }
 
 static void remember(struct child *c)
@@ -185,19 +206,21 @@ static void remember(struct child *c)
 	*at = c;
 }
 
-int child_start(struct child *c)
+int child_start(struct child *c, struct child_job *job)
 {
 	int r;
 
-	if (!c->job.cell)
-		c->job.cell = &c->own_cell;
+	if (!job->spawn.cell)
+		job->spawn.cell = &c->own_cell;
+	c->cell = job->spawn.cell;
 	c->pidfd = -1;
 	c->adopted = c->half_made = false;
 	POINT("aictld.spawn.cloning");
-	r = spawn_start(&c->sup->spawner, &c->job, &c->pidfd);
+	r = spawn_start(&c->sup->spawner, &job->spawn, &c->pidfd);
 	POINT("aictld.spawn.cloned");
 	if (r < 0)
 		return r;
+	c->job = job;
 	c->pid = r;
 	remember(c);
 	r = watch(c);
@@ -215,7 +238,7 @@ int child_adopt(struct child *c, int pid, int pidfd)
 	c->adopted = true;
 	c->half_made = false;
 	c->pidfd_io = (struct loop_io){.fn = on_pidfd, .user = c};
-	c->status = (struct loop_timer){.fn = on_status, .user = c};
+	c->timer = (struct loop_timer){.fn = on_status, .user = c};
 	r = loop_add(&c->sup->loop, &c->pidfd_io, pidfd, EPOLLIN);
 	if (r < 0) {
 		close(pidfd);
@@ -227,6 +250,44 @@ int child_adopt(struct child *c, int pid, int pidfd)
 	return 0;
 }
 
+int child_replace(struct child *c, int pid, int pidfd)
+{
+	bool adopted = c->adopted;
+	int former_pid = c->pid, former = forget(c);
+	int r = child_adopt(c, pid, pidfd);
+
+	if (r == 0) {
+		close(former);
+		return 0;
+	}
+	c->adopted = adopted;
+	c->pid = former_pid;
+	c->pidfd = former;
+	remember(c);
+	if (loop_add(&c->sup->loop, &c->pidfd_io, former, EPOLLIN) < 0) /* SIGCHLD will find it */
+		log_error("pid=%d cannot be watched any more", c->pid);
+	return r;
+}
+
+int child_move(struct child *c, struct child *to)
+{
+	int pidfd, r;
+
+	if (c->pid <= 0 || c->job || c->half_made)
+		return -EBUSY;
+	pidfd = fcntl(c->pidfd, F_DUPFD_CLOEXEC, 0);
+	if (pidfd < 0)
+		return -errno;
+	r = child_adopt(to, c->pid, pidfd);
+	if (r < 0)
+		return r;
+	to->adopted = c->adopted;
+	to->own_cell = *c->cell;
+	to->cell = &to->own_cell;
+	close(forget(c));
+	return 0;
+}
+
 bool child_is_alive(const struct child *c)
 {
 	return c->pid > 0;
@@ -234,8 +295,8 @@ bool child_is_alive(const struct child *c)
 
 bool child_has_execed(const struct child *c)
 {
-	return c->pid > 0 && !c->job.stack && !c->half_made &&
-	       c->job.cell->stage == WIRE_STAGE_EXEC && c->job.cell->err == 0;
+	return c->pid > 0 && !c->job && !c->half_made && c->cell->stage == WIRE_STAGE_EXEC &&
+	       c->cell->err == 0;
 }
 
 void child_signal(struct child *c, int sig)
@@ -248,11 +309,12 @@ void child_signal_group(struct child *c, int sig)
 {
 	if (c->pid <= 0)
 		return;
-	if (c->job.cell->stage < WIRE_STAGE_FDS) {
+	if (c->cell->stage < WIRE_STAGE_FDS) {
 		child_signal(c, sig);
 		return;
 	}
-	signal_group(c, sig);
+	if (!signal_group(c, sig)) /* MAINPID named one that leads none */
+		child_signal(c, sig);
 	if (sig != SIGKILL && sig != SIGSTOP && sig != SIGTSTP)
 		signal_group(c, SIGCONT);
 }

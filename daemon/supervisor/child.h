@@ -3,6 +3,10 @@
  * a sweep. It joins the spawn job, the pidfd and the two events that matter: "our memory is free"
  * (the process has exec'd or died) and "it ended".
  *
+ * Our memory is looked after a moment later, and only if the child still has it then, the loop
+ * watches: a wake-up of ours at the exec would take the processor from the new program's first
+ * instruction.
+ *
  * A child's process group is killed before the child is reaped: until then its zombie pins the
  * group's id, so the signal can hit nobody else. The end is seen through the pidfd, or, when
  * SIGCHLD is faster, through child_collect, which also reaps what our children left behind (we are
@@ -26,6 +30,13 @@
 
 struct supervisor;
 
+/* What a start needs until the child has exec'd or died; the owner's, who knows of it by
+ * on_memory_free. */
+struct child_job {
+	struct spawn_job spawn;
+	struct loop_io gone_io;
+};
+
 struct child {
 	struct supervisor *sup;
 	void (*on_memory_free)(void *user); /* once per start, before on_exit; may be NULL */
@@ -35,27 +46,37 @@ struct child {
 	 * ended, and nobody can say how. */
 	void (*on_exit)(void *user, const siginfo_t *si);
 	void *user;
-	struct spawn_job job;
+	struct child_job *job; /* while the child reads our memory, else NULL */
+	struct spawn_cell *cell;
 	struct spawn_cell own_cell; /* for jobs that have no slot in the table */
 	int pid;		    /* 0 = none */
 	int pidfd;
-	struct loop_io pidfd_io, gone_io;
+	struct loop_io pidfd_io;
 	struct child *next_of_pid; /* hash chain */
 	bool adopted;		   /* a former aictld started it */
 	bool half_made;		   /* adopted before it had exec'd; the owner clears it */
-	struct loop_timer status;  /* adopted: a zombie whose status nobody tells yet */
+	/* Started: is our memory free? Adopted: a zombie whose status nobody tells yet. */
+	struct loop_timer timer;
 };
 
 #define CHILD_BUCKETS 1024
 #define CHILD_UNKNOWN 0	     /* si_code */
 #define CHILD_STATUS_MS 1000 /* so long a foreign zombie may wait for its reaper */
+#define CHILD_EXEC_MS 2	     /* by then most have exec'd */
 
-/* Fill sup, callbacks and user before; the job too (job.cell may be NULL: own_cell). 0 or -errno.
- */
-int child_start(struct child *c);
-/* The same for a process that a former aictld started. job.cell is needed, on_memory_free is not
+/* Fill sup, callbacks and user before; the job too (its cell may be NULL: own_cell). 0 or -errno. */
+int child_start(struct child *c, struct child_job *job);
+/* The same for a process that a former aictld started. cell is needed, on_memory_free is not
  * called. pidfd is taken over in either case. */
 int child_adopt(struct child *c, int pid, int pidfd);
+/* It may have exec'd without our having noticed yet: on_memory_free comes from here then. */
+void child_look(struct child *c);
+/* Another process of the slot is its main one from now on. 0 or -errno: then the former
+ * one still is. pidfd is taken over in either case. */
+int child_replace(struct child *c, int pid, int pidfd);
+/* Its process becomes that of `to`, which has sup, callbacks and user, and no process. It has long exec'd.
+ * 0 or -errno: then nothing has changed. */
+int child_move(struct child *c, struct child *to);
 bool child_is_alive(const struct child *c); /* started and not yet reaped */
 /* True from exec on; also when it was killed at that very moment. */
 bool child_has_execed(const struct child *c);

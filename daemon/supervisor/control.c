@@ -8,13 +8,20 @@
 #include <string.h>
 
 #include "daemon/supervisor/cgroup.h"
+#include "daemon/supervisor/evidence.h"
+#include "daemon/supervisor/gateway.h"
+#include "daemon/supervisor/giveback.h"
 #include "daemon/supervisor/launch.h"
+#include "daemon/supervisor/listen.h"
 #include "daemon/supervisor/manifests.h"
+#include "daemon/supervisor/push.h"
 #include "daemon/supervisor/run.h"
 #include "daemon/supervisor/secrets.h"
 #include "daemon/supervisor/shutdown.h"
 #include "daemon/supervisor/slot.h"
+#include "daemon/supervisor/standby.h"
 #include "daemon/supervisor/stream.h"
+#include "daemon/supervisor/stream_fault.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/wire/wire.h"
 #include "lib/clock.h"
@@ -96,6 +103,8 @@ void control_connected(struct supervisor *sup)
 		control_mark(sup, sup->slots[i]);
 	}
 	manifests_connected(sup);
+	gateway_pair(sup);
+	link_flush(&sup->gateway.link);
 }
 
 void control_set_mode(struct supervisor *sup, uint8_t mode)
@@ -116,7 +125,7 @@ static bool send_hello(struct link *l)
 	supervisor_fill_hello(sup, &m);
 	buf_clear(&l->out);
 	wire_encode_hello(&l->out, &m);
-	return link_send(l, &sup->api_fd, 1);
+	return link_send(l, &sup->activation.api_fd, 1);
 }
 
 static bool send_status(struct link *l)
@@ -126,6 +135,10 @@ static bool send_status(struct link *l)
 				.logger_pid = helper_pid(&sup->logger),
 				.controller_restarts = sup->controller.restarts,
 				.logger_restarts = sup->logger.restarts,
+				.gateway_pid = helper_pid(&sup->gateway),
+				.gateway_restarts = sup->gateway.restarts,
+				.gateway_threads = sup->opt->gateway_threads,
+				.gateways_leaving = giveback_count_gateways(sup),
 				.slots = sup->n_used,
 				.cgroup_can = sup->cgroups.can};
 
@@ -147,12 +160,17 @@ static bool send_slot(struct link *l, struct slot *s)
 	*m = (struct wire_slot){0};
 	slot_fill(s, m);
 	m->tracked = s->cgroup.dir_fd > 0;
+	m->freeze_request = s->cgroup.freeze_answered;
+	m->freeze_err = s->cgroup.freeze_err;
+	if (s->cgroup.limits_failed)
+		snprintf(m->limits_failed, sizeof(m->limits_failed), "%s", s->cgroup.limits_failed);
 	buf_clear(&l->out);
 	wire_encode_slot(&l->out, m);
 	if (!link_send(l, NULL, 0))
 		return false;
 	s->note_due = false;
 	s->refused = 0;
+	stream_fault_told(s);
 	return true;
 }
 
@@ -189,8 +207,10 @@ void control_flush(void *user)
 			return;
 		control_forget(h->sup, s);
 	}
-	if (!run_flush(h->sup) || !send_once(l, &c->status_due, send_status) ||
-	    !send_once(l, &c->synced_due, send_synced))
+	if (!run_flush(h->sup) || !secrets_flush(h->sup) || !logwork_send_done(l) ||
+	    !send_once(l, &c->status_due, send_status) ||
+	    !send_once(l, &c->synced_due, send_synced) || !listen_flush_state(h->sup, l) ||
+	    !gateway_flush_peer(h->sup, l, GATEWAY_END_CONTROLLER))
 		return;
 	manifests_flush(h->sup);
 }
@@ -269,7 +289,7 @@ static int get_standby_off(struct supervisor *sup, const struct wire_packet *p)
 
 	s = r < 0 ? NULL : slot_find(sup, &key);
 	if (s)
-		launch_drop_standby(s);
+		standby_drop(s);
 	return r;
 }
 
@@ -342,6 +362,10 @@ static int get_control(struct supervisor *sup, const struct wire_packet *p)
 		supervisor_leave_safe(sup);
 	else if (what == WIRE_CONTROL_RELOAD)
 		supervisor_reload(sup);
+	else if (what == WIRE_CONTROL_ORDERED || what == WIRE_CONTROL_UNORDERED)
+		shutdown_ordered(sup, what == WIRE_CONTROL_ORDERED);
+	else if (what == WIRE_CONTROL_HOOKS || what == WIRE_CONTROL_NO_HOOKS)
+		shutdown_hooks(sup, what == WIRE_CONTROL_HOOKS);
 	else if (what == WIRE_CONTROL_DETACH || what == WIRE_CONTROL_REEXEC)
 		detach_begin(sup, what == WIRE_CONTROL_REEXEC);
 	else
@@ -362,16 +386,58 @@ static int get_limits(struct supervisor *sup, const struct wire_packet *p)
 	return r;
 }
 
+static int get_logs(struct supervisor *sup, const struct wire_packet *p)
+{
+	struct wire_logs m;
+	struct wire_key key;
+	struct slot *s;
+	int r = wire_logs_decode(p->body, p->len, &key, &m);
+
+	s = r < 0 ? NULL : find_current(sup, &key);
+	if (s) {
+		slot_set_logs(s, &m);
+		stream_set_logs(s, &m);
+	}
+	return r;
+}
+
 static int get_freeze(struct supervisor *sup, const struct wire_packet *p)
 {
 	struct wire_key key;
 	struct slot *s;
+	uint32_t request;
 	bool frozen;
-	int r = wire_cgroup_decode_freeze(p->body, p->len, &key, &frozen);
+	int r = wire_cgroup_decode_freeze(p->body, p->len, &key, &frozen, &request);
 
 	s = r < 0 ? NULL : find_current(sup, &key);
 	if (s)
-		cgroup_freeze(s, frozen);
+		cgroup_take_freeze(s, frozen, request);
+	if (s && !frozen)
+		push_thawed(s);
+	return r;
+}
+
+static int get_look(struct supervisor *sup, const struct wire_packet *p)
+{
+	struct wire_key key;
+	struct slot *s;
+	int r = wire_decode_key(p->body, p->len, &key);
+
+	s = r < 0 ? NULL : find_current(sup, &key);
+	if (s)
+		evidence_answer(s);
+	return r;
+}
+
+static int get_watch(struct supervisor *sup, const struct wire_packet *p)
+{
+	struct wire_key key;
+	struct slot *s;
+	int r = wire_decode_key(p->body, p->len, &key);
+
+	s = r < 0 ? NULL : find_current(sup, &key);
+	if (s)
+		push_watch(s);
 	return r;
 }
 
@@ -427,6 +493,7 @@ static int get_log_level(struct supervisor *sup, const struct wire_packet *p)
 		return -ERR_INVALID;
 	log_set_level((enum log_level)level);
 	stream_log_level(sup);
+	gateway_log_level(sup);
 	return 0;
 }
 
@@ -449,10 +516,18 @@ static int dispatch(struct supervisor *sup, struct wire_packet *p)
 		return get_release(sup, p);
 	case WIRE_CONTROL:
 		return get_control(sup, p);
+	case WIRE_LOG_WORK:
+		return logwork_ask(sup, p);
+	case WIRE_LOGS:
+		return get_logs(sup, p);
 	case WIRE_LIMITS:
 		return get_limits(sup, p);
 	case WIRE_FREEZE:
 		return get_freeze(sup, p);
+	case WIRE_LOOK:
+		return get_look(sup, p);
+	case WIRE_WATCH:
+		return get_watch(sup, p);
 	case WIRE_RUN:
 		return get_run(sup, p);
 	case WIRE_RUN_KILL:
@@ -463,6 +538,8 @@ static int dispatch(struct supervisor *sup, struct wire_packet *p)
 		return get_secrets_drop(sup, p);
 	case WIRE_LOG_LEVEL:
 		return get_log_level(sup, p);
+	case WIRE_LISTEN:
+		return listen_ask(sup, p);
 	default:
 		return -ERR_INVALID;
 	}

@@ -27,6 +27,7 @@ static void refuse(struct supervisor *sup, const char *fmt, ...)
 	vsnprintf(d->refusal, sizeof(d->refusal), fmt, ap);
 	va_end(ap);
 	log_error("%s refused: %s", d->reexec ? "reexec" : "detach", d->refusal);
+	table_drop_room(&sup->table);
 	d->phase = DETACH_NONE;
 	d->refusals++;
 	sup->control.status_due = true;

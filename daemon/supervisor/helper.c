@@ -84,18 +84,16 @@ static void log_start_failure(const struct helper *h)
 		  wire_stage_name((enum wire_stage)h->child.own_cell.stage));
 }
 
-static void on_exit_(void *user, const siginfo_t *si)
+/* Nothing more is heard of it. */
+static void hang_up(struct helper *h)
 {
-	struct helper *h = user;
-
 	link_drain(&h->link);
 	link_close(&h->link);
 	disconnected(h);
-	if (h->child.own_cell.stage != WIRE_STAGE_EXEC || h->child.own_cell.err != 0)
-		log_start_failure(h);
-	else if (!h->quitting)
-		log_warn("helper=%s died %s=%d", h->name,
-			 si->si_code == CLD_EXITED ? "exit" : "signal", si->si_status);
+}
+
+static void ended(struct helper *h)
+{
 	if (h->quitting) {
 		loop_timer_disarm(&h->sup->loop, &h->timer);
 		shutdown_poke(h->sup);
@@ -106,9 +104,31 @@ static void on_exit_(void *user, const siginfo_t *si)
 	link_flush(&h->sup->controller.link); /* the restart count */
 }
 
+static void on_exit_(void *user, const siginfo_t *si)
+{
+	struct helper *h = user;
+
+	hang_up(h);
+	if (h->child.own_cell.stage != WIRE_STAGE_EXEC || h->child.own_cell.err != 0)
+		log_start_failure(h);
+	else if (!h->quitting)
+		log_warn("helper=%s died %s=%d", h->name,
+			 si->si_code == CLD_EXITED ? "exit" : "signal", si->si_status);
+	ended(h);
+}
+
+bool helper_leave(struct helper *h, struct child *to)
+{
+	if (child_move(&h->child, to) < 0)
+		return false;
+	hang_up(h);
+	ended(h);
+	return true;
+}
+
 static void fill_job(struct helper *h, int peer_fd)
 {
-	struct spawn_job *j = &h->child.job;
+	struct spawn_job *j = &h->job.spawn;
 
 	*j = (struct spawn_job){.exec_fd = h->binary_fd,
 				.argv = h->argv,
@@ -117,7 +137,7 @@ static void fill_job(struct helper *h, int peer_fd)
 				.set_user = h->user.set,
 				.uid = h->user.uid,
 				.gid = h->user.gid,
-				.groups = &h->user.group,
+				.groups = h->user.groups,
 				.n_groups = h->user.n_groups,
 				.umask = 027,
 				.n_fds = 4,
@@ -136,7 +156,7 @@ static int try_start(struct helper *h)
 	fill_job(h, pair[1]);
 	r = link_open(&h->link, pair[0]); /* takes the descriptor */
 	if (r == 0) {
-		r = child_start(&h->child);
+		r = child_start(&h->child, &h->job);
 		if (r < 0)
 			link_close(&h->link);
 	}

@@ -23,7 +23,8 @@
 
 struct helper_user {
 	bool set;
-	uint32_t uid, gid, group; /* group: one supplementary group */
+	uint32_t uid, gid;
+	uint32_t groups[2]; /* supplementary ones */
 	uint32_t n_groups;
 };
 
@@ -44,6 +45,7 @@ struct helper {
 
 	/* Private. */
 	struct child child;
+	struct child_job job;
 	struct loop_timer timer; /* next start, or SIGKILL while quitting */
 	int64_t started_mono_ms, delay_ms;
 	int64_t early_deaths[OPTIONS_RESTART_LIMIT_MAX]; /* mono ms, newest first */
@@ -58,6 +60,8 @@ void helper_start(struct helper *h);
 /* Ends it for good: QUIT (the logger), EOF on its socket, SIGKILL after grace_ms. helper_is_gone
  * tells when. */
 void helper_quit(struct helper *h, int64_t grace_ms);
+/* Its process is `to`'s from now on, and no more the helper's: as if it had ended. False: not now. */
+bool helper_leave(struct helper *h, struct child *to);
 bool helper_is_gone(const struct helper *h);
 int helper_pid(const struct helper *h); /* 0 = not running */
 

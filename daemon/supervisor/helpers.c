@@ -11,6 +11,7 @@
 #include "daemon/supervisor/supervisor.h"
 #include "lib/err.h"
 #include "lib/fs.h"
+#include "lib/log.h"
 #include "lib/mem.h"
 
 #define ARGS_MAX 24
@@ -54,6 +55,7 @@ int helpers_find(struct supervisor *sup, struct err **reterr)
 	r = find_one(sup->opt, dir, "aictl-controller", &sup->controller.binary_fd, reterr);
 	if (r == 0)
 		r = find_one(sup->opt, dir, "aictl-logger", &sup->logger.binary_fd, reterr);
+	find_one(sup->opt, dir, "aictl-gateway", &sup->gateway.binary_fd, NULL);
 	return r;
 }
 
@@ -86,7 +88,23 @@ static char **logger_args(const struct options *o)
 	if (!sup_dir)
 		return NULL;
 	add(&a, "--log-dir", o->paths.log_dir);
+	add(&a, "--log-max-total", o->log_max_total);
+	add(&a, "--log-keep-free", o->log_keep_free);
 	add(&a, "--sup-dir", sup_dir); /* where the next aictld listens */
+	add(&a, "--log-level", level_name(o->log_level));
+	return mem_strv_dup(a.v);
+}
+
+static char **gateway_args(const struct options *o)
+{
+	_cleanup_free_ char *sup_dir = mem_printf("%s/sup", o->paths.runtime_dir);
+	_cleanup_free_ char *threads = mem_printf("%u", o->gateway_threads);
+	struct args a = {{"aictl-gateway"}, 1};
+
+	if (!sup_dir || !threads)
+		return NULL;
+	add(&a, "--threads", threads);
+	add(&a, "--sup-dir", sup_dir);
 	add(&a, "--log-level", level_name(o->log_level));
 	return mem_strv_dup(a.v);
 }
@@ -100,7 +118,10 @@ static char **controller_args(const struct options *o)
 	add(&a, "--runtime-dir", o->paths.runtime_dir);
 	add(&a, "--state-dir", o->paths.state_dir);
 	add(&a, "--log-dir", o->paths.log_dir);
+	add(&a, "--log-max-total", o->log_max_total);
+	add(&a, "--log-keep-free", o->log_keep_free);
 	add(&a, "--port-range", o->port_range);
+	add(&a, "--metrics", o->metrics);
 	add(&a, "--default-user", o->default_user);
 	add(&a, "--manifests", o->paths.manifests);
 	add(&a, "--log-level", level_name(o->log_level));
@@ -109,14 +130,16 @@ static char **controller_args(const struct options *o)
 
 int helpers_init(struct supervisor *sup, struct err **reterr)
 {
-	struct helper *c = &sup->controller, *l = &sup->logger;
+	struct helper *c = &sup->controller, *l = &sup->logger, *g = &sup->gateway;
 
-	c->sup = l->sup = sup;
+	c->sup = l->sup = g->sup = sup;
 	c->name = "aictl-controller";
 	l->name = "aictl-logger";
 	c->argv = controller_args(sup->opt);
 	l->argv = logger_args(sup->opt);
-	if (!c->argv || !l->argv)
+	g->name = "aictl-gateway";
+	g->argv = gateway_args(sup->opt);
+	if (!c->argv || !l->argv || !g->argv)
 		return err_nomem(reterr);
 	c->user = sup->dirs.controller;
 	l->user = sup->dirs.logger;
@@ -134,7 +157,54 @@ int helpers_init(struct supervisor *sup, struct err **reterr)
 	helper_init(c);
 	c->link.io.urgent = true; /* a restart waits for its word */
 	helper_init(l);
+	g->user = sup->dirs.gateway;
+	g->stderr_fd = sup->own_log_write_fd;
+	g->on_connect = gateway_connected;
+	g->on_quit = gateway_quit;
+	g->link.on_flush = gateway_flush;
+	g->link.on_packet = gateway_packet;
+	helper_init(g);
 	return 0;
+}
+
+static bool lives(const struct table_helper *h)
+{
+	return proc_is(h->pid, h->start_ticks, 0);
+}
+
+/* Where there is none, that of the oldest which nobody needs; it goes where it does not anyway. */
+static unsigned free_place(const struct table_header *t)
+{
+	unsigned last = TABLE_GATEWAYS - 1, place = last;
+
+	for (unsigned i = 0; i <= last; i++) {
+		if (!lives(&t->gateways[i]))
+			return i;
+		if (t->gateways[i].state != TABLE_GATEWAY_SERVES)
+			place = i;
+	}
+	if (t->gateways[place].state != TABLE_GATEWAY_LEAVES) {
+		log_warn("gateway pid=%d too many at once, ending it", t->gateways[place].pid);
+		proc_kill(t->gateways[place].pid, t->gateways[place].start_ticks, 0);
+	}
+	return place;
+}
+
+/* The first place is the present one's; each before it that lives keeps one. */
+static void note_gateway(struct table_header *t, const struct table_helper *now)
+{
+	for (unsigned at = free_place(t); at > 0; at--)
+		t->gateways[at] = t->gateways[at - 1];
+	t->gateways[0] = *now;
+}
+
+void helpers_note_gateway(struct supervisor *sup, int pid, uint32_t state)
+{
+	struct table_header *t = sup->table.header;
+
+	for (unsigned i = 0; i < TABLE_GATEWAYS; i++)
+		if (pid > 0 && t->gateways[i].pid == pid)
+			t->gateways[i].state = state;
 }
 
 void helpers_note(struct helper *h)
@@ -147,10 +217,14 @@ void helpers_note(struct helper *h)
 		t->controller = now;
 		return;
 	}
+	if (h == &h->sup->gateway) {
+		note_gateway(t, &now);
+		return;
+	}
 	/* First: killed in between, we leave nobody who may read and is not named. */
 	table_set_owner(&h->sup->table, now.pid);
 	/* One that lives and still holds what it gave back keeps its place. */
-	if (!proc_is(t->loggers[1].pid, t->loggers[1].start_ticks, 0))
+	if (!lives(&t->loggers[1]) || proc_is_dead(t->loggers[1].pid))
 		t->loggers[1] = t->loggers[0];
 	t->loggers[0] = now;
 }

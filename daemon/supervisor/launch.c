@@ -8,30 +8,29 @@
 #include <signal.h>
 #include <string.h>
 
+#include "daemon/supervisor/push.h"
 #include "daemon/supervisor/secrets.h"
 #include "daemon/supervisor/slot.h"
+#include "daemon/supervisor/standby.h"
 #include "daemon/supervisor/stream.h"
 #include "daemon/supervisor/supervisor.h"
-#include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/point.h"
 
 #define COOKIE "AICTL_INCARNATION="
+#define LISTEN_PID "LISTEN_PID="
 #define START_TIME_DELAY_MS 500
 #define QUIET_ROUND 4 /* descriptors ready at once */
 
 struct launch {
 	struct wire_spawn m;
+	struct child_job job;
 	char cookie[sizeof(COOKIE) + WIRE_INCARNATION_SIZE];
-	char *envp[]; /* m.envp with our cookie in the place of any other */
-};
-
-/* A SPAWN as the wire has it: it waits for long, and is a third of the size. */
-struct standby {
-	size_t len;
-	uint8_t body[];
+	struct push_env push;
+	char listen_pid[sizeof(LISTEN_PID) + 12]; /* the child appends its own */
+	char *envp[]; /* m.envp with our variables in the place of any other */
 };
 
 void launch_free(struct slot *s)
@@ -43,22 +42,34 @@ void launch_free(struct slot *s)
 	s->launch = NULL;
 }
 
+/* We set it ourselves. */
+static bool is_ours(const struct wire_spawn *m, const char *assignment)
+{
+	return strncmp(assignment, COOKIE, sizeof(COOKIE) - 1) == 0 ||
+	       (m->notify && push_is_variable(assignment)) ||
+	       (m->n_listen > 0 && strncmp(assignment, LISTEN_PID, sizeof(LISTEN_PID) - 1) == 0);
+}
+
 /* Takes m over on success. */
-static struct launch *new_launch(struct wire_spawn *m)
+static struct launch *new_launch(const struct slot *s, struct wire_spawn *m)
 {
 	struct launch *l;
 	size_t n = 0, k = 0;
 
 	while (m->child.envp && m->child.envp[n])
 		n++;
-	l = mem_alloc(sizeof(*l) + (n + 2) * sizeof(char *));
+	l = mem_alloc(sizeof(*l) + (n + 3 + PUSH_VARIABLES) * sizeof(char *));
 	if (!l)
 		return NULL;
 	memcpy(l->cookie, COOKIE, sizeof(COOKIE) - 1);
 	memcpy(l->cookie + sizeof(COOKIE) - 1, m->key.incarnation, WIRE_INCARNATION_SIZE);
 	for (size_t i = 0; i < n; i++)
-		if (strncmp(m->child.envp[i], COOKIE, sizeof(COOKIE) - 1) != 0)
+		if (!is_ours(m, m->child.envp[i]))
 			l->envp[k++] = m->child.envp[i];
+	k += push_fill_env(s, m, &l->push, &l->envp[k]);
+	memcpy(l->listen_pid, LISTEN_PID, sizeof(LISTEN_PID));
+	if (m->n_listen > 0)
+		l->envp[k++] = l->listen_pid;
 	l->envp[k] = l->cookie;
 	l->m = *m;
 	*m = (struct wire_spawn){0};
@@ -89,48 +100,67 @@ static void fill_table(struct slot *s, const struct wire_spawn *m)
 	t->stop_signal = m->stop_signal;
 	t->grace_ms = m->grace_ms;
 	t->uid = m->child.set_user ? m->child.uid : (uint32_t)-1;
-	t->log_max_size = m->log_max_size;
-	t->log_max_files = m->log_max_files;
+	slot_set_logs(s, &m->logs);
 	t->start_ticks = 0;
+	push_forget(s);
 	t->started_wall_ms = clock_wall_ms();
 	t->started_mono_ms = clock_mono_ms();
 	slot_note(s, m->note, m->note_len);
 	t->state = WIRE_SLOT_SPAWNING;
 }
 
-static void fill_job(struct slot *s, const int write_ends[2])
+/* What a child gets besides stdin, ours to close: stdout, stderr, and s6's notify_fd or -1. */
+#define ENDS 3
+
+/* They have been found open. */
+static void fill_listeners(struct slot *s, struct spawn_job *j)
 {
-	struct spawn_job *j = &s->child.job;
+	const struct wire_spawn *m = &s->launch->m;
+
+	for (; j->n_listen < m->n_listen; j->n_listen++)
+		j->listen_fds[j->n_listen] = listen_fd(s->sup, &m->listen[j->n_listen]);
+	if (j->n_listen > 0)
+		j->pid_texts[1] = s->launch->listen_pid;
+}
+
+static void fill_job(struct slot *s, const int ends[ENDS])
+{
+	struct spawn_job *j = &s->launch->job.spawn;
 
 	spawn_fill(&s->sup->spawner, j, &s->launch->m.child);
+	fill_listeners(s, j);
 	j->envp = s->launch->envp;
-	j->n_fds = 3;
+	j->n_fds = ends[2] < 0 ? 3 : 4;
 	j->fds[0] = s->sup->spawner.null_fd;
-	j->fds[1] = write_ends[0];
-	j->fds[2] = write_ends[1];
+	j->fds[1] = ends[0];
+	j->fds[2] = ends[1];
+	j->fds[3] = ends[2];
+	j->last_fd = ends[2] < 0 ? 0 : s->launch->m.notify_fd;
+	if (s->launch->m.watchdog_ms > 0)
+		j->pid_texts[0] = s->launch->push.pid;
 	j->cell = &s->t->cell;
 	j->cgroup_fd = cgroup_fd(s);
 }
 
-static int start_child(struct slot *s, const int write_ends[2])
+static int start_child(struct slot *s, const int ends[ENDS])
 {
 	int r;
 
-	fill_job(s, write_ends);
-	r = child_start(&s->child);
+	fill_job(s, ends);
+	r = child_start(&s->child, &s->launch->job);
 	if (r < 0 && cgroup_repair(s, -r)) {
-		s->child.job.cgroup_fd = cgroup_fd(s);
-		r = child_start(&s->child);
+		s->launch->job.spawn.cgroup_fd = cgroup_fd(s);
+		r = child_start(&s->child, &s->launch->job);
 	}
 	if (r == 0)
 		cgroup_started(s);
 	return r;
 }
 
-/* Until the slot's cgroup is empty. 0 or -errno. */
-static int wait_for_cgroup(struct slot *s, struct wire_spawn *m)
+/* Until the slot's cgroup is empty, or the listeners are given back. 0 or -errno. */
+static int wait_for_others(struct slot *s, struct wire_spawn *m)
 {
-	s->launch = new_launch(m);
+	s->launch = new_launch(s, m);
 	if (!s->launch)
 		return -ENOMEM;
 	s->waiting = true;
@@ -138,39 +168,83 @@ static int wait_for_cgroup(struct slot *s, struct wire_spawn *m)
 	return 0;
 }
 
-/* 0 (started, or waiting) or -errno; the slot is SPAWNING in either case. */
-static int start(struct slot *s, struct wire_spawn *m)
+/* All descriptors of a start. 0 or -errno; the caller closes what there is in either case. */
+static int open_ends(struct slot *s, const struct wire_spawn *m, int ends[ENDS])
 {
-	int write_ends[2], r;
+	const struct stream_opts o = {
+		.incarnation = m->key.incarnation, .logs = &m->logs, .child = &m->child};
 	struct stream *t;
+	int r;
 
-	r = cgroup_prepare(s, &m->limits);
-	if (r == -EBUSY)
-		return wait_for_cgroup(s, m);
+	r = sockets_prepare(s, m);
 	if (r < 0) {
-		s->t->cell.what = WIRE_WHAT_CGROUP;
+		s->t->cell.what = WIRE_WHAT_SOCKET;
 		return r;
 	}
-	r = secrets_check(s->sup, m->key.service, m->secrets);
+	r = push_prepare(s, m, &ends[2]);
 	if (r < 0) {
-		s->t->cell.stage = WIRE_STAGE_SECRETS;
+		s->t->cell.what = WIRE_WHAT_NOTIFY;
 		return r;
 	}
-	POINT("aictld.spawn.begun");
-	r = stream_new(s, m, &t, write_ends);
+	r = stream_new(s, &o, &t, ends);
 	if (r < 0)
 		return r;
 	POINT("aictld.spawn.pipes");
 	s->t->intent = t->intent;
-	s->launch = new_launch(m);
-	if (s->launch) {
-		r = start_child(s, write_ends);
-	} else {
-		r = -ENOMEM;
+	return 0;
+}
+
+/* 0; 1 = something has to happen first, so the start waits; -errno. */
+static int prepare(struct slot *s, const struct wire_spawn *m)
+{
+	int r = cgroup_prepare(s, &m->limits);
+
+	if (r == -EBUSY)
+		return 1;
+	if (r < 0) {
+		s->t->cell.what = WIRE_WHAT_CGROUP;
+		return r;
+	}
+	for (uint32_t i = 0; i < m->n_listen; i++) {
+		r = listen_need(s->sup, &m->listen[i]);
+		if (r == -EAGAIN)
+			return 1;
+		if (r < 0) {
+			s->t->cell.what = WIRE_WHAT_LISTEN;
+			return r;
+		}
+	}
+	r = secrets_check(s->sup, m->key.service, m->secrets);
+	if (r < 0)
+		s->t->cell.stage = WIRE_STAGE_SECRETS;
+	return r;
+}
+
+/* 0 (started, or waiting) or -errno; the slot is SPAWNING in either case. */
+static int start(struct slot *s, struct wire_spawn *m)
+{
+	int ends[ENDS] = {-1, -1, -1}, r;
+
+	r = prepare(s, m);
+	if (r > 0)
+		return wait_for_others(s, m);
+	if (r < 0)
+		return r;
+	POINT("aictld.spawn.begun");
+	r = open_ends(s, m, ends);
+	if (r == 0) {
+		s->launch = new_launch(s, m);
+		r = s->launch ? 0 : -ENOMEM;
+	}
+	if (r == 0) {
+		stream_announce(s, s->t->incarnation);
+		r = start_child(s, ends);
+		if (r == 0)
+			stream_cloned(s, s->t->incarnation);
 	}
 	POINT("aictld.spawn.started");
-	mem_closep(&write_ends[0]);
-	mem_closep(&write_ends[1]);
+	for (int i = 0; i < ENDS; i++)
+		mem_closep(&ends[i]);
 	if (r == 0)
 		loop_timer_arm(&s->sup->loop, &s->timer, s->t->started_mono_ms + SLOT_SPAWN_MS);
 	return r;
@@ -225,7 +299,15 @@ static void spawn_in(struct slot *s, struct wire_spawn *m)
 	begin(s, m);
 }
 
-/* ---- waiting for an empty cgroup ---- */
+/* ---- waiting for an empty cgroup, or for listeners ---- */
+
+void launch_resume_all(struct supervisor *sup)
+{
+	for (uint32_t i = 0; i < sup->n_slots; i++)
+		if (sup->slots[i] && sup->slots[i]->waiting &&
+		    sup->slots[i]->t->state != WIRE_SLOT_STUCK)
+			launch_resume(sup->slots[i]);
+}
 
 void launch_resume(struct slot *s)
 {
@@ -253,12 +335,6 @@ void launch_cancel(struct slot *s, int err)
 
 /* ---- standby ---- */
 
-void launch_drop_standby(struct slot *s)
-{
-	mem_free(s->standby);
-	s->standby = NULL;
-}
-
 bool launch_standby_applies(const struct slot *s)
 {
 	return s->standby && s->sup->mode == WIRE_MODE_NORMAL && s->n_streams < SLOT_STREAMS_MAX;
@@ -267,10 +343,8 @@ bool launch_standby_applies(const struct slot *s)
 void launch_use_standby(struct slot *s)
 {
 	struct wire_spawn m = {0};
-	int r = wire_decode_spawn(s->standby->body, s->standby->len, &m);
 
-	launch_drop_standby(s);
-	if (r < 0) { /* no memory: the controller will plan a start */
+	if (standby_take(s, &m) < 0) { /* no memory: the controller will plan a start */
 		link_flush(&s->sup->controller.link);
 		return;
 	}
@@ -285,22 +359,10 @@ void launch_use_standby(struct slot *s)
 /* For a slot that lives and is not being stopped; else it came too late: the plan goes on without. */
 static void keep_standby(struct slot *s, const struct wire_spawn *m)
 {
-	_cleanup_buf_ struct buf b = {0};
-	size_t len;
-
 	if (!s || (s->t->state != WIRE_SLOT_SPAWNING && s->t->state != WIRE_SLOT_RUNNING) ||
 	    strcmp(s->t->incarnation, m->key.incarnation) == 0)
 		return;
-	launch_drop_standby(s);
-	wire_encode_spawn(&b, m);
-	if (b.failed)
-		return;
-	len = b.len - WIRE_HEADER_SIZE;
-	s->standby = mem_alloc(sizeof(*s->standby) + len);
-	if (!s->standby)
-		return;
-	s->standby->len = len;
-	memcpy(s->standby->body, b.data + WIRE_HEADER_SIZE, len);
+	standby_keep(s, m);
 }
 
 void launch_spawn(struct supervisor *sup, struct wire_spawn *m)
@@ -347,8 +409,7 @@ void launch_memory_free(void *user)
 	}
 	cgroup_execed(s);
 	POINT("aictld.spawn.running");
-	if (s->streams && !s->streams->submitted)
-		stream_submit(s->streams);
+	stream_begin(s, s->t->incarnation);
 	control_mark(s->sup, s);
 	link_flush(&s->sup->controller.link);
 	link_flush(&s->sup->logger.link);

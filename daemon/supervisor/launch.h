@@ -20,9 +20,10 @@ void launch_free(struct slot *s);
 /* The standby: what is started at once when the slot's process ends by itself (wire.h, SPAWN). */
 bool launch_standby_applies(const struct slot *s);
 void launch_use_standby(struct slot *s); /* the slot is empty; failures are reported with it */
-void launch_drop_standby(struct slot *s);
-/* A start that waits (slot.waiting) until the slot's cgroup is empty: it is, or it is not to be. */
+/* A start that waits (slot.waiting) until the slot's cgroup is empty and its listeners are there: they
+ * may be, or it is not to be. */
 void launch_resume(struct slot *s);
+void launch_resume_all(struct supervisor *sup);
 void launch_cancel(struct slot *s, int err);
 
 #endif

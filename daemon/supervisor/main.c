@@ -4,7 +4,7 @@
  *
  * The program is also some of its own children: `aictld --sweep SIGNAL COOKIE...` (scan.h),
  * `aictld --cgroup-write DIR FILE=VALUE...` and `--cgroup-kill DIR` (cgroup_tool.h),
- * `aictld --look-at DIR...` (dirs.h), and `aictld --open-manifests DIR` (opener.h).
+ * `aictld --look-at RUNTIME-DIR DIR...` (dirs.h), `aictld --probe-file PATH [MAX_AGE_MS]` (probe_file.h), and `aictld --open-manifests DIR` (opener.h).
  *
  * Exit codes: 0 all stopped, 1 failed or something could not be stopped, 2 usage or missing users,
  * 100 detached (detach.h).
@@ -18,6 +18,7 @@
 #include "daemon/supervisor/check_state.h"
 #include "daemon/supervisor/opener.h"
 #include "daemon/supervisor/options.h"
+#include "daemon/supervisor/probe_file.h"
 #include "daemon/supervisor/scan.h"
 #include "daemon/supervisor/supervisor.h"
 #include "lib/err.h"
@@ -66,6 +67,8 @@ int main(int argc, char **argv)
 		return cgroup_tool_main(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "--look-at") == 0)
 		return dirs_look_main(argc - 2, argv + 2);
+	if (argc > 1 && strcmp(argv[1], "--probe-file") == 0)
+		return probe_file_main(argc - 1, argv + 1);
 	if (argc == 3 && strcmp(argv[1], "--open-manifests") == 0)
 		return opener_main(argv[2]);
 	if (reexec_remember(&self, argv) < 0)

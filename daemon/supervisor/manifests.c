@@ -105,7 +105,7 @@ void manifests_connected(struct supervisor *sup)
 static int start(struct supervisor *sup)
 {
 	struct manifests *m = &sup->manifests;
-	struct spawn_job *j = &m->child.job;
+	struct spawn_job *j = &m->job.spawn;
 	int pair[2], r = sock_pair(pair);
 
 	if (r < 0)
@@ -120,7 +120,7 @@ static int start(struct supervisor *sup)
 	j->fds[0] = j->fds[1] = sup->spawner.null_fd;
 	j->fds[2] = sup->own_log_write_fd;
 	j->fds[3] = pair[1];
-	r = child_start(&m->child);
+	r = child_start(&m->child, &m->job);
 	if (r < 0) {
 		close(pair[0]);
 		close(pair[1]);

@@ -32,6 +32,7 @@ struct manifests {
 	int peer_fd;   /* the controller's end, until it is sent; -1 */
 	int writer_fd; /* our copy of the child's end: no EOF before we know how it ended */
 	struct child child;
+	struct child_job job;
 	struct loop_timer timer; /* deadline of the child, then retry of the last packet */
 	char *argv[4];
 	int64_t sent_mono_ms; /* last RELOAD; sent again when the controller dies soon after */

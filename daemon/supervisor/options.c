@@ -15,6 +15,7 @@
 #include "lib/fs.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
+#include "lib/sock.h"
 
 enum {
 	OPT_RUNTIME = 256,
@@ -23,10 +24,14 @@ enum {
 	OPT_MANIFESTS,
 	OPT_DEFAULT_USER,
 	OPT_PORT_RANGE,
+	OPT_METRICS,
 	OPT_HELPER_RESTART,
 	OPT_HELPER_DIR,
+	OPT_GATEWAY_THREADS,
 	OPT_CGROUP,
 	OPT_LOG_LEVEL,
+	OPT_LOG_TOTAL,
+	OPT_LOG_FREE,
 	OPT_INHERIT_ENV,
 	OPT_PARENT_FD,
 	OPT_CHECK_STATE,
@@ -41,10 +46,14 @@ static const struct option table[] = {
 	{"manifests", required_argument, NULL, OPT_MANIFESTS},
 	{"default-user", required_argument, NULL, OPT_DEFAULT_USER},
 	{"port-range", required_argument, NULL, OPT_PORT_RANGE},
+	{"metrics", required_argument, NULL, OPT_METRICS},
 	{"helper-restart", required_argument, NULL, OPT_HELPER_RESTART},
 	{"helper-dir", required_argument, NULL, OPT_HELPER_DIR},
+	{"gateway-threads", required_argument, NULL, OPT_GATEWAY_THREADS},
 	{"cgroup", required_argument, NULL, OPT_CGROUP},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+	{"log-max-total", required_argument, NULL, OPT_LOG_TOTAL},
+	{"log-keep-free", required_argument, NULL, OPT_LOG_FREE},
 	{"inherit-env", no_argument, NULL, OPT_INHERIT_ENV},
 	{"parent-fd", required_argument, NULL, OPT_PARENT_FD},
 	{"check-state", no_argument, NULL, OPT_CHECK_STATE},
@@ -71,6 +80,11 @@ const char *options_help(void)
 	       "  --cgroup auto|none|PATH\n"
 	       "                        the cgroup below which services get their own [auto:\n"
 	       "                        ours, where we may]\n"
+	       "  --gateway-threads N   the stable ports are served by so many threads, each port\n"
+	       "                        by one of them; 1 to 64 [1]\n"
+	       "Logs of all services together, on each file system that holds some:\n"
+	       "  --log-max-total SIZE  more than that is not kept: the oldest go [no limit]\n"
+	       "  --log-keep-free SIZE  so much of the disk is left free [5 %, at most 256MiB]\n"
 	       "aictld itself:\n"
 	       "  --helper-restart INITIAL,MAX,LIMIT\n"
 	       "                        back-off of a dying helper, and how many early deaths within a\n"
@@ -78,6 +92,8 @@ const char *options_help(void)
 	       "  --helper-dir DIR      where aictl-controller and aictl-logger are [beside aictld]\n"
 	       "  --parent-fd N         stop everything when the pipe N reports end of file\n"
 	       "  --log-level LEVEL     error, warn, info or debug [info]\n"
+	       "  --metrics ADDRESS:PORT\n"
+	       "                        serve /metrics there, for Prometheus [nowhere]\n"
 	       "  --version, --help\n"
 	       "\n"
 	       "Signals: SIGTERM and SIGINT stop everything (a second one kills at once), SIGHUP\n"
@@ -135,6 +151,16 @@ static int set_ports(struct options *o, const char *value, struct err **reterr)
 	return set_text(&o->port_range, value, reterr);
 }
 
+static int set_metrics(struct options *o, const char *value, struct err **reterr)
+{
+	struct sockaddr_storage at;
+	socklen_t len;
+
+	if (!sock_parse_tcp(value, &at, &len))
+		return err_set(reterr, ERR_INVALID, "want ADDRESS:PORT, such as 127.0.0.1:9145");
+	return set_text(&o->metrics, value, reterr);
+}
+
 static int set_restart(struct options *o, const char *value, struct err **reterr)
 {
 	_cleanup_free_ char *initial = mem_strdup(value);
@@ -157,6 +183,16 @@ static int set_restart(struct options *o, const char *value, struct err **reterr
 	return 0;
 }
 
+/* The helpers read it again. */
+static int set_size(char **to, const char *value, struct err **reterr)
+{
+	int64_t n;
+
+	if (parse_size(value, OPTIONS_LOG_SIZE_MIN, INT64_MAX, &n, reterr) < 0)
+		return -ERR_INVALID;
+	return set_text(to, value, reterr);
+}
+
 static int set_cgroup(struct options *o, const char *value, struct err **reterr)
 {
 	if (strcmp(value, "auto") == 0) {
@@ -167,6 +203,16 @@ static int set_cgroup(struct options *o, const char *value, struct err **reterr)
 	if (strcmp(value, "none") != 0 && value[0] != '/')
 		return err_set(reterr, ERR_INVALID, "want auto, none or an absolute path");
 	return set_text(&o->cgroup, value, reterr);
+}
+
+static int set_threads(struct options *o, const char *value, struct err **reterr)
+{
+	int64_t n;
+
+	if (parse_i64(value, 1, OPTIONS_GATEWAY_THREADS_MAX, &n, reterr) < 0)
+		return -ERR_INVALID;
+	o->gateway_threads = (unsigned)n;
+	return 0;
 }
 
 static int set_parent_fd(struct options *o, const char *value, struct err **reterr)
@@ -196,16 +242,24 @@ static int set_option(struct options *o, int opt, const char *value, struct err 
 		return set_path(&o->paths.manifests, value, reterr);
 	case OPT_HELPER_DIR:
 		return set_path(&o->helper_dir, value, reterr);
+	case OPT_GATEWAY_THREADS:
+		return set_threads(o, value, reterr);
 	case OPT_CGROUP:
 		return set_cgroup(o, value, reterr);
 	case OPT_DEFAULT_USER:
 		return set_text(&o->default_user, value, reterr);
 	case OPT_PORT_RANGE:
 		return set_ports(o, value, reterr);
+	case OPT_METRICS:
+		return set_metrics(o, value, reterr);
 	case OPT_HELPER_RESTART:
 		return set_restart(o, value, reterr);
 	case OPT_PARENT_FD:
 		return set_parent_fd(o, value, reterr);
+	case OPT_LOG_TOTAL:
+		return set_size(&o->log_max_total, value, reterr);
+	case OPT_LOG_FREE:
+		return set_size(&o->log_keep_free, value, reterr);
 	case OPT_LOG_LEVEL:
 		level = log_parse_level(value);
 		if (level < 0)
@@ -264,6 +318,7 @@ int options_parse(struct options *o, int argc, char **argv, struct err **reterr)
 	*o = (struct options){.restart_initial_ms = 100,
 			      .restart_max_ms = 5000,
 			      .restart_limit = 5,
+			      .gateway_threads = 1,
 			      .log_level = LOG_LVL_INFO,
 			      .parent_fd = -1};
 	opterr = 0;
@@ -292,6 +347,9 @@ void options_done(struct options *o)
 	paths_done(&o->paths);
 	mem_free(o->default_user);
 	mem_free(o->port_range);
+	mem_free(o->metrics);
+	mem_free(o->log_max_total);
+	mem_free(o->log_keep_free);
 	mem_free(o->helper_dir);
 	mem_free(o->cgroup);
 	*o = (struct options){.parent_fd = -1};

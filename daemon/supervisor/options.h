@@ -15,13 +15,16 @@
 struct reexec_self;
 
 struct options {
-	struct paths paths; /* absolute; manifests NULL = none */
-	char *default_user; /* or NULL */
-	char *port_range;   /* "20000-29999", checked */
-	char *cgroup;	    /* a cgroup for services, "none", or NULL: find one */
-	char *helper_dir;   /* tests: look for helpers here only; NULL = beside us, LIBEXECDIR */
+	struct paths paths;		     /* absolute; manifests NULL = none */
+	char *default_user;		     /* or NULL */
+	char *metrics;			     /* "127.0.0.1:9145", checked; or NULL */
+	char *port_range;		     /* "20000-29999", checked */
+	char *log_max_total, *log_keep_free; /* sizes, checked, or NULL */
+	char *cgroup;			     /* a cgroup for services, "none", or NULL: find one */
+	char *helper_dir; /* tests: look for helpers here only; NULL = beside us, LIBEXECDIR */
 	int64_t restart_initial_ms, restart_max_ms;
 	unsigned restart_limit; /* 0 = never safe mode */
+	unsigned gateway_threads;
 	enum log_level log_level;
 	bool inherit_env;
 	int parent_fd; /* -1 = none */
@@ -31,6 +34,8 @@ struct options {
 };
 
 #define OPTIONS_RESTART_LIMIT_MAX 64
+#define OPTIONS_GATEWAY_THREADS_MAX 64
+#define OPTIONS_LOG_SIZE_MIN (1 << 20)
 
 struct err;
 

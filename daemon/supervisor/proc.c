@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/mem.h"
+#include "lib/parse.h"
 
 #define CLOSE_MS 1000 /* clone3 and the clock before it lie at most so far apart */
 
@@ -23,20 +24,26 @@ struct stat_fields {
 	uint64_t exit_status; /* field 52; 0 also when we may not know */
 };
 
+bool proc_read(const char *path, char *text, size_t size)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	return true;
+}
+
 static bool read_stat(int pid, struct stat_fields *f)
 {
-	_cleanup_close_ int fd = -1;
 	char path[32], line[1024];
 	const char *p;
-	ssize_t n;
 
 	*f = (struct stat_fields){0};
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
-	if (n <= 0)
+	if (!proc_read(path, line, sizeof(line)))
 		return false;
-	line[n] = '\0';
 	p = strrchr(line, ')'); /* the name before may hold anything */
 	for (int field = 3; p && (p = strchr(p, ' ')); field++) {
 		uint64_t *to = field == 22 ? &f->start_ticks : field == 52 ? &f->exit_status : NULL;
@@ -55,6 +62,29 @@ uint64_t proc_start_ticks(int pid)
 	struct stat_fields f;
 
 	return read_stat(pid, &f) ? f.start_ticks : 0;
+}
+
+bool proc_is_dead(int pid)
+{
+	struct stat_fields f;
+
+	return !read_stat(pid, &f) || f.state == 'Z' || f.state == 'X';
+}
+
+bool proc_is_ending(int pid)
+{
+	char path[32], text[4096], *at;
+	uint64_t pending = 0;
+
+	if (proc_is_dead(pid))
+		return true;
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	at = proc_read(path, text, sizeof(text)) ? strstr(text, "\nShdPnd:\t") : NULL;
+	if (at)
+		at += strlen("\nShdPnd:\t");
+	for (; at && *at != '\n' && *at; at++) /* in hexadecimal digits */
+		pending = pending << 4 | (uint64_t)(*at <= '9' ? *at - '0' : *at - 'a' + 10);
+	return pending >> (SIGKILL - 1) & 1;
 }
 
 /* The clock of start times goes on while the machine sleeps, ours does not. */
@@ -89,6 +119,28 @@ int proc_open(int pid, uint64_t ticks, int64_t started_mono_ms)
 	if (fd >= 0 && !proc_is(pid, ticks, started_mono_ms))
 		mem_closep(&fd);
 	return fd;
+}
+
+static bool read_oom_score(int pid, int *score)
+{
+	char path[40], text[16];
+	int64_t value;
+
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
+	if (!proc_read(path, text, sizeof(text)))
+		return false;
+	text[strcspn(text, "\n")] = '\0';
+	if (parse_i64(text, -1000, 1000, &value, NULL) < 0)
+		return false;
+	*score = (int)value;
+	return true;
+}
+
+bool proc_has_our_oom_score(int pid)
+{
+	int its, ours;
+
+	return read_oom_score(pid, &its) && read_oom_score((int)getpid(), &ours) && its == ours;
 }
 
 /* ---- the end of a process that is not our child ---- */

@@ -7,12 +7,21 @@
 #define AICTL_SUPERVISOR_PROC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+/* The beginning of a small file below /proc, with a NUL behind it; false: it is not there. */
+bool proc_read(const char *path, char *text, size_t size);
 /* Field 22 of /proc/PID/stat: clock ticks since boot; 0 = no such process. */
 uint64_t proc_start_ticks(int pid);
+/* Has its first thread ended? Others of it may still be in the kernel. */
+bool proc_is_dead(int pid);
+/* Or is a SIGKILL on its way to it? */
+bool proc_is_ending(int pid);
 /* Is pid still the process that started then? ticks 0 = not known: started_mono_ms decides. */
 bool proc_is(int pid, uint64_t ticks, int64_t started_mono_ms);
+/* Is its oom score the same as ours? */
+bool proc_has_our_oom_score(int pid);
 /* SIGKILL to the process and the group it leads, if it is still that one. */
 void proc_kill(int pid, uint64_t ticks, int64_t started_mono_ms);
 

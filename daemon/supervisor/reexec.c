@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "daemon/supervisor/activation.h"
+#include "daemon/supervisor/push_keep.h"
 #include "daemon/supervisor/supervisor.h"
 #include "lib/clock.h"
 #include "lib/fs.h"
@@ -144,6 +145,8 @@ static void on_exit_(void *user, const siginfo_t *si)
 
 	forget_check(sup);
 	detach_checked(sup, why);
+	if (!detach_is_leaving(sup)) /* it was too late */
+		table_drop_room(&sup->table);
 }
 
 /* Its end may be long in coming: it may wait for a disk. */
@@ -192,7 +195,7 @@ static char **check_argv(char *const *argv)
 static int start_check(struct supervisor *sup)
 {
 	struct reexec *x = &sup->reexec;
-	struct spawn_job *j = &x->check.job;
+	struct spawn_job *j = &x->job.spawn;
 	int p[2], r;
 
 	mem_strv_free(x->argv);
@@ -212,7 +215,7 @@ static int start_check(struct supervisor *sup)
 				.cell = &x->check.own_cell};
 	j->fds[0] = sup->table.fd;
 	j->fds[1] = j->fds[2] = p[1];
-	r = child_start(&x->check);
+	r = child_start(&x->check, &x->job);
 	close(p[1]);
 	return r;
 }
@@ -241,11 +244,22 @@ static bool inherit(int fd)
 	return fd < 0 || fcntl(fd, F_SETFD, 0) == 0;
 }
 
+/* Descriptors from LISTEN_FD on, unless the one of --parent-fd is among them: that keeps its number. */
+static int hand_on_listeners(const struct supervisor *sup)
+{
+	int parent = sup->opt->parent_fd;
+
+	if (parent >= LISTEN_FD && parent <= LISTEN_FD + sup->activation.n_ports)
+		return sup->activation.n_ports > 0 ? -EBUSY : 0;
+	return activation_export(&sup->activation);
+}
+
 /* Whatever fails here costs a convenience, not a service: the new one makes its own. */
 static void hand_over(struct supervisor *sup)
 {
 	const struct rlimit nofile = {sup->spawner.nofile.soft, sup->spawner.nofile.hard};
 	char text[16];
+	int r;
 
 	if (dup2(sup->spawner.null_fd, STDIN_FILENO) < 0 ||
 	    dup2(sup->spawner.null_fd, STDOUT_FILENO) < 0 ||
@@ -259,9 +273,11 @@ static void hand_over(struct supervisor *sup)
 		log_error("cannot hand on the instance lock: %m, ignoring");
 	if (!inherit(sup->opt->parent_fd))
 		log_error("cannot hand on --parent-fd: %m, ignoring");
-	if (sup->opt->parent_fd != LISTEN_FD &&
-	    activation_export(sup->api_fd, sup->api_foreign) < 0)
-		log_error("cannot hand on the API's socket: %m, ignoring");
+	r = hand_on_listeners(sup);
+	if (r < 0)
+		log_error("cannot hand on the API's socket: %s, ignoring", strerror(-r));
+	if (push_keep_export(sup) < 0)
+		log_error("cannot hand on the services' notify sockets: %m, ignoring");
 	if (notify_export(sup) < 0)
 		log_error("cannot hand on the service manager's socket: %m, ignoring");
 }

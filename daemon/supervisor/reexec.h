@@ -6,7 +6,7 @@
  * table as stdin; what it writes is the reason why not. It has CHECK_MS. Then aictld detaches
  * (detach.h) and reexec_exec gives the new program what a crash would have taken: the instance lock
  * (AICTLD_LOCK_FD; another aictld never gets in between), the API's listener (activation.h: clients
- * wait), the service manager's socket, stderr.
+ * wait), the services' notify sockets (push_keep.h), the service manager's socket, stderr.
  *
  * Should exec fail after all, our own program is run again.
  *
@@ -35,6 +35,7 @@ struct reexec_self {
 
 struct reexec {
 	struct child check;
+	struct child_job job;
 	struct loop_timer timer; /* its deadline */
 	char **argv;		 /* its command line */
 	char *paths[2];

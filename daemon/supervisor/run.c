@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "daemon/supervisor/child.h"
+#include "daemon/supervisor/stream.h"
 #include "daemon/supervisor/supervisor.h"
+#include "daemon/supervisor/sweep.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -24,9 +26,11 @@ struct run {
 	unsigned place; /* in runs.live */
 	struct wire_run m;
 	struct wire_key key; /* m's; that goes when the memory is free */
+	bool log;	     /* m's, too */
 	uint64_t command;    /* which one it is among those of its key */
 	struct wire_run_end end;
 	struct child child;
+	struct child_job job;
 	struct loop_timer timer;
 	int64_t kill_at_mono_ms; /* time-out; INT64_MAX = none */
 	bool killed;		 /* our SIGKILL is out */
@@ -118,10 +122,34 @@ static void on_timer(void *user)
 	kill_run(n);
 }
 
+/* Of a hook: it writes from now on. */
+static void begin_log(struct run *n)
+{
+	const struct spawn_cell *cell = &n->sup->runs.places[n->place].cell;
+	struct slot *s = n->log ? slot_find(n->sup, &n->key) : NULL;
+
+	if (!s || cell->stage != WIRE_STAGE_EXEC || cell->err != 0)
+		return;
+	stream_begin(s, n->key.incarnation);
+	link_flush(&n->sup->logger.link);
+}
+
+/* Of a hook: the rest of its output is stored, and what it has left behind is ended. */
+static void end_log(const struct run *n)
+{
+	struct slot *s = n->log ? slot_find(n->sup, &n->key) : NULL;
+
+	if (!s)
+		return;
+	sweep_add(s, n->key.incarnation, SWEEP_URGENT); /* in the table since its start */
+	stream_end(s, n->key.incarnation);
+}
+
 static void on_memory_free(void *user)
 {
 	struct run *n = user;
 
+	begin_log(n);
 	wire_run_free(&n->m);
 	if (!n->killed)
 		loop_timer_arm(&n->sup->loop, &n->timer, n->kill_at_mono_ms);
@@ -142,6 +170,7 @@ static void on_exit_(void *user, const siginfo_t *si)
 	n->end.code = si->si_code == CLD_EXITED ? si->si_status : -1;
 	n->end.signal = si->si_code == CLD_EXITED ? 0 : si->si_status;
 	cell->pid = 0;
+	end_log(n);
 	all->live[n->place] = NULL;
 	all->n--;
 	shutdown_poke(n->sup);
@@ -187,17 +216,67 @@ static unsigned free_place(const struct runs *all)
 	return i;
 }
 
-/* 0 or -errno; n has its place from 0 on. */
-static int launch(struct run *n, struct wire_packet *p)
+/* What its output goes to; fds are the caller's to close, the first one is not. 0 or -errno. */
+static int open_log(const struct run *n, int fds[3])
 {
-	struct supervisor *sup = n->sup;
-	struct spawn_job *j = &n->child.job;
-	const struct slot *s = slot_find(sup, &n->m.key);
-	int64_t now = clock_mono_ms();
-	int r = give_fds(sup, &n->m, p->fds);
+	const struct stream_opts o = {.incarnation = n->key.incarnation,
+				      .logs = &n->m.logs,
+				      .child = &n->m.child,
+				      .beside = true};
+	struct slot *s = slot_find(n->sup, &n->key);
+	struct stream *t;
+	int r = s ? 0 : slot_new(n->sup, &n->key, &s);
 
 	if (r < 0)
 		return r;
+	if (s->n_streams >= SLOT_STREAMS_MAX)
+		return -EBUSY;
+	r = stream_new(s, &o, &t, &fds[1]);
+	if (r < 0)
+		return r;
+	fds[0] = n->sup->spawner.null_fd;
+	table_add_cookie(s->t, s->cold, n->key.incarnation); /* should we die before it ends */
+	return 0;
+}
+
+static void close_log(const struct run *n, int fds[3], bool failed)
+{
+	struct slot *s = n->log ? slot_find(n->sup, &n->key) : NULL;
+
+	if (!s)
+		return;
+	mem_closep(&fds[1]);
+	mem_closep(&fds[2]);
+	if (!failed)
+		return;
+	table_drop_cookie(s->t, s->cold, n->key.incarnation);
+	stream_end(s, n->key.incarnation);
+}
+
+static void set_timers(struct run *n, int64_t now)
+{
+	n->timer = (struct loop_timer){.fn = on_timer, .user = n};
+	n->kill_at_mono_ms = n->m.timeout_ms ? clock_add(now, n->m.timeout_ms) : INT64_MAX;
+}
+
+/* Of a hook: its pipes are the logger's before it can write. */
+static void announce_log(const struct run *n)
+{
+	struct slot *s = n->log ? slot_find(n->sup, &n->key) : NULL;
+
+	if (s)
+		stream_announce(s, n->key.incarnation);
+}
+
+/* 0 or -errno; n has its place from 0 on. */
+static int launch(struct run *n, const int fds[3])
+{
+	struct supervisor *sup = n->sup;
+	struct spawn_job *j = &n->job.spawn;
+	const struct slot *s = slot_find(sup, &n->m.key);
+	int64_t now = clock_mono_ms();
+	int r;
+
 	n->end.stage = WIRE_STAGE_CLONE;
 	spawn_fill(&sup->spawner, j, &n->m.child);
 	j->tty = n->m.tty;
@@ -206,20 +285,36 @@ static int launch(struct run *n, struct wire_packet *p)
 	j->cgroup_fd = s ? cgroup_fd_beside(s) : 0;
 	j->n_fds = 3;
 	for (int i = 0; i < 3; i++)
-		j->fds[i] = p->fds[i];
+		j->fds[i] = fds[i];
 	n->child.sup = sup;
 	n->child.user = n;
 	n->child.on_memory_free = on_memory_free;
 	n->child.on_exit = on_exit_;
-	n->timer = (struct loop_timer){.fn = on_timer, .user = n};
-	n->kill_at_mono_ms = n->m.timeout_ms ? clock_add(now, n->m.timeout_ms) : INT64_MAX;
-	r = child_start(&n->child);
+	set_timers(n, now);
+	announce_log(n);
+	r = child_start(&n->child, &n->job);
 	if (r < 0)
 		return r;
 	loop_timer_arm(&sup->loop, &n->timer,
 		       n->kill_at_mono_ms < now + SLOT_SPAWN_MS ? n->kill_at_mono_ms
 								: now + SLOT_SPAWN_MS);
 	return 0;
+}
+
+static int open_and_launch(struct run *n, struct wire_packet *p)
+{
+	int fds[3] = {-1, -1, -1}, r;
+
+	if (!n->log) {
+		r = give_fds(n->sup, &n->m, p->fds);
+		return r < 0 ? r : launch(n, p->fds);
+	}
+	r = open_log(n, fds);
+	if (r < 0)
+		return r;
+	r = launch(n, fds);
+	close_log(n, fds, r < 0);
+	return r;
 }
 
 static uint64_t hash_command(const struct wire_child *c) /* FNV-1a */
@@ -253,9 +348,9 @@ static bool is_stuck(const struct runs *all, const struct run *n)
 static int must_refuse(const struct supervisor *sup, const struct run *n,
 		       const struct wire_packet *p)
 {
-	if (sup->mode == WIRE_MODE_SHUTDOWN)
+	if (sup->mode == WIRE_MODE_SHUTDOWN && (!n->log || sup->shutdown.forced))
 		return ESHUTDOWN;
-	if (p->n_fds != 3)
+	if (p->n_fds != (n->log ? 0 : 3))
 		return EBADF;
 	if (is_stuck(&sup->runs, n))
 		return EALREADY;
@@ -293,12 +388,13 @@ void run_start(struct supervisor *sup, struct wire_run *m, struct wire_packet *p
 	n->m = *m;
 	*m = (struct wire_run){0};
 	n->key = n->m.key;
+	n->log = n->m.log;
 	n->command = hash_command(&n->m.child);
 	n->end = (struct wire_run_end){.id = n->m.id, .stage = WIRE_STAGE_REFUSED, .code = -1};
 	r = -must_refuse(sup, n, p);
 	if (r == 0) {
 		n->place = free_place(all);
-		r = launch(n, p);
+		r = open_and_launch(n, p);
 	}
 	if (r < 0) {
 		n->end.err = -r;
@@ -357,6 +453,14 @@ bool run_any(const struct supervisor *sup)
 	return sup->runs.n > 0;
 }
 
+bool run_any_hook(const struct supervisor *sup)
+{
+	for (unsigned i = 0; i < WIRE_RUNS_MAX; i++)
+		if (sup->runs.live[i] && sup->runs.live[i]->log && !sup->runs.live[i]->killed)
+			return true;
+	return false;
+}
+
 void run_init(struct supervisor *sup)
 {
 	sup->runs.places = sup->table.header->runs;
@@ -373,7 +477,7 @@ void run_done(struct supervisor *sup)
 		if (!n)
 			continue; /* else it could not be killed: it keeps what it may still read */
 		loop_timer_disarm(&sup->loop, &n->timer);
-		if (n->child.job.stack)
+		if (n->child.job)
 			continue;
 		wire_run_free(&n->m);
 		mem_free(n);

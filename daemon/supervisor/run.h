@@ -1,6 +1,10 @@
 /*
- * run: processes beside the slots, for exec probes and `aictl exec`: started with the descriptors
- * that came with RUN, not restarted, not logged. RUN_END tells of each once, refusals included.
+ * run: processes beside the slots, for exec probes, hooks and `aictl exec`: started with the
+ * descriptors that came with RUN, not restarted. RUN_END tells of each once, refusals included.
+ *
+ * A hook's output is stored: it gets pipes and a stream of its slot, which is made when there is
+ * none, under its own incarnation; what it leaves behind is swept. A shutdown does not refuse it, and
+ * waits for it.
  *
  * They belong to the controller that asked: when it goes, and when we do, their groups are killed.
  * One that cannot be killed (D state) is reported two seconds after its SIGKILL all the same, and
@@ -41,6 +45,7 @@ void run_abandon(struct supervisor *sup);
 /* We end: all are killed, and told of. */
 void run_kill_all(struct supervisor *sup);
 bool run_any(const struct supervisor *sup);
+bool run_any_hook(const struct supervisor *sup); /* one whose time is not over */
 /* From control_flush: false = the socket is full. */
 bool run_flush(struct supervisor *sup);
 

@@ -15,6 +15,7 @@
 #include "lib/fs.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/point.h"
 
 #define NEW ".new"	  /* no service's generation is called so */
 #define ENTRIES_MAX 20000 /* removed at once: its owner may have put there what he likes */
@@ -89,7 +90,7 @@ static struct secrets_generation *add(struct secrets *all, const char *service, 
 	    mem_grow(&all->list, &all->cap, all->n + 1, sizeof(*all->list)) < 0)
 		return NULL;
 	g = &all->list[all->n++];
-	*g = (struct secrets_generation){.number = number};
+	*g = (struct secrets_generation){.number = number, .told = true};
 	snprintf(g->service, sizeof(g->service), "%s", service);
 	return g;
 }
@@ -199,6 +200,20 @@ static int write_one(const struct supervisor *sup, int dir_fd, const struct wire
 	return r;
 }
 
+/* SERVICE/.new, complete, becomes SERVICE/name: there was none, or what was there goes. */
+static int take_place(int service_fd, const char *name)
+{
+	POINT("aictld.secrets.filled");
+	if (renameat2(service_fd, NEW, service_fd, name, RENAME_EXCHANGE) == 0) {
+		POINT("aictld.secrets.switched");
+		remove_one(service_fd, NEW);
+		return 0;
+	}
+	if (errno != ENOENT || renameat(service_fd, NEW, service_fd, name) < 0)
+		return -errno;
+	return 0;
+}
+
 /* Fills SERVICE/.new, whose last step gives it to its user. */
 static int fill(const struct supervisor *sup, int service_fd, const struct wire_secrets *m)
 {
@@ -239,8 +254,8 @@ static int write_all(const struct supervisor *sup, const struct wire_secrets *m)
 		return -errno;
 	generation_name(name, m->generation);
 	r = fill(sup, fd, m);
-	if (r == 0 && renameat(fd, NEW, fd, name) < 0)
-		r = -errno;
+	if (r == 0)
+		r = take_place(fd, name);
 	if (r < 0)
 		remove_one(fd, NEW);
 	return r;
@@ -249,20 +264,50 @@ static int write_all(const struct supervisor *sup, const struct wire_secrets *m)
 void secrets_put(struct supervisor *sup, const struct wire_secrets *m)
 {
 	struct secrets_generation *g = find(&sup->secrets, m->service, m->generation);
+	bool there = g && g->error == 0 && g->version == m->version;
 
-	if (g && g->error == 0)
-		return;
 	if (!g)
 		g = add(&sup->secrets, m->service, m->generation);
 	if (!g) {
 		log_error("service=%s its secrets cannot be kept: too many", m->service);
 		return;
 	}
-	g->error = -write_all(sup, m);
-	if (g->error == 0)
+	if (!there)
+		g->error = -write_all(sup, m);
+	if (g->error) {
+		errno = g->error;
+		log_error("service=%s its secrets cannot be written: %m", m->service);
+	}
+	g->version = m->version;
+	if (m->version == 0)
 		return;
-	errno = g->error;
-	log_error("service=%s its secrets cannot be written: %m", m->service);
+	g->told = false;
+	sup->secrets.telling = true;
+	link_flush(&sup->controller.link);
+}
+
+static bool tell(struct supervisor *sup, struct secrets_generation *g)
+{
+	struct wire_secrets_written m = {
+		.generation = g->number, .version = g->version, .err = g->error};
+	struct link *l = &sup->controller.link;
+
+	memccpy(m.service, g->service, '\0', sizeof(m.service));
+	buf_clear(&l->out);
+	wire_secrets_encode_written(&l->out, &m);
+	g->told = link_send(l, NULL, 0);
+	return g->told;
+}
+
+bool secrets_flush(struct supervisor *sup)
+{
+	struct secrets *all = &sup->secrets;
+
+	for (size_t i = 0; all->telling && i < all->n; i++)
+		if (!all->list[i].told && !tell(sup, &all->list[i]))
+			return false;
+	all->telling = false;
+	return true;
 }
 
 void secrets_drop(struct supervisor *sup, const char *service, uint64_t keep)

@@ -6,15 +6,19 @@
 
 #include "daemon/supervisor/control.h"
 #include "daemon/supervisor/detach.h"
+#include "daemon/supervisor/giveback.h"
+#include "daemon/supervisor/listen.h"
 #include "daemon/supervisor/slot.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/supervisor/sweep.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
+#define ORDER_MS 2000 /* without a word of the controller nor a stop under way */
 #define AFTER_GRACE_MS 10000
 #define SETTLE_MS 8000
 #define HELPER_MS 5000
+#define GATEWAY_MS 2000 /* nobody is behind it any more */
 #define ORPHAN_PAUSE_MS 50
 
 static void arm(struct supervisor *sup)
@@ -37,6 +41,63 @@ static bool any_living(const struct supervisor *sup)
 		if (sup->slots[i] && slot_is_living(sup->slots[i]))
 			return true;
 	return false;
+}
+
+enum order { ORDER_IDLE, ORDER_GOES_ON, ORDER_DONE };
+
+/* How far the controller is, which stops one after the other. */
+static enum order order_of_stops(const struct supervisor *sup)
+{
+	bool waiting = false, stopping = run_any_hook(sup);
+
+	for (uint32_t i = 0; i < sup->n_slots; i++) {
+		const struct slot *s = sup->slots[i];
+
+		if (!s || !slot_is_living(s))
+			continue;
+		waiting |= s->t->state == WIRE_SLOT_RUNNING || s->t->state == WIRE_SLOT_SPAWNING;
+		stopping |= s->t->state == WIRE_SLOT_STOPPING;
+	}
+	return !waiting ? ORDER_DONE : stopping ? ORDER_GOES_ON : ORDER_IDLE;
+}
+
+/* It is being stopped already, and has asked for time. */
+static bool has_more_time(const struct slot *s)
+{
+	return s->t->state == WIRE_SLOT_STOPPING && s->t->cold_used &&
+	       s->cold->push.extend_until_mono_ms > clock_mono_ms();
+}
+
+void shutdown_extend(struct supervisor *sup, int64_t until_mono_ms)
+{
+	struct shutdown *d = &sup->shutdown;
+
+	until_mono_ms = clock_add(until_mono_ms, AFTER_GRACE_MS);
+	if (d->phase != SHUTDOWN_STOPPING || until_mono_ms <= d->deadline_mono_ms)
+		return;
+	d->deadline_mono_ms = until_mono_ms;
+	arm(sup);
+}
+
+/* All that has not been stopped yet, and what is swept anyway. */
+static void stop_the_rest(struct supervisor *sup)
+{
+	int64_t longest = 0, extended = 0;
+
+	for (uint32_t i = 0; i < sup->n_slots; i++) {
+		struct slot *s = sup->slots[i];
+
+		if (!s)
+			continue;
+		if (slot_is_living(s) && s->t->grace_ms > longest)
+			longest = s->t->grace_ms;
+		if (!has_more_time(s))
+			slot_stop(s, 0, -1);
+		else if (s->t->kill_at_mono_ms > extended)
+			extended = s->t->kill_at_mono_ms;
+	}
+	enter(sup, SHUTDOWN_STOPPING, clock_add(longest, AFTER_GRACE_MS));
+	shutdown_extend(sup, extended);
 }
 
 static bool any_unsettled(const struct supervisor *sup)
@@ -97,18 +158,42 @@ static bool kill_the_untracked(struct supervisor *sup)
 	return true;
 }
 
+/* No replica is left: whoever still asks is refused. */
+static void end_traffic(struct supervisor *sup)
+{
+	listen_close(sup);
+	giveback_kill_gateways(sup);
+	helper_quit(&sup->gateway, GATEWAY_MS);
+}
+
 /* One step when the present phase is over; true: look again. */
 static bool step(struct supervisor *sup)
 {
 	struct shutdown *d = &sup->shutdown;
 	bool late = clock_mono_ms() >= d->deadline_mono_ms;
+	enum order order;
 
 	switch (d->phase) {
-	case SHUTDOWN_STOPPING:
-		if (any_living(sup) && !late)
+	case SHUTDOWN_ORDERED:
+		order = order_of_stops(sup);
+		if (order == ORDER_GOES_ON && late)
+			enter(sup, SHUTDOWN_ORDERED, ORDER_MS);
+		if (order == ORDER_GOES_ON || (order == ORDER_IDLE && !late))
 			return false;
+		if (order == ORDER_IDLE)
+			log_warn("the controller stops nothing: stopping all at once");
+		stop_the_rest(sup);
+		return true;
+	case SHUTDOWN_STOPPING:
+		if ((any_living(sup) || d->hooks) && !late)
+			return false;
+		if (late && run_any_hook(sup)) { /* bounded by its own timeout */
+			enter(sup, SHUTDOWN_STOPPING, ORDER_MS);
+			return false;
+		}
 		name_the_living(sup);
 		enter(sup, SHUTDOWN_SETTLING, SETTLE_MS);
+		end_traffic(sup);
 		return true;
 	case SHUTDOWN_SETTLING:
 		if (any_unsettled(sup) && !late)
@@ -121,6 +206,11 @@ static bool step(struct supervisor *sup)
 		return true;
 	case SHUTDOWN_CONTROLLER:
 		if (!helper_is_gone(&sup->controller) && !late)
+			return false;
+		enter(sup, SHUTDOWN_GATEWAY, GATEWAY_MS + 2000);
+		return true;
+	case SHUTDOWN_GATEWAY: /* before the logger: that stores what it still says */
+		if (!helper_is_gone(&sup->gateway) && !late)
 			return false;
 		enter(sup, SHUTDOWN_LOGGER, HELPER_MS + 2000);
 		helper_quit(&sup->logger, HELPER_MS);
@@ -173,17 +263,30 @@ static void force(struct supervisor *sup)
 {
 	log_warn("asked again: killing what still runs");
 	sup->shutdown.forced = true;
+	sup->shutdown.hooks = false;
+	run_kill_all(sup);
 	for (uint32_t i = 0; i < sup->n_slots; i++)
 		if (sup->slots[i] && slot_is_living(sup->slots[i]))
 			slot_stop(sup->slots[i], 0, 0);
-	if (sup->shutdown.phase == SHUTDOWN_STOPPING)
+	if (sup->shutdown.phase == SHUTDOWN_ORDERED || sup->shutdown.phase == SHUTDOWN_STOPPING)
 		enter(sup, SHUTDOWN_STOPPING, AFTER_GRACE_MS);
+}
+
+void shutdown_ordered(struct supervisor *sup, bool yes)
+{
+	sup->shutdown.ordered = yes;
+	if (yes && sup->shutdown.phase == SHUTDOWN_ORDERED)
+		enter(sup, SHUTDOWN_ORDERED, ORDER_MS);
+}
+
+void shutdown_hooks(struct supervisor *sup, bool any)
+{
+	sup->shutdown.hooks = any && !sup->shutdown.forced;
+	shutdown_poke(sup);
 }
 
 void shutdown_begin(struct supervisor *sup, bool by_signal)
 {
-	int64_t longest = 0;
-
 	if (detach_is_leaving(sup)) {
 		log_warn("detaching already: the services run on, ignoring");
 		return;
@@ -198,17 +301,12 @@ void shutdown_begin(struct supervisor *sup, bool by_signal)
 	log_info("stopping everything, slots=%u", sup->n_used);
 	notify_stopping(sup);
 	control_set_mode(sup, WIRE_MODE_SHUTDOWN);
+	supervisor_start_helpers(sup);
 	run_kill_all(sup);
-	for (uint32_t i = 0; i < sup->n_slots; i++) {
-		struct slot *s = sup->slots[i];
-
-		if (!s)
-			continue;
-		if (slot_is_living(s) && s->t->grace_ms > longest)
-			longest = s->t->grace_ms;
-		slot_stop(s, 0, -1);
-	}
+	if (sup->shutdown.ordered)
+		enter(sup, SHUTDOWN_ORDERED, ORDER_MS);
+	else
+		stop_the_rest(sup);
 	link_flush(&sup->controller.link);
-	enter(sup, SHUTDOWN_STOPPING, clock_add(longest, AFTER_GRACE_MS));
 	shutdown_poke(sup);
 }

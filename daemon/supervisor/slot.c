@@ -9,7 +9,10 @@
 
 #include "daemon/supervisor/launch.h"
 #include "daemon/supervisor/proc.h"
+#include "daemon/supervisor/push.h"
+#include "daemon/supervisor/standby.h"
 #include "daemon/supervisor/stream.h"
+#include "daemon/supervisor/stream_fault.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/supervisor/sweep.h"
 #include "lib/clock.h"
@@ -56,6 +59,7 @@ struct slot *slot_attach(struct supervisor *sup, uint32_t number)
 	s->sup = sup;
 	s->number = number;
 	s->t = table_slot(&sup->table, number);
+	s->cold = table_cold(&sup->table, number);
 	s->timer = (struct loop_timer){.fn = on_timer, .user = s};
 	s->child.sup = sup;
 	s->child.user = s;
@@ -85,8 +89,10 @@ static void detach(struct slot *s)
 	s->sup->n_used--;
 	s->sup->control.status_due = true;
 	cgroup_close(s);
+	push_close(s);
 	launch_free(s);
-	launch_drop_standby(s);
+	standby_free(s);
+	stream_fault_free(s);
 	mem_free(s);
 }
 
@@ -126,6 +132,8 @@ static void free_if_done(struct slot *s)
 	s->t->used = 0;
 	POINT("aictld.release.freed");
 	cgroup_remove(s);
+	push_remove(s);
+	sockets_remove(s);
 	detach(s);
 	shutdown_poke(sup);
 	link_flush(&sup->controller.link); /* the number of slots */
@@ -140,6 +148,7 @@ void slot_free_all(struct supervisor *sup)
 			stream_free(sup->slots[i]->streams);
 		detach(sup->slots[i]);
 	}
+	standby_done(sup);
 	mem_free(sup->slots);
 	sup->slots = NULL;
 	sup->n_slots = 0;
@@ -197,7 +206,8 @@ void slot_stop(struct slot *s, int signal, int64_t grace_ms)
 	int64_t kill_at;
 
 	control_mark(s->sup, s);
-	launch_drop_standby(s);
+	standby_drop(s);
+	child_look(&s->child); /* one that has exec'd already is stopped as such */
 	if (!slot_is_living(s)) {
 		sweep_urge(s);
 		return;
@@ -222,7 +232,7 @@ void slot_stop(struct slot *s, int signal, int64_t grace_ms)
 	if (s->t->state == WIRE_SLOT_STOPPING) { /* again: only sooner, never later */
 		if (s->t->flags & TABLE_KILLED || kill_at >= s->t->kill_at_mono_ms)
 			return;
-	} else if (s->child.job.stack && s->timer.armed && s->timer.deadline_mono_ms < kill_at) {
+	} else if (s->child.job && s->timer.armed && s->timer.deadline_mono_ms < kill_at) {
 		kill_at = s->timer.deadline_mono_ms; /* not exec'd yet: the spawn deadline holds */
 	}
 	if (s->t->state != WIRE_SLOT_STOPPING)
@@ -236,8 +246,19 @@ void slot_stop(struct slot *s, int signal, int64_t grace_ms)
 
 void slot_signal(struct slot *s, int signal)
 {
+	child_look(&s->child);
 	if (child_has_execed(&s->child))
 		child_signal(&s->child, signal);
+}
+
+void slot_extend(struct slot *s, int64_t until_mono_ms)
+{
+	if (s->t->state != WIRE_SLOT_STOPPING || s->t->flags & TABLE_KILLED ||
+	    until_mono_ms <= s->t->kill_at_mono_ms)
+		return;
+	s->t->kill_at_mono_ms = until_mono_ms;
+	loop_timer_arm(&s->sup->loop, &s->timer, until_mono_ms);
+	shutdown_extend(s->sup, until_mono_ms);
 }
 
 /* ---- exit ---- */
@@ -245,11 +266,10 @@ void slot_signal(struct slot *s, int signal)
 static void record_exit(struct slot *s, const siginfo_t *si)
 {
 	struct table_slot *t = s->t;
-	struct table_exit *x = table_push_exit(t);
+	struct table_exit *x = table_push_exit(t, s->cold);
 	bool by_signal = si && (si->si_code == CLD_KILLED || si->si_code == CLD_DUMPED);
 	bool ran = t->cell.stage == WIRE_STAGE_EXEC && t->cell.err == 0;
 
-	x->incarnation = table_id(t->incarnation);
 	x->pid = t->cell.pid;
 	x->code = si && si->si_code == CLD_EXITED ? si->si_status : -1;
 	x->signal = (uint8_t)(by_signal ? si->si_status : 0);
@@ -257,29 +277,35 @@ static void record_exit(struct slot *s, const siginfo_t *si)
 	x->by_stop = (t->flags & TABLE_BY_STOP) != 0;
 	x->killed = (t->flags & TABLE_KILLED) != 0;
 	x->oom_killed = cgroup_oom_killed(s);
-	x->status_known = !ran || (si && si->si_code != CHILD_UNKNOWN);
 	x->stage = (uint8_t)t->cell.stage;
 	x->err = t->cell.err;
 	x->what = (uint8_t)t->cell.what;
 	if (t->flags & TABLE_LATE && x->err == 0) /* also when it hung in execve itself */
 		x->err = t->cell.err = ETIMEDOUT;
+	/* A start that failed says why; its process's end adds nothing. */
+	x->status_known = (!ran && x->err != 0) || (si && si->si_code != CHILD_UNKNOWN);
 	x->started_wall_ms = t->started_wall_ms;
 	x->started_mono_ms = t->started_mono_ms;
 	x->ended_wall_ms = clock_wall_ms();
 	x->ended_mono_ms = clock_mono_ms();
+	POINT("aictld.exit.half");
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* last: without it the next aictld drops it */
+	x->incarnation = table_id(t->incarnation);
 }
 
 /* True: the slot has a cgroup, which tells what is left of the process, and ends it. */
 static bool left_in_cgroup(struct slot *s)
 {
+	bool known = true;
+
 	if (!cgroup_exists(s))
 		return false;
 	if (!cgroup_is_empty(s)) {
-		table_add_cookie(s->t, s->t->incarnation);
-		cgroup_empty(s, s->t->incarnation);
+		table_add_cookie(s->t, s->cold, s->t->incarnation);
+		known = cgroup_empty(s, s->t->incarnation);
 	}
 	cgroup_freeze(s, false);
-	return true;
+	return known;
 }
 
 /* The word to the controller goes out before anything that can wait, the reaping included. */
@@ -290,6 +316,7 @@ static void on_death(void *user, const siginfo_t *si)
 	bool ran = si && s->t->cell.stage >= WIRE_STAGE_EXEC && s->t->cell.err == 0;
 
 	loop_timer_disarm(&s->sup->loop, &s->timer);
+	push_ended(s);
 	POINT("aictld.exit.recording");
 	record_exit(s, si);
 	POINT("aictld.exit.recorded");
@@ -299,8 +326,8 @@ static void on_death(void *user, const siginfo_t *si)
 	s->t->flags &= ~(uint32_t)(TABLE_BY_STOP | TABLE_KILLED | TABLE_LATE);
 	/* An adopted one may have left processes where no cgroup of ours is: looked for as well. */
 	if (ran && (!left_in_cgroup(s) || s->child.adopted)) {
-		table_drop_cookie(s->t, s->t->incarnation);
-		table_add_cookie(s->t, s->t->incarnation);
+		table_drop_cookie(s->t, s->cold, s->t->incarnation);
+		table_add_cookie(s->t, s->cold, s->t->incarnation);
 		sweep_add(s, s->t->incarnation,
 			  s->child.adopted ? SWEEP_FORMER /* its orphans do not become ours */
 			  : by_stop	   ? SWEEP_URGENT
@@ -311,23 +338,8 @@ static void on_death(void *user, const siginfo_t *si)
 	s->use_standby = ran && !by_stop && launch_standby_applies(s);
 	if (s->use_standby)
 		return; /* the word goes out together with the new start */
-	launch_drop_standby(s);
+	standby_drop(s);
 	link_flush(&s->sup->controller.link);
-}
-
-/* The old incarnation's pipes: to be drained, or never written to. */
-static void end_stream(struct slot *s, const char *incarnation)
-{
-	struct stream *t = s->streams;
-
-	while (t && strcmp(t->incarnation, incarnation) != 0)
-		t = t->next_of_slot;
-	if (!t)
-		return;
-	if (t->submitted)
-		stream_gone(t);
-	else
-		stream_free(t); /* it never ran, so it wrote nothing */
 }
 
 static void on_exit_(void *user, const siginfo_t *si)
@@ -342,7 +354,7 @@ static void on_exit_(void *user, const siginfo_t *si)
 		launch_use_standby(s);
 		control_flush_later(s->sup); /* mostly together with the exec */
 	}
-	end_stream(s, ended);
+	stream_end(s, ended);
 	shutdown_poke(s->sup);
 }
 
@@ -392,7 +404,7 @@ int slot_adopt(struct slot *s, int pidfd, bool half_made)
 {
 	int r;
 
-	s->child.job.cell = &s->t->cell;
+	s->child.cell = &s->t->cell;
 	r = child_adopt(&s->child, s->t->cell.pid, pidfd);
 	if (r < 0)
 		return r;
@@ -418,17 +430,40 @@ void slot_lost(struct slot *s)
 
 void slot_note(struct slot *s, const uint8_t *note, uint32_t len)
 {
-	if (len > WIRE_NOTE_MAX)
-		return;
-	if (len > 0)
-		memcpy(s->t->note, note, len);
-	s->t->note_len = len;
+	if (len <= WIRE_NOTE_MAX)
+		table_set_note(s->t, s->cold, note, len);
+}
+
+void slot_set_logs(struct slot *s, const struct wire_logs *m)
+{
+	struct table_slot *t = s->t;
+
+	t->log_max_size = m->max_size;
+	t->log_max_files = m->max_files;
+	t->log_flags = m->flags;
+	t->log_max_total = m->max_total;
+	t->log_max_age_ms = m->max_age_ms;
+	t->log_rotate_ms = m->rotate_ms;
+	t->log_revision = m->revision;
+}
+
+struct wire_logs slot_logs(const struct slot *s)
+{
+	const struct table_slot *t = s->t;
+
+	return (struct wire_logs){.max_size = t->log_max_size,
+				  .max_files = t->log_max_files,
+				  .flags = t->log_flags,
+				  .max_total = t->log_max_total,
+				  .max_age_ms = t->log_max_age_ms,
+				  .rotate_ms = t->log_rotate_ms,
+				  .revision = t->log_revision};
 }
 
 void slot_ack(struct slot *s, uint64_t seq)
 {
 	POINT("aictld.ack.received");
-	if (table_ack_exits(s->t, seq))
+	if (table_ack_exits(s->t, s->cold, seq))
 		shutdown_poke(s->sup);
 	POINT("aictld.ack.dropped");
 	free_if_done(s);
@@ -443,7 +478,7 @@ void slot_release(struct slot *s)
 
 void slot_swept(struct slot *s, const char *cookie)
 {
-	table_drop_cookie(s->t, cookie);
+	table_drop_cookie(s->t, s->cold, cookie);
 	if (s->unswept > 0)
 		s->unswept--;
 	if (s->unswept > 0 || slot_is_living(s))
@@ -506,8 +541,10 @@ void slot_fill(const struct slot *s, struct wire_slot *m)
 	m->exits_lost = t->exits_lost;
 	m->n_exits = t->n_exits;
 	for (uint32_t i = 0; i < t->n_exits; i++)
-		fill_exit(&m->exits[i], &t->exits[i]);
-	m->note = s->note_due ? t->note : NULL;
+		fill_exit(&m->exits[i], &s->cold->exits[i]);
+	m->has_push = push_fill(s, &m->push);
+	stream_fault_fill(s, m);
+	m->note = s->note_due ? table_note(t, s->cold) : NULL;
 	m->note_len = s->note_due ? t->note_len : 0;
 }
 

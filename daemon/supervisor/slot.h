@@ -28,26 +28,36 @@
 #define SLOT_STREAMS_MAX 32 /* undrained incarnations; then a spawn is refused */
 
 struct stream;
+struct push;
 struct launch;
 struct standby;
+struct standby_body;
+struct slot_fault;
 
 struct slot {
 	struct supervisor *sup;
 	uint32_t number;
 	struct table_slot *t;
+	struct table_cold *cold;  /* see table.h: when it may be looked at */
 	struct slot *next_of_key; /* hash chain */
 
 	struct child child;
 	struct cgroup cgroup;
-	struct launch *launch;	 /* what the child reads until it has exec'd */
-	bool waiting;		 /* SPAWNING, but its cgroup has to be empty first */
+	struct launch *launch; /* what the child reads until it has exec'd */
+	bool waiting; /* SPAWNING, but its cgroup has to be empty first, or ports come back */
 	struct standby *standby; /* started at once when the process ends by itself, or NULL */
-	bool use_standby;	 /* between its death and the reaping */
-	bool missing;		 /* adoption: its process is gone, a logger may know how it ended */
-	bool stream_due;	 /* adoption: nobody has given its log pipes back yet */
+	struct standby_body *standby_body; /* see standby.h; also when there is no standby */
+	bool use_standby;		   /* between its death and the reaping */
+	bool missing;	 /* adoption: its process is gone, a logger may know how it ended */
+	bool stream_due; /* adoption: nobody has given its log pipes back yet */
+	uint8_t held;	 /* adoption: which of them we have opened ourselves; 1 stdout, 2 stderr */
 	struct loop_timer timer; /* spawn deadline, grace period, or "is it stuck?" */
 
-	struct stream *streams; /* undrained, newest first */
+	bool has_sockets;	  /* maybe a directory for them, see sockets.h */
+	int sockets_wd;		  /* inotify's, or 0 */
+	struct push *push;	  /* its notify socket, or NULL */
+	struct slot_fault *fault; /* of its output's storing, see stream_fault.h; or NULL */
+	struct stream *streams;	  /* undrained, newest first */
 	uint32_t n_streams;
 	uint32_t unswept; /* incarnations that may have left processes behind */
 
@@ -75,7 +85,12 @@ void slot_not_cloned(struct slot *s);
 /* signal 0 and grace -1 = the slot's own. An empty slot is swept. */
 void slot_stop(struct slot *s, int signal, int64_t grace_ms);
 void slot_signal(struct slot *s, int signal); /* the main process only */
+/* It asks for more time before its SIGKILL; never for less. */
+void slot_extend(struct slot *s, int64_t until_mono_ms);
 void slot_note(struct slot *s, const uint8_t *note, uint32_t len);
+/* What is kept of its output, of what runs and of the next start. */
+void slot_set_logs(struct slot *s, const struct wire_logs *m);
+struct wire_logs slot_logs(const struct slot *s);
 void slot_ack(struct slot *s, uint64_t seq);
 void slot_release(struct slot *s);
 

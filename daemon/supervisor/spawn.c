@@ -156,8 +156,6 @@ static void reserve_seats(struct spawner *s)
 			seat->fds[i] = fcntl(s->null_fd, F_DUPFD_CLOEXEC, SPAWN_LOW_FDS);
 			if (seat->fds[i] < 0)
 				return;
-			if (seat->fds[i] >= s->seat_end)
-				s->seat_end = seat->fds[i] + 1;
 		}
 	}
 }
@@ -198,11 +196,10 @@ static struct spawn_seat *free_seat(struct spawner *s)
 /* Without a seat, or where that fails, the child gets a copy of all we have. */
 static void take_seat(struct spawner *s, struct spawn_job *j)
 {
-	struct spawn_seat *seat = j->oom_score[0] ? NULL : free_seat(s);
+	struct spawn_seat *seat = j->oom_score[0] || j->n_listen ? NULL : free_seat(s);
 	int r = 0;
 
 	j->seat = NULL;
-	j->seat_end = s->seat_end;
 	if (!seat)
 		return;
 	for (unsigned i = 0; i < j->n_fds && r >= 0; i++)
@@ -218,6 +215,20 @@ static void take_seat(struct spawner *s, struct spawn_job *j)
 	j->seat = seat;
 	if (r < 0)
 		leave_seat(s, j);
+}
+
+/* The next error pipe, made while nobody waits for it. Without one the start makes it. */
+static void refill(struct spawner *s)
+{
+	if (s->spare[0] < 0 && pipe2(s->spare, O_CLOEXEC | O_NONBLOCK) < 0)
+		s->spare[0] = s->spare[1] = -1;
+}
+
+static int take_pipe(struct spawner *s, int ends[2])
+{
+	ends[0] = TAKE_FD(s->spare[0]);
+	ends[1] = TAKE_FD(s->spare[1]);
+	return ends[0] < 0 && pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 static int raise_nofile(struct spawn_rlimit *inherited)
@@ -245,7 +256,11 @@ int spawn_init(struct spawner *s, struct err **reterr)
 	_cleanup_close_ int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int r;
 
-	*s = (struct spawner){.null_fd = -1, .lock_fd = -1, .root = geteuid() == 0};
+	*s = (struct spawner){.null_fd = -1,
+			      .lock_fd = -1,
+			      .spare = {-1, -1},
+			      .root = geteuid() == 0,
+			      .gid = getegid()};
 	s->n_groups = getgroups(SPAWN_GROUPS, s->groups);
 	s->protected = has_negative_oom_score();
 	if (fd < 0)
@@ -262,27 +277,28 @@ int spawn_init(struct spawner *s, struct err **reterr)
 	if (fd < SPAWN_LOW_FDS) /* it fills its own hole */
 		(void)TAKE_FD(fd);
 	reserve_seats(s);
+	refill(s);
 	return 0;
 }
 
-static bool has_group(const gid_t *list, uint32_t n, gid_t gid)
+static bool has_group(const gid_t *list, uint32_t n, gid_t own, gid_t gid)
 {
 	for (uint32_t i = 0; i < n; i++)
 		if (list[i] == gid)
 			return true;
-	return gid == getegid(); /* that one we have anyway */
+	return gid == own; /* that one we have anyway */
 }
 
 bool spawn_is_own_user(const struct spawner *s, uint32_t uid, uint32_t gid, const uint32_t *groups,
 		       uint32_t n)
 {
-	if (!s->root || uid != 0 || gid != getegid() || s->n_groups < 0)
+	if (!s->root || uid != 0 || gid != s->gid || s->n_groups < 0)
 		return false;
 	for (uint32_t i = 0; i < n; i++)
-		if (!has_group(s->groups, (uint32_t)s->n_groups, groups[i]))
+		if (!has_group(s->groups, (uint32_t)s->n_groups, s->gid, groups[i]))
 			return false;
 	for (int i = 0; i < s->n_groups; i++)
-		if (!has_group(groups, n, s->groups[i]))
+		if (!has_group(groups, n, s->gid, s->groups[i]))
 			return false;
 	return true;
 }
@@ -298,6 +314,8 @@ void spawn_done(struct spawner *s)
 	for (int i = 0; i < s->n_seats * SPAWN_SEAT_FDS; i++)
 		close(s->seats[i / SPAWN_SEAT_FDS].fds[i % SPAWN_SEAT_FDS]);
 	s->n_seats = 0;
+	mem_closep(&s->spare[0]);
+	mem_closep(&s->spare[1]);
 	mem_closep(&s->null_fd);
 	mem_closep(&s->lock_fd);
 }
@@ -389,8 +407,9 @@ int spawn_start(struct spawner *s, struct spawn_job *j, int *ret_pidfd)
 	struct clone_args args;
 	long r;
 
-	if (pipe2(error, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -errno;
+	r = take_pipe(s, error);
+	if (r < 0)
+		return (int)r;
 	j->stack = take_stack(s);
 	if (!j->stack) {
 		close(error[0]);
@@ -484,6 +503,48 @@ bool spawn_works_in(struct spawner *s, int cgroup_fd)
 	return works;
 }
 
+static RAW __attribute__((noinline)) void child_reader(struct spawn_job *j)
+{
+	const struct spawn_reader *r = (const struct spawn_reader *)(const void *)j;
+	char byte;
+	int fd = r->fd;
+
+	sys5(SYS_close_range, 0, fd - 1, 0, 0, 0);
+	sys5(SYS_close_range, fd + 1, ~0U, 0, 0, 0);
+	sys5(SYS_read, fd, (long)&byte, 1, 0, 0);
+	sys5(SYS_exit_group, 0, 0, 0, 0, 0);
+	__builtin_trap();
+}
+
+int spawn_read_away(struct spawner *s, struct spawn_reader *r, int fd)
+{
+	struct clone_args args;
+	long pid;
+
+	*r = (struct spawn_reader){.stack = take_stack(s), .fd = fd, .pidfd = -1};
+	if (!r->stack)
+		return -ENOMEM;
+	memset(&args, 0, sizeof(args));
+	args.flags = CLONE_VM | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
+	args.exit_signal = SIGCHLD;
+	args.pidfd = (uintptr_t)&r->pidfd;
+	args.stack = (uintptr_t)(r->stack->memory + GUARD_SIZE);
+	args.stack_size = STACK_SIZE - HEAD_SIZE;
+	pid = clone3_call(&args, child_reader, (struct spawn_job *)(void *)r);
+	if (pid < 0)
+		give_stack(s, TAKE_PTR(r->stack));
+	return pid < 0 ? (int)pid : 0;
+}
+
+void spawn_reader_ended(struct spawner *s, struct spawn_reader *r)
+{
+	siginfo_t si;
+
+	waitid((idtype_t)P_PIDFD, (id_t)r->pidfd, &si, WEXITED | WNOHANG);
+	mem_closep(&r->pidfd);
+	give_stack(s, TAKE_PTR(r->stack));
+}
+
 bool spawn_gone(struct spawner *s, struct spawn_job *j)
 {
 	char byte;
@@ -504,6 +565,7 @@ void spawn_finish(struct spawner *s, struct spawn_job *j)
 	mem_closep(&j->gone_fd);
 	give_stack(s, j->stack);
 	j->stack = NULL;
+	refill(s);
 }
 
 /* ---- the child ---- */
@@ -513,23 +575,40 @@ static inline RAW __attribute__((always_inline)) void set_stage(struct spawn_job
 	*(volatile int32_t *)&j->cell->stage = stage;
 }
 
+/* That there is no copy of our descriptors any more. Whoever waits for it may have died meanwhile:
+ * then the child goes on alone, and must not find SIGPIPE waiting where it unblocks signals. */
+static inline RAW __attribute__((always_inline)) void tell(unsigned fd)
+{
+	uint64_t pipe_only = UINT64_C(1) << (SIGPIPE - 1);
+	struct timespec now;
+
+	now.tv_sec = 0;
+	now.tv_nsec = 0;
+	if (sys5(SYS_write, fd, (long)"", 1, 0, 0) == -EPIPE)
+		sys5(SYS_rt_sigtimedwait, (long)&pipe_only, 0, (long)&now, sizeof(pipe_only), 0);
+}
+
 /*
- * 0, 1, 2 (, 3), then the error pipe, the lock and the binary; all else is closed. On a seat our
- * descriptors are the parent's until close_range has made a copy of the low ones: not one system
- * call on them may come before.
+ * 0, 1, 2 (, 3), listening sockets, then the error pipe, the lock and the binary; all else is closed. On a seat our
+ * descriptors are the parent's until close_range has made a copy of those up to the seat: not one
+ * system call on them may come before. Mostly that is the first and lowest seat, so there is little
+ * to copy and to close.
  */
 static inline RAW __attribute__((always_inline)) long set_fds(struct spawn_job *j)
 {
 	struct spawn_seat *seat = j->seat;
-	unsigned n = j->n_fds;
+	unsigned n = j->last_fd ? (unsigned)j->last_fd + 1 : j->n_fds + j->n_listen;
 	long r = 0;
 
 	if (seat)
-		r = sys5(SYS_close_range, j->seat_end, ~0U, CLOSE_RANGE_UNSHARE, 0, 0);
+		r = sys5(SYS_close_range, seat->fds[SPAWN_SEAT_FDS - 1] + 1, ~0U,
+			 CLOSE_RANGE_UNSHARE, 0, 0);
 	if (seat && r >= 0)
 		__atomic_store_n(&seat->left, 1, __ATOMIC_RELEASE);
-	for (unsigned i = 0; i < n && r >= 0; i++)
-		r = sys5(SYS_dup3, seat ? seat->fds[i] : j->fds[i], i, 0, 0, 0);
+	for (unsigned i = 0; i < j->n_fds && r >= 0; i++)
+		r = sys5(SYS_dup3, seat ? seat->fds[i] : j->fds[i], i == 3 ? n - 1 : i, 0, 0, 0);
+	for (unsigned i = 0; i < j->n_listen && r >= 0; i++)
+		r = sys5(SYS_dup3, j->listen_fds[i], 3 + i, 0, 0, 0);
 	if (r >= 0)
 		r = sys5(SYS_dup3, seat ? seat->fds[SEAT_ERROR] : j->error_fd, n, O_CLOEXEC, 0, 0);
 	if (r >= 0)
@@ -543,7 +622,7 @@ static inline RAW __attribute__((always_inline)) long set_fds(struct spawn_job *
 	/* Before what may hang: a stuck child must not hold our sockets and locks. */
 	r = sys5(SYS_close_range, n + (j->exec_fd >= 0 ? 3 : 2), ~0U, 0, 0, 0);
 	if (r >= 0 && seat)
-		r = sys5(SYS_write, n, (long)"", 1, 0, 0);
+		tell(n);
 	return r;
 }
 
@@ -659,12 +738,30 @@ static inline RAW __attribute__((always_inline)) long exec_any(struct spawn_job 
 	return denied ? denied : r;
 }
 
+/* Here because nobody else knows it before the exec. */
+static inline RAW __attribute__((always_inline)) void put_pid(char *text)
+{
+	long pid = sys5(SYS_getpid, 0, 0, 0, 0, 0), unit = 1;
+
+	while (*text != '=')
+		text++;
+	text++;
+	while (pid / unit >= 10)
+		unit *= 10;
+	for (; unit > 0; unit /= 10)
+		*text++ = (char)('0' + pid / unit % 10);
+	*text = '\0';
+}
+
 static RAW __attribute__((noinline)) void child_main(struct spawn_job *j)
 {
 	uint64_t none = 0;
 	long r;
 
 	sys5(SYS_setsid, 0, 0, 0, 0, 0);
+	for (unsigned i = 0; i < SPAWN_PIDS_MAX; i++)
+		if (j->pid_texts[i])
+			put_pid(j->pid_texts[i]);
 	set_stage(j, WIRE_STAGE_FDS); /* from here on the process group exists */
 	r = set_fds(j);
 	if (r >= 0)

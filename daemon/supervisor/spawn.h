@@ -18,7 +18,8 @@
  * closing them costs more than all the rest of a start. What it needs is put on a seat, a few low
  * numbers reserved for it; it shares our descriptors for its first instructions and then leaves with
  * a copy of the low ones alone (close_range with CLOSE_RANGE_UNSHARE), which it says by a byte in the
- * error pipe. Until then the seat is its own. When all seats are taken it is started with a copy.
+ * error pipe. Until then the seat is its own. When all seats are taken it is started with a copy, and
+ * so is one that gets listening sockets: there is no room for them on a seat.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -34,6 +35,8 @@ struct wire_child;
 struct wire_rlimit;
 
 #define SPAWN_FDS_MAX 4
+#define SPAWN_LISTEN_MAX 8
+#define SPAWN_PIDS_MAX 2
 #define SPAWN_LOW_FDS 16
 #define SPAWN_SEATS 64
 #define SPAWN_SEAT_FDS (SPAWN_FDS_MAX + 3) /* the child's own, error pipe, lock, binary */
@@ -51,7 +54,7 @@ struct spawn_cell {
 
 /* Descriptors reserved for a child that is being started; /dev/null while nobody sits there. */
 struct spawn_seat {
-	int fds[SPAWN_SEAT_FDS]; /* never change */
+	int fds[SPAWN_SEAT_FDS]; /* ascending; never change */
 	struct spawn_job *job;	 /* NULL = free */
 	int32_t left;		 /* written by the child: it has a copy of its own */
 };
@@ -78,13 +81,20 @@ struct spawn_job {
 	bool reset_oom_score;	/* 0 after exec, by spawn_reset_oom_score */
 	bool tty;		/* fds[0] becomes the controlling terminal */
 	int fds[SPAWN_FDS_MAX]; /* become 0, 1, 2 (, 3); all >= SPAWN_LOW_FDS */
+	int last_fd;		/* not 0: what fds[3] becomes instead; < SPAWN_LOW_FDS - 2 */
+	char *pid_texts
+		[SPAWN_PIDS_MAX]; /* "NAME=" with room for 11 more: the child appends its pid;
+					  * or NULL */
 	unsigned n_fds;
+	int listen_fds
+		[SPAWN_LISTEN_MAX]; /* become 3, 4, ...; >= SPAWN_LOW_FDS. Only where fds[3] is
+					   * not there, or last_fd lies behind them */
+	unsigned n_listen;
 	struct spawn_cell *cell;
 	int cgroup_fd; /* directory of the cgroup to start in; 0 = ours */
 
 	/* Private, valid from spawn_start to spawn_finish. */
 	struct spawn_seat *seat; /* NULL: the child has a copy of all our descriptors */
-	int seat_end;		 /* all seats lie below */
 	bool root;		 /* we may change the user */
 	struct spawn_rlimit nofile;
 	int error_fd, lock_fd;
@@ -102,9 +112,11 @@ struct spawner {
 	struct spawn_stack *free;   /* stacks not in use */
 	unsigned n_free;
 	struct spawn_seat seats[SPAWN_SEATS];
-	int n_seats, seat_end;
+	int n_seats;
+	int spare[2]; /* the next error pipe; -1 = none */
 	bool root;
-	bool protected;		    /* our oom score is negative; no service inherits that */
+	bool protected; /* our oom score is negative; no service inherits that */
+	gid_t gid;
 	gid_t groups[SPAWN_GROUPS]; /* our own supplementary ones */
 	int n_groups;		    /* -1 = more than that */
 };
@@ -122,6 +134,18 @@ bool spawn_supported(struct err **reterr);
  * hierarchy's owner and a seccomp filter have a say in it. Waits for that child.
  */
 bool spawn_works_in(struct spawner *s, int cgroup_fd);
+
+/* A process that reads one message from a socket and throws it away: closing the descriptors that came
+ * along may take as long as their sender likes (SO_LINGER). */
+struct spawn_reader {
+	struct spawn_stack *stack; /* NULL = none */
+	int fd;
+	int pidfd;
+};
+/* It has nothing of ours but a copy of fd. 0 or -errno. */
+int spawn_read_away(struct spawner *s, struct spawn_reader *r, int fd);
+/* pidfd is readable: it is reaped, and its memory is free. */
+void spawn_reader_ended(struct spawner *s, struct spawn_reader *r);
 /* Would the child's user be ours: same uid, gid and supplementary groups? Then set_user is not
  * needed. */
 bool spawn_is_own_user(const struct spawner *s, uint32_t uid, uint32_t gid, const uint32_t *groups,

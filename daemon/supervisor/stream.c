@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/supervisor/slot.h"
+#include "daemon/supervisor/stream_fault.h"
 #include "daemon/supervisor/supervisor.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -34,7 +35,7 @@ static int take_intent(struct streams *all, uint32_t *ret)
 		*ret = all->free_intents[--all->n_free];
 		return 0;
 	}
-	if (all->n_used == TABLE_OWNER_WORD)
+	if (all->n_used == TABLE_STREAM_WORDS)
 		return -EBUSY;
 	if (mem_grow(&all->free_intents, &all->cap, all->n_used + 1, sizeof(uint32_t)) < 0)
 		return -ENOMEM;
@@ -45,7 +46,7 @@ static int take_intent(struct streams *all, uint32_t *ret)
 /* The word that a former stream has already, or another one when that is taken. */
 static int claim_intent(struct streams *all, uint32_t word, uint32_t *ret)
 {
-	if (word >= TABLE_OWNER_WORD)
+	if (word >= TABLE_STREAM_WORDS)
 		return take_intent(all, ret);
 	if (word >= all->n_used) {
 		if (mem_grow(&all->free_intents, &all->cap, word + 1, sizeof(uint32_t)) < 0)
@@ -91,24 +92,35 @@ void stream_init(struct supervisor *sup)
 {
 	sup->streams.timer = (struct loop_timer){.fn = on_timer, .user = sup};
 	sup->streams.refill = (struct loop_timer){.fn = on_refill, .user = sup};
+	vault_init(&sup->streams.vault);
+	stream_fault_init(sup);
+	steps_init(&sup->streams.steps);
+	steps_map(&sup->streams.steps, &sup->table.intents[TABLE_STREAM_WORDS]);
+	dying_init(sup);
 }
 
 void stream_done(struct supervisor *sup)
 {
 	loop_timer_disarm(&sup->loop, &sup->streams.timer);
 	loop_timer_disarm(&sup->loop, &sup->streams.refill);
+	stream_fault_done(sup);
 	while (sup->streams.n_spares > 0) {
 		int *p = sup->streams.spares[--sup->streams.n_spares].fds;
 
 		mem_closep(&p[0]);
 		mem_closep(&p[1]);
 	}
+	vault_done(&sup->streams.vault);
+	dying_done(sup);
+	steps_done(&sup->streams.steps);
 	mem_free(sup->streams.free_intents);
 	sup->streams.free_intents = NULL;
+	logwork_done(sup);
 }
 
 /* A spare one, or a new one; the service's user may open its write end. */
-static int take_pipe(struct supervisor *sup, const struct wire_spawn *m, struct stream_pipe *ret)
+static int take_pipe(struct supervisor *sup, const struct wire_child *child,
+		     struct stream_pipe *ret)
 {
 	struct streams *all = &sup->streams;
 	int r = 0;
@@ -118,8 +130,8 @@ static int take_pipe(struct supervisor *sup, const struct wire_spawn *m, struct 
 		*ret = all->spares[--all->n_spares];
 	else
 		r = make_pipe(ret);
-	if (r == 0 && m->child.set_user && sup->spawner.root && m->child.uid != 0 &&
-	    fchown(ret->fds[1], m->child.uid, m->child.gid) < 0)
+	if (r == 0 && child->set_user && sup->spawner.root && child->uid != 0 &&
+	    fchown(ret->fds[1], child->uid, child->gid) < 0)
 		r = -errno;
 	if (!all->refill.armed)
 		loop_timer_arm(&sup->loop, &all->refill, clock_mono_ms() + REFILL_DELAY_MS);
@@ -138,7 +150,7 @@ static void add_to_slot(struct stream *t)
 	t->slot->n_streams++;
 }
 
-int stream_new(struct slot *s, const struct wire_spawn *m, struct stream **ret, int write_ends[2])
+int stream_new(struct slot *s, const struct stream_opts *o, struct stream **ret, int write_ends[2])
 {
 	struct streams *all = &s->sup->streams;
 	struct stream *t = mem_alloc(sizeof(*t));
@@ -154,19 +166,19 @@ int stream_new(struct slot *s, const struct wire_spawn *m, struct stream **ret, 
 	}
 	t->slot = s;
 	t->fds[0] = t->fds[1] = -1;
-	t->max_size = m->log_max_size;
-	t->max_files = m->log_max_files;
-	memcpy(t->incarnation, m->key.incarnation, sizeof(t->incarnation));
+	t->logs = *o->logs;
+	memcpy(t->incarnation, o->incarnation, sizeof(t->incarnation));
 	t->next_of_slot = s->streams;
 	s->streams = t;
 	s->n_streams++;
 	for (int i = 0; i < 2 && r == 0; i++) {
 		struct stream_pipe p;
 
-		r = take_pipe(s->sup, m, &p);
+		r = take_pipe(s->sup, o->child, &p);
 		t->fds[i] = p.fds[0];
 		write_ends[i] = p.fds[1];
-		s->t->pipes[i] = p.inode;
+		if (!o->beside)
+			s->t->pipes[i] = p.inode;
 	}
 	if (r < 0) {
 		stream_free(t);
@@ -225,8 +237,8 @@ int stream_adopt(struct slot *s, const struct wire_stream *m, int fds[2], bool i
 	}
 	t->slot = s;
 	memcpy(t->incarnation, m->key.incarnation, sizeof(t->incarnation));
-	t->max_size = m->max_size;
-	t->max_files = m->max_files;
+	t->logs = m->logs;
+	t->begun = true;
 	t->gone = !slot_is_living(s) || strcmp(s->t->incarnation, t->incarnation) != 0;
 	r = fill_with_ends(fds);
 	t->fds[0] = TAKE_FD(fds[0]);
@@ -253,44 +265,100 @@ static bool is_our_pipe(const char *path, uint64_t inode)
 	return strcmp(name, want) == 0;
 }
 
-/* Another read end of the pipe with this inode, when the process has it as stdout or stderr. O_PATH
- * opens nothing yet: what is looked at is what is opened. */
-static int reopen(int pid, uint64_t inode)
+/* O_PATH opens nothing yet: what is looked at is what is opened. */
+int stream_reopen(int pid, int n, uint64_t inode)
 {
-	for (int n = 1; n <= 2 && inode != 0; n++) {
-		_cleanup_close_ int at = -1;
-		char path[40];
+	_cleanup_close_ int at = -1;
+	char path[40];
 
-		snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, n);
-		at = open(path, O_PATH | O_CLOEXEC);
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", at);
-		if (at >= 0 && is_our_pipe(path, inode)) /* else it must not be touched */
-			return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	}
-	return -1;
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, n);
+	at = open(path, O_PATH | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", at);
+	if (at < 0 || !is_our_pipe(path, inode)) /* it must not be touched */
+		return -1;
+	return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
-void stream_remake(struct slot *s, bool say)
+/* Another read end of the pipe with this inode, when the process has it as stdout or stderr. */
+static int reopen(int pid, uint64_t inode)
 {
-	struct wire_stream m = {.intent_index = s->t->intent,
-				.max_size = s->t->log_max_size,
-				.max_files = s->t->log_max_files};
-	bool living = child_is_alive(&s->child);
-	int fds[2] = {-1, -1}, r;
+	int fd = -1;
+
+	for (int n = 1; n <= 2 && inode != 0 && fd < 0; n++)
+		fd = stream_reopen(pid, n, inode);
+	return fd;
+}
+
+/* A thread of a logger may have the pipe locked as long as a disk does not answer: to open it would be to wait. */
+bool stream_is_stuck(struct slot *s)
+{
+	return steps_is_other(&s->sup->streams.steps, STEPS_NO_MOUNT, steps_id(s->t->incarnation));
+}
+
+/* Into fds, -1 = it has none; s->held says which. */
+static void reopen_both(struct slot *s, int fds[2])
+{
+	s->held = 0;
+	for (int i = 0; i < 2; i++) {
+		fds[i] = reopen(s->child.pid, s->t->pipes[i]);
+		s->held |= (uint8_t)(fds[i] >= 0 ? 1 << i : 0);
+	}
+}
+
+static void adopt_own(struct slot *s, int fds[2])
+{
+	struct wire_stream m = {.intent_index = s->t->intent, .logs = slot_logs(s)};
+	int r;
 
 	s->stream_due = false;
 	supervisor_fill_key(&m.key, s, s->t->incarnation);
-	for (int i = 0; i < 2 && living; i++)
-		fds[i] = reopen(s->child.pid, s->t->pipes[i]);
-	if (living && say)
-		log_warn("replica=%s/%u pid=%d stdout=%s stderr=%s nobody gave its log pipes back: "
-			 "a write in the gap may have met SIGPIPE",
-			 s->t->service, s->t->index, s->child.pid, fds[0] < 0 ? "lost" : "again",
-			 fds[1] < 0 ? "lost" : "again");
 	r = stream_adopt(s, &m, fds, false);
 	if (r < 0)
 		log_error("replica=%s/%u errno=%d its output cannot be stored", s->t->service,
 			  s->t->index, -r);
+}
+
+bool stream_hold(struct slot *s)
+{
+	int fds[2];
+
+	if (stream_is_stuck(s)) /* who has it still has it */
+		return false;
+	reopen_both(s, fds);
+	if (s->held == 0)
+		return false;
+	adopt_own(s, fds);
+	return true;
+}
+
+void stream_drop_held(struct slot *s)
+{
+	struct stream *t = s->held ? find(s, s->t->incarnation) : NULL;
+
+	s->held = 0;
+	if (t)
+		stream_free(t);
+}
+
+void stream_say_gap(const struct slot *s)
+{
+	log_warn("replica=%s/%u pid=%d stdout=%s stderr=%s nobody gave its log pipes back: "
+		 "a write in the gap may have met SIGPIPE",
+		 s->t->service, s->t->index, s->child.pid, s->held & 1 ? "again" : "lost",
+		 s->held & 2 ? "again" : "lost");
+}
+
+void stream_remake(struct slot *s, bool say)
+{
+	int fds[2] = {-1, -1};
+
+	if (child_is_alive(&s->child)) {
+		reopen_both(s, fds);
+		if (say)
+			stream_say_gap(s);
+		s->held = 0; /* for good */
+	}
+	adopt_own(s, fds);
 }
 
 static void mark(struct stream *t)
@@ -334,6 +402,18 @@ void stream_submit(struct stream *t)
 
 /* Not at once: the logger sees the end of file by itself, and mostly says DRAINED before this is
  * due. On the restart path it would only take a processor from those who work there. */
+void stream_set_logs(struct slot *s, const struct wire_logs *m)
+{
+	for (struct stream *t = s->streams; t; t = t->next_of_slot) {
+		if (memcmp(&t->logs, m, sizeof(*m)) == 0)
+			continue;
+		t->logs = *m;
+		if (t->submitted)
+			stream_submit(t);
+	}
+	link_flush(&s->sup->logger.link);
+}
+
 void stream_gone(struct stream *t)
 {
 	struct supervisor *sup = t->slot->sup;
@@ -345,6 +425,24 @@ void stream_gone(struct stream *t)
 		t->gone_due = true;
 		mark(t);
 	}
+}
+
+/* It is told properly, or over. */
+static void leave_vault(struct stream *t)
+{
+	for (; t->in_vault > 0; t->in_vault--)
+		vault_drop(&t->slot->sup->streams.vault);
+}
+
+/* Of its living process, or -1. */
+static int pidfd_of(const struct stream *t)
+{
+	const struct slot *s = t->slot;
+
+	return !t->gone && child_is_alive(&s->child) &&
+			       strcmp(s->t->incarnation, t->incarnation) == 0
+		       ? s->child.pidfd
+		       : -1;
 }
 
 void stream_free(struct stream *t)
@@ -360,19 +458,97 @@ void stream_free(struct stream *t)
 		s->n_streams--;
 	}
 	unmark(t);
+	leave_vault(t);
+	stream_fault_end(t);
 	mem_closep(&t->fds[0]);
 	mem_closep(&t->fds[1]);
 	all->free_intents[all->n_free++] = t->intent;
 	mem_free(t);
 }
 
+static void put_into_vault(struct stream *t)
+{
+	struct wire_stream m = {.intent_index = t->intent, .logs = t->logs};
+	struct supervisor *sup = t->slot->sup;
+	const int fds[3] = {t->fds[0], t->fds[1], pidfd_of(t)};
+	struct buf *out = &sup->logger.link.out;
+
+	supervisor_fill_key(&m.key, t->slot, t->incarnation);
+	buf_clear(out);
+	wire_encode_stream(out, &m);
+	t->in_vault += vault_put(&sup->streams.vault, out, fds, fds[2] < 0 ? 2 : 3);
+}
+
+static void refill_vault(struct supervisor *sup)
+{
+	vault_empty(&sup->streams.vault);
+	for (uint32_t i = 0; i < sup->n_slots; i++)
+		for (struct stream *t = sup->slots[i] ? sup->slots[i]->streams : NULL; t;
+		     t = t->next_of_slot)
+			if (t->in_vault > 0) {
+				t->in_vault = 0;
+				put_into_vault(t);
+			}
+}
+
+void stream_announce(struct slot *s, const char *incarnation)
+{
+	struct stream *t = find(s, incarnation);
+
+	if (!t)
+		return;
+	if (vault_is_stale(&s->sup->streams.vault))
+		refill_vault(s->sup);
+	put_into_vault(t);
+	if (t->in_vault == 0) {
+		stream_submit(t);
+		link_flush(&s->sup->logger.link);
+	}
+	POINT("aictld.spawn.announced");
+}
+
+void stream_cloned(struct slot *s, const char *incarnation)
+{
+	struct stream *t = find(s, incarnation);
+
+	if (t && t->in_vault > 0)
+		put_into_vault(t);
+}
+
+void stream_begin(struct slot *s, const char *incarnation)
+{
+	struct stream *t = find(s, incarnation);
+
+	if (!t)
+		return;
+	t->begun = true;
+	stream_submit(t);
+}
+
+void stream_end(struct slot *s, const char *incarnation)
+{
+	struct stream *t = find(s, incarnation);
+
+	if (!t)
+		return;
+	if (t->submitted && (t->begun || !t->send_due))
+		stream_gone(t);
+	else
+		stream_free(t); /* it never ran, so it wrote nothing */
+}
+
 void stream_connected(struct supervisor *sup)
 {
 	sup->streams.hello_due = true;
+	vault_renew(&sup->streams.vault);
+	dying_renew(sup);
+	stream_fault_connected(sup);
 	for (uint32_t i = 0; i < sup->n_slots; i++) {
 		if (!sup->slots[i])
 			continue;
 		for (struct stream *t = sup->slots[i]->streams; t; t = t->next_of_slot) {
+			t->submitted |= t->in_vault > 0;
+			t->in_vault = 0; /* it is another one */
 			if (!t->submitted)
 				continue;
 			t->send_due = true;
@@ -385,13 +561,17 @@ void stream_connected(struct supervisor *sup)
 static bool send_hello(struct supervisor *sup)
 {
 	struct link *l = &sup->logger.link;
-	int fds[2] = {sup->table.intent_fd, sup->own_log_read_fd};
+	int vault = sup->streams.vault.fds[1], witness = dying_fd(sup);
+	const int fds[4] = {sup->table.intent_fd, sup->own_log_read_fd, vault, witness};
 	struct wire_hello m;
 
 	supervisor_fill_hello(sup, &m);
 	buf_clear(&l->out);
 	wire_encode_hello(&l->out, &m);
-	return link_send(l, fds, 2);
+	if (!link_send(l, fds, vault < 0 ? 2 : witness < 0 ? 3 : 4))
+		return false;
+	dying_sent(sup);
+	return true;
 }
 
 static bool send_level(struct link *l)
@@ -421,22 +601,17 @@ void stream_log_level(struct supervisor *sup)
 
 static bool send_stream(struct link *l, struct stream *t)
 {
-	struct wire_stream m = {.intent_index = t->intent,
-				.max_size = t->max_size,
-				.max_files = t->max_files,
-				.gone = t->gone};
-	const struct child *c = &t->slot->child;
-	bool living = !t->gone && child_is_alive(c) &&
-		      strcmp(t->slot->t->incarnation, t->incarnation) == 0;
-	const int fds[3] = {t->fds[0], t->fds[1], living ? c->pidfd : -1};
+	struct wire_stream m = {.intent_index = t->intent, .logs = t->logs, .gone = t->gone};
+	const int fds[3] = {t->fds[0], t->fds[1], pidfd_of(t)};
 
 	supervisor_fill_key(&m.key, t->slot, t->incarnation);
 	buf_clear(&l->out);
 	if (t->send_due) {
 		wire_encode_stream(&l->out, &m);
-		if (!link_send(l, fds, living ? 3 : 2))
+		if (!link_send(l, fds, fds[2] < 0 ? 2 : 3))
 			return false;
 		POINT("aictld.drain.stream_sent");
+		leave_vault(t);
 		t->send_due = t->gone_due = false;
 	} else if (t->gone_due) {
 		wire_encode_key(&l->out, WIRE_GONE, &m.key);
@@ -469,6 +644,8 @@ void stream_flush(void *user)
 			return;
 		unmark(t);
 	}
+	if (!logwork_send_work(&h->link))
+		return;
 	giveback_quit(h->sup);
 	if (all->quit_due && send_quit(&h->link))
 		all->quit_due = false;
@@ -498,10 +675,16 @@ static void drained(struct supervisor *sup, const struct wire_key *key)
 void stream_packet(void *user, struct wire_packet *p)
 {
 	struct helper *h = user;
+	struct wire_log_fault fault;
 	struct wire_key key;
 
 	if (p->type == WIRE_DRAINED && wire_decode_key(p->body, p->len, &key) == 0)
 		drained(h->sup, &key);
+	else if (p->type == WIRE_LOG_FAULT &&
+		 wire_logs_decode_fault(p->body, p->len, &key, &fault) == 0)
+		stream_fault_take(h->sup, &key, &fault);
+	else if (p->type == WIRE_LOG_DONE && logwork_answer(h->sup, p) == 0)
+		return;
 	else
 		log_warn("helper=%s sent an unexpected %s, ignoring", h->name,
 			 wire_type_name(p->type));

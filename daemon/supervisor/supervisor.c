@@ -35,10 +35,12 @@ void supervisor_fill_hello(const struct supervisor *sup, struct wire_hello *m)
 	*m = (struct wire_hello){.aictld_pid = (int32_t)getpid(),
 				 .safe_mode = sup->mode == WIRE_MODE_SAFE,
 				 .shutting_down = sup->mode == WIRE_MODE_SHUTDOWN,
-				 .first_start = !sup->table.former};
+				 .first_start = !sup->table.former,
+				 .other_state = sup->other_state};
 	snprintf(m->version, sizeof(m->version), "%s", version_text);
 	snprintf(m->boot_id, sizeof(m->boot_id), "%s", sup->boot_id);
 	snprintf(m->secrets_dir, sizeof(m->secrets_dir), "%s", sup->secrets.dir);
+	snprintf(m->sockets_dir, sizeof(m->sockets_dir), "%s", sup->sockets.dir);
 	m->log_level = (uint8_t)log_level_get();
 }
 
@@ -88,7 +90,8 @@ void supervisor_reload(struct supervisor *sup)
 
 void supervisor_start_helpers(struct supervisor *sup)
 {
-	if (sup->helpers_started || sup->mode == WIRE_MODE_SHUTDOWN || sup->adopt.active ||
+	/* While all is being stopped, too: somebody has to write the exits down. */
+	if (sup->helpers_started || sup->shutdown.phase > SHUTDOWN_SETTLING || sup->adopt.active ||
 	    !adopt_controller_is_gone(sup))
 		return;
 	sup->helpers_started = true;
@@ -233,10 +236,10 @@ static int listen_api(struct supervisor *sup, struct err **reterr)
 	sup->api_path = mem_printf("%s/aictl.sock", sup->opt->paths.runtime_dir);
 	if (!sup->api_path)
 		return err_nomem(reterr);
-	if (sup->api_fd >= 0)
+	if (sup->activation.api_fd >= 0)
 		return 0;
 	return sock_listen(sup->api_path, root ? 0660 : 0600, sup->dirs.group, API_BACKLOG,
-			   &sup->api_fd, reterr);
+			   &sup->activation.api_fd, reterr);
 }
 
 /* Nobody else reaps and nobody else is reaped: what we inherit later are our services' orphans. */
@@ -266,27 +269,32 @@ static void set_up_timers(struct supervisor *sup)
 	sweep_init(sup);
 	cgroup_job_init(sup);
 	manifests_init(sup);
+	listen_init(sup);
 }
 
 static void clear(struct supervisor *sup, const struct options *opt)
 {
-	*sup = (struct supervisor){.opt = opt, .api_fd = -1, .self_fd = -1, .stderr_fd = -1};
+	*sup = (struct supervisor){
+		.opt = opt, .activation.api_fd = -1, .self_fd = -1, .stderr_fd = -1};
 	sup->own_log_read_fd = sup->own_log_write_fd = sup->signal_fd = -1;
-	sup->dirs = (struct dirs){.group = (gid_t)-1, .sup_fd = -1, .lock_fd = -1};
-	sup->dirs.half_made_fd = -1;
-	sup->adopt.controller_pidfd = sup->adopt.half_made_fd = -1;
+	dirs_init(&sup->dirs);
+	sup->adopt.controller_pidfd = -1;
 	sup->giveback.listen_fd = -1;
-	for (int i = 0; i < GIVEBACK_LOGGERS; i++)
-		sup->giveback.loggers[i].pidfd = sup->giveback.loggers[i].conn_fd = -1;
-	sup->spawner = (struct spawner){.null_fd = -1, .lock_fd = -1};
+	for (int i = 0; i < GIVEBACK_PEERS; i++)
+		sup->giveback.peers[i].pidfd = sup->giveback.peers[i].conn_fd = -1;
+	sup->spawner = (struct spawner){.null_fd = -1, .lock_fd = -1, .spare = {-1, -1}};
 	sup->table = (struct table){.fd = -1, .intent_fd = -1, .dir_fd = -1};
 	sup->loop.epoll_fd = -1;
-	sup->controller.binary_fd = sup->logger.binary_fd = -1;
-	sup->controller.link.fd = sup->logger.link.fd = -1;
+	sup->controller.binary_fd = sup->logger.binary_fd = sup->gateway.binary_fd = -1;
+	sup->controller.link.fd = sup->logger.link.fd = sup->gateway.link.fd = -1;
 	sup->controller.sup = sup->controller.link.sup = sup; /* supervisor_done needs them */
 	sup->logger.sup = sup->logger.link.sup = sup;
+	sup->gateway.sup = sup->gateway.link.sup = sup;
+	gateway_init(sup);
 	sup->manifests.peer_fd = sup->manifests.writer_fd = -1;
-	sup->secrets.dir_fd = -1;
+	sup->secrets.dir_fd = sup->pushes.dir_fd = -1;
+	sup->sockets.dir_fd = sup->sockets.watch_fd = -1;
+	sup->dying.fds[0] = sup->dying.fds[1] = -1;
 	sup->notify.fd = -1;
 	sup->reexec.text_fd = -1;
 }
@@ -311,6 +319,17 @@ static int init_basics(struct supervisor *sup, struct err **reterr)
 	return r;
 }
 
+static void note_state(struct supervisor *sup)
+{
+	const struct dirs *d = &sup->dirs;
+
+	sup->other_state = table_note_state(&sup->table, d->state_dev, d->state_ino);
+	if (sup->other_state)
+		log_warn("what runs was begun with another state directory than %s: "
+			 "what this one does not know is left alone",
+			 sup->opt->paths.state_dir);
+}
+
 int supervisor_init(struct supervisor *sup, const struct options *opt, struct err **reterr)
 {
 	int r;
@@ -318,7 +337,7 @@ int supervisor_init(struct supervisor *sup, const struct options *opt, struct er
 	clear(sup, opt);
 	umask(022);
 	notify_init(sup);
-	r = activation_take(&sup->api_fd, &sup->api_foreign, reterr);
+	r = activation_take(&sup->activation, reterr);
 	become_reaper(sup);
 	if (r == 0)
 		r = init_basics(sup, reterr);
@@ -332,9 +351,15 @@ int supervisor_init(struct supervisor *sup, const struct options *opt, struct er
 		r = table_open(&sup->table, opt->paths.runtime_dir, sup->dirs.sup_fd, sup->boot_id,
 			       reterr);
 	if (r == 0)
+		note_state(sup);
+	if (r == 0)
 		cgroups_init(sup);
 	if (r == 0)
 		r = secrets_init(sup, reterr);
+	if (r == 0)
+		r = push_init(sup, reterr);
+	if (r == 0)
+		r = sockets_init(sup, reterr);
 	if (r < 0)
 		return r;
 	run_init(sup);
@@ -342,7 +367,7 @@ int supervisor_init(struct supervisor *sup, const struct options *opt, struct er
 	if (r == 0)
 		r = watch_parent(sup, reterr);
 	if (r == 0)
-		r = giveback_init(sup, reterr);
+		giveback_init(sup);
 	if (r == 0)
 		r = listen_api(sup, reterr);
 	if (r == 0)
@@ -395,6 +420,9 @@ void supervisor_done(struct supervisor *sup, int exit_code)
 {
 	helper_done(&sup->controller);
 	helper_done(&sup->logger);
+	helper_done(&sup->gateway);
+	gateway_done(sup);
+	listen_done(sup);
 	manifests_done(sup);
 	reexec_done(sup);
 	sweep_done(sup);
@@ -407,11 +435,15 @@ void supervisor_done(struct supervisor *sup, int exit_code)
 	stream_done(sup);
 	control_done(sup);
 	notify_done(sup);
-	if (sup->api_fd >= 0 && sup->api_path && !sup->api_foreign) /* else somebody else's */
+	if (sup->activation.api_fd >= 0 && sup->api_path &&
+	    !sup->activation.api_foreign) /* else somebody else's */
 		unlink(sup->api_path);
-	mem_closep(&sup->api_fd);
+	mem_closep(&sup->activation.api_fd);
+	activation_done(&sup->activation);
 	mem_free(sup->api_path);
 	secrets_done(sup, exit_code == 0);
+	push_done(sup, exit_code == 0);
+	sockets_done(sup, exit_code == 0);
 	table_close(&sup->table, exit_code == 0);
 	if (sup->own_log_read_fd >= 0)
 		copy_own_log(sup);

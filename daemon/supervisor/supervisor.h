@@ -15,22 +15,30 @@
 #include <stdint.h>
 
 #include "daemon/supervisor/cgroups.h"
+#include "daemon/supervisor/activation.h"
 #include "daemon/supervisor/adopt.h"
 #include "daemon/supervisor/child.h"
 #include "daemon/supervisor/control.h"
 #include "daemon/supervisor/detach.h"
 #include "daemon/supervisor/dirs.h"
+#include "daemon/supervisor/dying.h"
+#include "daemon/supervisor/gateway.h"
 #include "daemon/supervisor/giveback.h"
 #include "daemon/supervisor/helper.h"
+#include "daemon/supervisor/listen.h"
+#include "daemon/supervisor/logwork.h"
 #include "daemon/supervisor/manifests.h"
 #include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/options.h"
+#include "daemon/supervisor/push.h"
 #include "daemon/supervisor/reexec.h"
 #include "daemon/supervisor/run.h"
 #include "daemon/supervisor/secrets.h"
 #include "daemon/supervisor/shutdown.h"
 #include "daemon/supervisor/slot.h"
+#include "daemon/supervisor/sockets.h"
 #include "daemon/supervisor/spawn.h"
+#include "daemon/supervisor/standby.h"
 #include "daemon/supervisor/stream.h"
 #include "daemon/supervisor/sweep.h"
 #include "daemon/supervisor/table.h"
@@ -50,13 +58,20 @@ struct supervisor {
 	uint32_t n_slots, n_used;
 	struct slot *by_key[SLOT_BUCKETS];
 
-	struct helper controller, logger;
+	struct helper controller, logger, gateway;
 	struct adopt adopt;
 	struct giveback giveback;
 	struct control control;
+	struct logwork logwork;
+	struct listens listens;
+	struct gateway gateways;
 	struct streams streams;
+	struct dying dying;
+	struct standbys standbys;
 	struct runs runs;
 	struct secrets secrets;
+	struct pushes pushes;
+	struct sockets sockets;
 	struct sweep sweep;
 	struct cgroups cgroups;
 	struct manifests manifests;
@@ -68,14 +83,14 @@ struct supervisor {
 	uint8_t mode; /* enum wire_mode */
 	int64_t started_wall_ms;
 	bool helpers_started;
-	bool alone; /* no child existed when we started: all orphans are ours */
+	bool other_state; /* what runs was begun with another state directory */
+	bool alone;	  /* no child existed when we started: all orphans are ours */
 	char boot_id[40];
-	char **environ_;  /* for helpers */
-	int api_fd;	  /* listening */
-	char *api_path;	  /* unlinked at the end */
-	bool api_foreign; /* not unlinked: the socket came from who started us */
-	int self_fd;	  /* our own binary */
-	int stderr_fd;	  /* what stderr was at the start */
+	char **environ_;	      /* for helpers */
+	struct activation activation; /* the API's socket, also when we bound it; given ports */
+	char *api_path;		      /* unlinked at the end, unless it came from who started us */
+	int self_fd;		      /* our own binary */
+	int stderr_fd;		      /* what stderr was at the start */
 	int own_log_read_fd, own_log_write_fd;
 	int signal_fd;
 

@@ -18,27 +18,38 @@
 
 static void schedule(struct supervisor *sup);
 
-/* Ends every entry of a run: clean ones are reported, others wait again. */
+/* Ends every entry of a run: clean ones are reported, others wait again, each for itself. */
 static void finish(struct supervisor *sup, uint8_t id, bool clean)
 {
 	struct sweep *w = &sup->sweep;
-	size_t kept = 0, i = 0;
+	int64_t now = clock_mono_ms();
+	size_t kept = 0, of_run = 0;
 
-	while (i < w->n && !clean) {
-		if (w->entries[i].run == id)
-			w->entries[i].run = 0;
-		i++;
-	}
-	while (clean && i < w->n) { /* slot_swept may free a slot, but adds no entry */
-		struct sweep_entry e = w->entries[i++];
+	for (size_t i = 0; i < w->n; i++)
+		of_run += w->entries[i].run == id;
+	for (size_t i = 0; i < w->n; i++) { /* slot_swept may free a slot, but adds no entry */
+		struct sweep_entry e = w->entries[i];
 
-		if (e.run == id)
+		if (e.run == id && clean) {
 			slot_swept(e.slot, e.cookie);
-		else
-			w->entries[kept++] = e;
+			continue;
+		}
+		if (e.run == id) {
+			e.run = 0;
+			e.delay_ms = !e.delay_ms		     ? RETRY_MIN_MS
+				     : e.delay_ms * 2 < RETRY_MAX_MS ? e.delay_ms * 2
+								     : RETRY_MAX_MS;
+			e.at_mono_ms = of_run > 1 ? now : now + e.delay_ms;
+		}
+		w->entries[kept++] = e;
 	}
-	if (clean)
-		w->n = kept;
+	w->n = kept;
+}
+
+static int64_t entry_time(const struct sweep *w, const struct sweep_entry *e)
+{
+	return e->kind == SWEEP_LAZY && w->lazy_at_mono_ms > e->at_mono_ms ? w->lazy_at_mono_ms
+									   : e->at_mono_ms;
 }
 
 bool sweep_has_former(const struct supervisor *sup)
@@ -54,25 +65,13 @@ bool sweep_has_former(const struct supervisor *sup)
 static void on_exit_(void *user, const siginfo_t *si)
 {
 	struct sweep_run *r = user;
-	struct sweep *w = &r->sup->sweep;
 	bool clean = si->si_code == CLD_EXITED && si->si_status == 0;
 
 	loop_timer_disarm(&r->sup->loop, &r->deadline);
 	mem_free(r->argv);
 	r->argv = NULL;
-	if (clean) {
-		w->delay_ms = 0;
-	} else {
-		int64_t *at =
-			r->id == 1 + SWEEP_URGENT ? &w->urgent_at_mono_ms : &w->lazy_at_mono_ms;
-
-		w->delay_ms = w->delay_ms ? w->delay_ms * 2 : RETRY_MIN_MS;
-		if (w->delay_ms > RETRY_MAX_MS)
-			w->delay_ms = RETRY_MAX_MS;
-		*at = clock_mono_ms() + w->delay_ms;
-		log_warn("sweep pid=%d left something alive, again in %lld ms", si->si_pid,
-			 (long long)w->delay_ms);
-	}
+	if (!clean)
+		log_warn("sweep pid=%d left something alive", si->si_pid);
 	finish(r->sup, r->id, clean);
 	schedule(r->sup);
 	if (!sweep_has_former(r->sup))
@@ -88,20 +87,34 @@ static void on_deadline(void *user)
 	child_signal(&r->child, SIGKILL);
 }
 
+/* Is e's turn now, in this run, among those that a run could not end, or among the others? */
+static bool is_due(const struct sweep *w, const struct sweep_entry *e, const struct sweep_run *r,
+		   bool left, int64_t now)
+{
+	bool urgent = r->id == 1 + SWEEP_URGENT;
+
+	if (e->run != 0 || (e->delay_ms > 0) != left || (urgent && e->kind == SWEEP_LAZY))
+		return false;
+	return now >= entry_time(w, e);
+}
+
 /* Gives waiting entries to the run; returns how many. *scan: some need a look at /proc. */
 static size_t claim(struct sweep *w, struct sweep_run *r, bool *scan)
 {
-	bool urgent = r->id == 1 + SWEEP_URGENT;
-	size_t n = 0;
+	int64_t now = clock_mono_ms();
+	size_t n = 0, max = SWEEP_BATCH_MAX;
 
-	for (size_t i = 0; i < w->n && n < SWEEP_BATCH_MAX; i++) {
-		struct sweep_entry *e = &w->entries[i];
+	for (int left = 0; left < 2 && n == 0; left++) {
+		for (size_t i = 0; i < w->n && n < max; i++) {
+			struct sweep_entry *e = &w->entries[i];
 
-		if (e->run != 0 || (urgent && e->kind == SWEEP_LAZY))
-			continue;
-		e->run = r->id;
-		*scan |= e->kind == SWEEP_FORMER;
-		n++;
+			if (!is_due(w, e, r, left, now))
+				continue;
+			e->run = r->id;
+			*scan |= e->kind == SWEEP_FORMER;
+			n++;
+		}
+		max = 1;
 	}
 	return n;
 }
@@ -131,7 +144,7 @@ static char **make_argv(const struct sweep *w, const struct sweep_run *r, size_t
 static int start_scan(struct sweep_run *r, size_t n)
 {
 	struct supervisor *sup = r->sup;
-	struct spawn_job *j = &r->child.job;
+	struct spawn_job *j = &r->job.spawn;
 	int e;
 
 	r->argv = make_argv(&sup->sweep, r, n);
@@ -146,7 +159,7 @@ static int start_scan(struct sweep_run *r, size_t n)
 				.cell = &r->child.own_cell};
 	j->fds[0] = j->fds[1] = sup->spawner.null_fd;
 	j->fds[2] = sup->own_log_write_fd;
-	e = child_start(&r->child);
+	e = child_start(&r->child, &r->job);
 	if (e < 0) {
 		errno = -e;
 		log_error("sweep cannot start: %m");
@@ -170,27 +183,31 @@ static void start(struct sweep_run *r)
 		finish(r->sup, r->id, true);
 		return;
 	}
-	if (start_scan(r, n) < 0) {
+	if (start_scan(r, n) < 0)
 		finish(r->sup, r->id, false);
-		w->urgent_at_mono_ms = w->lazy_at_mono_ms = clock_mono_ms() + RETRY_MIN_MS;
-	}
 }
 
 static void on_timer(void *user)
 {
 	struct supervisor *sup = user;
 	struct sweep *w = &sup->sweep;
+	struct sweep_run *lazy = &w->runs[SWEEP_LAZY];
 	int64_t now = clock_mono_ms();
 
-	if (now >= w->urgent_at_mono_ms && !child_is_alive(&w->runs[SWEEP_URGENT].child))
+	if (!child_is_alive(&w->runs[SWEEP_URGENT].child))
 		start(&w->runs[SWEEP_URGENT]);
-	if (now >= w->lazy_at_mono_ms && !child_is_alive(&w->runs[SWEEP_LAZY].child)) {
-		w->lazy_at_mono_ms = now + SWEEP_LAZY_MS;
+	if (now >= w->lazy_at_mono_ms && !child_is_alive(&lazy->child)) {
 		w->lazy_waiting = false;
-		start(&w->runs[SWEEP_LAZY]);
+		start(lazy);
+		w->lazy_at_mono_ms = now + SWEEP_LAZY_MS;
 	}
 	schedule(sup);
 	link_flush(&sup->controller.link);
+}
+
+static struct sweep_run *run_of(struct sweep *w, enum sweep_kind kind)
+{
+	return &w->runs[kind == SWEEP_LAZY ? SWEEP_LAZY : SWEEP_URGENT];
 }
 
 /* Arms the timer for what waits and could start; a run that is busy calls again when it ends. */
@@ -201,10 +218,9 @@ static void schedule(struct supervisor *sup)
 
 	for (size_t i = 0; i < w->n; i++) {
 		const struct sweep_entry *e = &w->entries[i];
-		bool lazy = e->kind == SWEEP_LAZY;
-		int64_t when = lazy ? w->lazy_at_mono_ms : w->urgent_at_mono_ms;
+		int64_t when = entry_time(w, e);
 
-		if (e->run != 0 || child_is_alive(&w->runs[lazy ? SWEEP_LAZY : SWEEP_URGENT].child))
+		if (e->run != 0 || child_is_alive(&run_of(w, (enum sweep_kind)e->kind)->child))
 			continue;
 		if (when < at)
 			at = when;
@@ -259,8 +275,8 @@ static void give_up_one(struct sweep *w)
 void sweep_add(struct slot *s, const char *cookie, enum sweep_kind kind)
 {
 	struct sweep *w = &s->sup->sweep;
-	struct sweep_entry *e;
 	int64_t now = clock_mono_ms(), at;
+	struct sweep_entry *e;
 
 	if (w->n >= SWEEP_ENTRIES_MAX)
 		give_up_one(w);
@@ -277,7 +293,7 @@ void sweep_add(struct slot *s, const char *cookie, enum sweep_kind kind)
 		if (w->lazy_at_mono_ms < now + SWEEP_LAZY_MS)
 			w->lazy_at_mono_ms = now + SWEEP_LAZY_MS;
 	}
-	at = kind == SWEEP_LAZY ? w->lazy_at_mono_ms : w->urgent_at_mono_ms;
+	at = entry_time(w, e);
 	if (!w->timer.armed || at < w->timer.deadline_mono_ms)
 		loop_timer_arm(&s->sup->loop, &w->timer, at);
 }

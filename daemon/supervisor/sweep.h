@@ -8,6 +8,9 @@
  * 5 s. After a STOP this happens at once, after a crash at most once a second for all incarnations
  * together, and never on the restart path.
  *
+ * What a look cannot end (SIGKILL waits for a disk) is looked for again, after 1 s doubling to 60 s
+ * and alone: nobody else's stop waits for it.
+ *
  * SPDX-License-Identifier: MIT
  */
 #ifndef AICTL_SUPERVISOR_SWEEP_H
@@ -38,13 +41,16 @@ enum sweep_kind {
 struct sweep_entry {
 	struct slot *slot; /* counts this entry in `unswept`, so it stays */
 	char cookie[WIRE_INCARNATION_SIZE];
-	uint8_t kind; /* enum sweep_kind */
-	uint8_t run;  /* 0 = waiting, else 1 + number of the run */
+	int64_t at_mono_ms; /* not before */
+	uint32_t delay_ms;  /* > 0: a run could not end it, it goes alone from now on */
+	uint8_t kind;	    /* enum sweep_kind */
+	uint8_t run;	    /* 0 = waiting, else 1 + number of the run */
 };
 
 struct sweep_run {
 	struct supervisor *sup;
 	struct child child;
+	struct child_job job;
 	struct loop_timer deadline;
 	char **argv;
 	uint8_t id;
@@ -55,8 +61,7 @@ struct sweep {
 	size_t n, cap;
 	struct sweep_run runs[2]; /* lazy and urgent: a hanging one does not hold the other */
 	struct loop_timer timer;
-	int64_t lazy_at_mono_ms, urgent_at_mono_ms; /* not before */
-	int64_t delay_ms;			    /* after a failed run */
+	int64_t lazy_at_mono_ms; /* not before: for all lazy ones */
 	bool lazy_waiting;
 };
 

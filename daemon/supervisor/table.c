@@ -18,20 +18,58 @@
 #include "lib/version.h"
 
 #define MAGIC "aictltb1"
-#define OLDEST_LAYOUT 4
+#define NEW_NAME "table.new" /* a conversion's; with room for all of it before a re-exec */
 #define HEADER_SIZE 8192
-#define OLD_SLOT_MAX 65536
-#define RESERVED (HEADER_SIZE + (size_t)TABLE_SLOTS_MAX * sizeof(struct table_slot))
+#define PAGE 4096
+#define OLD_PART_MAX 65536
 
 _Static_assert(sizeof(struct table_header) <= HEADER_SIZE, "header page");
-_Static_assert(sizeof(struct table_slot) % 8 == 0, "slots are aligned");
+_Static_assert(sizeof(struct table_slot) % 8 == 0 && sizeof(struct table_cold) % 8 == 0,
+	       "both parts are aligned");
+_Static_assert(offsetof(struct table_header, born) == 72, "of any layout: whose table it is");
 _Static_assert(WIRE_INCARNATION_SIZE <= 40 && WIRE_SERVICE_SIZE <= 64, "keys fit");
 
+/* Sizes of header and parts, in our build or in another one. */
+struct geometry {
+	size_t header, slot, cold;
+};
+
+static const struct geometry ours = {.header = HEADER_SIZE,
+				     .slot = sizeof(struct table_slot),
+				     .cold = sizeof(struct table_cold)};
+
+static size_t pages(size_t n)
+{
+	return (n + PAGE - 1) / PAGE * PAGE;
+}
+
+/* Where this slot's step begins. */
+static size_t step_at(const struct geometry *g, uint32_t number)
+{
+	size_t size = pages(TABLE_STEP * g->slot) + pages(TABLE_STEP * g->cold);
+
+	return g->header + number / TABLE_STEP * size;
+}
+
+static size_t slot_at(const struct geometry *g, uint32_t number)
+{
+	return step_at(g, number) + number % TABLE_STEP * g->slot;
+}
+
+static size_t cold_at(const struct geometry *g, uint32_t number)
+{
+	return step_at(g, number) + pages(TABLE_STEP * g->slot) + number % TABLE_STEP * g->cold;
+}
+
+/* Whole steps of ours. */
 static size_t file_size(uint32_t n_slots)
 {
-	size_t page = 4096, n = HEADER_SIZE + (size_t)n_slots * sizeof(struct table_slot);
+	return step_at(&ours, n_slots + TABLE_STEP - 1);
+}
 
-	return (n + page - 1) / page * page;
+static size_t reserved(void)
+{
+	return file_size(TABLE_SLOTS_MAX);
 }
 
 /* Opens the directory for the table: sup/ itself, or one of our own in /dev/shm. */
@@ -98,7 +136,34 @@ static uint64_t birth(int fd)
 	return (uint64_t)sx.stx_btime.tv_sec * 1000000000u + sx.stx_btime.tv_nsec;
 }
 
-enum verdict { VERDICT_NONE, VERDICT_SAME, VERDICT_OLDER, VERDICT_NEWER };
+enum verdict { VERDICT_NONE, VERDICT_SAME, VERDICT_OLDER, VERDICT_NEWER, VERDICT_FOREIGN };
+
+static bool is_size(uint32_t n, uint32_t unit)
+{
+	return n > 0 && n <= OLD_PART_MAX && n % unit == 0;
+}
+
+static struct geometry geometry_of(const struct table_header *h)
+{
+	return (struct geometry){
+		.header = h->header_size, .slot = h->slot_size, .cold = h->cold_size};
+}
+
+/* A header of our layout, and its file. */
+static enum verdict judge_sizes(const struct table_header *h, off_t size)
+{
+	struct geometry g = geometry_of(h);
+
+	if (h->n_slots == 0 || h->n_slots > TABLE_SLOTS_MAX || !is_size(h->slot_size, 8) ||
+	    !is_size(h->cold_size, 8) || !is_size(h->header_size, PAGE) ||
+	    size < (off_t)(cold_at(&g, h->n_slots - 1) + g.cold))
+		return VERDICT_NONE;
+	if (g.header > ours.header || g.slot > ours.slot || g.cold > ours.cold)
+		return VERDICT_NEWER;
+	return g.header == ours.header && g.slot == ours.slot && g.cold == ours.cold
+		       ? VERDICT_SAME
+		       : VERDICT_OLDER;
+}
 
 /* Looks at a former header without mapping it; ERR text is the caller's. */
 static enum verdict judge(int fd, const char *boot_id, uint64_t born, struct table_header *h)
@@ -106,33 +171,26 @@ static enum verdict judge(int fd, const char *boot_id, uint64_t born, struct tab
 	struct stat st;
 	ssize_t n = pread(fd, h, sizeof(*h), 0);
 
-	if (n < (ssize_t)offsetof(struct table_header, build) || fstat(fd, &st) < 0)
+	if (n < (ssize_t)sizeof(*h) || fstat(fd, &st) < 0)
 		return VERDICT_NONE;
 	h->build[sizeof(h->build) - 1] = '\0';
-	if (memcmp(h->magic, MAGIC, sizeof(h->magic)) != 0 || h->version < OLDEST_LAYOUT)
-		return VERDICT_NONE;
-	if (strncmp(h->boot_id, boot_id, sizeof(h->boot_id)) != 0 || h->pid_ns != pid_namespace() ||
+	if (memcmp(h->magic, MAGIC, sizeof(h->magic)) != 0 ||
+	    strncmp(h->boot_id, boot_id, sizeof(h->boot_id)) != 0 || h->pid_ns != pid_namespace() ||
 	    h->born != born)
 		return VERDICT_NONE;
-	if (h->n_slots == 0 || h->n_slots > TABLE_SLOTS_MAX || h->slot_size == 0 ||
-	    h->slot_size > OLD_SLOT_MAX || h->slot_size % 8 != 0 || h->header_size == 0 ||
-	    h->header_size > OLD_SLOT_MAX || h->header_size % 4096 != 0 ||
-	    st.st_size < (off_t)(h->header_size + (uint64_t)h->n_slots * h->slot_size))
-		return VERDICT_NONE;
-	if (h->version > TABLE_LAYOUT || h->header_size > HEADER_SIZE ||
-	    h->slot_size > sizeof(struct table_slot))
-		return VERDICT_NEWER;
-	return h->slot_size == sizeof(struct table_slot) && h->header_size == HEADER_SIZE
-		       ? VERDICT_SAME
-		       : VERDICT_OLDER;
+	return h->version == TABLE_LAYOUT ? judge_sizes(h, st.st_size) : VERDICT_FOREIGN;
 }
 
-static int refuse_newer(const struct table *t, const struct table_header *h, struct err **reterr)
+static int refuse(const struct table *t, const struct table_header *h, struct err **reterr)
 {
+	bool older = h->version < TABLE_LAYOUT;
+
 	err_set(reterr, ERR_CONFLICT,
-		"the state in %s was written by aictld %.31s, a newer build than this (%s"
-		"): its services are left alone",
-		t->dir, h->build, version_text);
+		"the state in %s was written by aictld %.31s, %s (%s): its services are left alone",
+		t->dir, h->build,
+		older ? "an older build, whose table is not read by this"
+		      : "a newer build than this",
+		version_text);
 	err_hint(reterr, "start that build again; to change to this one, let it stop everything "
 			 "first (aictl daemon stop)");
 	return -ERR_CONFLICT;
@@ -161,6 +219,7 @@ static void write_header(struct table *t, const char *boot_id, uint64_t born)
 	h->version = TABLE_LAYOUT;
 	h->header_size = HEADER_SIZE;
 	h->slot_size = sizeof(struct table_slot);
+	h->cold_size = sizeof(struct table_cold);
 	h->n_slots = t->n_slots;
 	snprintf(h->boot_id, sizeof(h->boot_id), "%s", boot_id);
 	h->pid_ns = pid_namespace();
@@ -173,13 +232,76 @@ static void write_header(struct table *t, const char *boot_id, uint64_t born)
 	memcpy(h->magic, MAGIC, sizeof(h->magic)); /* last: a half-written header is none */
 }
 
-/* What fits of a row of `from` bytes, the rest 0. */
-static int copy_row(int from_fd, off_t at, size_t from, void *to, size_t size)
+/* What fits of `from` bytes, the rest 0. */
+static int read_part(int from_fd, size_t at, size_t from, void *to, size_t size)
 {
 	size_t n = from < size ? from : size;
 
 	memset(to, 0, size);
-	return pread(from_fd, to, n, at) == (ssize_t)n ? 0 : -EIO;
+	return pread(from_fd, to, n, (off_t)at) == (ssize_t)n ? 0 : -EIO;
+}
+
+/* Both parts of a slot of another table; of the cold one what counts. */
+static int read_slot(int fd, const struct table_header *h, uint32_t number, struct table_slot *s,
+		     struct table_cold *c)
+{
+	struct geometry g = geometry_of(h);
+	int r = read_part(fd, slot_at(&g, number), g.slot, s, sizeof(*s));
+
+	memset(c, 0, sizeof(*c));
+	if (r == 0 && s->used && s->cold_used)
+		r = read_part(fd, cold_at(&g, number), g.cold, c, sizeof(*c));
+	return r;
+}
+
+static int write_part(int fd, const void *part, size_t size, size_t at)
+{
+	return pwrite(fd, part, size, (off_t)at) == (ssize_t)size ? 0 : -EIO;
+}
+
+/* The file of a conversion, allocated. */
+static int open_new(int dir_fd, uint32_t n_slots, int *ret_fd, struct err **reterr)
+{
+	_cleanup_close_ int fd = open_file(dir_fd, NEW_NAME, reterr);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = posix_fallocate(fd, 0, (off_t)file_size(n_slots));
+	if (r != 0) {
+		unlinkat(dir_fd, NEW_NAME, 0);
+		return err_sys(reterr, r, "cannot allocate a longer table");
+	}
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+static int convert_header(int from_fd, const struct table_header *old, int fd)
+{
+	union {
+		struct table_header h;
+		uint8_t bytes[HEADER_SIZE];
+	} u;
+	int r = read_part(from_fd, 0, old->header_size, &u, sizeof(u));
+
+	u.h.header_size = HEADER_SIZE;
+	u.h.slot_size = sizeof(struct table_slot);
+	u.h.cold_size = sizeof(struct table_cold);
+	return r < 0 ? r : write_part(fd, &u, sizeof(u), 0);
+}
+
+/* Both files have room for it; what is never written there is 0. */
+static int convert_slot(int from_fd, const struct table_header *old, uint32_t number, int fd)
+{
+	struct table_slot s;
+	struct table_cold c;
+	int r = read_slot(from_fd, old, number, &s, &c);
+
+	if (r == 0)
+		r = write_part(fd, &s, sizeof(s), slot_at(&ours, number));
+	if (r == 0 && s.cold_used)
+		r = write_part(fd, &c, sizeof(c), cold_at(&ours, number));
+	return r;
 }
 
 /*
@@ -188,32 +310,15 @@ static int copy_row(int from_fd, off_t at, size_t from, void *to, size_t size)
  */
 static int convert(struct table *t, const struct table_header *old, struct err **reterr)
 {
-	_cleanup_free_ char *row = mem_alloc(HEADER_SIZE + sizeof(struct table_slot));
 	_cleanup_close_ int fd = -1;
-	int r = 0;
+	int r = open_new(t->dir_fd, old->n_slots, &fd, reterr);
 
-	if (!row)
-		return err_nomem(reterr);
-	unlinkat(t->dir_fd, "table.new", 0);
-	fd = open_file(t->dir_fd, "table.new", reterr);
-	if (fd < 0)
-		return fd;
-	r = -posix_fallocate(fd, 0, (off_t)file_size(old->n_slots));
-	if (r == 0)
-		r = copy_row(t->fd, 0, old->header_size, row, HEADER_SIZE);
-	((struct table_header *)(void *)row)->header_size = HEADER_SIZE;
-	((struct table_header *)(void *)row)->slot_size = sizeof(struct table_slot);
-	if (r == 0 && pwrite(fd, row, HEADER_SIZE, 0) != HEADER_SIZE)
-		r = -EIO;
-	for (uint32_t i = 0; r == 0 && i < old->n_slots; i++) {
-		r = copy_row(t->fd, (off_t)(old->header_size + (uint64_t)i * old->slot_size),
-			     old->slot_size, row, sizeof(struct table_slot));
-		if (r == 0 && pwrite(fd, row, sizeof(struct table_slot),
-				     (off_t)(HEADER_SIZE + i * sizeof(struct table_slot))) !=
-				      (ssize_t)sizeof(struct table_slot))
-			r = -EIO;
-	}
-	if (r == 0 && renameat(t->dir_fd, "table.new", t->dir_fd, "table") < 0)
+	if (r < 0)
+		return r;
+	r = convert_header(t->fd, old, fd);
+	for (uint32_t i = 0; r == 0 && i < old->n_slots; i++)
+		r = convert_slot(t->fd, old, i, fd);
+	if (r == 0 && renameat(t->dir_fd, NEW_NAME, t->dir_fd, "table") < 0)
 		r = -errno;
 	if (r < 0)
 		return err_sys(reterr, -r, "cannot convert the table in %s", t->dir);
@@ -242,13 +347,14 @@ static int take_over(struct table *t, const char *boot_id, uint64_t born, uint32
 	enum verdict v = judge(t->fd, boot_id, born, &h);
 
 	*ret_slots = TABLE_STEP;
-	if (v == VERDICT_NEWER)
-		return refuse_newer(t, &h, reterr);
+	if (v == VERDICT_NEWER || v == VERDICT_FOREIGN)
+		return refuse(t, &h, reterr);
 	t->former = v != VERDICT_NONE;
 	if (t->former)
 		*ret_slots = h.n_slots;
 	if (v == VERDICT_OLDER)
 		return convert(t, &h, reterr);
+	unlinkat(t->dir_fd, NEW_NAME, 0); /* nobody came for it */
 	return t->former ? 0 : drop_former(t, reterr);
 }
 
@@ -257,8 +363,8 @@ static int map_all(struct table *t, uint32_t n_slots)
 	const size_t words = TABLE_INTENTS * sizeof(uint64_t);
 	int r;
 
-	t->header =
-		mmap(NULL, RESERVED, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	t->header = mmap(NULL, reserved(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			 -1, 0);
 	if (t->header == MAP_FAILED) {
 		t->header = NULL;
 		return -errno;
@@ -305,37 +411,81 @@ int table_open(struct table *t, const char *runtime_dir, int sup_fd, const char 
 /* Each slot in use must mean something to us. */
 static int check_slots(int fd, const struct table_header *h, struct err **reterr)
 {
-	_cleanup_free_ struct table_slot *s = mem_alloc(sizeof(*s));
-	int r = s ? 0 : err_nomem(reterr);
+	struct table_slot s;
+	struct table_cold c;
 
-	for (uint32_t i = 0; r == 0 && i < h->n_slots; i++) {
-		r = copy_row(fd, (off_t)(h->header_size + (uint64_t)i * h->slot_size), h->slot_size,
-			     s, sizeof(*s));
+	for (uint32_t i = 0; i < h->n_slots; i++) {
+		int r = read_slot(fd, h, i, &s, &c);
+
 		if (r < 0)
 			return err_sys(reterr, -r, "cannot read the table");
-		if (s->used != 0 && !table_slot_valid(s))
+		if (s.used != 0 && !table_slot_valid(&s, &c))
 			return err_set(reterr, ERR_CONFLICT,
 				       "it does not understand slot %u of the table", i);
 	}
+	return 0;
+}
+
+/* Room for the conversion, kept until it happens: afterwards nobody could refuse any more. */
+static int reserve(const char *runtime_dir, int sup_fd, uint32_t n_slots, struct err **reterr)
+{
+	struct table t = {.fd = -1, .intent_fd = -1, .dir_fd = -1};
+	_cleanup_close_ int fd = -1;
+	int r = open_dir(&t, runtime_dir, sup_fd, reterr);
+
+	if (r == 0)
+		r = open_new(t.dir_fd, n_slots, &fd, reterr);
+	table_close(&t, false);
 	return r;
 }
 
-int table_check(int fd, int sup_fd, struct err **reterr)
+int table_check(int fd, const char *runtime_dir, int sup_fd, struct err **reterr)
 {
 	struct table_header h = {0};
 	char boot_id[sizeof(h.boot_id)] = "";
+	enum verdict v;
+	int r;
 
 	if (pread(fd, &h, sizeof(h), 0) > 0)
 		memcpy(boot_id, h.boot_id, sizeof(boot_id) - 1);
-	switch (judge(fd, boot_id, birth(sup_fd), &h)) {
-	case VERDICT_NONE:
+	v = judge(fd, boot_id, birth(sup_fd), &h);
+	if (v == VERDICT_NONE || (v == VERDICT_FOREIGN && h.version < TABLE_LAYOUT))
 		return err_set(reterr, ERR_CONFLICT, "it does not understand the table");
-	case VERDICT_NEWER:
+	if (v == VERDICT_NEWER || v == VERDICT_FOREIGN)
 		return err_set(reterr, ERR_CONFLICT,
 			       "it is older than aictld %.31s, which wrote the table", h.build);
-	default:
-		return check_slots(fd, &h, reterr);
+	r = check_slots(fd, &h, reterr);
+	if (r == 0 && v == VERDICT_OLDER)
+		r = reserve(runtime_dir, sup_fd, h.n_slots, reterr);
+	return r;
+}
+
+void table_drop_room(const struct table *t)
+{
+	unlinkat(t->dir_fd, NEW_NAME, 0);
+}
+
+static bool is_in_use(const struct table *t)
+{
+	for (uint32_t i = 0; i < t->n_slots; i++)
+		if (table_slot(t, i)->used)
+			return true;
+	return false;
+}
+
+bool table_note_state(const struct table *t, uint64_t dev, uint64_t ino)
+{
+	struct table_header *h = t->header;
+	bool differs = h->state_dev != dev || h->state_ino != ino;
+
+	if (!t->former || h->state_ino == 0 || !is_in_use(t)) {
+		h->state_dev = dev;
+		h->state_ino = ino;
+		return false;
 	}
+	if (differs && ino != 0)
+		h->state_dev = h->state_ino = TABLE_SEVERAL;
+	return h->state_ino == TABLE_SEVERAL;
 }
 
 void table_set_owner(const struct table *t, int pid)
@@ -350,8 +500,12 @@ int table_owner(const struct table *t)
 
 struct table_slot *table_slot(const struct table *t, uint32_t number)
 {
-	return (struct table_slot *)(void *)((char *)t->header + HEADER_SIZE +
-					     (size_t)number * sizeof(struct table_slot));
+	return (struct table_slot *)(void *)((char *)t->header + slot_at(&ours, number));
+}
+
+struct table_cold *table_cold(const struct table *t, uint32_t number)
+{
+	return (struct table_cold *)(void *)((char *)t->header + cold_at(&ours, number));
 }
 
 int table_grow(struct table *t)
@@ -428,80 +582,120 @@ static bool is_exit(const struct table_exit *x)
 	return x->what < WIRE_WHAT_MAX_ && x->stage < WIRE_STAGE_MAX_;
 }
 
-bool table_slot_valid(const struct table_slot *s)
+static bool is_cold(const struct table_slot *s, const struct table_cold *c)
+{
+	for (uint32_t i = 0; i < s->n_exits; i++)
+		if (!is_exit(&c->exits[i]))
+			return false;
+	for (uint32_t i = 0; i < s->n_cookies; i++)
+		if (table_id_is(&c->cookies[i], ""))
+			return false;
+	return true;
+}
+
+bool table_slot_valid(const struct table_slot *s, const struct table_cold *c)
 {
 	if (s->used != 1 || !is_service(s->service) || !is_incarnation(s->incarnation) ||
 	    s->state >= WIRE_SLOT_STATE_MAX_ || !is_cell(&s->cell))
 		return false;
 	if (s->n_exits > WIRE_EXITS_MAX || s->n_cookies > TABLE_COOKIES_MAX ||
-	    s->note_len > WIRE_NOTE_MAX)
+	    s->note_len > WIRE_NOTE_MAX || s->cold_used > 1)
 		return false;
-	for (uint32_t i = 0; i < s->n_exits; i++)
-		if (!is_exit(&s->exits[i]))
-			return false;
-	for (uint32_t i = 0; i < s->n_cookies; i++)
-		if (table_id_is(&s->cookies[i], ""))
-			return false;
-	return true;
+	if (s->cold_used)
+		return is_cold(s, c);
+	return s->n_exits == 0 && s->n_cookies == 0 && s->note_len <= TABLE_NOTE_SHORT;
 }
 
-struct table_exit *table_push_exit(struct table_slot *s)
+bool table_is_valid(const struct table *t, uint32_t number)
+{
+	return table_slot_valid(table_slot(t, number), table_cold(t, number));
+}
+
+void table_use_cold(struct table_slot *s, struct table_cold *c)
+{
+	if (s->cold_used)
+		return;
+	memset(c, 0, sizeof(*c));
+	__atomic_store_n(&s->cold_used, 1, __ATOMIC_RELEASE); /* killed before: garbage still */
+}
+
+struct table_exit *table_push_exit(struct table_slot *s, struct table_cold *c)
 {
 	struct table_exit *x;
 
+	table_use_cold(s, c);
 	if (s->n_exits == WIRE_EXITS_MAX) {
-		memmove(&s->exits[0], &s->exits[1], sizeof(s->exits[0]) * (WIRE_EXITS_MAX - 1));
+		memmove(&c->exits[0], &c->exits[1], sizeof(c->exits[0]) * (WIRE_EXITS_MAX - 1));
 		s->n_exits--;
 		if (s->exits_lost != UINT32_MAX)
 			s->exits_lost++;
 	}
-	x = &s->exits[s->n_exits];
+	x = &c->exits[s->n_exits];
 	*x = (struct table_exit){.seq = ++s->exit_seq};
 	s->n_exits++;
 	return x;
 }
 
-bool table_ack_exits(struct table_slot *s, uint64_t seq)
+bool table_ack_exits(struct table_slot *s, struct table_cold *c, uint64_t seq)
 {
 	uint32_t n = 0;
 
-	while (n < s->n_exits && s->exits[n].seq <= seq)
+	while (n < s->n_exits && c->exits[n].seq <= seq)
 		n++;
 	if (n == 0)
 		return false;
-	memmove(&s->exits[0], &s->exits[n], sizeof(s->exits[0]) * (s->n_exits - n));
+	memmove(&c->exits[0], &c->exits[n], sizeof(c->exits[0]) * (s->n_exits - n));
 	s->n_exits -= n;
 	s->exits_lost = 0;
 	return true;
 }
 
-static void remove_cookie(struct table_slot *s, uint32_t i)
+static void remove_cookie(struct table_slot *s, struct table_cold *c, uint32_t i)
 {
 	s->n_cookies--;
-	memmove(&s->cookies[i], &s->cookies[i + 1], sizeof(s->cookies[0]) * (s->n_cookies - i));
+	memmove(&c->cookies[i], &c->cookies[i + 1], sizeof(c->cookies[0]) * (s->n_cookies - i));
 }
 
-void table_add_cookie(struct table_slot *s, const char *cookie)
+void table_add_cookie(struct table_slot *s, struct table_cold *c, const char *cookie)
 {
+	table_use_cold(s, c);
 	if (s->n_cookies == TABLE_COOKIES_MAX)
-		remove_cookie(s, 0);
-	s->cookies[s->n_cookies++] = table_id(cookie);
+		remove_cookie(s, c, 0);
+	c->cookies[s->n_cookies] = table_id(cookie);
+	s->n_cookies++;
 }
 
-void table_drop_cookie(struct table_slot *s, const char *cookie)
+void table_drop_cookie(struct table_slot *s, struct table_cold *c, const char *cookie)
 {
 	for (uint32_t i = 0; i < s->n_cookies; i++) {
-		if (!table_id_is(&s->cookies[i], cookie))
+		if (!table_id_is(&c->cookies[i], cookie))
 			continue;
-		remove_cookie(s, i);
+		remove_cookie(s, c, i);
 		return;
 	}
+}
+
+/* Killed between the copy and the length, a note is torn only when both are of the same part. */
+void table_set_note(struct table_slot *s, struct table_cold *c, const uint8_t *note, uint32_t len)
+{
+	if (len > TABLE_NOTE_SHORT) {
+		table_use_cold(s, c);
+		memcpy(c->note, note, len);
+	} else if (len > 0) {
+		memcpy(s->note, note, len);
+	}
+	s->note_len = len;
+}
+
+const uint8_t *table_note(const struct table_slot *s, const struct table_cold *c)
+{
+	return s->note_len > TABLE_NOTE_SHORT ? c->note : s->note;
 }
 
 void table_close(struct table *t, bool remove)
 {
 	if (t->header)
-		munmap(t->header, RESERVED);
+		munmap(t->header, reserved());
 	t->header = NULL;
 	if (t->intents)
 		munmap(t->intents, TABLE_INTENTS * sizeof(uint64_t));

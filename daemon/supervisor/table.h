@@ -6,12 +6,20 @@
  * TABLE_SLOTS_MAX slots is reserved once and the file grows into it by steps, always allocated and
  * never sparse (a full tmpfs is an error of table_grow, not a SIGBUS).
  *
- * A new aictld takes a former one's table over. Both may be of different builds: the sizes of header
- * and slots stand in the header, and members are only ever appended, at the end of struct
- * table_header and of struct table_slot (never within table_exit, table_run or spawn_cell; then
- * TABLE_LAYOUT grows). An older table is copied into a new one, its new members 0. A newer one is
- * refused: this build does not know what stands there. One of another boot or pid namespace is
- * dropped. What is taken over is checked before anything in it is believed (table_slot_valid).
+ * A slot has two parts: struct table_slot, which each start writes, and struct table_cold, which a
+ * replica needs that ended, speaks through a notify socket, or has a long note. A step is
+ * TABLE_STEP slots and then, from a page of its own on, their cold parts: of a thousand quiet
+ * replicas no cold page is ever touched, so none is mapped. Hence two rules: cold parts are only
+ * read where cold_used says so, and whoever writes one calls table_use_cold before.
+ *
+ * A new aictld takes a former one's table over. Both may be of different builds: the sizes of
+ * header, slots and cold parts stand in the header, and members are only ever appended, at the end
+ * of struct table_header, struct table_slot and struct table_cold (never within table_exit,
+ * table_push, table_run or spawn_cell; then TABLE_LAYOUT grows, as with TABLE_STEP). A table with
+ * shorter parts is copied into a new one, the new members 0. One with longer parts, or of another
+ * layout, is refused: this build does not know what stands there. One of another boot or pid
+ * namespace is dropped. What is taken over is checked before anything in it is believed
+ * (table_slot_valid).
  *
  * Beside it lies the intent file, TABLE_INTENTS words that belong to the logger.
  *
@@ -25,15 +33,21 @@
 #include <stdint.h>
 
 #include "daemon/supervisor/spawn.h"
+#include "daemon/wire/steps.h"
 #include "daemon/wire/wire.h"
 
-#define TABLE_LAYOUT 4
+#define TABLE_LAYOUT 5
 #define TABLE_SLOTS_MAX 16384
-#define TABLE_STEP 64	    /* slots added at once */
+#define TABLE_STEP 64	    /* slots added at once; where a slot lies depends on it */
 #define TABLE_INTENTS 32768 /* words of 8 bytes: one per undrained incarnation */
 #define TABLE_OWNER_WORD                                                                           \
 	(TABLE_INTENTS - 1) /* the last one: pid of the logger that may store, 0 = none yet */
+#define TABLE_STREAM_WORDS                                                                         \
+	(TABLE_OWNER_WORD - STEPS_WORDS) /* the first ones; between: what loggers do (steps.h) */
 #define TABLE_COOKIES_MAX 8
+#define TABLE_GATEWAYS 4
+#define TABLE_NOTE_SHORT 200 /* most notes; longer ones stand in the cold part */
+#define TABLE_SEVERAL UINT64_MAX
 
 enum table_flags {
 	TABLE_BY_STOP = 1,  /* a STOP is out */
@@ -56,6 +70,22 @@ struct table_exit {
 	uint8_t core_dumped, by_stop, killed, status_known, oom_killed;
 };
 
+/* What a slot's process said through its notify socket, see push.h. */
+struct table_push {
+	uint32_t flags;	    /* enum wire_push_flags */
+	uint32_t wanted;    /* 1 = the process has a socket */
+	uint32_t notify_fd; /* s6's descriptor in the process; 0 = none */
+	uint32_t uid;	    /* who may send */
+	int32_t err;
+	uint32_t dropped;
+	int32_t leader;	  /* of the session, where MAINPID has named another main process */
+	int32_t main_pid; /* that one, once main_ticks holds; 0 = none */
+	uint64_t main_ticks;
+	uint64_t pipe_inode; /* behind notify_fd */
+	int64_t watchdog_ms, extend_until_mono_ms;
+	char status[168];
+};
+
 struct table_slot {
 	uint32_t used;		/* 0 = free, all else is garbage */
 	uint32_t index;		/* of the key */
@@ -74,24 +104,46 @@ struct table_slot {
 	uint32_t log_max_files;
 	uint32_t intent;	      /* word of the intent file */
 	uint64_t exit_seq;	      /* of the last exit made */
-	uint32_t n_exits, exits_lost; /* unacknowledged, oldest first in exits[] */
+	uint32_t n_exits, exits_lost; /* unacknowledged, oldest first in cold exits[] */
 	uint32_t n_cookies;	      /* incarnations whose left-overs are not swept yet */
 	uint32_t note_len;
 	uint32_t oom_kills; /* memory.events of the slot's cgroup, as last read */
-	struct table_id
-		cookies[TABLE_COOKIES_MAX]; /* oldest first; more are known in memory only */
-	struct table_exit exits[WIRE_EXITS_MAX];
-	uint8_t note[WIRE_NOTE_MAX];
-	uint64_t pipes[2]; /* inodes of stdout's and stderr's pipe; 0 = not known */
+	uint32_t cold_used; /* 0 = all of the cold part is garbage, and counts as 0 */
+	uint64_t pipes[2];  /* inodes of stdout's and stderr's pipe; 0 = not known */
+	uint8_t note[TABLE_NOTE_SHORT];
+	/* with log_max_size and log_max_files, struct wire_logs */
+	uint64_t log_max_total;
+	int64_t log_max_age_ms, log_rotate_ms;
+	uint32_t log_flags; /* enum wire_logs_flags */
+	uint32_t spare_;
+	uint64_t log_revision;
 #ifdef TABLE_SLOT_SPARE
 	uint8_t later_[TABLE_SLOT_SPARE]; /* tests: a build with a longer slot */
 #endif
 };
 
+/* The other part of a slot, which most slots never need. */
+struct table_cold {
+	struct table_id
+		cookies[TABLE_COOKIES_MAX]; /* oldest first; more are known in memory only */
+	struct table_exit exits[WIRE_EXITS_MAX];
+	uint8_t note[WIRE_NOTE_MAX]; /* of more than TABLE_NOTE_SHORT bytes: all of it */
+	struct table_push push;
+#ifdef TABLE_SLOT_SPARE
+	uint8_t later_[TABLE_SLOT_SPARE];
+#endif
+};
+
+enum table_gateway {
+	TABLE_GATEWAY_NEW,    /* has no routes yet: nobody has been answered by it */
+	TABLE_GATEWAY_SERVES, /* was the one that serves when it was last heard of */
+	TABLE_GATEWAY_LEAVES, /* is being, or has been, sent QUIT */
+};
+
 /* A helper process; pid 0 = none. */
 struct table_helper {
 	int32_t pid;
-	uint32_t spare_;
+	uint32_t state; /* of a gateway: enum table_gateway */
 	uint64_t start_ticks;
 };
 
@@ -114,8 +166,13 @@ struct table_header {
 	struct table_helper loggers[2]; /* the present one, and the one before while it lives */
 	struct table_helper controller;
 	uint32_t option_log_level; /* 1 + what --log-level said then */
-	uint32_t spare2_;
+	uint32_t cold_size;
 	struct table_run runs[WIRE_RUNS_MAX];
+	/* Of the state directory whose store knows what runs; 0 = not noted, TABLE_SEVERAL = no single one
+	 * does. */
+	uint64_t state_dev, state_ino;
+	/* The present one, and those before it: that serve on until it does, or end what is under way. */
+	struct table_helper gateways[TABLE_GATEWAYS];
 };
 
 struct err;
@@ -138,9 +195,16 @@ struct table {
  */
 int table_open(struct table *t, const char *runtime_dir, int sup_fd, const char *boot_id,
 	       struct err **reterr);
-/* Could this build take over the table in fd, in use by an aictld? Nothing is changed. */
-int table_check(int fd, int sup_fd, struct err **reterr);
+/* Could this build take over the table in fd, in use by an aictld? It is not changed; where it has to be
+ * converted, the room for that is allocated beside it. */
+int table_check(int fd, const char *runtime_dir, int sup_fd, struct err **reterr);
+/* Gives back what a table_check allocated: its program does not come. */
+void table_drop_room(const struct table *t);
+/* Notes whose state directory is in use now (0 = not known). True: what runs, or some of it, was begun
+ * with another one. */
+bool table_note_state(const struct table *t, uint64_t dev, uint64_t ino);
 struct table_slot *table_slot(const struct table *t, uint32_t number);
+struct table_cold *table_cold(const struct table *t, uint32_t number);
 struct table_id table_id(const char *incarnation); /* not 32 hex digits: none */
 /* "" = none. */
 void table_id_text(const struct table_id *id, char text[WIRE_INCARNATION_SIZE]);
@@ -148,13 +212,20 @@ bool table_id_is(const struct table_id *id, const char *incarnation);
 /* Adds TABLE_STEP slots. 0 or -errno (-ENOSPC: the tmpfs or the table is full). */
 int table_grow(struct table *t);
 /* False: the slot's content cannot be ours; clear it. */
-bool table_slot_valid(const struct table_slot *s);
+bool table_is_valid(const struct table *t, uint32_t number);
+bool table_slot_valid(const struct table_slot *s, const struct table_cold *c);
+/* Before anything is written to the cold part: it is all 0 then, or holds what it held. */
+void table_use_cold(struct table_slot *s, struct table_cold *c);
 /* Adds an exit record to the ring (the oldest gives way and is counted). Returns the new record. */
-struct table_exit *table_push_exit(struct table_slot *s);
+struct table_exit *table_push_exit(struct table_slot *s, struct table_cold *c);
 /* Drops records up to and including seq. Returns true when something went. */
-bool table_ack_exits(struct table_slot *s, uint64_t seq);
-void table_add_cookie(struct table_slot *s, const char *cookie);
-void table_drop_cookie(struct table_slot *s, const char *cookie);
+bool table_ack_exits(struct table_slot *s, struct table_cold *c, uint64_t seq);
+void table_add_cookie(struct table_slot *s, struct table_cold *c, const char *cookie);
+void table_drop_cookie(struct table_slot *s, struct table_cold *c, const char *cookie);
+/* Of at most WIRE_NOTE_MAX bytes. */
+void table_set_note(struct table_slot *s, struct table_cold *c, const uint8_t *note, uint32_t len);
+/* Its s->note_len bytes. */
+const uint8_t *table_note(const struct table_slot *s, const struct table_cold *c);
 /* Whose word it is that may store: the pid of a logger. */
 void table_set_owner(const struct table *t, int pid);
 int table_owner(const struct table *t);

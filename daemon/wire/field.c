@@ -254,6 +254,30 @@ void field_put_limits(struct buf *b, const struct wire_limits *m)
 	field_put_array(b, m->cpuset, sizeof(m->cpuset));
 }
 
+void field_put_logs(struct buf *b, const struct wire_logs *m)
+{
+	field_put_u64(b, m->max_size);
+	field_put_u32(b, m->max_files);
+	field_put_u32(b, m->flags);
+	field_put_u64(b, m->max_total);
+	field_put_i64(b, m->max_age_ms);
+	field_put_i64(b, m->rotate_ms);
+	field_put_u64(b, m->revision);
+}
+
+void field_get_logs(struct field_reader *r, struct wire_logs *m)
+{
+	m->max_size = field_get_u64(r);
+	m->max_files = field_get_u32(r);
+	m->flags = field_get_u32(r);
+	m->max_total = field_get_u64(r);
+	m->max_age_ms = field_get_i64(r);
+	m->rotate_ms = field_get_i64(r);
+	m->revision = field_get_u64(r);
+	if (m->flags & ~(uint32_t)WIRE_LOGS_ALL || m->max_age_ms < 0 || m->rotate_ms < 0)
+		r->bad = true;
+}
+
 void field_get_limits(struct field_reader *r, struct wire_limits *m)
 {
 	m->memory_max = field_get_u64(r);

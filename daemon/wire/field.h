@@ -32,6 +32,7 @@ void field_put_strv(struct buf *b, char *const *v);
 void field_put_array(struct buf *b, const char *s, size_t size);
 void field_put_key(struct buf *b, const struct wire_key *k);
 void field_put_limits(struct buf *b, const struct wire_limits *m);
+void field_put_logs(struct buf *b, const struct wire_logs *m);
 /* Starts a packet and returns where it begins; field_end fills in its length. */
 size_t field_begin(struct buf *b, enum wire_type type);
 void field_end(struct buf *b, size_t at);
@@ -60,6 +61,7 @@ void field_get_incarnation(struct field_reader *r, char *out);
 bool field_is_label(const char *s); /* lower-case letters, digits and '-', which is not first */
 void field_get_key(struct field_reader *r, struct wire_key *k);
 void field_get_limits(struct field_reader *r, struct wire_limits *m);
+void field_get_logs(struct field_reader *r, struct wire_logs *m);
 /* min..64 */
 int32_t field_get_signal(struct field_reader *r, int32_t min);
 /* 0, or -ERR_INVALID. */

@@ -25,6 +25,8 @@
 
 #include "daemon/wire/field.h"
 #include "daemon/wire/wire_child.h"
+#include "daemon/wire/wire_logs.h"
+#include "daemon/wire/wire_push.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/fs.h"
@@ -68,6 +70,25 @@ static const char *const type_names[WIRE_TYPE_MAX_] = {
 	[WIRE_GIVE_BACK_END] = "GIVE_BACK_END",
 	[WIRE_LIMITS] = "LIMITS",
 	[WIRE_FREEZE] = "FREEZE",
+	[WIRE_WATCH] = "WATCH",
+	[WIRE_LOOK] = "LOOK",
+	[WIRE_EVIDENCE] = "EVIDENCE",
+	[WIRE_LOGS] = "LOGS",
+	[WIRE_LOG_WORK] = "LOG_WORK",
+	[WIRE_LOG_DONE] = "LOG_DONE",
+	[WIRE_LISTEN] = "LISTEN",
+	[WIRE_LISTENING] = "LISTENING",
+	[WIRE_LISTENER] = "LISTENER",
+	[WIRE_LISTENER_OFF] = "LISTENER_OFF",
+	[WIRE_PEER] = "PEER",
+	[WIRE_ROUTES] = "ROUTES",
+	[WIRE_ROUTED] = "ROUTED",
+	[WIRE_LOAD] = "LOAD",
+	[WIRE_GIVE_LISTENER] = "GIVE_LISTENER",
+	[WIRE_DEMAND] = "DEMAND",
+	[WIRE_STATS] = "STATS",
+	[WIRE_SECRETS_WRITTEN] = "SECRETS_WRITTEN",
+	[WIRE_LOG_FAULT] = "LOG_FAULT",
 };
 
 static const char *const stage_names[WIRE_STAGE_MAX_] = {
@@ -100,6 +121,9 @@ static const char *const what_names[WIRE_WHAT_MAX_] = {
 	[WIRE_WHAT_OOM_SCORE] = "oom_score",
 	[WIRE_WHAT_TTY] = "tty",
 	[WIRE_WHAT_CGROUP] = "cgroup",
+	[WIRE_WHAT_NOTIFY] = "notify socket",
+	[WIRE_WHAT_LISTEN] = "listening socket",
+	[WIRE_WHAT_SOCKET] = "directory of its socket",
 };
 _Static_assert(RLIM_NLIMITS == WIRE_RLIMITS_MAX, "every resource has its place");
 
@@ -115,8 +139,10 @@ void wire_encode_hello(struct buf *b, const struct wire_hello *m)
 	field_put_u8(b, m->safe_mode);
 	field_put_u8(b, m->shutting_down);
 	field_put_u8(b, m->first_start);
+	field_put_u8(b, m->other_state);
 	field_put_u8(b, m->log_level);
 	field_put_array(b, m->secrets_dir, sizeof(m->secrets_dir));
+	field_put_array(b, m->sockets_dir, sizeof(m->sockets_dir));
 	field_end(b, at);
 }
 
@@ -131,10 +157,12 @@ int wire_decode_hello(const uint8_t *body, size_t len, struct wire_hello *m)
 	m->safe_mode = field_get_bool(&r);
 	m->shutting_down = field_get_bool(&r);
 	m->first_start = field_get_bool(&r);
+	m->other_state = field_get_bool(&r);
 	m->log_level = field_get_u8(&r);
 	if (m->log_level > WIRE_LOG_LEVEL_MAX)
 		r.bad = true;
 	field_get_array(&r, m->secrets_dir, sizeof(m->secrets_dir));
+	field_get_array(&r, m->sockets_dir, sizeof(m->sockets_dir));
 	return field_check(&r);
 }
 
@@ -196,6 +224,9 @@ void wire_encode_slot(struct buf *b, const struct wire_slot *m)
 	field_put_i32(b, m->err);
 	field_put_i32(b, m->pid);
 	field_put_u8(b, (uint8_t)((m->frozen ? FROZEN : 0) | (m->tracked ? TRACKED : 0)));
+	field_put_u32(b, m->freeze_request);
+	field_put_i32(b, m->freeze_err);
+	field_put_array(b, m->limits_failed, sizeof(m->limits_failed));
 	field_put_u8(b, m->swept);
 	field_put_i64(b, m->started_wall_ms);
 	field_put_i64(b, m->started_mono_ms);
@@ -206,6 +237,12 @@ void wire_encode_slot(struct buf *b, const struct wire_slot *m)
 	field_put_u8(b, m->note != NULL);
 	if (m->note)
 		field_put_blob(b, m->note, m->note_len);
+	field_put_u8(b, m->has_push);
+	if (m->has_push)
+		wire_push_put(b, &m->push);
+	field_put_u8(b, m->has_log);
+	if (m->has_log)
+		wire_logs_put_fault(b, &m->log);
 	field_end(b, at);
 }
 
@@ -225,6 +262,9 @@ int wire_decode_slot(const uint8_t *body, size_t len, struct wire_slot *m)
 	r.bad = r.bad || cgroup > (FROZEN | TRACKED);
 	m->frozen = cgroup & FROZEN;
 	m->tracked = cgroup & TRACKED;
+	m->freeze_request = field_get_u32(&r);
+	m->freeze_err = field_get_i32(&r);
+	field_get_array(&r, m->limits_failed, sizeof(m->limits_failed));
 	m->swept = field_get_bool(&r);
 	m->started_wall_ms = field_get_i64(&r);
 	m->started_mono_ms = field_get_i64(&r);
@@ -239,6 +279,12 @@ int wire_decode_slot(const uint8_t *body, size_t len, struct wire_slot *m)
 		get_exit(&r, &m->exits[i]);
 	if (field_get_bool(&r))
 		m->note = field_get_blob(&r, WIRE_NOTE_MAX, &m->note_len);
+	m->has_push = field_get_bool(&r);
+	if (m->has_push)
+		wire_push_get(&r, &m->push);
+	m->has_log = field_get_bool(&r);
+	if (m->has_log)
+		wire_logs_get_fault(&r, &m->log);
 	return field_check(&r);
 }
 
@@ -250,10 +296,13 @@ void wire_encode_spawn(struct buf *b, const struct wire_spawn *m)
 	field_put_u8(b, m->standby);
 	field_put_limits(b, &m->limits);
 	field_put_u64(b, m->secrets);
+	field_put_u8(b, m->notify);
+	field_put_u8(b, m->notify_fd);
+	field_put_i64(b, m->watchdog_ms);
+	wire_listen_put_spawn(b, m);
 	field_put_i32(b, m->stop_signal);
 	field_put_i64(b, m->grace_ms);
-	field_put_u64(b, m->log_max_size);
-	field_put_u32(b, m->log_max_files);
+	field_put_logs(b, &m->logs);
 	field_put_blob(b, m->note, m->note ? m->note_len : 0);
 	wire_child_put(b, &m->child);
 	field_end(b, at);
@@ -271,10 +320,16 @@ int wire_decode_spawn(const uint8_t *body, size_t len, struct wire_spawn *m)
 	m->standby = field_get_bool(&r);
 	field_get_limits(&r, &m->limits);
 	m->secrets = field_get_u64(&r);
+	m->notify = field_get_bool(&r);
+	m->notify_fd = field_get_u8(&r);
+	m->watchdog_ms = field_get_i64(&r);
+	if ((m->notify_fd != 0 && (m->notify_fd < 3 || m->notify_fd > WIRE_NOTIFY_FD_MAX)) ||
+	    m->watchdog_ms < 0 || (m->watchdog_ms > 0 && !m->notify))
+		r.bad = true;
+	wire_listen_get_spawn(&r, m);
 	m->stop_signal = field_get_signal(&r, 1);
 	m->grace_ms = field_get_i64(&r);
-	m->log_max_size = field_get_u64(&r);
-	m->log_max_files = field_get_u32(&r);
+	field_get_logs(&r, &m->logs);
 	note = field_get_blob(&r, WIRE_NOTE_MAX, &m->note_len);
 	if (m->grace_ms < 0 || m->key.incarnation[0] == '\0')
 		r.bad = true;
@@ -393,8 +448,7 @@ void wire_encode_stream(struct buf *b, const struct wire_stream *m)
 
 	field_put_key(b, &m->key);
 	field_put_u32(b, m->intent_index);
-	field_put_u64(b, m->max_size);
-	field_put_u32(b, m->max_files);
+	field_put_logs(b, &m->logs);
 	field_put_u8(b, m->gone);
 	field_end(b, at);
 }
@@ -406,8 +460,7 @@ int wire_decode_stream(const uint8_t *body, size_t len, struct wire_stream *m)
 	*m = (struct wire_stream){0};
 	field_get_key(&r, &m->key);
 	m->intent_index = field_get_u32(&r);
-	m->max_size = field_get_u64(&r);
-	m->max_files = field_get_u32(&r);
+	field_get_logs(&r, &m->logs);
 	m->gone = field_get_bool(&r);
 	if (m->key.incarnation[0] == '\0')
 		r.bad = true;
@@ -422,6 +475,10 @@ void wire_encode_status(struct buf *b, const struct wire_status *m)
 	field_put_i32(b, m->logger_pid);
 	field_put_u32(b, m->controller_restarts);
 	field_put_u32(b, m->logger_restarts);
+	field_put_i32(b, m->gateway_pid);
+	field_put_u32(b, m->gateway_restarts);
+	field_put_u32(b, m->gateway_threads);
+	field_put_u32(b, m->gateways_leaving);
 	field_put_u32(b, m->slots);
 	field_put_u32(b, m->cgroup_can);
 	field_put_array(b, m->cgroup_dir, sizeof(m->cgroup_dir));
@@ -440,6 +497,10 @@ int wire_decode_status(const uint8_t *body, size_t len, struct wire_status *m)
 	m->logger_pid = field_get_i32(&r);
 	m->controller_restarts = field_get_u32(&r);
 	m->logger_restarts = field_get_u32(&r);
+	m->gateway_pid = field_get_i32(&r);
+	m->gateway_restarts = field_get_u32(&r);
+	m->gateway_threads = field_get_u32(&r);
+	m->gateways_leaving = field_get_u32(&r);
 	m->slots = field_get_u32(&r);
 	m->cgroup_can = field_get_u32(&r);
 	field_get_array(&r, m->cgroup_dir, sizeof(m->cgroup_dir));
@@ -471,6 +532,14 @@ int wire_decode_u32(const uint8_t *body, size_t len, uint32_t *value)
 void wire_encode_empty(struct buf *b, enum wire_type type)
 {
 	field_end(b, field_begin(b, type));
+}
+
+void wire_encode_again(struct buf *b, const struct wire_packet *p)
+{
+	size_t at = field_begin(b, p->type);
+
+	buf_append(b, p->body, p->len);
+	field_end(b, at);
 }
 
 /* ---- transport ---- */

@@ -9,7 +9,7 @@
  * packet (flag WIRE_F_MEMFD). The codec is sans-IO: wire_encode_* appends a whole packet to a
  * struct buf, wire_decode_* reads a body and never trusts a length. Every message is
  * level-triggered or idempotent (DESIGN.md 2.3), so both sides may resend at any time, and a peer
- * that died loses nothing.
+ * that died loses nothing. Of stable ports: wire_listen.h, wire_routes.h, wire_traffic.h.
  *
  * aictld -> controller
  *   HELLO        once per connection, first: build version, boot id, modes; fds: the API's listener
@@ -20,7 +20,8 @@
  *   RELOAD       re-apply the manifest directory; fds: one SOCK_SEQPACKET socket from which the
  *                files come, a packet each: "name NUL error" + its descriptor; EOF ends it
  *   RUN_END      how one RUN ended, once
- *   PING
+ *   EVIDENCE     what the processes of a slot have done so far: the answer to LOOK. And PING,
+ *                SECRETS_WRITTEN (those with a version are there, or why not)
  * controller -> aictld
  *   SPAWN        refused (stage WIRE_STAGE_REFUSED) while the slot lives. With `standby` it is kept
  *                for a slot that lives: when its process ends by itself, aictld starts this one at
@@ -30,30 +31,30 @@
  *   STANDBY_OFF  drops a standby, as do a STOP and another standby
  *   STOP         of an incarnation; an empty slot is swept and reported under that name
  *   RUN          one process beside the slots (an exec probe, `aictl exec`), not restarted and not
- *                logged; fds: its stdin, stdout and stderr (with tty: the terminal thrice). All are
- *                killed when the controller goes. RUN_KILL signals its process group
- *   SECRETS      files for a service, at wire_secrets_path; before the SPAWN that names their
- *                generation. Again at each connection: what aictld has already is not written twice
- *   SECRETS_DROP of the service's generations only that one is needed any more; 0: none. It says
- *                what to keep, so that one of a former controller is not forgotten
- *   LOG_LEVEL    of aictld, and through it of the logger; the next helpers find it in HELLO
- *   LIMITS       of a slot's cgroup, while its process runs
+ *                logged; fds: its stdin, stdout and stderr (with tty: the terminal thrice). With
+ *                `log` (a hook) there are none: its output is stored with the slot's, under its own
+ *                incarnation, and what it leaves behind is swept. RUN_KILL signals its process
+ *                group. All are killed when the controller goes
+ *   SECRETS      files for a service, at wire_secrets_path, before the SPAWN that names them, and at
+ *                each connection. Written once; another version takes their place, all at once
+ *   SECRETS_DROP of the service's generations all but that one, of former controllers too; 0: all
+ *   LOG_LEVEL, LOG_WORK  of and for the logger, too; LOG_DONE comes back unless the logger dies
+ *   LIMITS, LOGS of a slot's cgroup, while its process runs; what is kept of its output from now on
  *   FREEZE       freezes or thaws a slot's cgroup; its state comes back with SLOT
- *   SIGNAL, NOTE, RELEASE (slot no longer wanted), ACK (exit records committed), CONTROL, PONG
+ *   WATCH        the replica is up: its watchdog begins, if nothing from it has begun it
+ *   LOOK, SIGNAL, NOTE, RELEASE (slot no longer wanted), ACK (exit records committed), CONTROL, PONG
  * aictld -> logger
- *   HELLO        fds: intent table, own-log pipe read end
+ *   HELLO        fds: intent table, own-log pipe read end, vault (vault.h); LOG_LEVEL, PING
  *   STREAM       fds: stdout and stderr read ends of one incarnation
  *   GONE         its main process is gone: drain to EOF, or 2 s after empty
- *   LOG_LEVEL
  *   QUIT         end now: what was given back is in other hands. End of file without it means that
  *                aictld died: the logger works on and gives back what it holds to the next one
- *   PING
  * logger -> aictld
  *   DRAINED      both ends of that incarnation are closed and stored; aictld drops its copies
- *   PONG
+ *   LOG_FAULT    what is wrong with the storing of an incarnation's output, before its DRAINED
  * logger, gateway -> the next aictld, over <runtime-dir>/sup/sup.sock
- *   JOIN, GIVE_BACK for each stream, GIVE_BACK_END; then it waits for QUIT. Their format is frozen:
- *                the two may be of different builds (wire_giveback.c)
+ *   JOIN, GIVE_BACK for each stream (gateway: GIVE_LISTENER), GIVE_BACK_END; then it waits for QUIT.
+ *                Their format is frozen: the two may be of different builds (wire_giveback.c)
  *
  * SPDX-License-Identifier: MIT
  */
@@ -63,6 +64,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "daemon/wire/wire_listen.h"
 
 struct buf;
 struct err;
@@ -118,6 +121,25 @@ enum wire_type {
 	WIRE_GIVE_BACK_END,
 	WIRE_LIMITS,
 	WIRE_FREEZE,
+	WIRE_WATCH,
+	WIRE_LOOK,
+	WIRE_EVIDENCE,
+	WIRE_LOGS,
+	WIRE_SECRETS_WRITTEN,
+	WIRE_LOG_FAULT,
+	WIRE_LOG_WORK,
+	WIRE_LOG_DONE,
+	WIRE_LISTEN,
+	WIRE_LISTENING,
+	WIRE_LISTENER,
+	WIRE_LISTENER_OFF,
+	WIRE_PEER,
+	WIRE_ROUTES,
+	WIRE_ROUTED,
+	WIRE_LOAD,
+	WIRE_GIVE_LISTENER,
+	WIRE_DEMAND,
+	WIRE_STATS,
 	WIRE_TYPE_MAX_
 };
 
@@ -153,6 +175,9 @@ enum wire_what {
 	WIRE_WHAT_OOM_SCORE,
 	WIRE_WHAT_TTY,
 	WIRE_WHAT_CGROUP, /* it could not be made, or is not empty yet */
+	WIRE_WHAT_NOTIFY, /* its notify socket */
+	WIRE_WHAT_LISTEN, /* a listening socket that it is to get */
+	WIRE_WHAT_SOCKET, /* the directory for its ${SOCKET} */
 	WIRE_WHAT_MAX_
 };
 
@@ -182,6 +207,49 @@ struct wire_exit {
 	int64_t started_wall_ms, ended_wall_ms, started_mono_ms, ended_mono_ms;
 };
 
+#define WIRE_PUSH_STATUS_SIZE 161 /* UTF-8 without control characters, and NUL */
+
+enum wire_push_flags {
+	WIRE_PUSH_READY = 1,
+	WIRE_PUSH_STOPPING = 2,
+	WIRE_PUSH_RELOADING = 4,
+	WIRE_PUSH_WATCHED = 8,	/* its watchdog has begun */
+	WIRE_PUSH_EXPIRED = 16, /* and was not served in time */
+	WIRE_PUSH_MAX_ = 31,
+};
+
+/* What the present process has said through its notify socket: levels, not messages. */
+struct wire_push {
+	uint8_t flags; /* enum wire_push_flags */
+	int32_t err;   /* ERRNO=, 0 = none */
+	int64_t watchdog_ms;
+	int64_t extend_until_mono_ms; /* EXTEND_TIMEOUT_USEC, 0 = none */
+	uint32_t dropped;	      /* messages of strangers, or malformed ones */
+	char status[WIRE_PUSH_STATUS_SIZE];
+};
+
+#define WIRE_LIMITS_FAILED_SIZE 64
+
+enum wire_log_state {
+	WIRE_LOG_OK,
+	WIRE_LOG_STALLED,  /* nothing is stored: the writer waits once its pipe is full */
+	WIRE_LOG_DROPPING, /* nothing is stored, and what does not fit into the pipe is dropped */
+	WIRE_LOG_WEAK,	   /* copied: a killed logger may store the bytes of that moment twice */
+	WIRE_LOG_STATE_MAX_
+};
+
+/* WIRE_LOG_FAULT: of one incarnation. In SLOT: of all of the slot's that are being stored. */
+struct wire_log_fault {
+	uint8_t state;	       /* enum wire_log_state */
+	int32_t err;	       /* errno, or 0; ETIMEDOUT: the file system does not answer */
+	int64_t since_wall_ms; /* of the trouble */
+	/* LOG_FAULT: in all. SLOT: in the present or last trouble. */
+	uint64_t dropped_bytes, dropped_lines;
+	/* SLOT only: since aictld began, and which state a controller was told last. */
+	uint64_t all_bytes, all_lines;
+	uint8_t told;
+};
+
 /* WIRE_SLOT. Strings and arrays borrow from the decoded body. */
 struct wire_slot {
 	struct wire_key
@@ -192,7 +260,11 @@ struct wire_slot {
 	int32_t err;   /* errno of a failed stage, else 0 */
 	int32_t pid;   /* 0 = none */
 	bool frozen;
-	bool tracked; /* it is in a cgroup, and can be frozen */
+	bool tracked;		 /* it is in a cgroup, and can be frozen */
+	uint32_t freeze_request; /* the last FREEZE that was done or failed; 0 = none */
+	int32_t freeze_err;	 /* how; errno, 0 = done */
+	char limits_failed
+		[WIRE_LIMITS_FAILED_SIZE]; /* why the last LIMITS are not in force, or "" */
 	bool swept; /* EMPTY only: a scan found no left-over process of any incarnation of the slot
 		     */
 	int64_t started_wall_ms, started_mono_ms;
@@ -201,6 +273,10 @@ struct wire_slot {
 	struct wire_exit exits[WIRE_EXITS_MAX];
 	const uint8_t *note; /* as the controller wrote it last; only in the inventory, else NULL */
 	uint32_t note_len;
+	bool has_push; /* it has a notify socket */
+	struct wire_push push;
+	bool has_log; /* the storing of its output was not always all right */
+	struct wire_log_fault log;
 };
 
 struct wire_hello {
@@ -209,9 +285,11 @@ struct wire_hello {
 	int32_t aictld_pid;
 	bool safe_mode;
 	bool shutting_down;
-	bool first_start;  /* no table existed before: the manifests directory is to be applied */
-	uint8_t log_level; /* enum log_level of aictld now */
+	bool first_start; /* no table existed before: the manifests directory is to be applied */
+	bool other_state; /* what runs was begun with another store: unknown is no reason to stop */
+	uint8_t log_level;		  /* enum log_level of aictld now */
 	char secrets_dir[WIRE_PATH_SIZE]; /* see wire_secrets_path */
+	char sockets_dir[WIRE_PATH_SIZE]; /* see wire_listen_socket_dir */
 };
 
 enum wire_mode {
@@ -234,11 +312,14 @@ enum wire_cgroup_can {
 
 /* WIRE_STATUS */
 struct wire_status {
-	uint8_t mode;	    /* enum wire_mode; safe: answer the API, change nothing */
-	int32_t logger_pid; /* 0 = not running at the moment */
-	uint32_t controller_restarts, logger_restarts; /* since aictld started */
-	uint32_t slots;				       /* slots in use */
-	uint32_t cgroup_can;			       /* enum wire_cgroup_can */
+	uint8_t mode;	     /* enum wire_mode; safe: answer the API, change nothing */
+	int32_t logger_pid;  /* 0 = not running at the moment */
+	int32_t gateway_pid; /* 0 = not running: there may be nothing to serve */
+	uint32_t controller_restarts, logger_restarts, gateway_restarts; /* since aictld started */
+	uint32_t gateway_threads;
+	uint32_t gateways_leaving;	 /* of former aictlds; they end what they have under way */
+	uint32_t slots;			 /* slots in use */
+	uint32_t cgroup_can;		 /* enum wire_cgroup_can */
 	char cgroup_dir[WIRE_PATH_SIZE]; /* of all slots, see wire_cgroup_path; "" = none */
 	int64_t started_wall_ms;	 /* of this aictld: another one after a reexec */
 	uint32_t adopted;		 /* replicas that it took over when it began */
@@ -289,6 +370,30 @@ struct wire_child {
 	void *memory_; /* owned by a decoded message */
 };
 
+#define WIRE_NOTIFY_FD_MAX 12
+#define WIRE_LISTEN_FD 3	/* the first listening socket in a process that gets some */
+#define WIRE_SPAWN_LISTEN_MAX 8 /* so many at most */
+#define WIRE_SPAWN_SOCKETS_MAX 16
+#define WIRE_PORT_NAME_SIZE 64
+
+enum wire_logs_flags {
+	WIRE_LOGS_DROP = 1,
+	WIRE_LOGS_ZSTD = 2,
+	WIRE_LOGS_JOURNALD = 4,
+	WIRE_LOGS_ALL = 7
+};
+
+/* What is kept of a replica's output. 0 = no such limit, but for the first two. */
+struct wire_logs {
+	uint64_t max_size; /* bytes of one segment */
+	uint32_t max_files;
+	uint32_t flags;	    /* enum wire_logs_flags */
+	uint64_t max_total; /* bytes of the service */
+	int64_t max_age_ms;
+	int64_t rotate_ms; /* a segment begins so long after the one before it, at the latest */
+	uint64_t revision; /* for the journal; 0 = not known */
+};
+
 /* WIRE_SPAWN; child is as in struct wire_child, note lies in its memory, too. */
 struct wire_spawn {
 	struct wire_key key;
@@ -296,20 +401,37 @@ struct wire_spawn {
 	struct wire_child child;
 	struct wire_limits limits;
 	uint64_t secrets;    /* generation that must be there; 0 = none */
+	bool notify;	     /* it gets a NOTIFY_SOCKET */
+	uint8_t notify_fd;   /* a newline on it means ready; 0 = none, else 3..WIRE_NOTIFY_FD_MAX */
+	int64_t watchdog_ms; /* 0 = none; else with notify */
+	uint32_t n_listen; /* it gets these as descriptors from WIRE_LISTEN_FD on, and LISTEN_PID */
+	struct wire_listen_at listen[WIRE_SPAWN_LISTEN_MAX];
+	uint32_t n_sockets; /* it may listen there for these ports */
+	char sockets[WIRE_SPAWN_SOCKETS_MAX][WIRE_PORT_NAME_SIZE];
 	int32_t stop_signal; /* 1..64 */
 	int64_t grace_ms;
-	uint64_t log_max_size; /* bytes of one segment */
-	uint32_t log_max_files;
+	struct wire_logs logs;
 	const uint8_t *note; /* stored with the slot, see NOTE */
 	uint32_t note_len;
 };
 
-/* WIRE_RUN, with three descriptors. */
+/* WIRE_EVIDENCE: what only grows while something is done. 0 = not known. */
+struct wire_evidence {
+	struct wire_key key;
+	uint64_t io_bytes;     /* read and written, to and from anything, by all of its processes */
+	uint64_t memory_bytes; /* resident now */
+	uint64_t
+		block_bytes; /* the same of all that ever were in its cgroup, to and from devices */
+};
+
+/* WIRE_RUN, with three descriptors, or with `log` none. */
 struct wire_run {
 	uint64_t id;	     /* the controller's, never used twice */
 	struct wire_key key; /* it runs in this slot's cgroup; service "" = in none */
 	bool tty;	     /* the descriptors are a terminal, which becomes the controlling one */
-	int64_t timeout_ms;  /* then SIGKILL to the group; 0 = none */
+	bool log; /* key has an incarnation of its own, which stands in its environment, too */
+	struct wire_logs logs; /* as in a SPAWN */
+	int64_t timeout_ms;    /* then SIGKILL to the group; 0 = none */
 	struct wire_child child;
 };
 
@@ -333,10 +455,18 @@ struct wire_secret {
 /* WIRE_SECRETS */
 struct wire_secrets {
 	char service[WIRE_SERVICE_SIZE];
-	uint64_t generation; /* not 0; other contents have another one */
+	uint64_t generation; /* not 0; where they lie */
+	uint64_t version;    /* of the contents; 0: this generation never has others */
 	uint32_t uid, gid;   /* of the files; only used when aictld is root */
 	uint32_t n;
 	struct wire_secret secrets[WIRE_SECRETS_MAX];
+};
+
+/* WIRE_SECRETS_WRITTEN; of SECRETS with a version only. */
+struct wire_secrets_written {
+	char service[WIRE_SERVICE_SIZE];
+	uint64_t generation, version;
+	int32_t err; /* errno, 0 = they are there */
 };
 
 struct wire_stop {
@@ -348,8 +478,7 @@ struct wire_stop {
 struct wire_stream {
 	struct wire_key key;
 	uint32_t intent_index; /* word of the intent table: slot number */
-	uint64_t max_size;
-	uint32_t max_files;
+	struct wire_logs logs;
 	bool gone; /* the main process is gone already (a resend after the logger died) */
 };
 
@@ -376,6 +505,13 @@ enum wire_control {
 	WIRE_CONTROL_LEAVE_SAFE,
 	WIRE_CONTROL_DETACH, /* end, and leave everything running */
 	WIRE_CONTROL_REEXEC, /* check the program on disk, then become it */
+	/* Services depend on each other, or drain before they stop: at a shutdown the controller stops
+	 * them, and aictld only what it leaves. Until UNORDERED comes. Said again while that takes time. */
+	WIRE_CONTROL_ORDERED,
+	WIRE_CONTROL_UNORDERED,
+	/* Hooks follow the last stops of a shutdown, which waits for them. Until NO_HOOKS comes. */
+	WIRE_CONTROL_HOOKS,
+	WIRE_CONTROL_NO_HOOKS,
 	WIRE_CONTROL_MAX_
 };
 
@@ -388,8 +524,9 @@ void wire_encode_stop(struct buf *b, const struct wire_stop *m);
 void wire_encode_signal(struct buf *b, const struct wire_key *key, int32_t signal);
 void wire_encode_note(struct buf *b, const struct wire_key *key, const uint8_t *note, uint32_t len);
 void wire_encode_ack(struct buf *b, const struct wire_key *key, uint64_t seq);
-void wire_encode_key(struct buf *b, enum wire_type type,
-		     const struct wire_key *key); /* RELEASE, STANDBY_OFF, GONE, DRAINED */
+void wire_encode_key(
+	struct buf *b, enum wire_type type,
+	const struct wire_key *key); /* RELEASE, STANDBY_OFF, GONE, DRAINED, WATCH, LOOK */
 void wire_encode_stream(struct buf *b, const struct wire_stream *m);
 void wire_encode_status(struct buf *b, const struct wire_status *m);
 void wire_encode_u32(struct buf *b, enum wire_type type, uint32_t value); /* CONTROL, LOG_LEVEL */
@@ -420,15 +557,63 @@ int wire_run_decode_end(const uint8_t *body, size_t len, struct wire_run_end *m)
 void wire_run_encode_kill(struct buf *b, uint64_t id, int32_t signal);
 int wire_run_decode_kill(const uint8_t *body, size_t len, uint64_t *id, int32_t *signal);
 
+enum wire_log_what { WIRE_LOG_ROTATE = 1, WIRE_LOG_PRUNE };
+
+#define WIRE_LOG_STAY_MAX 1024
+
+/* WIRE_LOG_WORK: with the log files of one service, by hand. */
+struct wire_log_work {
+	uint64_t id;   /* the controller's, never used twice */
+	uint32_t what; /* enum wire_log_what */
+	char service[WIRE_SERVICE_SIZE];
+	int64_t index; /* a replica, or -1 = all */
+	/* PRUNE: closed files of which this is true go. */
+	int64_t older_than_ms; /* nothing was written for so long */
+	uint64_t keep;	       /* they are not among the newest so many of their replica */
+	bool dry_run;	       /* they would go */
+	uint32_t n_stay;       /* replicas of which all stay */
+	uint32_t stay[WIRE_LOG_STAY_MAX];
+};
+
+/* WIRE_LOG_DONE */
+struct wire_log_done {
+	uint64_t id;
+	int32_t err;	       /* errno, 0 = done */
+	uint64_t files, bytes; /* that went, or would; ROTATE: files that are closed now or soon */
+	uint64_t kept, kept_bytes;
+	uint64_t failed; /* files that could not be deleted */
+};
+
+/* LOGS, LOG_WORK, LOG_DONE and LOG_FAULT, and what SLOT says of the latter (wire_logs.c). */
+void wire_logs_encode_work(struct buf *b, const struct wire_log_work *m);
+int wire_logs_decode_work(const uint8_t *body, size_t len, struct wire_log_work *m);
+void wire_logs_encode_done(struct buf *b, const struct wire_log_done *m);
+int wire_logs_decode_done(const uint8_t *body, size_t len, struct wire_log_done *m);
+void wire_logs_encode(struct buf *b, const struct wire_key *key, const struct wire_logs *m);
+int wire_logs_decode(const uint8_t *body, size_t len, struct wire_key *key, struct wire_logs *m);
+void wire_logs_encode_fault(struct buf *b, const struct wire_key *key,
+			    const struct wire_log_fault *m);
+int wire_logs_decode_fault(const uint8_t *body, size_t len, struct wire_key *key,
+			   struct wire_log_fault *m);
+/* Are lines not stored, or lost? */
+bool wire_logs_is_trouble(uint8_t state);
+
 /* LIMITS and FREEZE (wire_cgroup.c). */
 void wire_cgroup_encode_limits(struct buf *b, const struct wire_key *key,
 			       const struct wire_limits *m);
 int wire_cgroup_decode_limits(const uint8_t *body, size_t len, struct wire_key *key,
 			      struct wire_limits *m);
-void wire_cgroup_encode_freeze(struct buf *b, const struct wire_key *key, bool frozen);
-int wire_cgroup_decode_freeze(const uint8_t *body, size_t len, struct wire_key *key, bool *frozen);
+/* request: a number by which SLOT answers it. */
+void wire_cgroup_encode_freeze(struct buf *b, const struct wire_key *key, bool frozen,
+			       uint32_t request);
+int wire_cgroup_decode_freeze(const uint8_t *body, size_t len, struct wire_key *key, bool *frozen,
+			      uint32_t *request);
 /* Where a slot's cgroup lies: dir is STATUS's cgroup_dir. 0, or -ERR_INVALID when size is too small. */
 int wire_cgroup_path(char *path, size_t size, const char *dir, const struct wire_key *key);
+
+/* EVIDENCE, and what SLOT says of a notify socket (wire_push.c). */
+void wire_push_encode_evidence(struct buf *b, const struct wire_evidence *m);
+int wire_push_decode_evidence(const uint8_t *body, size_t len, struct wire_evidence *m);
 
 /* JOIN and GIVE_BACK (wire_giveback.c). */
 void wire_giveback_encode_join(struct buf *b, const struct wire_join *m);
@@ -436,12 +621,14 @@ int wire_giveback_decode_join(const uint8_t *body, size_t len, struct wire_join 
 void wire_giveback_encode(struct buf *b, const struct wire_give_back *m);
 int wire_giveback_decode(const uint8_t *body, size_t len, struct wire_give_back *m);
 
-/* SECRETS and SECRETS_DROP (wire_secrets.c). */
+/* SECRETS, SECRETS_DROP and SECRETS_WRITTEN (wire_secrets.c). */
 void wire_secrets_encode(struct buf *b, const struct wire_secrets *m);
 int wire_secrets_decode(const uint8_t *body, size_t len, struct wire_secrets *m);
 void wire_secrets_encode_drop(struct buf *b, const char *service, uint64_t generation);
 int wire_secrets_decode_drop(const uint8_t *body, size_t len, char service[WIRE_SERVICE_SIZE],
 			     uint64_t *generation);
+void wire_secrets_encode_written(struct buf *b, const struct wire_secrets_written *m);
+int wire_secrets_decode_written(const uint8_t *body, size_t len, struct wire_secrets_written *m);
 /* May that be the name of a secret? */
 bool wire_secrets_is_name(const char *name);
 /* Appends where a generation's files lie, without a slash at the end; dir is HELLO's. */
@@ -470,6 +657,7 @@ int wire_send(int fd, const struct buf *b, const int *fds, unsigned n_fds);
  * peer); else -errno. */
 int wire_recv(int fd, struct wire_packet *p);
 void wire_packet_done(struct wire_packet *p);
+void wire_encode_again(struct buf *b, const struct wire_packet *p); /* as it came, without fds */
 
 bool wire_key_same_slot(const struct wire_key *a, const struct wire_key *b);
 bool wire_key_equal(const struct wire_key *a, const struct wire_key *b);

@@ -30,21 +30,25 @@ int wire_cgroup_decode_limits(const uint8_t *body, size_t len, struct wire_key *
 	return field_check(&r);
 }
 
-void wire_cgroup_encode_freeze(struct buf *b, const struct wire_key *key, bool frozen)
+void wire_cgroup_encode_freeze(struct buf *b, const struct wire_key *key, bool frozen,
+			       uint32_t request)
 {
 	size_t at = field_begin(b, WIRE_FREEZE);
 
 	field_put_key(b, key);
 	field_put_u8(b, frozen);
+	field_put_u32(b, request);
 	field_end(b, at);
 }
 
-int wire_cgroup_decode_freeze(const uint8_t *body, size_t len, struct wire_key *key, bool *frozen)
+int wire_cgroup_decode_freeze(const uint8_t *body, size_t len, struct wire_key *key, bool *frozen,
+			      uint32_t *request)
 {
 	struct field_reader r = {.p = body, .left = len};
 
 	field_get_key(&r, key);
 	*frozen = field_get_bool(&r);
+	*request = field_get_u32(&r);
 	return field_check(&r);
 }
 

@@ -39,6 +39,7 @@ void wire_secrets_encode(struct buf *b, const struct wire_secrets *m)
 
 	put_service(b, m->service);
 	field_put_u64(b, m->generation);
+	field_put_u64(b, m->version);
 	field_put_u32(b, m->uid);
 	field_put_u32(b, m->gid);
 	field_put_u32(b, m->n);
@@ -56,6 +57,7 @@ int wire_secrets_decode(const uint8_t *body, size_t len, struct wire_secrets *m)
 	*m = (struct wire_secrets){0};
 	get_service(&r, m->service);
 	m->generation = field_get_u64(&r);
+	m->version = field_get_u64(&r);
 	m->uid = field_get_u32(&r);
 	m->gid = field_get_u32(&r);
 	m->n = field_get_u32(&r);
@@ -88,6 +90,29 @@ int wire_secrets_decode_drop(const uint8_t *body, size_t len, char service[WIRE_
 
 	get_service(&r, service);
 	*generation = field_get_u64(&r);
+	return field_check(&r);
+}
+
+void wire_secrets_encode_written(struct buf *b, const struct wire_secrets_written *m)
+{
+	size_t at = field_begin(b, WIRE_SECRETS_WRITTEN);
+
+	put_service(b, m->service);
+	field_put_u64(b, m->generation);
+	field_put_u64(b, m->version);
+	field_put_u32(b, (uint32_t)m->err);
+	field_end(b, at);
+}
+
+int wire_secrets_decode_written(const uint8_t *body, size_t len, struct wire_secrets_written *m)
+{
+	struct field_reader r = {.p = body, .left = len};
+
+	*m = (struct wire_secrets_written){0};
+	get_service(&r, m->service);
+	m->generation = field_get_u64(&r);
+	m->version = field_get_u64(&r);
+	m->err = (int32_t)field_get_u32(&r);
 	return field_check(&r);
 }
 

@@ -12,8 +12,9 @@ import procfs
 SLOTS = 16384
 SLOT_SIZE = 64
 WORDS = SLOT_SIZE // 8
-START_NS, PID, STARTS, LINES, FAILED = range(5)
+START_NS, PID, STARTS, LINES, FAILED, BEGIN_NS, END_NS, BYTES = range(8)
 POLL = 0.002
+POLL_END = 0.01
 
 
 class Beats:
@@ -39,6 +40,11 @@ class Beats:
     def starts(self, slot):
         return self.word(slot, STARTS)
 
+    def go(self, slots):
+        """Lets those that wait for it begin to write."""
+        for slot in slots:
+            self.words[slot * WORDS + BEGIN_NS] = 1
+
     def column(self, slots, which):
         """One word of each of the slots, a range."""
         return self.words[slots.start * WORDS + which:slots.stop * WORDS:WORDS].tolist()
@@ -55,6 +61,15 @@ class Beats:
         late = sum(start <= after_ns for start in self.column(slots, START_NS))
         raise TimeoutError(f"{late} of {len(slots)} probes did not start within {timeout} s")
 
+    def wait_end(self, slots, timeout):
+        """(CLOCK_MONOTONIC when the first of the slots began to write, when the last ended)."""
+        deadline = time.monotonic() + timeout
+        while 0 in (ends := self.column(slots, END_NS)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{ends.count(0)} of {len(slots)} probes did not end within {timeout} s")
+            time.sleep(POLL_END)
+        return min(self.column(slots, BEGIN_NS)), max(ends)
+
     def wait_start(self, slot, after_ns, timeout=30.0):
         """CLOCK_MONOTONIC of the first start later than after_ns; fails at the time-out."""
         deadline = time.monotonic() + timeout
@@ -63,5 +78,5 @@ class Beats:
             if start_ns > after_ns:
                 return start_ns
             procfs.reap()
-            time.sleep(0.0004)
+            time.sleep(POLL)  # not sooner: it would take the processor from what is measured
         raise TimeoutError(f"probe {slot} did not start within {timeout} s")

@@ -4,15 +4,20 @@
  *
  *   limit vfork  PROBE TABLE FIRST N        waits for any child: the least there is
  *   limit clone3 PROBE TABLE FIRST N        a pidfd per child in an epoll
- *   limit log    PROBE TABLE FIRST N DIR    besides, standard output of each by a pipe of 1 MiB
+ *   limit log    PROBE TABLE FIRST N DIR [PART [BYTES]]
+ *                                           besides, standard output of each by a pipe of 1 MiB
  *                                           into DIR/ID.log, by read and write
+ *   limit splice ...                        the same by splice
+ *   limit coalesce ...                      by read and write; as long as the pipes give little at
+ *                                           once, they are left alone for 20 ms between two reads
  *
- * The children are PROBE beat TABLE FIRST...FIRST+N-1. CLONE_VFORK is used although aictld cannot
- * afford it: a floor may.
+ * The children are PROBE beat (or PART) TABLE FIRST...FIRST+N-1. A log is renamed at BYTES, wherever
+ * the line ends. CLONE_VFORK is used although aictld cannot afford it: a floor may.
  *
  * SPDX-License-Identifier: MIT
  */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -23,10 +28,13 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CHILDREN_MAX 4096
 #define PIPE_SIZE (1 << 20)
+#define LITTLE (1 << 17) /* bytes at once */
+#define LAZY_NS 20000000L
 #define IS_PIPE (1ULL << 32) /* in an event's data, else it is the pidfd */
 
 struct child {
@@ -34,13 +42,18 @@ struct child {
 	char *argv[5];
 	pid_t pid;
 	int pidfd, pipe, log;
+	uint64_t bytes; /* in the log */
+	unsigned turn;	/* how many logs before it */
 };
 
 struct loop {
 	struct child children[CHILDREN_MAX];
 	size_t n;
 	int epoll, devnull;
-	bool pidfds, logs;
+	bool pidfds, logs, splices, lazy;
+	const char *directory;
+	uint64_t rotate_at;
+	ssize_t most; /* bytes that one child gave in this round */
 	char buffer[PIPE_SIZE];
 };
 
@@ -145,12 +158,41 @@ static void start_child(struct loop *l, size_t i)
 		close(s.out);
 }
 
-static void drain(struct loop *l, struct child *c)
+static void open_log(const struct loop *l, struct child *c)
 {
-	ssize_t n = read(c->pipe, l->buffer, sizeof(l->buffer));
+	char path[4096], old[4096];
 
+	snprintf(path, sizeof(path), "%s/%s.log", l->directory, c->id);
+	snprintf(old, sizeof(old), "%s/%s.log.%06u", l->directory, c->id, c->turn);
+	if (c->turn++ > 0 && (rename(path, old) < 0 || close(c->log) < 0))
+		die(old);
+	c->log = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+	c->bytes = 0;
+	if (c->log < 0)
+		die(path);
+}
+
+static ssize_t move(struct loop *l, struct child *c)
+{
+	ssize_t n;
+
+	if (l->splices)
+		return splice(c->pipe, NULL, c->log, NULL, PIPE_SIZE,
+			      SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	n = read(c->pipe, l->buffer, sizeof(l->buffer));
 	if (n > 0 && write(c->log, l->buffer, (size_t)n) < 0)
 		die("limit: write");
+	return n;
+}
+
+static void drain(struct loop *l, struct child *c)
+{
+	ssize_t n = move(l, c);
+
+	if (n > l->most)
+		l->most = n;
+	if (n > 0 && l->rotate_at && (c->bytes += (uint64_t)n) >= l->rotate_at)
+		open_log(l, c);
 	if (n != 0)
 		return;
 	close(c->pipe);
@@ -196,6 +238,11 @@ static void run_polling(struct loop *l)
 		struct epoll_event events[256];
 		int n = epoll_wait(l->epoll, events, 256, -1);
 
+		if (l->lazy && l->most < LITTLE) {
+			nanosleep(&(struct timespec){.tv_nsec = LAZY_NS}, NULL);
+			n = epoll_wait(l->epoll, events, 256, 0);
+		}
+		l->most = 0;
 		for (int k = 0; k < n; k++) {
 			size_t i = events[k].data.u64 & (IS_PIPE - 1);
 
@@ -211,20 +258,28 @@ static void prepare(struct loop *l, size_t i, char **argv, size_t first)
 {
 	static char beat[] = "beat";
 	struct child *c = &l->children[i];
-	char path[4096];
 
 	snprintf(c->id, sizeof(c->id), "%zu", first + i);
 	c->argv[0] = argv[2];
-	c->argv[1] = beat;
+	c->argv[1] = argv[6] && argv[7] ? argv[7] : beat;
 	c->argv[2] = argv[3];
 	c->argv[3] = c->id;
 	c->pipe = -1;
-	if (!l->logs)
-		return;
-	snprintf(path, sizeof(path), "%s/%s.log", argv[6], c->id);
-	c->log = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
-	if (c->log < 0)
-		die(path);
+	if (l->logs)
+		open_log(l, c);
+}
+
+static bool options(struct loop *l, int argc, char **argv)
+{
+	l->splices = argc > 1 && strcmp(argv[1], "splice") == 0;
+	l->lazy = argc > 1 && strcmp(argv[1], "coalesce") == 0;
+	l->logs = l->splices || l->lazy || (argc > 1 && strcmp(argv[1], "log") == 0);
+	l->pidfds = argc > 1 && strcmp(argv[1], "vfork") != 0;
+	l->directory = argc > 6 ? argv[6] : NULL;
+	if (argc > 8 && sscanf(argv[8], "%" SCNu64, &l->rotate_at) != 1)
+		return false;
+	return argc >= 6 + l->logs && argc <= (l->logs ? 9 : 6) &&
+	       sscanf(argv[5], "%zu", &l->n) == 1 && l->n <= CHILDREN_MAX;
 }
 
 int main(int argc, char **argv)
@@ -233,10 +288,7 @@ int main(int argc, char **argv)
 	struct rlimit files;
 	size_t first;
 
-	l.logs = argc == 7 && strcmp(argv[1], "log") == 0;
-	l.pidfds = argc > 1 && strcmp(argv[1], "vfork") != 0;
-	if (argc != 6 + l.logs || sscanf(argv[4], "%zu", &first) != 1 ||
-	    sscanf(argv[5], "%zu", &l.n) != 1 || l.n > CHILDREN_MAX)
+	if (!options(&l, argc, argv) || sscanf(argv[4], "%zu", &first) != 1)
 		return 2;
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;

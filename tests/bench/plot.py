@@ -10,6 +10,8 @@ import json
 import math
 import os
 
+import traces
+
 # metric -> title
 PANELS = {
     "start": "cold start, times limit-log",
@@ -18,6 +20,13 @@ PANELS = {
     "status": "state of all, times runit's sv status",
     "restart": "restart, times limit-clone3",
     "spawn": "start of one child, times vfork",
+    "log-stream": "CPU time to store a gibibyte, times limit-splice",
+    "log-small": "CPU time to store small writes, times limit-coalesce",
+    "log-writers": "CPU time to store a hundred writers, times limit-coalesce",
+    "http": "HTTP requests per second, 128 B, times haproxy",
+    "http-large": "HTTP requests per second, 1 MiB, times haproxy",
+    "tcp": "TCP, requests per second, times haproxy",
+    "socket": "HTTP requests per second at a socket handed over, times direct",
 }
 WIDTH, LEFT, RIGHT, ROW, HEAD = 760, 170, 110, 18, 34
 COLOURS = {"aictl": "#0b6e4f", "limit": "#9aa5b1", "": "#4a6fa5"}
@@ -30,6 +39,9 @@ def draw(directory):
     for name, bar, rows in panels:
         parts.append(draw_panel(y, PANELS[name], bar, rows))
         y += HEAD + ROW * len(rows) + 14
+    played, height = traces.draw(directory, y, WIDTH)
+    parts.append(played)
+    y += height
     path = os.path.join(directory, "bench.svg")
     with open(path, "w", encoding="utf-8") as f:
         f.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y}" '

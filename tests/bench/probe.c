@@ -7,6 +7,12 @@
  *   probe exit TABLE ID [INDEX]   records its start, then exits with status 1
  *   probe line TABLE ID [INDEX]   records its start, then writes a numbered line of sixteen bytes
  *                                 every ten milliseconds for ever, also when that fails
+ *   probe burst:BYTES:SIZE ...    records its start, waits until begin_ns is made something else than
+ *                                 0, then writes so many bytes of lines of a hundred, SIZE at once
+ *   probe rate:BYTES:SECONDS ...  the same, BYTES a second, a hundredth of that every ten
+ *                                 milliseconds
+ *   probe stamp:MS TABLE ID ...   records its start, then writes the time as a line every MS
+ *                                 milliseconds for ever
  *
  * TABLE is a file on tmpfs, one struct beat per ID + INDEX; beats.py has the same layout. No socket
  * and no reply: a thousand starting probes never wait for the bench.
@@ -19,9 +25,14 @@
 
 struct beat {
 	unsigned long start_ns, pid, starts;
-	unsigned long lines, failed; /* written whole, and not */
-	unsigned long unused[3];
+	unsigned long lines, failed;	       /* written whole, and not */
+	unsigned long begin_ns, end_ns, bytes; /* of burst and rate */
 };
+
+#define LINE 100
+#define WRITE_MAX (654 * LINE) /* what a pipe of 64 KiB has room for */
+#define TICK_NS 10000000L
+#define TICKS 100 /* in a second */
 
 #if defined(__x86_64__)
 static long call(long number, long a, long b, long c, long d)
@@ -78,6 +89,92 @@ static void write_line(struct beat *beat)
 		beat->failed++;
 }
 
+/* The number behind the n-th colon. */
+static unsigned long parameter(const char *part, int n)
+{
+	for (; *part && n > 0; part++)
+		n -= *part == ':';
+	return number(part);
+}
+
+static void sleep_ns(long ns)
+{
+	const struct __kernel_timespec t = {.tv_sec = ns / 1000000000L,
+					    .tv_nsec = ns % 1000000000L};
+
+	if (ns > 0)
+		call(__NR_nanosleep, (long)&t, 0, 0, 0);
+}
+
+/* Whole lines, wherever a write may have ended. False when that fails. */
+static int write_lines(struct beat *beat, unsigned long n)
+{
+	static char text[WRITE_MAX + LINE];
+
+	for (int i = 0; text[0] == 0 && i < WRITE_MAX + LINE; i++)
+		text[WRITE_MAX + LINE - 1 - i] = i % LINE == 0 ? '\n' : (char)('a' + i % 26);
+	while (n > 0) {
+		long k = call(__NR_write, 1, (long)(text + beat->bytes % LINE),
+			      (long)(n < WRITE_MAX ? n : WRITE_MAX), 0);
+
+		if (k <= 0) {
+			beat->failed++;
+			return 0;
+		}
+		beat->bytes += (unsigned long)k;
+		n -= (unsigned long)k;
+	}
+	return 1;
+}
+
+static void burst(struct beat *beat, unsigned long total, unsigned long size)
+{
+	while (beat->bytes < total &&
+	       write_lines(beat, size < total - beat->bytes ? size : total - beat->bytes))
+		;
+}
+
+static void rate(struct beat *beat, unsigned long bytes, unsigned long seconds)
+{
+	for (unsigned long tick = 1; tick <= seconds * TICKS; tick++) {
+		if (!write_lines(beat, bytes / TICKS))
+			return;
+		sleep_ns((long)(beat->begin_ns + tick * TICK_NS) - (long)now_ns());
+	}
+}
+
+static void stamp(long every_ns)
+{
+	static char line[21];
+
+	for (;;) {
+		unsigned long n = now_ns();
+
+		for (int i = 19; i >= 0; i--, n /= 10)
+			line[i] = (char)('0' + n % 10);
+		line[20] = '\n';
+		call(__NR_write, 1, (long)line, sizeof(line), 0);
+		sleep_ns(every_ns);
+	}
+}
+
+static void load(struct beat *beat, long fd, long offset, const char *part)
+{
+	unsigned long begin_ns = 0;
+
+	for (; begin_ns == 0; sleep_ns(TICK_NS))
+		call(__NR_pread64, fd, (long)&begin_ns, sizeof(begin_ns),
+		     offset + (long)__builtin_offsetof(struct beat, begin_ns));
+	beat->begin_ns = now_ns();
+	call(__NR_pwrite64, fd, (long)beat, sizeof(*beat), offset);
+	if (part[0] == 'b')
+		burst(beat, parameter(part, 1), parameter(part, 2));
+	else
+		rate(beat, parameter(part, 1), parameter(part, 2));
+	beat->end_ns = now_ns();
+	call(__NR_pwrite64, fd, (long)beat, sizeof(*beat), offset);
+}
+
 __attribute__((used, noreturn)) void probe_main(long *stack);
 
 /* stack: argc, argv..., as the kernel leaves them. */
@@ -98,6 +195,7 @@ void probe_main(long *stack)
 	beat.start_ns = start_ns;
 	beat.pid = (unsigned long)call(__NR_getpid, 0, 0, 0, 0);
 	beat.starts++;
+	beat.begin_ns = beat.end_ns = beat.bytes = 0;
 	call(__NR_pwrite64, fd, (long)&beat, sizeof(beat), offset);
 	if (argv[1][0] == 'e')
 		call(__NR_exit_group, 1, 0, 0, 0);
@@ -106,6 +204,10 @@ void probe_main(long *stack)
 		call(__NR_pwrite64, fd, (long)&beat, sizeof(beat), offset);
 		call(__NR_nanosleep, (long)&pause, 0, 0, 0);
 	}
+	if (argv[1][0] == 's')
+		stamp((long)parameter(argv[1], 1) * 1000000L);
+	if (argv[1][0] == 'r' || (argv[1][0] == 'b' && argv[1][1] == 'u'))
+		load(&beat, fd, offset, argv[1]);
 	for (;;)
 		call(__NR_ppoll, 0, 0, 0, 0);
 }

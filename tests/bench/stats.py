@@ -19,10 +19,13 @@ def summary(values):
             "n": len(values)}
 
 
-def verdict(ratio, bar):
-    """ratio: a summary. Better or worse only when the whole interval is on one side of the bar."""
+def verdict(ratio, bar, more=False):
+    """ratio: a summary. Better or worse only when the whole interval is on one side of the bar.
+    more: that is the better side."""
     if ratio["n"] < MIN_SAMPLES:
         return "undecided"
+    if more:
+        return "better" if ratio["low"] >= bar else "worse" if ratio["high"] < bar else "undecided"
     if ratio["high"] <= bar:
         return "better"
     return "worse" if ratio["low"] > bar else "undecided"

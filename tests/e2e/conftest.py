@@ -19,10 +19,14 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 import harness  # noqa: E402
 import procfs  # noqa: E402
 
+LEFT_OUT = []  # lines for the end
+
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs_root: skipped for an ordinary user")
-    config.addinivalue_line("markers", "waits: takes long and does little; scripts/check runs these beside")
+    config.addinivalue_line("markers", "waits: takes long and does little: begun early")
+    config.addinivalue_line("markers", "machine: boots one or measures it: a module in one process, begun first")
+    config.addinivalue_line("markers", "xdist_group: of pytest-xdist, which need not be there")
     procfs.become_subreaper()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what runs is ended
 
@@ -31,10 +35,60 @@ def pytest_unconfigure():
     procfs.end_all()  # after an interrupt, when no fixture did
 
 
-def pytest_collection_modifyitems(items):
+def pytest_itemcollected(item):
+    if item.get_closest_marker("machine"):
+        item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+
+
+@pytest.hookimpl(trylast=True)  # after -m and -k
+def pytest_collection_modifyitems(config, items):
+    whole_modules(config, items)
+    items.sort(key=haste)  # with `-n`: what takes long does not begin last
     for item in items:
         if item.get_closest_marker("needs_root") and not harness.AS_ROOT:
             item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+def haste(item):
+    return 0 if item.get_closest_marker("machine") else 1 if item.get_closest_marker("waits") else 2
+
+
+def whole_modules(config, items):
+    """What a module may say of itself, each a reason or None: MISSING, what it needs is not there:
+    one skip for all of its tests. ELSEWHERE: it belongs to another kind of build, and is left out
+    here with one line. PARTLY: the same for some of its tests, which it does not make."""
+    kept, dropped, seen = [], [], set()
+    for item in items:
+        known = item.module in seen
+        seen.add(item.module)
+        if reason := getattr(item.module, "ELSEWHERE", None):
+            known = True
+        elif reason := getattr(item.module, "MISSING", None):
+            item.add_marker(pytest.mark.skip(reason=f"all of {item.module.__name__}: {reason}"))
+        (dropped if known and reason else kept).append(item)
+    for module in seen:
+        for name in ("ELSEWHERE", "PARTLY"):
+            if reason := getattr(module, name, None):
+                LEFT_OUT.append(f"{module.__name__}: {reason}")
+    if dropped:
+        items[:] = kept
+        config.hook.pytest_deselected(items=dropped)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Of pytest-xdist: what a worker says at its end."""
+    LEFT_OUT.extend(line for line in getattr(node, "workeroutput", {}).get("left_out", []) if line not in LEFT_OUT)
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = LEFT_OUT
+
+
+def pytest_terminal_summary(terminalreporter):
+    for line in sorted(LEFT_OUT):
+        terminalreporter.write_line(f"LEFT OUT {line}")
 
 
 @pytest.fixture(scope="session", autouse=True)

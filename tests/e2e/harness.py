@@ -27,15 +27,17 @@ import procfs
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 AS_ROOT = os.geteuid() == 0
 BUILD = os.path.abspath(os.environ.get("AICTL_BUILD", os.path.join(ROOT, "build")))
-PROGRAMS = ("aictl", "aictld", "aictl-controller", "aictl-logger", "tests/e2e/svc",
+PROGRAMS = ("aictl", "aictld", "aictl-controller", "aictl-logger", "aictl-gateway", "tests/e2e/svc",
             "tests/e2e/fusehang", "tests/e2e/other/aictld", "tests/e2e/other/aictl-controller",
-            "tests/e2e/other/aictl-logger", "tests/e2e/longer/aictld")
+            "tests/e2e/other/aictl-logger", "tests/e2e/other/aictl-gateway", "tests/e2e/longer/aictld")
 DEFAULT_DEADLINE = int(os.environ.get("AICTL_DEADLINE", "30"))  # seconds; generous on purpose
+IN_PLACE = {"order": "stop-first", "min_ready": "0s"}
 CAMPAIGN = "50ms,200ms,0"  # --helper-restart of tests that kill helpers often
-SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehavior", "runtime error:")
+SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehavior", "runtime error:", "Assertion `")
+LSAN_KILLED = r"==\d+==Unable to get registers from thread \d+\.\n"  # one that is killed while it looks
 POLL = 0.02
-# Port ranges of their own per daemon: two of them at once must not race for a port.
-_port_ranges = itertools.cycle(range(21000, 30000, 500))
+PORT_RANGES = range(21000, 30000, 500)
+_port_ranges = itertools.cycle(PORT_RANGES)
 
 
 def wait_for(condition, timeout=DEFAULT_DEADLINE, what=None, poll=POLL):
@@ -49,6 +51,30 @@ def wait_for(condition, timeout=DEFAULT_DEADLINE, what=None, poll=POLL):
             what = what() if callable(what) else what
             raise AssertionError(f"not within {timeout} s: {what or condition}; last: {value!r}")
         time.sleep(poll)
+
+
+def claim_ports():
+    """(first port, socket that holds the range while it is open): two daemons at once must not race
+    for a port, also when another pytest runs beside this one."""
+    for first in itertools.islice(_port_ranges, len(PORT_RANGES)):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0aictl-e2e-ports-{first}")
+            return first, claim
+        except OSError:
+            claim.close()
+    return next(_port_ranges), None
+
+
+def stable_ports(first):
+    """Numbers for `port:`, others in each process of a run that has several."""
+    worker = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "0")) or 0)
+    return itertools.count(first - 1000 * worker)
+
+
+def built_with(name):
+    """Whether config.h of the build under test defines this."""
+    return f"#define {name} 1\n" in procfs.read(os.path.join(BUILD, "config.h"))
 
 
 def program(name):
@@ -92,7 +118,7 @@ def sanitizer_reports(base):
             if any(word in line for word in SANITIZER_WORDS):
                 found.append("\n".join(lines[n:n + 30]))
                 break
-    return [text for text in found if text]
+    return [text for text in found if re.sub(LSAN_KILLED, "", text)]
 
 
 def remove_base(base):
@@ -125,7 +151,7 @@ class Daemon:
         self.process = None
         self.expected_exit = 0
         if "--port-range" not in args:
-            first = next(_port_ranges)
+            first, self.claim = claim_ports()
             self.args += ["--port-range", f"{first}-{first + 499}"]
         if user:
             entry = pwd.getpwnam(user)
@@ -290,8 +316,11 @@ class Daemon:
         return path
 
     def service(self, *command, **keys):
-        """A service dict of our own test program; as root it runs as nobody."""
+        """A service dict of our own test program; as root it runs as nobody. Most tests look at what
+        runs under an index: it is replaced in place, unless the test says how."""
         spec = {"command": [self.svc, *command], **keys}
+        if keys.get("type") != "task":
+            spec.setdefault("update", IN_PLACE)
         if AS_ROOT and not self.user:
             spec.setdefault("user", "nobody")
         return spec
@@ -312,8 +341,8 @@ class Daemon:
         def answer():
             try:
                 status, reply = self.api("GET", path)
-            except (ConnectionError, http.client.HTTPException):
-                return None
+            except (ConnectionError, FileNotFoundError, http.client.HTTPException):
+                return None  # FileNotFoundError: a new aictld is putting its socket in place
             return None if status == 503 else (status, reply)
         status, reply = wait_for(answer, what=f"an answer to {path}")
         assert status == 200, reply
@@ -373,6 +402,23 @@ class Daemon:
             return [data]
         return wait_for(read)[0]
 
+    def log_files(self, service, index="*", kind="*"):
+        """Their paths in order; kind: log, idx, log.zst."""
+        return sorted(glob.glob(os.path.join(self.log_dir, service, str(index), "*." + kind)))
+
+    def stored(self, service, index=0):
+        """The bytes of all segments, compressed or not; one that is there as both must be the same."""
+        def read():
+            found = {}
+            try:
+                for path in self.log_files(service, index, "log") + self.log_files(service, index, "log.zst"):
+                    found.setdefault(path.removesuffix(".zst"), []).append(log_content(path))
+            except (FileNotFoundError, subprocess.CalledProcessError):  # compressed, or gone, between the two
+                return None
+            assert all(v == v[:1] * len(v) for v in found.values())
+            return [b"".join(v[0] for _, v in sorted(found.items()))]
+        return wait_for(read, what="all of it can be read")[0]
+
     def tell(self, service, path, index=0):
         """GET of a path at the replica's own port (the test program's commands)."""
         return tell_port(self.replica(service, index)["port"], path)
@@ -385,6 +431,13 @@ def tell_port(port, path):
             return reply.read()
     except (OSError, http.client.HTTPException):
         return None
+
+
+def log_content(path):
+    if path.endswith(".zst"):
+        return subprocess.run(["zstdcat", path], stdout=subprocess.PIPE, check=True).stdout
+    with open(path, "rb") as f:
+        return f.read()
 
 
 def numbered(data):

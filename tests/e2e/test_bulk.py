@@ -75,7 +75,7 @@ def test_escaped_processes_belong_to_their_service(daemon):
 
     def tree(name):
         return procfs.with_cookie(daemon.replica(name)["incarnation"])
-    left, right = (wait_for(lambda n=n: len(tree(n)) == 2 and tree(n), what=f"{n} escapes")
+    left, right = (wait_for(lambda n=n: procfs.escaped(tree(n)), what=f"{n} escapes")
                    for n in ("left", "right"))
     assert not set(left) & set(right)
     daemon.ok("stop", "left")
@@ -90,9 +90,9 @@ def test_escaped_processes_end_before_the_next_start(daemon):
     daemon.apply({"left": daemon.service("escape", restart=AT_ONCE, stop={"grace_period": "300ms"}),
                   "right": daemon.service("escape", stop={"grace_period": "300ms"})})
     first = daemon.replica("left")
-    wait_for(lambda: len(procfs.with_cookie(first["incarnation"])) == 2, what="left escapes")
+    wait_for(lambda: procfs.escaped(procfs.with_cookie(first["incarnation"])), what="left escapes")
     cookie = daemon.replica("right")["incarnation"]
-    right = wait_for(lambda: len(t := procfs.with_cookie(cookie)) == 2 and t, what="right escapes")
+    right = wait_for(lambda: procfs.escaped(procfs.with_cookie(cookie)), what="right escapes")
     procfs.kill(first["pid"])
     daemon.wait_new_pid("left", first["pid"])
     wait_for(lambda: not procfs.with_cookie(first["incarnation"]), what="the escapee ends")
@@ -102,7 +102,7 @@ def test_escaped_processes_end_before_the_next_start(daemon):
 def test_stop_of_everything_ends_escaped_processes(daemon):
     daemon.apply({"left": daemon.service("escape", stop={"grace_period": "300ms"})})
     cookie = daemon.replica("left")["incarnation"]
-    wait_for(lambda: len(procfs.with_cookie(cookie)) == 2, what="it escapes")
+    wait_for(lambda: procfs.escaped(procfs.with_cookie(cookie)), what="it escapes")
     assert daemon.stop() == 0
     assert not procfs.with_cookie(cookie)
 

@@ -37,6 +37,7 @@ LINES = [
     ("aictl logs -f tok", "aictl logs -f tokenizer"),
     ("aictl scale tok", "aictl scale tokenizer="),
     ("aictl rollout history sh", "aictl rollout history shop"),
+    ("aictl rollout undo tok", "aictl rollout undo tokenizer"),
     ("aictl ps --set sh", "aictl ps --set shop"),
     ("aictl exec tokenizer/", "aictl exec tokenizer/0"),
 ]

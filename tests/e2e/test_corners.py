@@ -62,9 +62,48 @@ def test_another_state_directory_stops_nothing(start):
     daemon.start()
     wait_for(lambda: daemon.mode() == "normal" or None)
     assert daemon.pids("web") == pids
-    assert "manifest is lost: left alone" in daemon.log()
+    wait_for(lambda: "manifest is lost: left alone" in daemon.log(), what=daemon.log)
     daemon.apply({"web": daemon.service("pause", replicas=2)})
     assert daemon.pids("web") == pids, "it is the same"
+
+
+def test_the_state_of_another_instance_stops_nothing(start):
+    """Its store knows other services: they run as well, and what runs stays; also when it goes back."""
+    daemon = start()
+    own = daemon.state_dir
+    daemon.apply({"api": daemon.service("pause")})
+    assert daemon.stop() == 0
+    os.rename(own, own + ".other")
+    daemon.start()
+    daemon.apply({"web": daemon.service("pause", replicas=2)})
+    web = daemon.pids("web")
+
+    def restart(directory):
+        daemon.ok("daemon", "detach")
+        assert daemon.wait() == 100
+        daemon.state_dir = directory
+        daemon.start()
+        wait_for(lambda: daemon.mode() == "normal" or None)
+
+    restart(own + ".other")
+    daemon.wait_state("api", "ready")
+    api = daemon.pids("api")
+    assert "begun with another state directory" in daemon.log()
+    assert daemon.pids("web") == web
+    assert daemon.ps()["web"]["message"] == "its manifest is lost: left alone until it is applied again"
+    os.kill(daemon.pid, signal.SIGKILL)  # it is remembered
+    daemon.wait()
+    daemon.start()
+    wait_for(lambda: daemon.mode() == "normal" or None)
+    assert daemon.pids("web") == web and daemon.pids("api") == api
+    restart(own)
+    wait_for(lambda: daemon.ps()["web"]["state"] == "ready" or None)
+    assert daemon.pids("web") == web and daemon.pids("api") == api
+    assert daemon.ps()["api"]["message"] == "its manifest is lost: left alone until it is applied again"
+    assert daemon.stop() == 0
+    daemon.start()  # none of the two runs any more: all is as ever
+    daemon.wait_state("web", "ready")
+    assert "api" not in daemon.ps()
 
 
 def test_unfinished_changes_never_block_the_next(daemon):
@@ -271,7 +310,7 @@ def test_a_live_edit_leaves_what_is_still_to_be_replaced(daemon):
     daemon.apply(spec("old", "/bin/true"))
     pid = daemon.pid_of("x", 1)
     daemon.apply(spec("new", "/bin/false"), wait=False)
-    wait_for(lambda: (r := daemon.replica("x")) and r["revision"] == 2)
+    wait_for(lambda: any(r["revision"] == 2 for r in daemon.ps()["x"]["replicas"]))
     daemon.apply(spec("new", "/bin/false", logs={"max_files": 7}), wait=False)
     old = [r for r in daemon.describe("x")["replicas"] if r["index"] == 1][0]
     assert old["probes"]["readiness"]["handler"] == "exec /bin/true"

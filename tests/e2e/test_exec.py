@@ -149,7 +149,7 @@ def test_an_old_replica_keeps_its_user(start):
     ready = {"readiness": {"exec": {"command": ["sh", "-c", "exit $BAD"]}, "period": "100ms"}}
     command = ["sh", "-c", "exec sleep 1000"]
     old = {"command": command, "replicas": 2, "probes": ready, "stop": {"grace_period": "1s"},
-           "user": "nobody", "environment": {"BAD": "0"}}
+           "user": "nobody", "environment": {"BAD": "0"}, "update": {"order": "stop-first"}}
     daemon.apply({"web": old})
     daemon.apply({"web": old | {"user": "daemon", "environment": {"BAD": "1"}}}, wait=False)
 

@@ -172,8 +172,8 @@ def when(text):
 def in_backoff(daemon, attempts):
     """The crashing replica once it waits after so many attempts."""
     def waits():
-        replica = daemon.replica("crash")
         enough = daemon.segments("crash") == b"attempt\n" * attempts
+        replica = daemon.replica("crash")  # after it has been seen: else this may be the back-off before
         return enough and replica["state"] == "backoff" and replica
     return wait_for(waits, what=daemon.ps)
 
@@ -193,6 +193,19 @@ def test_backoff_survives_the_controller(start):
     started = when(third["last_exit"]["at"])  # it exits at once
     assert abs(started - when(second["next_attempt_at"])) <= 1
     assert 8 <= when(third["next_attempt_at"]) - started <= 10  # 1 s, 3 s, now 9 s
+
+
+def test_what_has_ended_is_not_found_running(start):
+    """The next controller says of it how it ended."""
+    daemon = start("--helper-restart", CAMPAIGN)
+    daemon.apply({"bad": daemon.shell("exit 3", restart="never"), "good": daemon.shell("exit 0", type="task")},
+                 wait=False)
+    daemon.wait_state("bad", "failed")
+    daemon.wait_state("good", "succeeded")
+    wait_helper(daemon, "controller", kill_helper(daemon, "controller"))
+    wait_for(lambda: daemon.mode() == "normal")
+    assert daemon.replica("bad")["message"] == "exit code 3"
+    assert daemon.replica("good")["message"] == "exit code 0"
 
 
 def test_budget_survives_the_controller(start):

@@ -6,15 +6,20 @@ still be killed, `read` cannot, until the mount's server dies.
 SPDX-License-Identifier: MIT
 """
 import os
+import re
 import signal
+import socket
 import statistics
 import subprocess
+import sys
 import time
 
 import pytest
 
 import procfs
 from harness import program, wait_for
+from test_socket_mode import listener
+from test_traffic import free_port
 
 pytestmark = [pytest.mark.needs_root,
               pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK),
@@ -57,7 +62,7 @@ def restart_seconds(daemon, service):
 
 def children_before_exec(daemon):
     """Children of aictld that are no helper and still aictld's image."""
-    helpers = {daemon.helper("controller"), daemon.helper("logger")}
+    helpers = {daemon.helper(which) for which in ("controller", "logger", "gateway")}
     return [p for p in procfs.children(daemon.pid)
             if p not in helpers and (s := procfs.stat(p)) and s[0] == "aictld" and s[1] != "Z"]
 
@@ -129,6 +134,28 @@ def test_user_stops_the_child_before_exec(start, hung):
 
 
 @pytest.mark.waits
+def test_a_left_over_that_cannot_be_killed_holds_up_itself_only(start, hung):
+    """Without cgroups what is left is looked for in /proc, for several replicas at a time."""
+    daemon = start("--cgroup", "none")
+    directory, server = hung("read")
+    before = procfs.read_bytes(server.pid)
+    leaves = "setsid sh -c '%s' & echo up; exec sleep 1000"
+    daemon.apply({"stuck": daemon.shell(leaves % f"exec cat {directory}/x"),
+                  "web": daemon.shell(leaves % "exec sleep 1000")}, wait=False)
+    for name in ("stuck", "web"):
+        wait_for(lambda: b"up" in daemon.segments(name), what=daemon.ps)
+    wait_for(lambda: procfs.read_bytes(server.pid) > before, what="the request is taken")
+    daemon.ok("stop", "--no-wait", "stuck", "web")
+    daemon.wait_state("web", "stopped")
+    for _ in range(3):
+        daemon.ok("start", "web")
+        daemon.ok("stop", "web")
+    assert daemon.replica("stuck")["state"] == "stopping"
+    server.kill()
+    daemon.wait_state("stuck", "stopped", timeout=90)
+
+
+@pytest.mark.waits
 def test_stopped_daemon_names_what_it_could_not_end(start, hung):
     """Exit 1 and the name in the log when SIGKILL did not help for 10 s."""
     daemon = start()
@@ -137,5 +164,22 @@ def test_stopped_daemon_names_what_it_could_not_end(start, hung):
     daemon.expected_exit = 1
     procfs.kill(daemon.pid, signal.SIGTERM)
     assert daemon.wait(45) == 1
-    assert "stuck" in daemon.log()
+    pid = int(re.search(r"pid=(\d+) stuck", daemon.log())[1])
     server.kill()
+    wait_for(lambda: not procfs.alive(pid), what="the disk lets go of it")
+
+
+def test_a_port_is_not_looked_for_among_files(start, hung):
+    """It is in use, perhaps by a replica that has it from us. What else one has open is left alone."""
+    path, _ = hung("close")
+    daemon = start()
+    port = free_port()
+    script = (f"import os, time\nos.dup2(os.open('{path}/file', os.O_RDWR), 3)\n"
+              "os.write(3, b'x')\ntime.sleep(10000)")
+    daemon.apply({"holder": {**daemon.service(), "command": [sys.executable, "-c", script]}})
+    pid = daemon.pid_of("holder")
+    wait_for(lambda: procfs.fds(pid).get(3, "").startswith(path), what="it has the file")
+    with socket.create_server(("127.0.0.1", port)):
+        daemon.apply({"web": listener(daemon, port)}, wait=False, name="more")
+        wait_for(lambda: "cannot listen: Address already in use" in daemon.log(), what=daemon.log)
+        assert daemon.answers()

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -129,18 +130,41 @@ def test_hung_state_directory(thawed):
 
 @pytest.mark.waits
 def test_hung_log_directory(thawed):
-    """Longer than the logger may be silent: it is ended, dies when the disk lets go of it, and the
-    next one goes on where it was."""
+    """The logger waits for the disk and answers all the same: it is not replaced, says what hangs,
+    and goes on where it was."""
     disk, daemon = thawed("log")
     daemon.apply({"good": daemon.service("pause", **KEYS), "loud": daemon.service("lines", "20"),
                   "talks": daemon.service("lines", "1000", **KEYS)})
     logger, loud = daemon.helper("logger"), daemon.pid_of("loud")
     wait_for(lambda: line_count(daemon, "loud") > 1000, what="lines")
     disk.freeze()
+    frozen = time.monotonic()
     wait_for(lambda: in_disk_wait(logger), what="the logger waits for the disk")
-    assert restart_seconds(daemon, "good") < NORMAL_S
+    wait_for(lambda: "the file system does not answer" in daemon.log(), what=daemon.log)
     assert restart_seconds(daemon, "talks") < NORMAL_S  # although nobody reads what it writes
-    wait_for(lambda: kill_is_pending(logger), timeout=2 * SILENCE_S, what="it is to be ended")
+    wait_for(lambda: time.monotonic() > frozen + SILENCE_S + 5, poll=0.5, what="it is not replaced")
+    for _ in range(6):  # more often than ends of incarnations are kept: it has never said anything
+        assert restart_seconds(daemon, "good") < NORMAL_S
+    assert daemon.helper("logger") == logger
+    disk.thaw()
+    wait_for(lambda: "the file system answers again" in daemon.log(), what=daemon.log)
+    assert daemon.helper("logger") == logger and daemon.pid_of("loud") == loud
+    daemon.ok("stop", "loud")
+    wait_for(lambda: b"\nend " in daemon.segments("loud"), what="the end of the log")
+    assert numbered(daemon.segments("loud")) > 1000
+
+
+@pytest.mark.waits
+def test_hung_log_directory_and_killed_logger(thawed):
+    """SIGKILL ends it only when the disk lets go of it; the next one goes on where it was, and not before."""
+    disk, daemon = thawed("log")
+    daemon.apply({"good": daemon.service("pause", **KEYS), "loud": daemon.service("lines", "20")})
+    logger, loud = daemon.helper("logger"), daemon.pid_of("loud")
+    wait_for(lambda: line_count(daemon, "loud") > 1000, what="lines")
+    disk.freeze()
+    wait_for(lambda: in_disk_wait(logger), what="the logger waits for the disk")
+    procfs.kill(logger)
+    wait_for(lambda: kill_is_pending(logger), what="it is to be ended")
     assert restart_seconds(daemon, "good") < NORMAL_S
     disk.thaw()
     wait_for(lambda: (new := daemon.helper("logger")) and new != logger, what="a new logger")
@@ -150,15 +174,17 @@ def test_hung_log_directory(thawed):
     assert numbered(daemon.segments("loud")) > 1000
 
 
-def stuck_reader(daemon, directory):
+def stuck_reader(daemon, directory, server):
     """Its process waits for a mount that never answers: SIGKILL puts it into D state for good.
     Returns its pid."""
+    before = procfs.read_bytes(server.pid)
     keys = {**KEYS, "environment": {"TARGET": os.path.join(directory, "file")}}
     daemon.apply({"good": daemon.service("pause", **KEYS)})
     daemon.apply({"good": daemon.service("pause", **KEYS),
                   "stuck": daemon.shell('exec cat "$TARGET"', **keys)}, wait=False)
     pid = wait_for(lambda: daemon.pid_of("stuck"), what=daemon.ps)
     wait_for(lambda: readers(directory) == [pid], what="it reads")
+    wait_for(lambda: procfs.read_bytes(server.pid) > before, what="its request is taken")
     return pid
 
 
@@ -167,7 +193,7 @@ def test_replica_in_disk_wait(start, hung):  # noqa: F811
     """Nothing ends it: it is not started a second time, and nobody waits for it."""
     daemon = start()
     directory, server = hung("read")
-    pid = stuck_reader(daemon, directory)
+    pid = stuck_reader(daemon, directory, server)
     stop = procfs.popen(daemon.cli_argv("restart", "stuck"), stdout=subprocess.DEVNULL,
                         stderr=subprocess.DEVNULL, env={**daemon.env, "AICTL_SOCKET": daemon.socket})
     wait_for(lambda: procfs.stat(pid)[1] == "D", what="it is in D state")
@@ -250,3 +276,33 @@ def test_stopped_controller_and_logger(start):
         daemon.wait_new_pid("good", old, index)
     assert daemon.pid_of("loud") == loud
     assert restart_seconds(daemon, "good") < NORMAL_S
+
+
+def test_log_probe_of_a_log_that_hangs(start, hung):  # noqa: F811
+    """Each attempt ends with its time-out and says so; it goes on where it was once the disk answers."""
+    def said():
+        return daemon.describe("web")["replicas"][0]["probes"]["readiness"]
+
+    daemon = start()
+    probe = {"log": {"pattern": "^up$"}, "period": "100ms", "timeout": "300ms"}
+    daemon.apply({"web": daemon.shell("echo up >&2; sleep 1000", probes={"readiness": probe}),
+                  "other": daemon.shell("sleep 1; echo up; sleep 1000", probes={"readiness": probe})})
+    path, server = hung("unread")
+    log = os.path.join(daemon.log_dir, "web")
+    command("mount", "--bind", path, log)
+    try:
+        old = daemon.pid_of("web")
+        os.kill(old, signal.SIGKILL)
+        pid = daemon.wait_new_pid("web", old)
+        wait_for(lambda: said()["message"] == "the log was not read within 300ms: its disk does not answer",
+                 what=said)
+        before = said()["results"]
+        wait_for(lambda: said()["results"] > before + 3, what=said)
+        assert daemon.replica("web")["state"] == "starting"
+        daemon.ok("restart", "other")  # its log is read meanwhile
+        daemon.wait_state("other", "ready")
+    finally:
+        command("umount", "-l", log)
+        server.kill()
+    daemon.wait_state("web", "ready")
+    assert daemon.pid_of("web") == pid

@@ -9,7 +9,7 @@ import subprocess
 import procfs
 from harness import AS_ROOT, program, wait_for
 
-DEFAULTS = {"user": "nobody"} if AS_ROOT else {}
+DEFAULTS = {"update": {"order": "stop-first", "min_ready": "0s"}, **({"user": "nobody"} if AS_ROOT else {})}
 
 
 def environment(daemon, service, index=0):

@@ -12,11 +12,11 @@ import pytest
 import procfs
 from harness import wait_for
 
-SERVICE_KEYS = {"name", "set", "state", "runtime", "revision", "desired", "ready", "message",
-                "endpoints", "labels", "drift", "replicas"}
-REPLICA_KEYS = {"id", "index", "pid", "incarnation", "state", "revision", "port", "ports",
+SERVICE_KEYS = {"name", "set", "type", "state", "runtime", "revision", "desired", "ready", "message", "next_run_at",
+                "held_until", "from_zero", "traffic", "endpoints", "labels", "drift", "override", "autoscale", "replicas"}
+REPLICA_KEYS = {"id", "index", "traffic", "pid", "incarnation", "state", "revision", "port", "ports",
                 "restarts", "started_at", "since", "reason", "message", "frozen", "slow_mode",
-                "next_attempt_at", "last_exit"}
+                "next_attempt_at", "next_run_at", "notify", "last_exit", "logs"}
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 READY = {"readiness": {"http": {"path": "/ready"}, "period": "200ms", "timeout": "2s"}}
 
@@ -35,7 +35,7 @@ def test_ps_json_contract(web):
     assert set(service) == SERVICE_KEYS
     assert (service["name"], service["set"], service["state"]) == ("web", "shop", "ready")
     assert (service["desired"], service["ready"], service["runtime"]) == (2, 2, "process")
-    assert service["endpoints"] == []  # announced, not served: no gateway yet
+    assert [e["name"] for e in service["endpoints"]] == ["http"]
     assert [r["id"] for r in service["replicas"]] == ["web/0", "web/1"]
     for replica in service["replicas"]:
         assert set(replica) == REPLICA_KEYS
@@ -80,7 +80,7 @@ def test_restart_of_one_replica_and_of_all(web):
     assert web.pid_of("web", 0) == first[0]
     web.wait_state("web", "ready")
     second = web.pids("web")
-    web.ok("restart", "web")
+    web.ok("restart", "web", "--now")
     web.wait_new_pid("web", second[0], index=0)
     web.wait_new_pid("web", second[1], index=1)
     service = web.wait_state("web", "ready")
@@ -111,7 +111,8 @@ def test_delete(web):
 
 
 def test_changed_command_replaces_one_by_one_stop_first(daemon):
-    beat = {"a": daemon.service("beat", replicas=3), "b": daemon.service("beat", replicas=2)}
+    beat = {"a": daemon.service("beat", replicas=3),
+            "b": daemon.service("beat", replicas=2)}
     daemon.apply(beat)
     before_a, before_b = daemon.pids("a"), daemon.pids("b")
     mark = daemon.events()[-1]["seq"]

@@ -12,7 +12,7 @@ import uuid
 
 import pytest
 
-from harness import AS_ROOT
+from harness import AS_ROOT, stable_ports
 
 TOP = os.environ.get("srcdir") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BAD = os.path.join(TOP, "tests/fuzz/seeds/manifest/bad")
@@ -22,6 +22,8 @@ EXIT_MANIFEST = 9
 KINDS = ["unknown-keys", "restart-list", "replicas-range", "duplicate-key", "duplicate-service", "tab-indent",
          "bad-utf8", "byte-order-mark", "alias-bomb", "empty", "merge-cycle", "port-twice", "probe-empty",
          "restart-bare-no", "replicas-octal", "replicas-huge", "backoff-nan", "unclosed-bracket", "two-documents"]
+
+PORTS = stable_ports(18000)
 
 
 def corpus():
@@ -73,7 +75,7 @@ def refused_by_daemon(daemon, data, want):
 def running(daemon):
     """A service that nothing may touch; and a check that nothing has."""
     keys = {"user": "nobody"} if AS_ROOT and not daemon.user else {}
-    daemon.apply({"web": {"command": ["/bin/sleep", "100000"], "port": 18000, **keys}})
+    daemon.apply({"web": {"command": ["/bin/sleep", "100000"], "port": next(PORTS), **keys}})
     before = daemon.ps()
     revisions = daemon.get("/v1/revisions?set=shop")["revisions"]
     yield daemon

@@ -85,7 +85,10 @@ class Asker:
         content = operation["responses"][str(reply.status)]["content"]
         assert kind in content, f"{what}: {kind}"
         self.doc.asked.add((method, pattern, reply.status))
-        values = [json.loads(line) for line in text.splitlines()] if kind == "application/jsonl" else [json.loads(text)]
+        if kind.startswith("text/plain"):
+            values = [text]
+        else:
+            values = [json.loads(line) for line in text.splitlines()] if kind == "application/jsonl" else [json.loads(text)]
         for value in values:
             self.doc.check(content[kind]["schema"], value, what)
         return values if kind == "application/jsonl" else values[0]
@@ -150,6 +153,10 @@ def ask_everything(daemon, a, web):
     a.ask("POST", "/v1/daemon/reload", 202)
     a.ask("POST", "/v1/daemon/log-level", 200, {"level": "info"})
     a.ask("POST", "/v1/daemon/log-level", 400, {"level": "loud"})
+    a.ask("POST", "/v1/logs/rotate", 404, {"service": "web", "replica": 0})
+    a.ask("POST", "/v1/logs/rotate", 400, {})
+    a.ask("POST", "/v1/logs/prune", 404, {"service": "web", "gone": True, "dry_run": True})
+    a.ask("POST", "/v1/logs/prune", 400, {"service": "/"})
     # before anything is there
     a.ask("GET", "/v1/services", 200)
     a.ask("GET", "/v1/sets", 200)
@@ -176,6 +183,28 @@ def ask_everything(daemon, a, web):
     a.ask("GET", "/v1/services/web/wait?for=stopped&timeout_ms=1", 200)
     a.ask("GET", "/v1/services/web/wait?for=nothing", 400)
     a.ask("GET", "/v1/services/nobody/wait", 404)
+    a.ask("POST", "/v1/logs/rotate", 200, {"service": "web", "replica": 0})
+    a.ask("POST", "/v1/logs/prune", 200, {"service": "web", "older_than_ms": 1000, "keep": 3, "gone": True, "dry_run": True})
+    assert a.ask("GET", "/v1/services/web/why", 200)["links"]
+    a.ask("GET", "/v1/services/web/why?replica=0", 200)
+    a.ask("GET", "/v1/services/web/why?replica=x", 400)
+    a.ask("GET", "/v1/services/web/why?replica=77", 404)
+    a.ask("GET", "/v1/services/nobody/why", 404)
+    assert a.ask("GET", "/v1/services/scaled/autoscale", 200)["metrics"]
+    a.ask("GET", "/v1/services/once/autoscale", 409)
+    a.ask("GET", "/v1/services/nobody/autoscale", 404)
+    a.change("scale", replicas={"scaled": 1}, for_ms=60000)
+    assert a.ask("GET", "/v1/services/scaled", 200)["override"]["until"]
+    a.change("scale", replicas={"scaled": None})
+    a.change("scale", 400, replicas={"scaled": 1}, for_ms=3)
+    a.ask("GET", "/v1/services/web/exits?replica=0", 200)
+    a.ask("GET", "/v1/services/web/exits?replica=x", 400)
+    a.ask("GET", "/v1/services/nobody/exits", 404)
+    assert a.ask("POST", "/v1/services/web/check", 202)["replicas"] > 0
+    assert a.ask("POST", "/v1/services/web/check?replica=99", 202)["replicas"] == 0
+    a.ask("POST", "/v1/services/nobody/check", 404)
+    a.ask("POST", "/v1/services/web/check?replica=x", 400)
+    assert a.ask("GET", "/v1/metrics", 200).startswith("# HELP aictl_")
     # plan
     changed = json.loads(json.dumps(web))
     changed["web"]["environment"] = {"A": "2"}
@@ -203,6 +232,12 @@ def ask_everything(daemon, a, web):
         a.change("thaw", services=["web"])
     else:
         a.change("freeze", 409, services=["web/2"])
+    a.change("hold", services=["web"], timeout_ms=60000)
+    assert a.ask("GET", "/v1/services/web", 200)["held_until"]
+    assert a.ask("GET", "/v1/services", 200)["services"]
+    a.change("release", services=["web"])
+    a.change("hold", 400, services=["web"], timeout_ms=0)
+    a.change("hold", 409, services=["crash"])
     used = a.ask("GET", "/v1/services?usage=1&service=web", 200)["services"][0]["replicas"][0]["usage"]
     assert used and used["pids"] > 0
     a.ask("GET", "/v1/services/web?usage=1", 200)
@@ -270,6 +305,7 @@ def services(daemon):
     return {"web": daemon.service("http", replicas=2, probes=probes, port=18110, environment={"A": "1"},
                                   labels={"team": "nlp"}, description="Answers"),
             "once": daemon.shell("echo hello; exec sleep 1000"),
+            "scaled": daemon.service("pause", replicas={"min": 1, "max": 2}, autoscale={"metric": "cpu"}),
             "crash": daemon.shell("exit 3", restart={"backoff": {"initial": "100ms", "max": "1s"}})}
 
 

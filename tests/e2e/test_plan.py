@@ -15,7 +15,7 @@ import uuid
 import pytest
 
 import procfs
-from harness import AS_ROOT, CAMPAIGN, Daemon, wait_for
+from harness import AS_ROOT, CAMPAIGN, IN_PLACE, Daemon, wait_for
 from test_helpers import kill_helper, wait_helper
 
 PAIRS = int(os.environ.get("AICTL_E2E_PAIRS", "200"))
@@ -57,6 +57,7 @@ def random_service(rng, daemon, name):
             for key, values in choices(daemon, name).items()}
     if AS_ROOT:
         spec["user"] = "nobody"
+    spec["update"] = IN_PLACE  # who was replaced is seen by the index
     return {key: value for key, value in spec.items() if value is not None}
 
 

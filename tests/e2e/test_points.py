@@ -6,6 +6,7 @@ code is tested, or this says that nothing reaches it. Only a build with --enable
 
 SPDX-License-Identifier: MIT
 """
+import glob
 import os
 import signal
 import subprocess
@@ -14,9 +15,11 @@ import time
 import pytest
 
 import procfs
-from harness import CAMPAIGN, Daemon, numbered, program, wait_for
+from harness import CAMPAIGN, IN_PLACE, Daemon, built_with, numbered, program, wait_for
+from test_traffic import ask, free_port, talker, wait_open
 
-PROGRAMS = ("aictld", "aictl-logger", "aictl-controller")
+PROGRAMS = ("aictld", "aictl-logger", "aictl-controller", "aictl-gateway")
+TRAFFIC = ("gateway.", "controller.routes.", "aictld.giveback.listener")
 
 
 def points():
@@ -33,9 +36,8 @@ def points():
 
 
 POINTS = points()
-if not POINTS:
-    POINTS = [pytest.param(None, None, marks=pytest.mark.skip(
-        reason="built without --enable-points"))]
+ELSEWHERE = None if built_with("AICTL_POINTS") else "built without --enable-points"
+assert POINTS or ELSEWHERE, "no program names its points"
 
 
 def leads_session(pid):
@@ -45,11 +47,38 @@ def leads_session(pid):
         return False
 
 
+# Says READY=1 once and STATUS for ever; hands over to its child, and trips its watchdog, when told to.
+PUSHES = """
+import os, socket, time
+def say(text):
+    try:
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(text.encode(), os.environ["NOTIFY_SOCKET"])
+    except OSError:
+        pass  # aictld is away
+def told(name):
+    return os.path.exists("{base}/" + name)
+say("READY=1")
+child = None
+while child != 0 and not told("leave"):
+    if child is None and told("move"):
+        child = os.fork()
+    if told("trip"):
+        os.unlink("{base}/trip")
+        say("WATCHDOG=trigger")
+    say(f"STATUS={{time.monotonic()}}")
+    time.sleep(0.02)
+while child == 0:
+    say(f"MAINPID={{os.getpid()}}")
+    time.sleep(0.02)
+"""
+
+
 class World:
     """One daemon with a service for each way that a process can begin and end."""
 
     def __init__(self, base, point):
         self.base, self.point = base, point
+        self.port = None
         self.arms = os.path.join(base, "points")
         os.mkdir(self.arms)
         os.chmod(self.arms, 0o777)
@@ -61,6 +90,27 @@ class World:
         d = self.daemon.start()
         at_once = {"backoff": {"initial": 0}, "budget": {"restarts": 0}}
         soon = {"backoff": {"initial": "20ms", "max": "50ms"}, "budget": {"restarts": 0}}
+        if self.point.startswith("aictld.push."):
+            os.chmod(self.base, 0o777)
+            d.apply({"pushes": {**d.service(restart=at_once, probes={"readiness": {"notify": True}}),
+                                "command": ["python3", "-c", PUSHES.format(base=self.base)]}}, name="push")
+        if self.point.startswith("controller.hook."):
+            true = [{"exec": {"command": ["/bin/true"]}}]
+            d.apply({"hooked": d.service("pause", restart=soon, hooks={"pre_start": true, "post_stop": true})},
+                    name="hooks")
+        if "secrets" in self.point or self.point.startswith("controller.reload."):
+            self.touch("m-tok")
+            d.apply({"reader": {**d.shell("trap 'echo again' HUP; while :; do sleep 0.05; done"),
+                                "secrets": {"tok": {"file": f"{self.base}/m-tok"}},
+                                "reload": {"signal": "SIGHUP"}}}, name="reads")
+        if self.point.startswith(TRAFFIC):
+            self.port = free_port()
+            d.apply({"web": talker(d, self.port, restart=at_once, update=IN_PLACE)}, name="web")
+            wait_open(d)
+        if self.point.startswith("logger.compress."):
+            d.apply({"packed": d.shell(f"i=0; while [ ! -e {self.base}/enough ]; do i=$((i+1)); echo line $i; "
+                                       "[ $((i%500)) != 0 ] || sleep 0.02; done; echo end $i; exec sleep 1000",
+                                       logs={"max_size": "64KiB", "max_files": 1000, "compress": "zstd"})}, name="pack")
         d.apply({
             "lines": d.shell(f"i=0; while [ ! -e {self.base}/enough ]; do i=$((i+1)); "
                              "echo line $i; sleep 0.005; done; echo end $i; exec sleep 1000"),
@@ -89,11 +139,19 @@ class World:
                                              stderr=subprocess.DEVNULL))
 
     def kill_replicas(self):
-        for service in ("standby", "plain"):
+        for service in ("standby", "plain", "pushes"):
             pid = self.main_processes().get((service, 0), [None])[0]
             if pid:
                 self.kills[service] = self.kills.get(service, 0) + 1
                 os.kill(pid, signal.SIGKILL)
+
+    def kill_hooked(self):
+        os.kill(self.daemon.pid_of("hooked"), signal.SIGKILL)
+
+    def change_secret(self):
+        with open(os.path.join(self.base, "m-tok"), "a", encoding="utf8") as f:
+            f.write("x")
+        self.cli("apply", "-f", f"{self.base}/m/reads.yaml")
 
     def stop_and_start(self):
         self.cli("restart", "stubborn", "--no-wait")
@@ -140,10 +198,25 @@ class World:
         wait_for(lambda: time.monotonic() > then)
         os.kill(logger, signal.SIGCONT)
 
+    def touch(self, name):
+        with open(os.path.join(self.base, name), "w", encoding="utf8"):
+            pass
+
+    def say_something(self):
+        if self.point == "aictld.push.main":
+            self.touch("move")
+        elif self.point == "aictld.push.expired":
+            self.touch("trip")
+            os.chmod(os.path.join(self.base, "trip"), 0o666)
+
+    def restart_web(self):
+        self.cli("restart", "web", "--no-wait")
+
     USUAL = (kill_replicas, stop_and_start, remove_and_make, kill_logger, kill_aictld)
     STEPS = {"detach": (detach, reexec), "giveback": (kill_aictld, kill_controller, detach),
-             "stop": (stop_and_start,), "release": (remove_and_make,),
+             "stop": (stop_and_start,), "routes": (restart_web,), "release": (remove_and_make,),
              "spawn": (kill_replicas, remove_and_make, kill_aictld),
+             "push": (say_something,), "hook": (kill_hooked,), "reload": (change_secret,), "secrets": (change_secret,),
              "logger.exit": (stop_logger_meanwhile,), "controller.exit": (stop_and_start,)}
 
     def provoke(self):
@@ -207,15 +280,36 @@ class World:
                 return False
         return services
 
+    def check_push(self):
+        """What was said before the death holds: it was never said again."""
+        def seen():
+            return self.daemon.replica("pushes")
+        wait_for(lambda: (r := seen()) and r["state"] == "ready" and r["notify"] and r["notify"]["status"])
+        if self.point == "aictld.push.main":
+            first = seen()["pid"]
+            wait_for(lambda: not leads_session(seen()["pid"]), what="its child is the main process")
+            self.touch("leave")
+            wait_for(lambda: ("pushes", 0) not in self.main_processes(), what=f"{first} has left")
+        tripped = self.point == "aictld.push.expired"
+        wait_for(lambda: seen()["restarts"] == int(tripped) + self.kills.get("pushes", 0) and seen()["state"] == "ready",
+                 what=lambda: f"{seen()}\n{self.daemon.log()}")
+        if tripped:
+            assert seen()["last_exit"]["cause"] == "watchdog"
+
     def check(self):
         self.answers()
         for client in self.clients:
             client.wait(60)
         self.answers()
+        if self.point.startswith("aictld.push."):
+            self.check_push()
         services = wait_for(self.settled, what=lambda: f"{self.daemon.ps()}\n{self.main_processes()}"
                                                        f"\n{self.daemon.log()}")
         lines = services["lines"]["replicas"][0]
         assert (lines["pid"], lines["restarts"]) == (self.lines_pid, 0)
+        if "reader" in services:
+            wait_for(lambda: "again" in [e["line"] for e in self.daemon.logged("reader")],
+                     what="it was asked to read again")
         for service, kills in self.kills.items():
             replica = services[service]["replicas"][0]
             assert replica["restarts"] == kills, (service, replica)
@@ -223,6 +317,13 @@ class World:
             pass
         wait_for(lambda: b"end " in self.daemon.segments("lines"), what="the writer's last line")
         numbered(self.daemon.segments("lines"))
+        if "web" in services:
+            assert ask(self.port)[0] == 200
+        if "packed" in services:
+            wait_for(lambda: len(self.daemon.log_files("packed", kind="log")) == 1, what="all is compressed")
+            wait_for(lambda: b"end " in self.daemon.stored("packed")[-100:], what="its last line")
+            numbered(self.daemon.stored("packed"))
+            assert not glob.glob(os.path.join(self.daemon.log_dir, "packed/0/.*"))
         assert self.daemon.stop() == 0, self.daemon.log()
 
 

@@ -17,7 +17,7 @@ import procfs
 from harness import ROOT, Daemon, numbered, program, wait_for
 from test_hung import hung, pytestmark as on_fuse  # noqa: F401 (fixture)
 
-NAMES = ("aictl", "aictld", "aictl-controller", "aictl-logger")
+NAMES = ("aictl", "aictld", "aictl-controller", "aictl-logger", "aictl-gateway")
 VERSION = subprocess.run([program("aictld"), "--version"], capture_output=True, text=True,
                          check=True).stdout.split()[1]
 OTHER = VERSION + "-other"
@@ -136,7 +136,7 @@ def test_reexec_to_another_build_and_back(installed):
     before = shop(d)
     install(d, "other")
     out = d.ok("daemon", "reexec")
-    assert f"version {OTHER}, was {VERSION}, 4 replicas not touched" in out, out
+    assert f"version {OTHER}, was {VERSION}, 4 replicas run on" in out, out
     assert info(d)["version"] == OTHER and processes(d) == before
     install(d)
     assert f"version {VERSION}, was {OTHER}" in d.ok("daemon", "reexec")
@@ -166,6 +166,35 @@ def test_a_longer_table_is_taken_and_not_given_back(installed):
     assert processes(d) == before
     settled(d)
     assert d.stop() == 0
+
+
+@pytest.mark.needs_root
+def test_no_room_for_a_longer_table_is_found_before(installed):
+    d = installed
+    os.mkdir(d.runtime_dir, 0o755)
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", d.runtime_dir],
+                       check=True, capture_output=True)
+    except subprocess.CalledProcessError:
+        pytest.skip("may not mount")
+    try:
+        d.start()
+        before, began = shop(d), info(d)
+        with open(f"{d.runtime_dir}/full", "wb", buffering=0) as f, pytest.raises(OSError):
+            while True:
+                f.write(bytes(4096))
+        install(d, "longer")
+        rc, _, err = d.cli("daemon", "reexec")
+        assert rc == 8 and "No space left on device" in err, err
+        assert info(d)["controller_pid"] == began["controller_pid"] and processes(d) == before
+        os.unlink(f"{d.runtime_dir}/full")
+        assert f"version {OTHER}, was {VERSION}" in d.ok("daemon", "reexec")
+        assert processes(d) == before
+        assert d.stop() == 0
+        assert "table.new" not in os.listdir(f"{d.runtime_dir}/sup")
+    finally:
+        d.end()
+        subprocess.run(["umount", "-l", d.runtime_dir], check=False, capture_output=True)
 
 
 BROKEN = {
@@ -204,6 +233,19 @@ def test_what_cannot_take_over_is_refused(installed):
     assert processes(d) == before
     assert "version" in d.ok("daemon", "reexec")
     assert processes(d) == before
+
+
+def test_a_check_that_came_to_nothing_leaves_nothing(installed):
+    """Also what it had allocated for a longer table before it was given up."""
+    d = installed.start()
+    room = os.path.join(re.search(r"table=(\S+) started", d.log()).group(1), "table.new")
+    script(d, f": >{room}; exec sleep 100")
+    rc, _, err = d.cli("daemon", "reexec")
+    assert rc == 8 and "did not answer within 5 s" in err, err
+    wait_for(lambda: not os.path.exists(room))
+    script(d, f": >{room}; echo it is Monday >&2; exit 1")
+    assert d.cli("daemon", "reexec")[0] == 8
+    wait_for(lambda: not os.path.exists(room))
 
 
 @pytest.mark.waits
@@ -265,6 +307,18 @@ def test_the_instance_stays_locked(installed):
         assert "AICTLD_" not in environ and "LISTEN_FDS" not in environ
 
 
+def test_a_lock_that_is_not_held_is_no_lock(start):
+    """Whoever is handed the lock's file, as a reexec does, is refused as long as another holds it."""
+    d = start()
+    with open(f"{d.runtime_dir}/sup/lock", "rb+") as lock:
+        second = subprocess.run(d.argv(), env={**d.env, "AICTLD_LOCK_FD": str(lock.fileno())},
+                                pass_fds=[lock.fileno()], capture_output=True, text=True,
+                                timeout=30, check=False)
+    assert second.returncode == 1, second.stderr
+    assert f"already running on {d.runtime_dir} as pid {d.pid}" in second.stderr
+    assert d.mode() == "normal"
+
+
 def test_no_descriptor_is_left_over(installed):
     d = installed.start()
     d.apply({"p": d.service("pause", replicas=2)})
@@ -279,7 +333,7 @@ def test_detach_and_attach(installed):
     d = installed.start()
     before = shop(d)
     out = d.ok("daemon", "detach")
-    assert f"aictld {d.pid} has ended, 4 replicas not touched" in out
+    assert f"aictld {d.pid} has ended, 4 replicas run on" in out
     assert d.wait() == 100
     for pid, start in before.values():
         assert start_time(pid) == start
@@ -334,6 +388,16 @@ def test_attach_says_why_not(installed):
     rc, _, err = d.cli("daemon", "attach", "--", "--no-such")
     assert rc == 1 and "unknown option --no-such" in err, err
     end_attached(d, d.ok("daemon", "attach"))
+
+
+def test_attach_outside_of_the_unit_is_told(base):
+    d = InstalledDaemon(base, os.path.dirname(program("aictld")), "--cgroup",
+                        f"{base}/aictl-workloads/cgroup")
+    d.start()
+    d.ok("daemon", "detach")
+    rc, out, err = d.cli("daemon", "attach")
+    assert rc == 0 and "runs outside of its unit" in err and "start aictld" in err, err
+    end_attached(d, out)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")

@@ -6,11 +6,12 @@ SPDX-License-Identifier: MIT
 import json
 import os
 import signal
+import subprocess
 
 import pytest
 
 import procfs
-from harness import wait_for
+from harness import program, wait_for
 
 LIMITS = {"memory": "64MiB", "pids": 100}
 
@@ -78,6 +79,14 @@ def cpu_ticks(pid):
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
         fields = f.read().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
+
+
+def test_a_limit_that_cannot_be_written_is_named(base):
+    """What aictld's child says of it; the kernel refuses in tests/unit/test_aictld_limits."""
+    os.mkdir(os.path.join(base, "memory.max"))
+    done = subprocess.run([program("aictld"), "--cgroup-write", base, "pids.max=5", "memory.max=7"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (1, "memory.max: Is a directory\n")  # the other is not there
 
 
 def needs_cgroup(daemon):
@@ -151,6 +160,7 @@ def test_probes_pause_while_it_is_frozen(daemon):
     daemon.apply({"web": daemon.service("http", port=18400, probes={
         "readiness": probe, "liveness": {**probe, "failure_threshold": 2}})})
     first = daemon.pids("web")
+    wait_for(lambda: daemon.describe("web")["replicas"][0]["probes"]["liveness"]["at"])
     daemon.ok("freeze", "web")
     at = daemon.describe("web")["replicas"][0]["probes"]["liveness"]["at"]
     # A second of its own clock: ten probes.

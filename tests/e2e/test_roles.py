@@ -20,7 +20,8 @@ pytestmark = pytest.mark.needs_root
 
 ROLES = ("metrics", "read", "operate", "admin")
 KINDS = {"start": "operate", "stop": "operate", "restart": "operate", "scale": "operate", "kill": "operate",
-         "reset": "operate", "freeze": "operate", "thaw": "operate", "apply": "admin", "delete": "admin"}
+         "reset": "operate", "reload": "operate",
+         "freeze": "operate", "thaw": "operate", "hold": "operate", "release": "operate", "apply": "admin", "delete": "admin"}
 SECRET = "hunter2-" + uuid.uuid4().hex
 # Runs as the user under test: requests as JSON lines in, [status, body text] out.
 SCRIPT = r"""

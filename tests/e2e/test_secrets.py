@@ -18,7 +18,7 @@ import uuid
 import pytest
 
 import procfs
-from harness import AS_ROOT, UnixConnection, program, wait_for
+from harness import AS_ROOT, IN_PLACE, UnixConnection, program, wait_for
 
 SECRET = "hunter2-Zk9mPq"
 ROTATED = "correct-horse-7Yx"
@@ -43,7 +43,7 @@ def manifest(daemon, **keys):
               "echo length $$(wc -c < ${secret:tok}); exec sleep 1000")
     spec = {"command": ["/bin/sh", "-c", script, "${secret:tok}"],
             "environment": {"TOKEN_FILE": "${secret:tok}", "PASS": VALUE},
-            "secrets": {"tok": {"file": "./tok"}}, **USER, **keys}
+            "secrets": {"tok": {"file": "./tok"}}, "update": IN_PLACE, **USER, **keys}
     return daemon.write({"version": 1, "name": "shop", "services": {"chat": spec}})
 
 
@@ -158,6 +158,25 @@ def test_secrets_go_with_the_service(daemon):
     assert secret_path(daemon) == path
     daemon.ok("delete", "chat")
     wait_for(lambda: not os.path.exists(service_dir), what="no secret is left")
+
+
+def test_a_start_tries_to_write_them_again(daemon):
+    """A first one that could not be written is no reason to fail for ever."""
+    setup_secret(daemon)
+    daemon.ok("apply", "-f", manifest(daemon), "--wait")
+    in_the_way = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(
+        secret_path(daemon)))), "late")
+    with open(in_the_way, "w", encoding="utf8"):
+        pass
+    spec = daemon.service("pause", secrets={"tok": {"file": "./tok"}},
+                          restart={"backoff": {"initial": "100ms", "max": "200ms"},
+                                   "budget": {"restarts": 0}})
+    path = daemon.write({"version": 1, "name": "other", "services": {"late": spec}}, "other.yaml")
+    daemon.ok("apply", "-f", path)
+    wait_for(lambda: "secrets: Not a directory" in daemon.replica("late")["message"],
+             what=lambda: daemon.replica("late"))
+    os.unlink(in_the_way)
+    daemon.wait_state("late", "ready")
 
 
 def test_secrets_go_with_the_daemon(start):

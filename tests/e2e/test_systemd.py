@@ -22,8 +22,16 @@ import nspawn
 import procfs
 from harness import wait_for
 
-pytestmark = [pytest.mark.waits,
-              pytest.mark.skipif(nspawn.why_not() is not None, reason=str(nspawn.why_not()))]
+pytestmark = pytest.mark.machine
+MISSING = nspawn.why_not()
+TREES, PARTLY = ["unified", "hybrid"], None
+if nspawn.hierarchies() == [nspawn.CGROUP]:
+    TREES, PARTLY = ["unified"], "no hybrid control groups, the machine itself has unified ones only"
+elif harness.built_with("AICTL_SANITIZED"):
+    # What sees them is the whole suite: this machine is hybrid.
+    TREES, PARTLY = ["unified"], "hybrid control groups are booted with the other build"
+# What takes long and does not depend on the control groups.
+once = pytest.mark.parametrize("machine", TREES[:1], indirect=True, scope="module")
 
 SYSTEM_UNITS = ("aictld.service", "aictl-workloads.service", "aictld.socket")
 OPTIONS = "AICTLD_OPTIONS=--default-user nobody\n"
@@ -31,10 +39,8 @@ DROP_IN = "/etc/systemd/system/aictld.service.d/test.conf"
 KILLS = 20
 
 
-@pytest.fixture(scope="module", params=["unified", "hybrid"])
+@pytest.fixture(scope="module", params=TREES)
 def machine(request):
-    if request.param == "hybrid" and nspawn.hierarchies() == [nspawn.CGROUP]:
-        pytest.skip("the machine itself has unified control groups only")
     base = harness.new_base()
     guest = nspawn.Machine(base, request.param)
     try:
@@ -47,13 +53,6 @@ def machine(request):
         harness.remove_base(base)
     assert not reports, "\n".join(reports)
     assert not left, left
-
-
-@pytest.fixture
-def once(machine):
-    """For tests that take long: what they show does not depend on the control groups."""
-    if machine.tree != "unified":
-        pytest.skip("shown with unified control groups")
 
 
 @pytest.fixture
@@ -96,6 +95,13 @@ def pids(machine):
         found = {r["id"]: r for s in json.loads(out)["services"] for r in s["replicas"]}
         return found if all(r["state"] == "ready" for r in found.values()) else None
     return {name: r["pid"] for name, r in wait_for(read, what="all ready").items()}
+
+
+def tree(machine):
+    """The directory of its aictld's cgroups; None while there is none."""
+    found = glob.glob(os.path.join(machine.cgroup("aictl-workloads.service"), "aictl-0-*"))
+    assert len(found) <= 1, found
+    return found[0] if found else None
 
 
 def main_pid(machine):
@@ -156,10 +162,41 @@ def test_start_and_status(server):
     wait_for(lambda: server.show("aictld", "StatusText") ==
              "replicas: 2 running, 0 starting, 0 stopping, 0 down",
              what=lambda: server.show("aictld", "StatusText"))
-    tree = os.path.join(server.cgroup("aictl-workloads.service"), "aictl")
-    assert {"w.0", "w.1"} <= set(os.listdir(tree))
+    assert {"w.0", "w.1"} <= set(os.listdir(tree(server)))
     own = procfs.read(os.path.join(server.cgroup("aictld.service"), "cgroup.procs")).split()
     assert len(own) == 3, "aictld and its helpers, no replica"
+
+
+def test_lines_reach_the_journal(server):
+    command = ["sh", "-c", "echo '<3>broken'; echo 'WARNING: low' >&2; echo hello; exec sleep 1000"]
+    apply(server, {"j": {"command": command, "logs": {"to": ["file", "journald"]}}})
+
+    def read():
+        rc, out, _ = server.run("journalctl", "-o", "json", "--no-pager", "SYSLOG_IDENTIFIER=j", "AICTL_SERVICE=j")
+        lines = {line["MESSAGE"]: line for line in map(json.loads, out.splitlines())} if rc == 0 else {}
+        return lines if len(lines) >= 3 else None
+    lines = wait_for(read, what=server.journal)
+    assert {text: line["PRIORITY"] for text, line in lines.items()} == {"broken": "3", "WARNING: low": "4", "hello": "6"}
+    line = lines["WARNING: low"]
+    assert (line["AICTL_REPLICA"], line["AICTL_STREAM"], line["AICTL_REVISION"]) == ("j/0", "stderr", "1")
+    assert b"<3>broken" in segments(server, "j", 0)
+
+
+def test_the_journal_has_each_line_whatever_dies(server):
+    """journald restarted, and the logger killed, under a writer: none is missing."""
+    services = {"w": dict(writers(1), logs={"to": ["file", "journald"]})}
+    apply(server, services)
+
+    def there():
+        rc, out, _ = server.run("journalctl", "-o", "cat", "--no-pager", "SYSLOG_IDENTIFIER=w", "AICTL_SERVICE=w")
+        return set(out.splitlines()) if rc == 0 else set()
+    wait_for(lambda: len(there()) > 10, what=server.journal)
+    server.ok("pkill", "-9", "-x", "aictl-logger")
+    server.ok("systemctl", "restart", "systemd-journald")
+    server.ok("systemctl", "stop", "aictld.service", "aictl-workloads.service")
+    want = set(segments(server, "w", 0).decode().splitlines())
+    server.ok("systemctl", "start", "aictld")
+    wait_for(lambda: want <= there(), what=lambda: sorted(want - there())[:5])
 
 
 def test_replicas_outlive_everything(server):
@@ -240,7 +277,7 @@ class Hung:
         self.thread.join()
 
 
-@pytest.mark.usefixtures("once")
+@once
 def test_stop_of_a_hung_aictld(server):
     """It has to be killed: what it left goes, too."""
     settings(server, "TimeoutStopSec=2s")
@@ -250,7 +287,7 @@ def test_stop_of_a_hung_aictld(server):
     assert server.show("aictld", "Result") == "timeout"
 
 
-@pytest.mark.usefixtures("once")
+@once
 def test_restart_of_a_hung_aictld(server):
     """Here, too, the successor takes over."""
     apply(server, {"w": writers(2)})
@@ -287,6 +324,32 @@ def test_socket_activation(server):
     server.ok("systemctl", "restart", "aictld")
     assert os.stat(server.path("/run/aictl/aictl.sock")).st_ino == inode, "systemd holds it"
     server.aictl("ps")
+
+
+def test_ports_by_systemd(server):
+    """A stable port is systemd's socket, before and after a restart, and a replica can get it."""
+    port, conf = 81, "/etc/systemd/system/aictld.socket.d/ports.conf"
+    stop(server)
+    server.write(conf, f"[Socket]\nListenStream=127.0.0.1:{port}\n")
+    try:
+        server.ok("systemctl", "daemon-reload")
+        server.ok("systemctl", "start", "aictld.socket")
+        apply(server, {"web": {"command": ["/usr/local/bin/svc", "listen", "fds"],
+                               "ports": {"http": {"port": port, "mode": "socket"}}}})
+
+        def socket_of_replica():
+            (pid,) = (seen_from_here(server, pid) for pid in pids(server).values())
+            return os.readlink(f"/proc/{pid}/fd/3")
+
+        inode = socket_of_replica()
+        assert inode in procfs.fds(server.leader).values(), "it is systemd's"
+        server.ok("systemctl", "restart", "aictld")
+        server.aictl("restart", "web")
+        assert socket_of_replica() == inode
+    finally:
+        server.ok("rm", "-r", os.path.dirname(conf))
+        stop(server)
+        server.ok("systemctl", "daemon-reload")
 
 
 def test_detach(server):
@@ -340,8 +403,8 @@ def test_the_cgroups_unit(server):
     server.ok("kill", "-KILL", str(holder))
     wait_for(lambda: int(server.show("aictl-workloads", "MainPID")) not in (0, holder),
              what=server.journal)
-    tree = os.path.join(server.cgroup("aictl-workloads.service"), "aictl", "w.0", "cgroup.procs")
-    wait_for(lambda: procfs.read(tree).strip(), what=server.journal)
+    wait_for(lambda: tree(server) and procfs.read(f"{tree(server)}/w.0/cgroup.procs").strip(),
+             what=server.journal)
     assert set(pids(server)) == {"w/0", "w/1"}
     server.ok("systemctl", "stop", "aictl-workloads")
     assert "stopping everything" in server.journal(n=200)

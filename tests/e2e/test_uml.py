@@ -18,13 +18,10 @@ import procfs
 
 UML = os.path.join(harness.ROOT, "tests/uml")
 RUN = os.path.join(UML, "run")
-SANITIZED = "#define AICTL_SANITIZED 1" in procfs.read(os.path.join(harness.BUILD, "config.h"))
-pytestmark = pytest.mark.waits
-if shutil.which("linux.uml") is None:
-    pytest.skip("no linux.uml", allow_module_level=True)
-if SANITIZED:
-    pytest.skip("a user-mode-linux process has less address space than a sanitizer wants",
-                allow_module_level=True)
+pytestmark = pytest.mark.machine
+MISSING = "no linux.uml" if shutil.which("linux.uml") is None else None
+ELSEWHERE = ("a user-mode-linux process has less address space than a sanitizer wants"
+             if harness.built_with("AICTL_SANITIZED") else None)
 
 
 def guest_tests():

@@ -18,10 +18,10 @@ import procfs
 
 HERE = os.path.join(harness.ROOT, "tests/uml/systemd")
 RUN = os.path.join(harness.ROOT, "tests/uml/run")
-SANITIZED = "#define AICTL_SANITIZED 1" in procfs.read(os.path.join(nspawn.BUILD, "config.h"))
-why_not = (nspawn.why_not() or ("no linux.uml" if shutil.which("linux.uml") is None else None) or
-           ("a build with sanitizers takes minutes there" if SANITIZED else None))
-pytestmark = [pytest.mark.waits, pytest.mark.skipif(why_not is not None, reason=str(why_not))]
+pytestmark = pytest.mark.machine
+MISSING = nspawn.why_not() or ("no linux.uml" if shutil.which("linux.uml") is None else None)
+ELSEWHERE = ("a build with sanitizers takes minutes there"
+             if harness.built_with("AICTL_SANITIZED") else None)
 
 
 @pytest.fixture(scope="module")

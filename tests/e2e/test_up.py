@@ -6,14 +6,17 @@ import fcntl
 import json
 import os
 import pty
+import re
 import signal
 import termios
 
 import pytest
 
 import procfs
-from harness import wait_for
+from harness import stable_ports, wait_for
 from up import Up, all_gone
+
+PORTS = stable_ports(18980)
 
 SERVICES = ("idle", "talk")
 
@@ -42,6 +45,20 @@ def test_up_without_a_terminal_and_down(up):
     assert procfs.environ(pids[0])["FROM_CALLER"] == "yes"
     wait_for(lambda: "demo: all ready" in procfs.read(up.out), what=lambda: procfs.read(up.out))
     assert "\x1b" not in procfs.read(up.out)  # plain lines
+    up.down(process)
+
+
+def test_where_a_service_is_reached(up):
+    """Under the service's name, for no replica is meant."""
+    port = next(PORTS)
+    write(up, f"""version: 1
+name: demo
+services:
+  web: {{ command: [sleep, "1000"], replicas: 2, port: {port} }}
+""")
+    process = up.start()
+    wait_for(lambda: re.search(rf"^web +on 127\.0\.0\.1:{port}$", procfs.read(up.out), re.M),
+             what=lambda: procfs.read(up.out))
     up.down(process)
 
 

@@ -27,8 +27,8 @@
 
 const char fuzz_name[] = "logidx";
 
-const char *const fuzz_words[] = {"AICTLIDX", "\x01", "\x02",	"\x18", "\n",	  "x\n",
-				  "\xff",     "\x7f", "\x01\n", INC,	"line\n", NULL};
+const char *const fuzz_words[] = {"AICTLIDX", "\x01",	"\x02", "\x18", "\n",	  "x\n", "\xff",
+				  "\x7f",     "\x01\n", "\x03", INC,	"line\n", NULL};
 
 /* One directory for all inputs, removed at the end. */
 static struct {
@@ -102,6 +102,7 @@ static struct seen look(int64_t tail, bool raw, bool follow)
 				 .index = -1,
 				 .tail = tail,
 				 .raw = raw,
+				 .streams = raw ? 14 : 0, /* with notes */
 				 .follow = follow};
 	struct seen s = {0};
 	struct logview_line l;
@@ -122,6 +123,41 @@ static struct seen look(int64_t tail, bool raw, bool follow)
 	return s;
 }
 
+static int has_o(void *user, const char *text, size_t n, struct err **reterr)
+{
+	(void)user;
+	(void)reterr;
+	return memchr(text, 'o', n) != NULL;
+}
+
+/* Lines of a choice are lines of the whole, and few open files change nothing. */
+static void check_choice(size_t log_len)
+{
+	struct logview_opts o = {.log_dir = place.dir,
+				 .service = "svc",
+				 .index = -1,
+				 .tail = (int64_t)(log_len % 7) - 1,
+				 .raw = log_len % 2,
+				 .streams = (uint32_t)log_len % 16,
+				 .since_ms = log_len % 3 ? 0 : 1500,
+				 .until_ms = log_len % 5 ? 0 : 2500,
+				 .filter = log_len % 4 ? NULL : has_o,
+				 .files_max = 1};
+	struct logview_line l;
+	struct logview *v;
+
+	if (logview_open(&o, &v, NULL) < 0)
+		abort();
+	while (logview_next(v, &l, NULL) == 1) {
+		if ((o.since_ms && l.wall_ms < o.since_ms) ||
+		    (o.until_ms && l.wall_ms > o.until_ms) ||
+		    (o.streams && !(o.streams & 1U << l.stream)) ||
+		    (o.filter && !memchr(l.text, 'o', l.len)))
+			abort();
+	}
+	logview_free(v);
+}
+
 static void check_view(size_t log_len)
 {
 	struct seen all = look(-1, false, false), raw = look(-1, true, false);
@@ -134,6 +170,7 @@ static void check_view(size_t log_len)
 		if (some.lines > (size_t)n || some.lines > all.lines)
 			abort();
 	}
+	check_choice(log_len);
 	if (log_len % 8 == 0) /* inotify is slow to take down */
 		look(3, true, true);
 }
@@ -150,7 +187,7 @@ static void check_writer(uint32_t stream)
 	remove_file(2, LOGIDX_IDX);
 	if (store_init(&st, place.dir) < 0 || pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
 		abort();
-	st.floor_test = 1;
+	st.keep_free = 1;
 	s.word = &word;
 	intent_set(&word, INC, stream, 3);
 	segment_init(&s, 4096, 5);

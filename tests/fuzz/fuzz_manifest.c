@@ -117,7 +117,7 @@ static struct expand_vars vars_of(const struct service_spec *s, struct expand_po
 	const struct port_spec *v = s->ports.v;
 
 	for (size_t i = 0; i < s->ports.n; i++)
-		ports[i] = (struct expand_port){v[i].name, 20000 + (unsigned)i};
+		ports[i] = (struct expand_port){v[i].name, 20000 + (unsigned)i, i % 2 ? 3 : 0};
 	return (struct expand_vars){.service = s->name,
 				    .port = service_spec_main_port(s) ? 20000 : 0,
 				    .ports = ports,

@@ -1,6 +1,6 @@
 /*
  * fuzz_table: a former aictld's table, damaged. The input is a byte of flags and patches of
- * {u16 where, u8 count, bytes} over a good table of two slots; or, with RAW, the file as it is.
+ * {u16 where, u8 count, bytes} over a good table of three slots; or, with RAW, the file as it is.
  * Whatever it holds: it is opened, converted, refused or dropped; afterwards the header is ours, and
  * a slot that passes table_slot_valid can be used as aictld does, and told to a controller, which
  * understands it.
@@ -22,7 +22,7 @@
 
 #define BOOT "01234567-89ab-cdef-0123-456789abcdef"
 #define COOKIE "0123456789abcdef0123456789abcdef"
-#define SLOTS 2
+#define SLOTS 3
 #define FILE_MAX_ (1 << 20)
 
 enum flags {
@@ -32,6 +32,7 @@ enum flags {
 	SLOT_0 = 4, /* the patches are of slot 0, not of the header */
 	SLOT_1 = 8,
 	LONG = 16, /* zeros behind it: room for whatever the header claims */
+	COLD = 32, /* not the slot, but its cold part */
 };
 
 const char fuzz_name[] = "table";
@@ -45,7 +46,8 @@ static struct {
 	char dir[48];
 	int fd;
 	uint8_t *good;
-	size_t good_len, header_size;
+	size_t good_len;
+	size_t slots[SLOTS], colds[SLOTS]; /* where the parts are */
 } place;
 
 static void remove_place(void)
@@ -57,8 +59,12 @@ static void remove_place(void)
 	free(place.good);
 }
 
-static void fill(struct table_slot *s, const char *service, enum wire_slot_state state)
+/* With all that can be in use of the cold part, or with none of it. */
+static void fill(struct table *t, uint32_t number, const char *service, enum wire_slot_state state)
 {
+	struct table_slot *s = table_slot(t, number);
+	struct table_cold *c = table_cold(t, number);
+	static const uint8_t note[WIRE_NOTE_MAX];
 	struct table_exit *x;
 
 	s->used = 1;
@@ -66,10 +72,13 @@ static void fill(struct table_slot *s, const char *service, enum wire_slot_state
 	memcpy(s->incarnation, COOKIE, sizeof(COOKIE));
 	s->state = state;
 	s->cell = (struct spawn_cell){.pid = 4711, .stage = WIRE_STAGE_EXEC};
-	s->note_len = 3;
-	table_add_cookie(s, COOKIE);
+	table_set_note(s, c, note, 3);
+	if (state == WIRE_SLOT_RUNNING)
+		return;
+	table_set_note(s, c, note, sizeof(note));
+	table_add_cookie(s, c, COOKIE);
 	for (int i = 0; i < 3; i++) {
-		x = table_push_exit(s);
+		x = table_push_exit(s, c);
 		x->incarnation = table_id(COOKIE);
 		x->stage = WIRE_STAGE_EXEC;
 	}
@@ -83,7 +92,7 @@ static int open_table(struct table *t, const uint8_t *data, size_t n, bool is_lo
 
 	if (fd < 0 || fs_write_all(fd, data, n) < 0 || (is_long && ftruncate(fd, FILE_MAX_) < 0))
 		abort();
-	if (table_check(fd, place.fd, &e) < 0)
+	if (table_check(fd, place.dir, place.fd, &e) < 0)
 		err_freep(&e);
 	close(fd);
 	r = table_open(t, place.dir, place.fd, BOOT, &e);
@@ -106,11 +115,15 @@ static void make_place(void)
 	atexit(remove_place);
 	if (place.fd < 0 || open_table(&t, NULL, 0, false) < 0 || t.former)
 		abort();
-	fill(table_slot(&t, 0), "web", WIRE_SLOT_RUNNING);
-	fill(table_slot(&t, 1), "db", WIRE_SLOT_EMPTY);
+	fill(&t, 0, "web", WIRE_SLOT_STOPPING);
+	fill(&t, 1, "db", WIRE_SLOT_EMPTY);
+	fill(&t, 2, "idle", WIRE_SLOT_RUNNING);
 	t.header->n_slots = SLOTS;
-	place.header_size = t.header->header_size;
-	place.good_len = place.header_size + SLOTS * sizeof(struct table_slot);
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		place.slots[i] = (size_t)((char *)table_slot(&t, i) - (char *)t.header);
+		place.colds[i] = (size_t)((char *)table_cold(&t, i) - (char *)t.header);
+	}
+	place.good_len = place.colds[SLOTS - 1] + sizeof(struct table_cold);
 	place.good = malloc(place.good_len);
 	if (!place.good)
 		abort();
@@ -147,10 +160,10 @@ static void restore_identity(uint8_t *file)
 }
 
 /* What the controller gets must be what it understands. */
-static void tell(struct table_slot *t)
+static void tell(struct table_slot *t, struct table_cold *c)
 {
 	static struct wire_slot m, back; /* large */
-	struct slot s = {.t = t, .note_due = true};
+	struct slot s = {.t = t, .cold = c, .note_due = true};
 	_cleanup_buf_ struct buf b = {0};
 
 	m = (struct wire_slot){0};
@@ -163,22 +176,22 @@ static void tell(struct table_slot *t)
 		abort();
 }
 
-static void use(struct table_slot *t)
+static void use(struct table_slot *t, struct table_cold *c)
 {
 	char cookie[WIRE_INCARNATION_SIZE];
 
 	if (strlen(t->service) >= WIRE_SERVICE_SIZE || strchr(t->service, '/') ||
 	    t->service[0] == '.' || strlen(t->incarnation) >= WIRE_INCARNATION_SIZE)
 		abort();
-	tell(t);
-	table_push_exit(t);
-	table_add_cookie(t, COOKIE);
-	table_id_text(&t->cookies[0], cookie);
-	table_drop_cookie(t, cookie);
-	table_ack_exits(t, t->exits[0].seq);
-	if (!table_slot_valid(t))
+	tell(t, c);
+	table_push_exit(t, c);
+	table_add_cookie(t, c, COOKIE);
+	table_id_text(&c->cookies[0], cookie);
+	table_drop_cookie(t, c, cookie);
+	table_ack_exits(t, c, c->exits[0].seq);
+	if (!table_slot_valid(t, c))
 		abort();
-	tell(t);
+	tell(t, c);
 }
 
 static void look(struct table *t)
@@ -186,20 +199,30 @@ static void look(struct table *t)
 	const struct table_header *h = t->header;
 
 	if (memcmp(h->magic, "aictltb1", 8) != 0 || h->version != TABLE_LAYOUT ||
-	    h->slot_size != sizeof(struct table_slot) || h->n_slots != t->n_slots ||
+	    h->slot_size != sizeof(struct table_slot) ||
+	    h->cold_size != sizeof(struct table_cold) || h->n_slots != t->n_slots ||
 	    t->n_slots == 0 || t->n_slots > TABLE_SLOTS_MAX || strcmp(h->boot_id, BOOT) != 0)
 		abort();
 	for (uint32_t i = 0; i < t->n_slots; i++)
-		if (table_slot(t, i)->used && table_slot_valid(table_slot(t, i)))
-			use(table_slot(t, i));
+		if (table_slot(t, i)->used && table_is_valid(t, i))
+			use(table_slot(t, i), table_cold(t, i));
 	if (t->n_slots <= 2 * TABLE_STEP && table_grow(t) < 0)
 		abort();
+}
+
+/* Where what the flags name begins; both slots' flags: the third one. */
+static size_t part(uint8_t flags, size_t *ret_size)
+{
+	unsigned i = flags & SLOT_1 ? 1 + (flags & SLOT_0 ? 1 : 0) : 0;
+
+	*ret_size = flags & COLD ? sizeof(struct table_cold) : sizeof(struct table_slot);
+	return flags & COLD ? place.colds[i] : place.slots[i];
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint8_t flags, *file;
-	size_t at = 0, span, len;
+	size_t at = 0, span = sizeof(struct table_header), len;
 	struct table t;
 
 	if (size < 1)
@@ -209,9 +232,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	flags = *data++;
 	size--;
 	len = flags & RAW ? size : place.good_len;
-	span = flags & (SLOT_0 | SLOT_1) ? sizeof(struct table_slot) : sizeof(struct table_header);
 	if (flags & (SLOT_0 | SLOT_1))
-		at = place.header_size + (flags & SLOT_1 ? span : 0);
+		at = part(flags, &span);
 	file = calloc(1, len > sizeof(struct table_header) ? len : sizeof(struct table_header));
 	if (!file)
 		abort();

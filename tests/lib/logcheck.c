@@ -33,7 +33,8 @@ static void take_entry(struct logcheck *c, const struct logidx_segment *s, const
 	} else if (e.offset != *end || e.offset + e.length > len) {
 		complain(c, s, "gap, overlap or beyond the file");
 	} else {
-		buf_append(&c->streams[e.stream - 1], log + e.offset, e.length);
+		buf_append(e.stream == LOGIDX_NOTE ? &c->notes : &c->streams[e.stream - 1],
+			   log + e.offset, e.length);
 		*end = e.offset + e.length;
 		c->entries++;
 	}
@@ -88,6 +89,7 @@ void logcheck_done(struct logcheck *c)
 {
 	buf_done(&c->streams[0]);
 	buf_done(&c->streams[1]);
+	buf_done(&c->notes);
 }
 
 const char *logcheck_numbered(const struct buf *b, char tag, size_t n)

@@ -12,6 +12,7 @@
 
 struct logcheck {
 	struct buf streams[2]; /* bytes of stdout and stderr, of all segments in order */
+	struct buf notes;      /* lines of the logger's own */
 	size_t segments, entries, ends;
 	char problem[256]; /* "" = the index is right: no gap, no overlap, covers the file */
 };

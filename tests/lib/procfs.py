@@ -9,6 +9,7 @@ SPDX-License-Identifier: MIT
 import ctypes
 import glob
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -121,6 +122,16 @@ def with_cookie(incarnation):
             if d.isdigit() and needle in read(f"/proc/{d}/environ") and alive(d)]
 
 
+def escaped(pids):
+    """[pids] of a `svc escape` that is done with it, else None: two, one of them in a session whose
+    leader is gone. Before, two may be the service and the child between, which is about to exit."""
+    try:
+        lost = [p for p in pids if os.getsid(p) not in pids]
+    except ProcessLookupError:
+        return None
+    return pids if len(pids) == 2 and len(lost) == 1 else None
+
+
 def cpu_seconds(pid):
     """CPU time of the living threads, to the nanosecond."""
     texts = (read(p) for p in glob.glob(f"/proc/{pid}/task/*/schedstat"))
@@ -194,3 +205,8 @@ def end_all():
             break
         time.sleep(0.02)
     return found
+
+
+def read_bytes(pid):
+    """What it has read so far, from anything: a FUSE server's requests, for example."""
+    return int(re.search(r"^rchar: (\d+)", read(f"/proc/{pid}/io"), re.M)[1])

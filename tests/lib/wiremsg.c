@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/lib/wiremsg.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "lib/buf.h"
@@ -23,10 +24,28 @@ static void sample_slot(struct buf *b)
 			      .swept = true,
 			      .started_wall_ms = -1,
 			      .started_mono_ms = INT64_MAX,
+			      .freeze_request = 3,
+			      .freeze_err = 28,
 			      .exits_lost = 9,
 			      .n_exits = WIRE_EXITS_MAX,
 			      .note = note,
-			      .note_len = sizeof(note)};
+			      .note_len = sizeof(note),
+			      .has_push = true,
+			      .push = {.flags = WIRE_PUSH_MAX_,
+				       .err = -1,
+				       .watchdog_ms = 30000,
+				       .extend_until_mono_ms = INT64_MAX,
+				       .dropped = 7,
+				       .status = "loading shard 3/8"},
+			      .has_log = true,
+			      .log = {.state = WIRE_LOG_DROPPING,
+				      .err = ENOSPC,
+				      .since_wall_ms = INT64_MAX,
+				      .dropped_bytes = 4096,
+				      .dropped_lines = 12,
+				      .all_bytes = UINT64_MAX,
+				      .all_lines = 1 << 20,
+				      .told = WIRE_LOG_STALLED}};
 
 	for (unsigned i = 0; i < WIRE_EXITS_MAX; i++)
 		m.exits[i] = (struct wire_exit){.incarnation = CANARY,
@@ -80,16 +99,48 @@ static const struct wire_limits limits = {.memory_max = UINT64_MAX,
 					  .pids_max = 512,
 					  .cpuset = "0-3,8"};
 
+static const struct wire_logs logs = {.max_size = 20 << 20,
+				      .max_files = 5,
+				      .flags = WIRE_LOGS_ALL,
+				      .max_total = UINT64_MAX,
+				      .max_age_ms = INT64_MAX,
+				      .rotate_ms = 1,
+				      .revision = 77};
+
+static const struct wire_log_work log_work = {.id = UINT64_MAX,
+					      .what = WIRE_LOG_PRUNE,
+					      .service = "llm-7b",
+					      .index = -1,
+					      .older_than_ms = INT64_MAX,
+					      .keep = UINT64_MAX,
+					      .dry_run = true,
+					      .n_stay = 2,
+					      .stay = {0, UINT32_MAX}};
+
+static const struct wire_log_done log_done = {.id = 1,
+					      .err = 28,
+					      .files = 2,
+					      .bytes = UINT64_MAX,
+					      .kept = 4,
+					      .kept_bytes = 5,
+					      .failed = 6};
+
 static void sample_spawn(struct buf *b)
 {
 	struct wire_spawn m = {.key = key,
 			       .child = child,
 			       .limits = limits,
 			       .secrets = UINT64_MAX,
+			       .notify = true,
+			       .notify_fd = WIRE_NOTIFY_FD_MAX,
+			       .watchdog_ms = 30000,
+			       .n_listen = 2,
+			       .listen = {{"127.0.0.1", 8000}, {"::", 1}},
+			       .n_sockets = 2,
+			       .sockets = {"http", "metrics"},
 			       .stop_signal = 15,
 			       .grace_ms = 10000,
-			       .log_max_size = 20 << 20,
-			       .log_max_files = 5,
+			       .logs = logs,
 			       .note = note,
 			       .note_len = sizeof(note)};
 
@@ -101,6 +152,7 @@ static void sample_secrets(struct buf *b)
 	struct wire_secrets m = {
 		.service = "llm-7b",
 		.generation = 1,
+		.version = UINT64_MAX - 1,
 		.uid = 65534,
 		.gid = UINT32_MAX,
 		.n = 2,
@@ -136,8 +188,10 @@ static void sample_hello(struct buf *b)
 			       .aictld_pid = 12,
 			       .safe_mode = true,
 			       .first_start = true,
+			       .other_state = true,
 			       .log_level = 3,
-			       .secrets_dir = "/run/aictl/sup/secrets"};
+			       .secrets_dir = "/run/aictl/sup/secrets",
+			       .sockets_dir = "/run/aictl/sup/sockets"};
 
 	wire_encode_hello(b, &m);
 }
@@ -145,12 +199,9 @@ static void sample_hello(struct buf *b)
 static void sample_giveback(unsigned i, struct buf *b)
 {
 	struct wire_join join = {.version = "0.2.0", .pid = 7, .role = WIRE_ROLE_GATEWAY};
-	struct wire_give_back give = {.stream = {.key = key,
-						 .intent_index = 1,
-						 .max_size = 2,
-						 .max_files = 3,
-						 .gone = true},
-				      .fds = WIRE_GIVE_STDERR | WIRE_GIVE_PIDFD};
+	struct wire_give_back give = {
+		.stream = {.key = key, .intent_index = 1, .logs = logs, .gone = true},
+		.fds = WIRE_GIVE_STDERR | WIRE_GIVE_PIDFD};
 
 	if (i == 0)
 		wire_giveback_encode_join(b, &join);
@@ -163,30 +214,55 @@ static void sample_cgroup(unsigned i, struct buf *b)
 	if (i == 0)
 		wire_cgroup_encode_limits(b, &key, &limits);
 	else
-		wire_cgroup_encode_freeze(b, &key, true);
+		wire_cgroup_encode_freeze(b, &key, true, UINT32_MAX);
+}
+
+static void sample_evidence(struct buf *b)
+{
+	wire_push_encode_evidence(
+		b, &(struct wire_evidence){.key = key, .io_bytes = UINT64_MAX, .memory_bytes = 1});
 }
 
 static void sample_small(unsigned i, struct buf *b)
 {
 	static const enum wire_type empty[] = {WIRE_SYNCED, WIRE_RELOAD, WIRE_PING,
-					       WIRE_PONG,   WIRE_QUIT,	 WIRE_GIVE_BACK_END};
+					       WIRE_PONG,   WIRE_QUIT,	 WIRE_GIVE_BACK_END,
+					       WIRE_PEER};
 	static const enum wire_type keyed[] = {WIRE_RELEASE, WIRE_STANDBY_OFF, WIRE_GONE,
-					       WIRE_DRAINED};
+					       WIRE_DRAINED, WIRE_WATCH,       WIRE_LOOK};
 
-	if (i < 6)
+	if (i < 7)
 		wire_encode_empty(b, empty[i]);
 	else
-		wire_encode_key(b, keyed[i - 6], &key);
+		wire_encode_key(b, keyed[i - 7], &key);
 }
 
-static const enum wire_type order[] = {
-	WIRE_HELLO,	    WIRE_SLOT,	  WIRE_SPAWN,	    WIRE_STOP,	  WIRE_SIGNAL,
-	WIRE_NOTE,	    WIRE_ACK,	  WIRE_CONTROL,	    WIRE_STREAM,  WIRE_STATUS,
-	WIRE_RUN,	    WIRE_RUN_END, WIRE_RUN_KILL,    WIRE_SECRETS, WIRE_SECRETS_DROP,
-	WIRE_LOG_LEVEL,	    WIRE_JOIN,	  WIRE_GIVE_BACK,   WIRE_LIMITS,  WIRE_FREEZE,
-	WIRE_SYNCED,	    WIRE_RELOAD,  WIRE_PING,	    WIRE_PONG,	  WIRE_QUIT,
-	WIRE_GIVE_BACK_END, WIRE_RELEASE, WIRE_STANDBY_OFF, WIRE_GONE,	  WIRE_DRAINED};
-#define SMALL 20 /* the first of the small ones */
+static const enum wire_type order[] = {WIRE_HELLO,	   WIRE_SLOT,
+				       WIRE_SPAWN,	   WIRE_STOP,
+				       WIRE_SIGNAL,	   WIRE_NOTE,
+				       WIRE_ACK,	   WIRE_CONTROL,
+				       WIRE_STREAM,	   WIRE_STATUS,
+				       WIRE_RUN,	   WIRE_RUN_END,
+				       WIRE_RUN_KILL,	   WIRE_SECRETS,
+				       WIRE_SECRETS_DROP,  WIRE_LOG_LEVEL,
+				       WIRE_JOIN,	   WIRE_GIVE_BACK,
+				       WIRE_LIMITS,	   WIRE_FREEZE,
+				       WIRE_EVIDENCE,	   WIRE_LOGS,
+				       WIRE_LOG_FAULT,	   WIRE_LOG_WORK,
+				       WIRE_LOG_DONE,	   WIRE_SECRETS_WRITTEN,
+				       WIRE_LISTENING,	   WIRE_LISTENER,
+				       WIRE_LISTEN,	   WIRE_LISTENER_OFF,
+				       WIRE_GIVE_LISTENER, WIRE_ROUTES,
+				       WIRE_ROUTED,	   WIRE_LOAD,
+				       WIRE_DEMAND,	   WIRE_STATS,
+				       WIRE_SYNCED,	   WIRE_RELOAD,
+				       WIRE_PING,	   WIRE_PONG,
+				       WIRE_QUIT,	   WIRE_GIVE_BACK_END,
+				       WIRE_PEER,	   WIRE_RELEASE,
+				       WIRE_STANDBY_OFF,   WIRE_GONE,
+				       WIRE_DRAINED,	   WIRE_WATCH,
+				       WIRE_LOOK};
+#define SMALL 36 /* the first of the small ones */
 
 static void sample_plain(unsigned i, struct buf *b)
 {
@@ -201,16 +277,18 @@ static void sample_plain(unsigned i, struct buf *b)
 	else if (i == 7)
 		wire_encode_u32(b, WIRE_CONTROL, WIRE_CONTROL_STOP);
 	else if (i == 8)
-		wire_encode_stream(b, &(struct wire_stream){.key = key,
-							    .intent_index = 1023,
-							    .max_size = UINT64_MAX,
-							    .max_files = 5,
-							    .gone = true});
+		wire_encode_stream(
+			b, &(struct wire_stream){
+				   .key = key, .intent_index = 1023, .logs = logs, .gone = true});
 	else
 		wire_encode_status(b, &(struct wire_status){.mode = WIRE_MODE_SAFE,
 							    .logger_pid = 77,
 							    .controller_restarts = 1,
 							    .logger_restarts = 2,
+							    .gateway_pid = 78,
+							    .gateway_restarts = 3,
+							    .gateway_threads = 4,
+							    .gateways_leaving = 1,
 							    .slots = 3,
 							    .cgroup_can = WIRE_CGROUP_TRACK,
 							    .cgroup_dir = "/sys/fs/cgroup/aictl",
@@ -245,6 +323,10 @@ enum wire_type wiremsg_sample(unsigned i, struct buf *b)
 	case WIRE_SECRETS_DROP:
 		wire_secrets_encode_drop(b, "llm-7b", UINT64_MAX);
 		break;
+	case WIRE_SECRETS_WRITTEN:
+		wire_secrets_encode_written(
+			b, &(struct wire_secrets_written){"llm-7b", 1, UINT64_MAX, 28});
+		break;
 	case WIRE_LOG_LEVEL:
 		wire_encode_u32(b, WIRE_LOG_LEVEL, 3);
 		break;
@@ -255,6 +337,38 @@ enum wire_type wiremsg_sample(unsigned i, struct buf *b)
 	case WIRE_LIMITS:
 	case WIRE_FREEZE:
 		sample_cgroup(i - 18, b);
+		break;
+	case WIRE_EVIDENCE:
+		sample_evidence(b);
+		break;
+	case WIRE_LISTEN:
+	case WIRE_LISTENING:
+	case WIRE_LISTENER:
+	case WIRE_LISTENER_OFF:
+	case WIRE_GIVE_LISTENER:
+	case WIRE_ROUTES:
+	case WIRE_ROUTED:
+	case WIRE_LOAD:
+	case WIRE_DEMAND:
+	case WIRE_STATS:
+		wiremsg_gateway_sample(order[i], &key, b);
+		break;
+	case WIRE_LOGS:
+		wire_logs_encode(b, &key, &logs);
+		break;
+	case WIRE_LOG_FAULT:
+		wire_logs_encode_fault(b, &key,
+				       &(struct wire_log_fault){.state = WIRE_LOG_STALLED,
+								.err = ETIMEDOUT,
+								.since_wall_ms = 1,
+								.dropped_bytes = UINT64_MAX,
+								.dropped_lines = 3});
+		break;
+	case WIRE_LOG_WORK:
+		wire_logs_encode_work(b, &log_work);
+		break;
+	case WIRE_LOG_DONE:
+		wire_logs_encode_done(b, &log_done);
 		break;
 	default:
 		if (i >= SMALL)
@@ -302,6 +416,7 @@ static int again_run(enum wire_type type, const uint8_t *body, size_t len, struc
 static int again_secrets(enum wire_type type, const uint8_t *body, size_t len, struct buf *out)
 {
 	static struct wire_secrets m;
+	struct wire_secrets_written w;
 	char service[WIRE_SERVICE_SIZE];
 	uint64_t generation = 0;
 	int r;
@@ -310,6 +425,9 @@ static int again_secrets(enum wire_type type, const uint8_t *body, size_t len, s
 		r = wire_secrets_decode(body, len, &m);
 		if (r == 0)
 			wire_secrets_encode(out, &m);
+	} else if (type == WIRE_SECRETS_WRITTEN) {
+		r = wire_secrets_decode_written(body, len, &w);
+		wire_secrets_encode_written(out, &w);
 	} else {
 		r = wire_secrets_decode_drop(body, len, service, &generation);
 		wire_secrets_encode_drop(out, service, generation);
@@ -337,6 +455,7 @@ static int again_cgroup(enum wire_type type, const uint8_t *body, size_t len, st
 {
 	struct wire_limits l;
 	struct wire_key k;
+	uint32_t request;
 	bool frozen;
 	int r;
 
@@ -344,9 +463,54 @@ static int again_cgroup(enum wire_type type, const uint8_t *body, size_t len, st
 		r = wire_cgroup_decode_limits(body, len, &k, &l);
 		wire_cgroup_encode_limits(out, &k, &l);
 	} else {
-		r = wire_cgroup_decode_freeze(body, len, &k, &frozen);
-		wire_cgroup_encode_freeze(out, &k, frozen);
+		r = wire_cgroup_decode_freeze(body, len, &k, &frozen, &request);
+		wire_cgroup_encode_freeze(out, &k, frozen, request);
 	}
+	return r;
+}
+
+static int again_logs(const uint8_t *body, size_t len, struct buf *out)
+{
+	struct wire_logs m;
+	struct wire_key k;
+	int r = wire_logs_decode(body, len, &k, &m);
+
+	wire_logs_encode(out, &k, &m);
+	return r;
+}
+
+static int again_log_fault(const uint8_t *body, size_t len, struct buf *out)
+{
+	struct wire_log_fault m;
+	struct wire_key k;
+	int r = wire_logs_decode_fault(body, len, &k, &m);
+
+	wire_logs_encode_fault(out, &k, &m);
+	return r;
+}
+
+static int again_log_work(enum wire_type type, const uint8_t *body, size_t len, struct buf *out)
+{
+	static struct wire_log_work work;
+	struct wire_log_done done;
+	int r;
+
+	if (type == WIRE_LOG_WORK) {
+		r = wire_logs_decode_work(body, len, &work);
+		wire_logs_encode_work(out, &work);
+	} else {
+		r = wire_logs_decode_done(body, len, &done);
+		wire_logs_encode_done(out, &done);
+	}
+	return r;
+}
+
+static int again_evidence(const uint8_t *body, size_t len, struct buf *out)
+{
+	struct wire_evidence m;
+	int r = wire_push_decode_evidence(body, len, &m);
+
+	wire_push_encode_evidence(out, &m);
 	return r;
 }
 
@@ -426,6 +590,7 @@ int wiremsg_again(enum wire_type type, const uint8_t *body, size_t len, struct b
 		return again_run(type, body, len, out);
 	case WIRE_SECRETS:
 	case WIRE_SECRETS_DROP:
+	case WIRE_SECRETS_WRITTEN:
 		return again_secrets(type, body, len, out);
 	case WIRE_HELLO:
 	case WIRE_STOP:
@@ -441,6 +606,8 @@ int wiremsg_again(enum wire_type type, const uint8_t *body, size_t len, struct b
 	case WIRE_STANDBY_OFF:
 	case WIRE_GONE:
 	case WIRE_DRAINED:
+	case WIRE_WATCH:
+	case WIRE_LOOK:
 		return again_keyed(type, body, len, out);
 	case WIRE_JOIN:
 	case WIRE_GIVE_BACK:
@@ -448,12 +615,33 @@ int wiremsg_again(enum wire_type type, const uint8_t *body, size_t len, struct b
 	case WIRE_LIMITS:
 	case WIRE_FREEZE:
 		return again_cgroup(type, body, len, out);
+	case WIRE_EVIDENCE:
+		return again_evidence(body, len, out);
+	case WIRE_LISTEN:
+	case WIRE_LISTENING:
+	case WIRE_LISTENER:
+	case WIRE_LISTENER_OFF:
+	case WIRE_GIVE_LISTENER:
+	case WIRE_ROUTES:
+	case WIRE_ROUTED:
+	case WIRE_LOAD:
+	case WIRE_DEMAND:
+	case WIRE_STATS:
+		return wiremsg_gateway_again(type, body, len, out);
+	case WIRE_LOGS:
+		return again_logs(body, len, out);
+	case WIRE_LOG_FAULT:
+		return again_log_fault(body, len, out);
+	case WIRE_LOG_WORK:
+	case WIRE_LOG_DONE:
+		return again_log_work(type, body, len, out);
 	case WIRE_SYNCED:
 	case WIRE_RELOAD:
 	case WIRE_PING:
 	case WIRE_PONG:
 	case WIRE_QUIT:
 	case WIRE_GIVE_BACK_END:
+	case WIRE_PEER:
 		wire_encode_empty(out, type);
 		return len ? -ERR_INVALID : 0;
 	case WIRE_TYPE_MAX_:

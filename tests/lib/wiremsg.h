@@ -20,4 +20,8 @@ enum wire_type wiremsg_sample(unsigned i, struct buf *b);
  */
 int wiremsg_again(enum wire_type type, const uint8_t *body, size_t len, struct buf *out);
 
+/* Of them those about stable ports: wiremsg_gateway.c. */
+void wiremsg_gateway_sample(enum wire_type type, const struct wire_key *key, struct buf *b);
+int wiremsg_gateway_again(enum wire_type type, const uint8_t *body, size_t len, struct buf *out);
+
 #endif

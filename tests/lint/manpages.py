@@ -205,7 +205,7 @@ def check_keys(tree):
                              stdin=subprocess.DEVNULL, env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
         found += compare_keys(page, listed, set(run.stdout.split()) - {"services.*"})
     names = property_names(json.loads(tree.text(schema))) | {"*"}
-    for name in sorted(set(re.findall(r"^\.Cm ([a-z_]+(?:\.[a-z_*]+)+)", tree.text(source), re.M))):
+    for name in sorted(set(re.findall(r"^\.Cm ([a-z_]+(?:\.[a-z_*][a-z0-9_*]*)+)", tree.text(source), re.M))):
         if not set(name.split(".")) <= names:
             found.append(finding(source, name, "names the key %s, which does not exist" % name))
     return found

@@ -56,6 +56,16 @@ def main():
         expect("no pytest test", summary("u=" + build, "e=" + empty), (1, "4 passed, 1 failed, 1 skipped"))
         expect("did not run", summary("u=" + build, "e=-"), (1, "4 passed, 1 failed, 1 skipped"))
         expect("pytest", summary("u=" + build, "e=" + report), (1, "5 passed, 1 failed, 2 skipped"))
+        expect("a part without tests", summary("e=%s,%s" % (report, empty)), (1, "1 passed, 1 failed, 1 skipped"))
+        expect("a part without a report", summary("e=%s,%s/none.xml" % (report, folder)),
+               (1, "1 passed, 2 failed, 1 skipped"))
+        add(build, "part", "PASS", "SKIP: no cgroups\n[  SKIPPED ] a_limit\n[  PASSED  ] 1 test(s).\n"
+            "[  SKIPPED ] 1 test(s), listed below:\n[  SKIPPED ] a_limit\n")
+        got = summary("u=" + build)
+        expect("a skip inside a program", got, (0, "5 passed, 0 failed, 2 skipped"))
+        if "part (a_limit): no cgroups" not in got[2]:
+            sys.exit("the reason of a skip inside a program is not printed:\n" + got[2])
+        os.unlink(os.path.join(build, "part.trs"))
         add(build, "bad", "FAIL", "[  PASSED  ] 5 test(s).\n[  FAILED  ] 2 test(s), listed below:\n[  FAILED  ] a\n")
         add(build, "crash", "FAIL", "Segmentation fault\n")
         expect("failures", summary("u=" + build), (1, "9 passed, 3 failed, 1 skipped"))

@@ -20,12 +20,14 @@ SYSTEM_HEADER = re.compile(r"^/usr/")
 
 
 def flags(tree):
-    """What the compiler gets, as far as it matters here."""
+    """What the compiler gets, as far as it matters here; with the points of tests (lib/point.h)."""
     config = os.path.join(tree.build, "config.h")
     found = ["-std=gnu11", "-D_GNU_SOURCE", "-I" + tree.top, "-I" + os.path.join(tree.top, "include"), "-DLIBEXECDIR=\"\"",
              "-DSBINDIR=\"\"", "-DDATADIR=\"\"", "-DPKGVERSION=\"\""]
     if os.path.exists(config):
         found += ["-include", config]
+        if "#define AICTL_POINTS" not in open(config, encoding="utf-8").read():
+            found.append("-DAICTL_POINTS=1")
     makefile = os.path.join(tree.build, "Makefile")
     text = open(makefile, encoding="utf-8").read() if os.path.exists(makefile) else ""
     for m in re.finditer(r"^(?:UV|YAML|CURL|CJSON|SQLITE|LLHTTP)_CFLAGS = (.*)$", text, re.M):

@@ -189,7 +189,7 @@ def test_an_exit_in_the_gap_is_unknown_here(daemon):
     daemon.start_again()
     daemon.wait_new_pid("web", pid)
     last = daemon.replica("web")["last_exit"]
-    assert (last["code"], last["signal"], last["cause"]) == (None, None, "unknown")
+    assert (last["code"], last["signal"], last["cause"]) == (None, None, "lost")
     assert daemon.pid_of("idle") == idle
     procfs.kill(idle)  # not our child any more: its end is seen all the same
     daemon.wait_new_pid("idle", idle)

@@ -56,6 +56,9 @@ def test_out_of_memory_is_the_cause_of_an_exit(daemon):
     assert replica["last_exit"]["cause"] == "oom" and replica["last_exit"]["signal"] == "SIGKILL", replica
     assert any(e["message"] == "signal KILL (oom: memory limit 48MiB)" for e in daemon.events("big"))
     assert "signal SIGKILL (oom)" in daemon.ok("describe", "big")
+    said = daemon.ok("why", "big")
+    assert "signal SIGKILL after" in said and "cause: oom" in said and ": resources.limits.memory" in said, said
+    assert "of 48MiB in use" in said
 
 
 def test_a_limit_changes_while_the_process_runs(daemon):

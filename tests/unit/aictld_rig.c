@@ -24,7 +24,9 @@
 
 #include "lib/buf.h"
 #include "lib/clock.h"
+#include "lib/log.h"
 #include "lib/mem.h"
+#include "tests/unit/gateway_rig.h"
 
 static void in_dir(const struct rig *r, const char *name, char *path, size_t n)
 {
@@ -55,7 +57,6 @@ static void listen_for_helpers(struct rig *r)
 	assert_int_equal(bind(r->listen_fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	assert_int_equal(chmod(addr.sun_path, 0666), 0);
 	assert_int_equal(listen(r->listen_fd, 8), 0);
-	setenv("AICTL_FAKE_SOCKET", addr.sun_path, 1);
 }
 
 static void aictld_path(char *path, size_t n)
@@ -98,7 +99,7 @@ static void note_ended(pid_t pid)
 
 void rig_run(struct rig *r, const char *const *extra)
 {
-	char program[4096], runtime[256], state[256], logs[256], helpers[256];
+	char program[4096], runtime[256], state[256], logs[256], helpers[256], fake[256];
 	const char *argv[32] = {"aictld", "--runtime-dir",    runtime,	    "--state-dir",
 				state,	  "--log-dir",	      logs,	    "--helper-dir",
 				helpers,  "--helper-restart", "10ms,40ms,0"};
@@ -109,6 +110,8 @@ void rig_run(struct rig *r, const char *const *extra)
 	in_dir(r, "state", state, sizeof(state));
 	in_dir(r, "log", logs, sizeof(logs));
 	in_dir(r, "helpers", helpers, sizeof(helpers));
+	in_dir(r, "fake", fake, sizeof(fake));
+	setenv("AICTL_FAKE_SOCKET", fake, 1);
 	if (getenv("RIG_CGROUP")) {
 		argv[n++] = "--cgroup";
 		argv[n++] = getenv("RIG_CGROUP");
@@ -139,6 +142,7 @@ void rig_start(struct rig *r, const char *const *extra)
 	*r = (struct rig){.listen_fd = -1, .logger_drains = true, .acks = true, .reload_fd = -1};
 	r->logger_level = -1;
 	r->controller.conn = r->controller.wire = r->logger.conn = r->logger.wire = -1;
+	r->gateway.conn = r->gateway.wire = r->controller_peer = r->gateway_peer = -1;
 	snprintf(r->dir, sizeof(r->dir), "%s/aictld-test.XXXXXX",
 		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	assert_non_null(mkdtemp(r->dir));
@@ -147,6 +151,7 @@ void rig_start(struct rig *r, const char *const *extra)
 	assert_int_equal(mkdir(path, 0755), 0);
 	link_helper(r, "aictl-controller");
 	link_helper(r, "aictl-logger");
+	link_helper(r, "aictl-gateway");
 	listen_for_helpers(r);
 	r->slots = mem_array(RIG_SLOTS_MAX, sizeof(*r->slots));
 	r->streams = mem_array(RIG_SLOTS_MAX, sizeof(*r->streams));
@@ -201,8 +206,12 @@ static void accept_helper(struct rig *r)
 		return;
 	}
 	assert_int_equal(sscanf(text, "%63s %d", name, &pid), 2);
-	h = strcmp(name, "aictl-controller") == 0 ? &r->controller : &r->logger;
+	h = strcmp(name, "aictl-controller") == 0 ? &r->controller
+	    : strcmp(name, "aictl-logger") == 0	  ? &r->logger
+						  : &r->gateway;
 	drop_helper(h);
+	if (h == &r->gateway)
+		rig_forget_gateway(r);
 	h->conn = conn;
 	h->pid = pid;
 	h->n_seen++;
@@ -246,7 +255,7 @@ static void send_with(int fd, struct buf *b, const int *fds, unsigned n_fds)
 	buf_done(b);
 }
 
-static void send_packet(int fd, struct buf *b)
+void rig_send_to(int fd, struct buf *b)
 {
 	send_with(fd, b, NULL, 0);
 }
@@ -261,7 +270,25 @@ void rig_ack(struct rig *r, const struct wire_key *key, uint64_t seq)
 	struct buf b = {0};
 
 	wire_encode_ack(&b, key, seq);
-	send_packet(r->controller.wire, &b);
+	rig_send_to(r->controller.wire, &b);
+}
+
+static void set_level(struct rig *r, int level)
+{
+	struct buf b = {0};
+
+	wire_encode_u32(&b, WIRE_LOG_LEVEL, (uint32_t)level);
+	rig_send_to(r->controller.wire, &b);
+	RIG_UNTIL(r, r->logger_level == level);
+}
+
+void rig_settle(struct rig *r)
+{
+	int level = r->logger_level;
+
+	/* the logger hears of it when its turn has come */
+	set_level(r, level == LOG_LVL_ERROR ? LOG_LVL_INFO : LOG_LVL_ERROR);
+	set_level(r, level);
 }
 
 void rig_drained(struct rig *r, const struct wire_key *key)
@@ -274,7 +301,7 @@ void rig_drained(struct rig *r, const struct wire_key *key)
 		mem_closep(&s->fds[1]);
 	}
 	wire_encode_key(&b, WIRE_DRAINED, key);
-	send_packet(r->logger.wire, &b);
+	rig_send_to(r->logger.wire, &b);
 }
 
 static void got_slot(struct rig *r)
@@ -289,6 +316,7 @@ static void got_slot(struct rig *r)
 		s = &r->slots[r->n_slots++];
 	}
 	s->m = m;
+	s->n_sent++;
 	if (m.note) {
 		memcpy(s->note, m.note, m.note_len);
 		s->note[m.note_len] = '\0';
@@ -350,7 +378,8 @@ static void got_hello(struct rig *r, struct rig_helper *h)
 	struct wire_packet *p = &r->packet;
 
 	assert_int_equal(wire_decode_hello(p->body, p->len, &r->hello), 0);
-	assert_int_equal(p->n_fds, h == &r->controller ? 1 : 2);
+	/* The API's socket; the pipes; the directory of the access log. */
+	assert_int_equal(p->n_fds, h == &r->logger ? 4 : 1);
 	if (h == &r->logger)
 		r->logger_level = r->hello.log_level;
 }
@@ -380,15 +409,18 @@ static void handle(struct rig *r, struct rig_helper *h)
 		got_run_end(r);
 		break;
 	case WIRE_LOG_LEVEL:
-		assert_ptr_equal(h, &r->logger);
 		assert_int_equal(wire_decode_u32(p->body, p->len, &level), 0);
-		r->logger_level = (int)level;
+		if (h == &r->logger)
+			r->logger_level = (int)level;
 		break;
 	case WIRE_SLOT:
 		got_slot(r);
 		break;
 	case WIRE_SYNCED:
-		r->n_synced++;
+		if (h == &r->gateway)
+			r->gateway_synced = true;
+		else
+			r->n_synced++;
 		break;
 	case WIRE_STATUS:
 		assert_int_equal(wire_decode_status(p->body, p->len, &r->status), 0);
@@ -404,13 +436,29 @@ static void handle(struct rig *r, struct rig_helper *h)
 		mem_closep(&r->reload_fd);
 		r->reload_fd = TAKE_FD(p->fds[0]);
 		break;
+	case WIRE_SECRETS_WRITTEN:
+		assert_int_equal(wire_secrets_decode_written(p->body, p->len, &r->written), 0);
+		break;
 	case WIRE_QUIT:
-		assert_ptr_equal(h, &r->logger);
-		r->logger_quits = true;
+		*(h == &r->gateway ? &r->gateway_quits : &r->logger_quits) = true;
 		break;
 	case WIRE_PING:
 		wire_encode_empty(&b, WIRE_PONG);
-		send_packet(h->wire, &b);
+		rig_send_to(h->wire, &b);
+		break;
+	case WIRE_LISTENER:
+		rig_got_listener(r);
+		break;
+	case WIRE_LISTENER_OFF:
+		rig_got_listener_off(r);
+		break;
+	case WIRE_PEER:
+		rig_got_peer(r, h);
+		break;
+	case WIRE_LISTENING:
+		wire_listen_free(&r->listening);
+		assert_int_equal(wire_listen_decode(p->body, p->len, &r->listening), 0);
+		r->n_listening++;
 		break;
 	default:
 		fail_msg("unexpected %s", wire_type_name(p->type));
@@ -435,16 +483,19 @@ static void read_helper(struct rig *r, struct rig_helper *h)
 
 void rig_pump(struct rig *r, int ms)
 {
-	struct pollfd p[3] = {{.fd = r->listen_fd, .events = POLLIN},
+	struct pollfd p[4] = {{.fd = r->listen_fd, .events = POLLIN},
 			      {.fd = r->controller.wire, .events = POLLIN},
-			      {.fd = r->logger.wire, .events = POLLIN}};
+			      {.fd = r->logger.wire, .events = POLLIN},
+			      {.fd = r->gateway.wire, .events = POLLIN}};
 
-	if (poll(p, 3, ms) <= 0)
+	if (poll(p, 4, ms) <= 0)
 		return;
 	if (p[1].revents)
 		read_helper(r, &r->controller);
 	if (p[2].revents)
 		read_helper(r, &r->logger);
+	if (p[3].revents)
+		read_helper(r, &r->gateway);
 	if (p[0].revents)
 		accept_helper(r);
 }
@@ -484,6 +535,7 @@ int rig_wait_exit(struct rig *r)
 	r->pid = 0;
 	drop_helper(&r->controller);
 	drop_helper(&r->logger);
+	drop_helper(&r->gateway);
 	return status;
 }
 
@@ -503,6 +555,7 @@ void rig_crash(struct rig *r, struct rig_helper *controller, struct rig_helper *
 	}
 	drop_helper(&r->controller);
 	drop_helper(&r->logger);
+	drop_helper(&r->gateway);
 }
 
 int rig_connect_as(const struct rig_helper *h, const char *path)
@@ -548,6 +601,10 @@ void rig_remove_tree(const char *dir)
 
 void rig_remove(struct rig *r)
 {
+	drop_helper(&r->gateway);
+	rig_forget_gateway(r);
+	mem_closep(&r->controller_peer);
+	wire_listen_free(&r->listening);
 	drop_helper(&r->controller);
 	drop_helper(&r->logger);
 	for (unsigned i = 0; i < r->n_streams; i++) {
@@ -650,7 +707,7 @@ void rig_spawn(struct rig *r, const struct wire_spawn *m)
 	struct buf b = {0};
 
 	wire_encode_spawn(&b, m);
-	send_packet(r->controller.wire, &b);
+	rig_send_to(r->controller.wire, &b);
 }
 
 void rig_spawn_sh(struct rig *r, const struct wire_key *key, const char *script, int64_t grace_ms)
@@ -666,8 +723,8 @@ void rig_spawn_sh(struct rig *r, const struct wire_key *key, const char *script,
 			       .child.umask = 022,
 			       .stop_signal = SIGTERM,
 			       .grace_ms = grace_ms,
-			       .log_max_size = 1 << 20,
-			       .log_max_files = 5,
+			       .logs.max_size = 1 << 20,
+			       .logs.max_files = 5,
 			       .note = (const uint8_t *)"first note",
 			       .note_len = 10};
 
@@ -680,7 +737,7 @@ void rig_stop_key(struct rig *r, const struct wire_key *key, int signal, int64_t
 	struct buf b = {0};
 
 	wire_encode_stop(&b, &m);
-	send_packet(r->controller.wire, &b);
+	rig_send_to(r->controller.wire, &b);
 }
 
 struct rig_slot *rig_wait_state(struct rig *r, const struct wire_key *key,

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "daemon/wire/wire.h"
+#include "daemon/wire/wire_listen.h"
 
 struct buf;
 
@@ -29,6 +30,7 @@ struct rig_helper {
 struct rig_slot { /* the last SLOT message of a slot */
 	struct wire_slot m;
 	char note[WIRE_NOTE_MAX + 1];
+	unsigned n_sent; /* SLOT messages for it */
 };
 
 struct rig_stream {
@@ -39,11 +41,18 @@ struct rig_stream {
 	int n_sent; /* STREAM messages for it */
 };
 
+#define RIG_LISTENERS_MAX 32
+
+struct rig_listener { /* LISTENER of the present gateway */
+	struct wire_listen_at at;
+	int fd;
+};
+
 struct rig {
 	char dir[64];
 	pid_t pid;
 	int listen_fd;
-	struct rig_helper controller, logger;
+	struct rig_helper controller, logger, gateway;
 	struct rig_slot *slots;
 	unsigned n_slots;
 	struct wire_exit *exits; /* all that were ever reported, one per incarnation */
@@ -56,10 +65,18 @@ struct rig {
 	struct wire_hello hello;
 	struct wire_status status;
 	unsigned n_synced, n_reload;
-	int reload_fd; /* of the last RELOAD, or -1 */
+	int reload_fd;			     /* of the last RELOAD, or -1 */
+	struct wire_secrets_written written; /* the last one */
 	struct wire_packet packet;
 	int stderr_fd; /* read end */
 	unsigned incarnations;
+	struct rig_listener listeners[RIG_LISTENERS_MAX];
+	unsigned n_listeners, n_listeners_off;
+	struct wire_listen listening; /* the last one */
+	unsigned n_listening;
+	bool gateway_synced, gateway_quits;
+	int controller_peer, gateway_peer; /* of the last PEER, or -1 */
+	unsigned n_controller_peers, n_gateway_peers;
 	bool logger_quits;  /* it was sent QUIT */
 	bool logger_drains; /* answer GONE with DRAINED at once */
 	bool acks;	    /* acknowledge exits at once */
@@ -88,6 +105,8 @@ bool rig_hang(const char *mode, char *dir, size_t size, pid_t *ret_pid);
 void rig_unhang(const char *dir, pid_t pid); /* ends the server, and with it whoever waits for it */
 /* Handles what has come, waiting at most ms for the first thing. */
 void rig_pump(struct rig *r, int ms);
+/* aictld has dealt with all that the controller has sent. */
+void rig_settle(struct rig *r);
 void rig_kill_helper(struct rig *r, struct rig_helper *h);
 
 /* A key of a new incarnation. */
@@ -98,6 +117,8 @@ void rig_spawn(struct rig *r, const struct wire_spawn *m);
 void rig_stop_key(struct rig *r, const struct wire_key *key, int signal, int64_t grace_ms);
 /* The packet goes to aictld as from the controller; b is done with. */
 void rig_send(struct rig *r, struct buf *b, const int *fds, unsigned n_fds);
+/* From a helper whose end of the socket is fd. */
+void rig_send_to(int fd, struct buf *b);
 /* Pumps until the RUN has ended. */
 const struct wire_run_end *rig_wait_run(struct rig *r, uint64_t id);
 struct rig_slot *rig_slot(struct rig *r, const struct wire_key *key); /* or NULL */

@@ -12,6 +12,7 @@ import difflib
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -30,20 +31,45 @@ DEADLINE = 20
 AGED = 25  # seconds after which an age of golden_world may be another word
 
 # verb of the file -> arguments
-VERBS = {"ps": ["ps"], "describe": ["describe", "sentiment", "chat", "old"], "events": ["events"],
-         "logs": ["logs", "sentiment"], "wait": ["wait", "sentiment"], "daemon": ["daemon", "info"],
+VERBS = {"ps": ["ps"], "describe": ["describe", "sentiment", "chat", "old"], "why": ["why", "sentiment", "chat"], "autoscale": ["autoscale", "sentiment"], "events": ["events"], "check": ["check", "sentiment", "chat/0"],
+         "logs": ["logs", "--log-dir", "logs"], "wait": ["wait", "sentiment"], "daemon": ["daemon", "info"],
          "rollout": ["rollout", "history", "shop"], "version": ["version"], "plan": ["plan"], "graph": ["graph"], "explain": ["explain", "restart.budget.window"],
          "config": ["config"], "validate": ["validate"]}
 OTHER_FORMATS = {"config": ("yaml", "json", "name"), "graph": (*FORMATS, "dot", "tree"),
-                 "logs": (*FORMATS, "raw")}
+                 "logs": ("text", *FORMATS, "raw")}
 UNCUT = ("logs", "daemon", "version", "config", "validate", "graph", "explain")  # lines as services wrote them; paths to be copied
 # terminals besides those of 80 and 200 columns: (columns, environment)
 MORE = [(60, {}), (40, {}), (20, {}), (80, {"NO_COLOR": "1"}), (80, {"TERM": "dumb"}), (80, {"LC_ALL": "C"})]
 
 
+def segment(where, service, replica, pieces):
+    """A log segment as daemon/logger makes it, of (stream, ms, text)."""
+    incarnation = f"{pieces[0][1]:012x}" + 20 * "0"
+    base = os.path.join(where, service, str(replica))
+    os.makedirs(base)
+    log, index = b"", b"AICTLIDX" + struct.pack("<II", 1, 24) + incarnation.encode() + struct.pack("<qII", pieces[0][1], 1, 0)
+    for stream, ms, text in pieces:
+        index += struct.pack("<QIIq", len(log), len(text), stream, ms)
+        log += text.encode()
+    for suffix, data in (("log", log), ("idx", index)):
+        with open(f"{base}/{incarnation}-000001.{suffix}", "wb") as f:
+            f.write(data)
+
+
+def write_logs(where):
+    """Two replicas and another service; both streams, a note of the logger, a line over 64 KiB."""
+    at = 1767323045123  # 2026-01-02T03:04:05.123Z
+    segment(where, "sentiment", 0, [(1, at, "loading weights\n"), (2, at + 877, "warning: no GPU\n"), (1, at + 2000, "ready\n"),
+                                    (1, at + 9000, "x" * 66000 + "\n")])
+    segment(where, "sentiment", 1, [(1, at + 50, "loading weights\n"), (1, at + 1900, "ready\n"),
+                                    (3, at + 3000, "[aictl: 12 lines (1.2 KiB) dropped: No space left on device]\n")])
+    segment(where, "chat", 0, [(1, at + 1000, "POST /v1/chat 200\n")])
+
+
 class Runner:
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="aictl-golden-")
+        write_logs(os.path.join(self.dir, "logs"))
         self.daemon = None
         self.version = subprocess.run([AICTL, "--version"], capture_output=True, text=True, check=True,
                                       timeout=DEADLINE).stdout.split()[1]
@@ -91,7 +117,7 @@ class Runner:
         text = text.replace(self.socket, "<socket>").replace(os.path.realpath(self.dir), "<dir>")
         if "aictl.yaml" not in text:  # only `version` prints it; a release changes it
             text = text.replace(self.version, "<version>")
-        return text.replace("\x1b", "\\e")
+        return re.sub(r"x{1000,}", lambda m: f"<{len(m[0])} x>", text.replace("\x1b", "\\e"))
 
 
 def bare(text):

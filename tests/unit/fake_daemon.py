@@ -7,6 +7,7 @@ a change that touches "slow" never ends, one that touches "broken" fails, "denie
 Usage: fake_daemon.py SOCKET FD [NOW]   (prints "ready" when it listens; ends at the end of file of FD)
 With NOW (seconds since 1970) the world is that of golden_world.py.
 """
+import base64
 import json
 import os
 import signal
@@ -21,10 +22,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import golden_world  # noqa: E402
 
 AT = "2026-01-02T03:04:05Z"
+BEGUN = time.time()  # two answers say the same of the same thing
 
 
 def ago(seconds):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - seconds))
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(BEGUN - seconds))
 
 
 def replica(name, index, state, **more):
@@ -144,10 +146,10 @@ class Handler(BaseHTTPRequestHandler):
         if STATE.golden:
             self.reply(200, STATE.golden.daemon())
             return
-        self.reply(200, {"version": "9.9.9", "pid": os.getpid(), "controller_pid": 2, "logger_pid": 3,
+        self.reply(200, {"version": "9.9.9", "pid": os.getpid(), "controller_pid": 2, "logger_pid": 3, "gateway_pid": 0,
                          "uptime_s": 3725, "mode": "normal", "runtime_dir": "/run/x", "state_dir": "/var/x",
                          "log_dir": os.environ.get("FAKE_LOG_DIR", "/nonexistent"), "manifests": None, "services": 5, "replicas": 5,
-                         "controller_restarts": 1, "logger_restarts": 0,
+                         "controller_restarts": 1, "logger_restarts": 0, "gateway_restarts": 0, "gateway_threads": 1,
                          "store": {"queued": 0, "dropped": 0, "ok": True}})
 
     def missing(self, name):
@@ -160,6 +162,14 @@ class Handler(BaseHTTPRequestHandler):
         return True
 
     def get_services(self, parts, query):
+        if len(parts) == 2 and parts[1] == "why":
+            if not self.missing(parts[0]):
+                self.reply(200, STATE.golden.why(parts[0]))
+            return
+        if len(parts) == 2 and parts[1] == "autoscale":
+            if not self.missing(parts[0]):
+                self.reply(200, STATE.golden.autoscale(parts[0]))
+            return
         if not parts:
             names = query.get("service", list(STATE.services))
             if not any(self.missing(n) for n in names):
@@ -236,9 +246,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def get_logs(self, parts, query):
         name = query["service"][0]
+        def text(i):
+            line = f"line {i} of {name}"
+            return {"raw": base64.b64encode(f"{line}\n".encode()).decode()} if "raw" in query else {"line": line}
         if not self.missing(name):
             self.stream([{"service": name, "replica": i % 2, "incarnation": "f1", "stream": "stdout",
-                          "at": AT[:-1] + ".123Z", "line": f"line {i} of {name}"}
+                          "at": AT[:-1] + ".123Z", **text(i)}
                          for i in range(4) if query.get("replica", [str(i % 2)])[0] == str(i % 2)],
                         "follow" in query)
 

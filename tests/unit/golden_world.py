@@ -47,11 +47,22 @@ class World:
         r = {"id": f"{name}/{index}", "index": index, "pid": 4711 + index, "incarnation": ID, "state": state,
              "revision": 3, "port": 20001 + index, "ports": {"http": 20001 + index}, "restarts": index,
              "started_at": self.at("start"), "since": self.at("probe"), "reason": "probe_passed",
-             "message": "readiness probe passed", "frozen": False, "slow_mode": False, "next_attempt_at": None, "last_exit": None}
+             "message": "readiness probe passed", "frozen": False, "slow_mode": False, "next_attempt_at": None, "last_exit": None,
+             "notify": None}
         r.update(more)
         r["usage"] = {"memory_bytes": (90 + 1000 * index) * 1000000, "cpu_usec": 4200000 + 83000000 * index,
                       "pids": 5, "source": "cgroup"} if r["pid"] else None
         return r
+
+    def endpoint(self, **more):
+        return {"name": "http", "protocol": "http", "mode": "proxy", "address": "127.0.0.1:8000", "open": True, "error": None,
+                "active": 0, **more}
+
+    def traffic(self, requests, **more):
+        """Of a replica; with more, of a service."""
+        return {"requests_per_second": requests / 50, "error_rate": 0.004, "p50_ms": 12.3, "p95_ms": 148.2, "p99_ms": 1734.0,
+                "first_byte_p50_ms": 4.6, "first_byte_p95_ms": 90.0, "in_flight": 1, "requests": requests, "errors": 3, "retries": 1,
+                "connect_failures": 0, "cancelled": 2, **more}
 
     def service(self, name, state, replicas, **more):
         s = {"name": name, "set": "shop", "state": state, "runtime": "process", "revision": 3,
@@ -71,13 +82,20 @@ class World:
         hostile = "exit code 1 \u2014 the model file\u202e \u201cv3.joblib\u201d is not there \x1b[31m\n(see its log)"
         return {s["name"]: s for s in [
             self.service("sentiment", "ready", [
-                self.replica("sentiment", 0, "ready", ports={"http": 20001, "metrics": 20011}),
-                self.replica("sentiment", 1, "ready", ports={"http": 20002, "metrics": 20012}, last_exit=last)],
-                labels={"team": "nlp", "stage": "prod"}),
+                self.replica("sentiment", 0, "ready", ports={"http": 20001, "metrics": 20011},
+                             traffic=self.traffic(1200, ejected=False)),
+                self.replica("sentiment", 1, "ready", ports={"http": 20002, "metrics": 20012}, last_exit=last,
+                             traffic=self.traffic(34, ejected=True),
+                             notify={"ready": True, "reloading": False, "stopping": False, "errno": 0, "watched": True,
+                                     "status": "4,312 requests, 2 \u00e9l\u00e8ves", "watchdog_ms": 30000, "dropped": 1})],
+                labels={"team": "nlp", "stage": "prod"}, endpoints=[self.endpoint(active=2)],
+                traffic=self.traffic(1234, waiting=4, longest_wait_ms=2300, refused=1, last_minute=[0] * 40 + [60] * 20),
+                override=None, autoscale=self.scaler()),
             self.service("chat", "degraded", [
                 self.replica("chat", 0, "backoff", pid=None, port=None, ports={}, restarts=7, reason="crash_loop",
                              started_at=None, message=hostile, slow_mode=True, next_attempt_at=self.at("next"),
-                             last_exit=last)], labels={"team": "chat"}, message="replica 0 crashes again and again"),
+                             last_exit=last)], labels={"team": "chat"}, message="replica 0 crashes again and again",
+                endpoints=[self.endpoint(open=False, error="Address already in use")]),
             self.service("api", "updating", [self.replica("api", 0, "ready"),
                          self.replica("api", 1, "ready", frozen=True, reason="frozen", message="frozen by the user"),
                          self.replica("api", 2, "starting")],
@@ -93,13 +111,62 @@ class World:
                                 "failure_threshold": 3, "handler": "tcp http"},
                   "liveness": {"enabled": True, "ok": False, "message": "HTTP 500: the worker does not answer",
                                "at": self.at("probe"), "failures": 2, "failure_threshold": 3,
-                               "handler": "exec ./check --fast"}}
+                               "handler": "exec ./check --fast", "history": [
+                                   {"at": self.at("probe"), "ok": False, "duration_ms": 2000,
+                                    "message": "HTTP 500: the worker does not answer"},
+                                   {"at": self.at("probe"), "ok": False, "duration_ms": 31, "message": "exit code 1"},
+                                   {"at": self.at("start"), "ok": True, "duration_ms": 4, "message": "exit code 0"},
+                                   {"at": self.at("start"), "ok": True, "duration_ms": 9, "message": "exit code 0"}]}}
         gaps = ["resources.limits.memory", "resources.limits.pids"] if s["name"] == "chat" else []
         full = dict(s, spec=spec(), limits_not_enforced=gaps, keys=KEYS, file="/srv/shop/aictl.yaml", line=12, updated_at=self.at("applied"),
+                    callers=[{"service": "api", "port": "http", "connections": 3, "seen_at": self.at("probe")},
+                             {"service": "old", "port": "http", "connections": 0, "seen_at": self.at("probe")}]
+                    if s["name"] == "sentiment" else [],
                     events=[e for e in self.events() if e["service"] == s["name"]],
                     exits=self.exits() if s["name"] == "sentiment" else [])
         full["replicas"] = [dict(r, probes=probes) for r in s["replicas"]]
         return full
+
+    def scaler(self):
+        return {"min": 1, "max": 8, "replicas": 2, "wanted": 2, "reason": "panic", "decided_at": self.at("probe"),
+                "message": "concurrency 9.4 over 6s wants 2 of 5.6 each; sudden load: nothing goes for a while",
+                "changed_at": self.at("probe")}
+
+    def autoscale(self, name):
+        traffic = {"metric": "concurrency", "name": None, "target": 5.6, "known": True, "error": None, "value": 4.125,
+                   "wants": 1, "panic_value": 9.4, "panic_wants": 2, "panicking": True, "replicas": 2, "decisive": True}
+        memory = {"metric": "memory", "name": None, "target": 80, "known": True, "error": None, "value": 78.25, "wants": 2,
+                  "replicas_known": 2, "within_tolerance": True, "replicas": 2, "decisive": False}
+        own = {"metric": "prometheus", "name": "requests_waiting", "target": 4, "known": False, "error": "HTTP 500",
+               "value": 0, "wants": 0, "replicas_known": 0, "within_tolerance": False, "replicas": 2, "decisive": False}
+        return {"service": name, "desired": 3, "override": {"replicas": 3, "until": self.at("next")}, **self.scaler(),
+                "ready": 2, "starting": 1, "range": {"min": 1, "max": 4}, "windows_open": 1,
+                "bounds_until": self.at("next"), "rules": {
+                    "window_ms": 60000, "panic_window_ms": 6000, "panic_threshold": 2, "scale_down_delay_ms": 0,
+                    "max_up_rate": 1000, "max_down_rate": 2, "tolerance": 0.1, "stabilization_ms": 300000},
+                "demand": {"known": True, "now": 11, "refused": 0}, "metrics": [traffic, memory, own]}
+
+    def why(self, name):
+        def link(depth, what, state, since, text, *evidence, place=None):
+            at = place and {"key": place[0], "file": "/srv/shop/aictl.yaml", "line": place[1], "default": place[2]}
+            return {"depth": depth, "what": what, "state": state, "since": since and self.at(since), "reason": None,
+                    "text": text, "place": at, "evidence": [
+                        {"kind": kind, "text": said, "at": when and self.at(when)} for kind, said, when in evidence]}
+
+        hostile = "Fil\u00e9NotFound\u202e \u201cv3.joblib\u201d \x1b[31m\tof a line that is wider than the terminal, and goes on and on"
+        links = {"sentiment": [link(0, "sentiment", "ready", "probe", "2 of 2 ready")],
+                 "chat": [
+            link(0, "chat", "degraded", "exit", "0 of 1 ready, waiting for db (completed): degraded",
+                 place=("depends_on.db", 44, False)),
+            link(1, "db", "degraded", None, "0 of 1 ready; it has to be completed"),
+            link(2, "db/0", "backoff", "exit", "exit code 1 \u2014 the model file is not there",
+                 ("exit", "exit code 1 after 3h1m", "exit"), ("log", "loading v3.joblib", "exit"),
+                 ("log", hostile, "exit"), ("restarts", "the budget of 10 within 10m is spent: one attempt every 5m", None),
+                 ("next", "the next attempt", "next"), place=("restart.budget", 12, True)),
+            link(1, "aictld", "safe", None, "safe mode: its controller died again and again, nothing is changed until "
+                 "it has run for a minute")]}
+        return {"service": name, "replica": None, "fine": name == "sentiment", "logs_read": name != "chat",
+                "at": self.at("start"), "links": links[name]}
 
     def events(self):
         rows = [("applied", None, None, "daemon", "started", "aictld 9.9.9 started", None, None),
@@ -113,10 +180,12 @@ class World:
                 for i, (at, service, replica, kind, reason, message, source, to) in enumerate(rows)]
 
     def daemon(self):
-        return {"version": "9.9.9", "pid": 4242, "controller_pid": 4243, "logger_pid": 4244, "uptime_s": 777620,
+        return {"version": "9.9.9", "pid": 4242, "controller_pid": 4243, "logger_pid": 4244, "gateway_pid": 4245, "uptime_s": 777620,
                 "mode": "normal", "runtime_dir": "/run/aictl", "state_dir": "/var/lib/aictl",
-                "log_dir": "/var/log/aictl", "manifests": None, "services": 5, "replicas": 7, "log_level": "info",
-                "role": "admin", "controller_restarts": 1, "logger_restarts": 0,
+                "log_dir": "/var/log/aictl", "manifests": None, "services": 5, "replicas": 7, "running": 6, "log_level": "info",
+                "role": "admin", "controller_restarts": 1, "logger_restarts": 0, "gateway_restarts": 0,
+                "gateway_threads": 4,
+                "cgroup": {"dir": "/sys/fs/cgroup/system.slice/aictld.service", "can": ["track", "memory", "pids"]},
                 "store": {"queued": 0, "dropped": 0, "ok": True}}
 
     def revisions(self):

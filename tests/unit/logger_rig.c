@@ -27,6 +27,8 @@
 #include "tests/lib/logcheck.h"
 #include "tests/unit/logger_rig.h"
 
+#define SLOW_BYTES 180000 /* the last of a writer that is held */
+
 void logger_rig_nap(long us)
 {
 	struct timespec t = {.tv_nsec = us * 1000};
@@ -132,8 +134,8 @@ void logger_rig_send_stream_of(struct logger_rig *h, const char *service, uint32
 {
 	struct wire_stream m = {.key = {.incarnation = LOGGER_RIG_INCARNATION},
 				.intent_index = slot,
-				.max_size = 1 << 20,
-				.max_files = 500};
+				.logs.max_size = 1 << 20,
+				.logs.max_files = 500};
 	_cleanup_buf_ struct buf b = {0};
 
 	snprintf(m.key.service, sizeof(m.key.service), "%s", service);
@@ -209,8 +211,14 @@ static void *write_lines(void *arg)
 	while (at < len) {
 		size_t n = 1 + logger_rig_random(&w->seed) %
 				       (logger_rig_random(&w->seed) % 8 ? 60 : 9000);
-		ssize_t k = write(w->fd, text + at, n < len - at ? n : len - at);
+		bool slow = w->hold && len - at < SLOW_BYTES && atomic_load(w->hold);
+		ssize_t k;
 
+		if (slow) {
+			n = 1;
+			logger_rig_nap(400);
+		}
+		k = write(w->fd, text + at, n < len - at ? n : len - at);
 		if (k < 0)
 			break;
 		at += (size_t)k;
@@ -222,14 +230,18 @@ static void *write_lines(void *arg)
 	return NULL;
 }
 
-void logger_rig_start_writer(struct logger_rig_writer *w, int fds[2], int which, size_t n)
+void logger_rig_start_writer(struct logger_rig_writer *w, int fds[2], int which, size_t n,
+			     const atomic_bool *hold)
 {
 	int p[2];
 
 	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
 	fds[which] = p[0];
-	*w = (struct logger_rig_writer){
-		.fd = p[1], .tag = which ? 'e' : 'o', .n = n, .seed = 17u + (unsigned)which};
+	*w = (struct logger_rig_writer){.fd = p[1],
+					.tag = which ? 'e' : 'o',
+					.n = n,
+					.hold = hold,
+					.seed = 17u + (unsigned)which};
 	assert_int_equal(pthread_create(&w->thread, NULL, write_lines, w), 0);
 }
 

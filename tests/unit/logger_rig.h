@@ -7,6 +7,7 @@
 #define AICTL_TESTS_LOGGER_RIG_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -51,16 +52,19 @@ void logger_rig_expect_drained(struct logger_rig *h, const char *service);
 /* What was sent before is done, and nothing else came back meanwhile. */
 void logger_rig_ping(struct logger_rig *h);
 
-/* A thread that writes n numbered lines to the pipe fds[which], in pieces. */
+/* A thread that writes n numbered lines to the pipe fds[which], in pieces; the last ones slowly while
+ * hold (or NULL) says so. */
 struct logger_rig_writer {
 	pthread_t thread;
 	int fd;
 	char tag;
 	size_t n;
+	const atomic_bool *hold;
 	unsigned seed;
 };
 
-void logger_rig_start_writer(struct logger_rig_writer *w, int fds[2], int which, size_t n);
+void logger_rig_start_writer(struct logger_rig_writer *w, int fds[2], int which, size_t n,
+			     const atomic_bool *hold);
 unsigned logger_rig_random(unsigned *seed);
 
 #endif

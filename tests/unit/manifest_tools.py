@@ -226,6 +226,17 @@ class Schema(SchemaCase):
                                     self.overlay()), [])
         self.assertNotEqual(self.wrong({"version": 1, "services": {"a": {"replicsa": None}}}, self.overlay()), [])
 
+    def test_null_in_an_answer(self):
+        """What is expected of an answer may be null; the keys around it may not."""
+        service = {"command": ["x"], "port": 1, "probes": {"readiness": {"http": {"expect": {"json": {"error": None}}}}}}
+        document = {"version": 1, "services": {"a": service}}
+        self.assertEqual(self.wrong(document), [])
+        self.ok("validate", "-f", "-", stdin=json.dumps(document))
+        for expect in ({"json": None}, {"status": None}, {"status": [None]}, None):
+            service["probes"]["readiness"]["http"]["expect"] = expect
+            self.assertNotEqual(self.wrong(document), [], expect)
+            self.ok("validate", "-f", "-", stdin=json.dumps(document), code=9)
+
     def test_defaults_may_complete(self):
         service = {"probes": {"readiness": {"period": "5s"}}}
         document = {"version": 1, "services": {"a": service}}
@@ -257,7 +268,8 @@ class Schema(SchemaCase):
         numbers = [0, 1, -1, 5, 255, 256, 65535, 65536, 1000, 100000, 2000, 19, 20]
         values = texts + numbers + [1.5, True, [], {}, ["x"], [1], {"a": "x"}, None]
         between = re.compile("is shorter than|is taken|no port|not in .*\\.\\.|no such (port|secret)|among success|given, too|"
-                             "cannot read|No such file")
+                             "cannot read|No such file|a range needs max|is above max|stable port of mode|than window|"
+                             "prometheus needs|share of resources|last share|each share|autoscale.schedule: cron")
         tried, wrong, known = 0, [], set()
         for path in [r["path"] for r in json.loads(self.ok("explain", "-o", "json").stdout)["keys"]]:
             parts = path.split(".")[2:]
@@ -324,6 +336,7 @@ class Explain(SchemaCase):
                 top += ["version: 1\n" + example + "\n"] if row["path"] == "services" else []
                 continue
             services += f"  s{i}: # {row['path']}\n    {example}\n"
+            services += "    type: task\n" if row["path"].startswith("services.*.schedule") else ""
             services += "    command: [x]\n" if not example.startswith("command:") else ""
             services += f"    port: {8000 + i}\n" if not example.startswith(("port:", "ports:")) else ""
         for text in top + ["version: 1\nservices:\n" + services]:
@@ -401,10 +414,11 @@ class Init(SchemaCase):
                 self.write("aictl.yaml", re.sub(rf"^( *)#({key}): ", r"\1\2: ", text, flags=re.M))
                 self.ok("validate", API_TOKEN="x")
                 self.assertEqual(self.wrong(read_yaml(os.path.join(self.dir, "aictl.yaml"))), [])
-        # What a service can say is there, in one way or the other.
+        # What a service can say is there, in one way or the other; the last file has it all.
+        shown = set().union(*read_yaml(os.path.join(self.dir, "aictl.yaml"))["services"].values())
         known = [r["key"] for r in json.loads(self.ok("explain", "-o", "json").stdout)["keys"]
                  if r["path"].startswith("services.*.") and "." not in r["key"]]
-        self.assertEqual([k for k in known if not re.search(rf"^ *#?{k}:", text, re.M)], ["ports"])
+        self.assertEqual([k for k in known if k not in shown], ["ports"])
 
     def test_keeps_what_is_there(self):
         for name in ("aictl.yaml", "aictl.yml"):
@@ -579,7 +593,7 @@ class Complete(Case):
         self.assertEqual(self.words("kill", "--signal", "SIGUSR"), ["SIGUSR1", "SIGUSR2"])
         self.assertEqual(self.words("daemon", "log-level", ""), ["error", "warn", "info", "debug"])
         self.assertEqual(self.words("daemon", "info", ""), [])
-        self.assertEqual(self.words("rollout", ""), ["history"])
+        self.assertEqual(self.words("rollout", ""), ["status", "undo", "pause", "resume", "promote", "abort", "history"])
         self.assertEqual(self.words("exec", "chat", ""), [])
         self.assertEqual(self.words("exec", "chat", "--", ""), [])
         self.assertEqual(self.words("nonsense", ""), [])
@@ -604,23 +618,39 @@ def manifest_of(services):
     return {"version": 1, "name": "t", "services": {f"s{i}": s for i, s in enumerate(services)}}
 
 
+HOOKS = ("pre_start", "post_start", "pre_stop", "post_stop")
+
+
 def service_with(parts, value):
     """A service that has the key, and what has to stand beside it."""
     service = {"command": ["x"], "ports": {"http": {}, "a": {}}}
-    names = {"secrets": "token", "ports": "http"}
+    names = {"secrets": "token", "ports": "http", "depends_on": "elsewhere"}
+    step = {"exec": {"command": ["x"]}} if "exec" in parts else {"http": {"port": 1}}
+    lists = {"rules": {"exit": [7], "then": "fail"}, "warmup": {"http": {"port": 1}},
+             "metrics": {"metric": "cpu"}, "schedule": {"cron": "@daily", "for": "1h"}, **dict.fromkeys(HOOKS, step)}
     at = service
     for i, part in enumerate(parts[:-1]):
+        if part == "*" and parts[i - 1] in lists:
+            at.append(lists[parts[i - 1]])
+            at = at[0]
+            continue
         if part == "*":
             part = names[parts[i - 1]]
-        if parts[i + 1] == "*" and parts[i] == "rules":
-            at["rules"] = [{"exit": [7], "then": "fail"}]
-            at = at["rules"][0]
-            break
-        at = at.setdefault(part, {})
+        at = at.setdefault(part, [] if part in lists and parts[i + 1] == "*" else {})
         if part in ("startup", "readiness", "liveness") and parts[-1] not in ("http", "tcp", "exec"):
             at[parts[i + 1] if parts[i + 1] in ("http", "tcp", "exec") else "http"] = {}
             if parts[i + 1] == "exec":
                 at["exec"] = {"command": ["x"]}
+    if parts[-1] == "body":  # of a POST, which needs one
+        at["method"] = "POST"
+    if parts[:-1] == ["autoscale"] and parts[-1] not in ("metric", "metrics"):
+        at["metric"] = "cpu"
+    if parts[0] == "schedule":
+        service["type"] = "task"
+        if parts[-1] not in ("schedule", "cron", "every"):
+            at["every"] = "1h"
+    if parts[:-1] == ["reload"] and parts[-1] not in ("signal", "http"):
+        at["signal"] = "SIGHUP"
     if parts[-1] == "port" and len(parts) == 1:
         del service["ports"]
     if parts[:2] == ["secrets", "*"]:

@@ -16,9 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -30,6 +31,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/sock.h"
+#include "tests/unit/adopt_rig.h"
 #include "tests/unit/aictld_rig.h"
 
 /* ---- what the kernel and the directory tell ---- */
@@ -50,44 +52,6 @@ static uint64_t inode_of(int fd)
 
 	assert_int_equal(fstat(fd, &st), 0);
 	return (uint64_t)st.st_ino;
-}
-
-/* The former aictld's table, to be damaged; munmap is left to the end of the process. */
-static struct table_header *map_table(const struct rig *r)
-{
-	char path[256];
-	struct stat st;
-	void *p;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/run/sup", r->dir);
-	assert_int_equal(stat(path, &st), 0);
-	snprintf(path, sizeof(path), "%s/run/sup/table", r->dir);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0) {
-		snprintf(path, sizeof(path), "/dev/shm/aictl-%u-%llx-%llx/table", geteuid(),
-			 (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-	}
-	assert_true(fd >= 0);
-	assert_int_equal(fstat(fd, &st), 0);
-	p = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	assert_ptr_not_equal(p, MAP_FAILED);
-	close(fd);
-	return p;
-}
-
-static struct table_slot *slot_of(struct table_header *h, const struct wire_key *k)
-{
-	for (uint32_t i = 0; i < h->n_slots; i++) {
-		struct table_slot *t = (struct table_slot *)(void *)((char *)h + h->header_size +
-								     (size_t)i * h->slot_size);
-
-		if (t->used && strcmp(t->service, k->service) == 0 && t->index == k->index)
-			return t;
-	}
-	fail_msg("%s is not in the table", k->service);
-	return NULL;
 }
 
 static void wait_dead(pid_t pid)
@@ -126,59 +90,17 @@ static void forget_streams(struct rig *r)
 	r->n_streams = 0;
 }
 
-static int join(struct rig *r, const struct rig_helper *logger)
-{
-	struct wire_join m = {.version = "another", .role = WIRE_ROLE_LOGGER, .pid = logger->pid};
-	int64_t until = clock_mono_ms() + RIG_TIMEOUT_MS;
-	struct buf b = {0};
-	char path[256];
-	int fd = -1;
-
-	snprintf(path, sizeof(path), "%s/run/sup/sup.sock", r->dir);
-	while (fd < 0 && clock_mono_ms() < until) {
-		fd = rig_connect_as(logger, path);
-		if (fd < 0)
-			usleep(2000);
-	}
-	assert_true(fd >= 0);
-	wire_giveback_encode_join(&b, &m);
-	assert_int_equal(wire_send(fd, &b, NULL, 0), 0);
-	buf_done(&b);
-	return fd;
-}
-
-static void give(int fd, const struct rig_stream *s, uint32_t which)
-{
-	struct wire_give_back m = {.stream = s->m, .fds = which};
-	struct buf b = {0};
-	int fds[3];
-	unsigned n = 0;
-
-	if (which & WIRE_GIVE_STDOUT)
-		fds[n++] = s->fds[0];
-	if (which & WIRE_GIVE_STDERR)
-		fds[n++] = s->fds[1];
-	if (which & WIRE_GIVE_PIDFD)
-		fds[n++] = s->pidfd;
-	for (unsigned i = 0; i < n; i++)
-		assert_true(fds[i] >= 0);
-	wire_giveback_encode(&b, &m);
-	assert_int_equal(wire_send(fd, &b, fds, n), 0);
-	buf_done(&b);
-}
-
-static void give_end(int fd)
-{
-	struct buf b = {0};
-
-	wire_encode_empty(&b, WIRE_GIVE_BACK_END);
-	assert_int_equal(wire_send(fd, &b, NULL, 0), 0);
-	buf_done(&b);
-}
-
 #define ALL (WIRE_GIVE_STDOUT | WIRE_GIVE_STDERR | WIRE_GIVE_PIDFD)
 
 /* ---- tests ---- */
+
+static int waits_in(int pipe_fd)
+{
+	int n = 0;
+
+	assert_int_equal(ioctl(pipe_fd, FIONREAD, &n), 0);
+	return n;
+}
 
 static void a_logger_gives_back(void **state)
 {
@@ -203,6 +125,7 @@ static void a_logger_gives_back(void **state)
 	rig_wait_exit_of(&r, &drains);
 	RIG_UNTIL(&r, rig_stream(&r, &drains) && rig_stream(&r, &drains)->gone &&
 			      rig_stream(&r, &lives) && rig_stream(&r, &ended));
+	RIG_UNTIL(&r, waits_in(rig_stream(&r, &ended)->fds[0]) > 0); /* it has spoken */
 	assert_true(rig_stream(&r, &lives)->pidfd >= 0);
 	ino = inode_of(rig_stream(&r, &lives)->fds[0]);
 	drain_ino = inode_of(rig_stream(&r, &drains)->fds[0]);
@@ -210,11 +133,11 @@ static void a_logger_gives_back(void **state)
 	kill(gone, SIGKILL);
 	assert_true(reap(gone)); /* init is quick */
 	rig_run(&r, NULL);
-	fd = join(&r, &logger);
-	give(fd, rig_stream(&r, &lives), ALL);
-	give(fd, rig_stream(&r, &ended), ALL);
-	give(fd, rig_stream(&r, &drains), WIRE_GIVE_STDOUT | WIRE_GIVE_STDERR);
-	give_end(fd);
+	fd = adopt_rig_join(&r, &logger);
+	adopt_rig_give(fd, rig_stream(&r, &lives), ALL);
+	adopt_rig_give(fd, rig_stream(&r, &ended), ALL);
+	adopt_rig_give(fd, rig_stream(&r, &drains), WIRE_GIVE_STDOUT | WIRE_GIVE_STDERR);
+	adopt_rig_give_end(fd);
 	forget_streams(&r);
 	rig_wait_synced(&r);
 	assert_int_equal(rig_wait_state(&r, &lives, WIRE_SLOT_RUNNING)->m.pid, pid);
@@ -375,8 +298,8 @@ static void a_stop_goes_on_and_strangers_are_refused(void **state)
 	rig_run(&r, NULL);
 	snprintf(path, sizeof(path), "%s/run/sup/sup.sock", r.dir);
 	expect_refusal(path);
-	fd = join(&r, &logger);
-	give_end(fd);
+	fd = adopt_rig_join(&r, &logger);
+	adopt_rig_give_end(fd);
 	rig_wait_synced(&r);
 	assert_true(rig_connect_as(&logger, path) < 0); /* nobody is expected any more */
 	close(fd);
@@ -416,19 +339,20 @@ static void half_done_work_is_finished(void **state)
 			    1000);
 	rig_crash(&r, NULL, NULL);
 	forget_streams(&r);
-	h = map_table(&r);
-	t = slot_of(h, &uncloned); /* SPAWN was accepted, clone3 did not happen */
+	h = adopt_rig_table(&r);
+	t = adopt_rig_slot(h, &uncloned); /* SPAWN was accepted, clone3 did not happen */
 	uncloned = rig_key(&r, "uncloned", 0);
 	memcpy(t->incarnation, uncloned.incarnation, sizeof(uncloned.incarnation));
 	t->state = WIRE_SLOT_SPAWNING;
 	t->cell = (struct spawn_cell){.stage = WIRE_STAGE_CLONE};
-	t = slot_of(h, &recorded); /* its exit was written down, the state not yet */
+	t = adopt_rig_slot(h, &recorded); /* its exit was written down, the state not yet */
 	t->state = WIRE_SLOT_RUNNING;
 	t->cell.pid = 4194303;
-	t->exits[t->n_exits] = (struct table_exit){.seq = 99}; /* and half of another */
+	adopt_rig_cold(h, &recorded)->exits[t->n_exits] = /* and half of another */
+		(struct table_exit){.seq = 99};
 	t->n_exits++;
-	slot_of(h, &half)->state = WIRE_SLOT_SPAWNING;
-	slot_of(h, &half)->cell.stage = WIRE_STAGE_CHDIR; /* it hangs there */
+	adopt_rig_slot(h, &half)->state = WIRE_SLOT_SPAWNING;
+	adopt_rig_slot(h, &half)->cell.stage = WIRE_STAGE_CHDIR; /* it hangs there */
 	snprintf(path, sizeof(path), "%s/run/sup/spawn.lock", r.dir);
 	lock = open(path, O_RDWR | O_CLOEXEC);
 	assert_true(lock >= 0);
@@ -445,7 +369,7 @@ static void half_done_work_is_finished(void **state)
 	assert_int_equal(rig_slot(&r, &recorded)->m.n_exits, 1);
 	assert_int_equal(rig_wait_state(&r, &half, WIRE_SLOT_SPAWNING)->m.pid, pid);
 	assert_null(rig_stream(&r, &half));
-	slot_of(h, &half)->cell.stage = WIRE_STAGE_EXEC;
+	adopt_rig_slot(h, &half)->cell.stage = WIRE_STAGE_EXEC;
 	close(lock); /* it has exec'd */
 	rig_wait_state(&r, &half, WIRE_SLOT_RUNNING);
 	RIG_UNTIL(&r, rig_stream(&r, &half) != NULL);
@@ -454,6 +378,96 @@ static void half_done_work_is_finished(void **state)
 	r.acks = true;
 	rig_clean_stop(&r);
 	assert_false(rig_is_alive(pid));
+}
+
+/* However many aictld come and go meanwhile. Its score is still that of the first one's unit. */
+static void a_half_made_child_is_known_to_each_new_one(void **state)
+{
+	bool protected = adopt_rig_set_oom_score(getpid(), "-500");
+	struct table_header *h;
+	struct wire_key k;
+	char path[256];
+	struct rig r;
+	int pid, lock;
+
+	(void)state;
+	rig_start(&r, NULL);
+	pid = spawn_running(&r, &k, "half", "trap '' PIPE; while sleep 0.02; do echo more; done",
+			    1000);
+	assert_int_equal(adopt_rig_oom_score(pid), 0);
+	rig_crash(&r, NULL, NULL);
+	forget_streams(&r);
+	h = adopt_rig_table(&r);
+	snprintf(path, sizeof(path), "%s/run/sup/spawn.lock", r.dir);
+	lock = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(lock >= 0);
+	assert_int_equal(flock(lock, LOCK_EX), 0); /* as a child before its exec */
+	if (protected)
+		assert_true(adopt_rig_set_oom_score(pid, "-500"));
+	for (int i = 0; i < 3; i++) {
+		adopt_rig_slot(h, &k)->state =
+			WIRE_SLOT_SPAWNING; /* stage and errno are those of an exec */
+		adopt_rig_slot(h, &k)->started_mono_ms = clock_mono_ms();
+		rig_run(&r, NULL);
+		rig_wait_synced(&r);
+		assert_int_equal(rig_wait_state(&r, &k, WIRE_SLOT_SPAWNING)->m.pid, pid);
+		assert_null(rig_stream(&r, &k));
+		if (i < 2)
+			rig_crash(&r, NULL, NULL);
+	}
+	close(lock); /* it has exec'd */
+	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	RIG_UNTIL(&r, rig_stream(&r, &k) != NULL);
+	assert_int_equal(adopt_rig_oom_score(pid), 0);
+	if (protected)
+		adopt_rig_set_oom_score(getpid(), "0");
+	rig_crash(&r, NULL, NULL);
+	forget_streams(&r);
+	rig_run(&r, NULL); /* nothing of it is left for the next one */
+	rig_wait_synced(&r);
+	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	rig_clean_stop(&r);
+	assert_false(rig_is_alive(pid));
+}
+
+/* Died on its way to exec, and nobody saw of what: not an exit with a status, nor a start that failed. */
+static void a_death_before_exec_that_nobody_saw_is_unknown(void **state)
+{
+	struct wire_key unseen, failed;
+	const struct wire_exit *x;
+	struct table_header *h;
+	struct table_slot *t;
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, NULL);
+	kill(spawn_running(&r, &unseen, "unseen", "exec sleep 1000", 1000), SIGKILL);
+	kill(spawn_running(&r, &failed, "failed", "exec sleep 1000", 1000), SIGKILL);
+	rig_wait_exit_of(&r, &unseen);
+	rig_wait_exit_of(&r, &failed);
+	rig_crash(&r, NULL, NULL);
+	forget_streams(&r);
+	h = adopt_rig_table(&r);
+	t = adopt_rig_slot(h, &unseen);
+	unseen = rig_key(&r, "unseen", 0);
+	memcpy(t->incarnation, unseen.incarnation, sizeof(unseen.incarnation));
+	t->state = WIRE_SLOT_SPAWNING;
+	t->cell = (struct spawn_cell){.pid = 4194303, .stage = WIRE_STAGE_CHDIR};
+	t = adopt_rig_slot(h, &failed);
+	failed = rig_key(&r, "failed", 0);
+	memcpy(t->incarnation, failed.incarnation, sizeof(failed.incarnation));
+	t->state = WIRE_SLOT_SPAWNING;
+	t->cell = (struct spawn_cell){.pid = 4194303, .stage = WIRE_STAGE_CHDIR, .err = ENOENT};
+	rig_run(&r, NULL);
+	rig_wait_synced(&r);
+	x = rig_wait_exit_of(&r, &unseen);
+	assert_int_equal(x->stage, WIRE_STAGE_CHDIR);
+	assert_int_equal(x->err, 0);
+	assert_false(x->status_known);
+	x = rig_wait_exit_of(&r, &failed);
+	assert_int_equal(x->err, ENOENT);
+	assert_true(x->status_known);
+	rig_clean_stop(&r);
 }
 
 /* Killed between an exit and the note that its incarnation is to be swept. */
@@ -484,13 +498,56 @@ static void what_an_ended_one_left_is_swept(void **state)
 	assert_int_equal(fscanf(f, "%d", &pid), 1);
 	fclose(f);
 	assert_true(rig_is_alive(pid));
-	slot_of(map_table(&r), &k)->n_cookies = 0;
+	adopt_rig_slot(adopt_rig_table(&r), &k)->n_cookies = 0;
 	rig_run(&r, none);
 	rig_wait_synced(&r);
 	assert_false(rig_is_alive(pid));
 	rig_ack(&r, &k, UINT64_MAX);
 	r.acks = true;
 	rig_clean_stop(&r);
+}
+
+/* Its start time is not known yet, so its cgroup is asked; that need not be where cgroups mostly are. */
+static void a_young_process_is_known_by_its_cgroup(void **state)
+{
+	char parent[512], place[512], mounted[64] = "/tmp/aictl-test-XXXXXX", *slash;
+	const char *extra[] = {"--cgroup", place, NULL};
+	struct wire_key k;
+	struct rig r;
+	int pid;
+
+	(void)state;
+	rig_start(&r, NULL);
+	snprintf(parent, sizeof(parent), "%.450s", r.status.cgroup_dir);
+	rig_clean_stop(&r);
+	slash = strrchr(parent, '/');
+	if (!slash || geteuid() != 0 || getenv("RIG_CGROUP")) {
+		print_message("SKIP: it is about cgroups, which need root here\n");
+		skip();
+	}
+	snprintf(slash, 64, "/test-adopt-%d", (int)getpid());
+	assert_int_equal(mkdir(parent, 0755), 0);
+	assert_non_null(mkdtemp(mounted));
+	if (mount(parent, mounted, NULL, MS_BIND, NULL) < 0) {
+		rmdir(parent);
+		rmdir(mounted);
+		skip();
+	}
+	snprintf(place, sizeof(place), "%s", mounted);
+	rig_start(&r, extra);
+	pid = spawn_running(&r, &k, "young", "exec sleep 1000", 1000);
+	rig_crash(&r, NULL, NULL);
+	forget_streams(&r);
+	adopt_rig_slot(adopt_rig_table(&r), &k)->start_ticks = 0;
+	rig_run(&r, extra);
+	rig_wait_synced(&r);
+	assert_int_equal(rig_wait_state(&r, &k, WIRE_SLOT_RUNNING)->m.pid, pid);
+	assert_int_equal(r.n_exits, 0);
+	rig_clean_stop(&r);
+	assert_false(rig_is_alive(pid));
+	assert_int_equal(umount(mounted), 0);
+	assert_int_equal(rmdir(mounted), 0);
+	assert_int_equal(rmdir(parent), 0);
 }
 
 static void damage_costs_what_it_hit_and_no_more(void **state)
@@ -512,17 +569,17 @@ static void damage_costs_what_it_hit_and_no_more(void **state)
 	rig_wait_state(&r, &other, WIRE_SLOT_RUNNING);
 	rig_crash(&r, NULL, NULL);
 	forget_streams(&r);
-	h = map_table(&r);
-	slot_of(h, &state_key)->state = 99;
-	memset(slot_of(h, &name)->service, 'x', sizeof(((struct table_slot *)0)->service));
+	h = adopt_rig_table(&r);
+	adopt_rig_slot(h, &state_key)->state = 99;
+	memset(adopt_rig_slot(h, &name)->service, 'x', sizeof(((struct table_slot *)0)->service));
 	{
-		struct table_slot *t = slot_of(h, &copy);
+		struct table_slot *t = adopt_rig_slot(h, &copy);
 
 		memcpy(t->service, "sound", 6); /* the same key twice, with its cookie */
 		memcpy(t->incarnation, sound.incarnation, sizeof(sound.incarnation));
 		kill(t->cell.pid, SIGKILL);
 	}
-	slot_of(h, &other)->start_ticks += 7; /* the pid is another process's now */
+	adopt_rig_slot(h, &other)->start_ticks += 7; /* the pid is another process's now */
 	r.n_slots = 0;
 	rig_run(&r, NULL);
 	rig_wait_synced(&r);
@@ -552,7 +609,7 @@ static void what_ran_beside_the_services_ends(void **state)
 
 	(void)state;
 	rig_start(&r, NULL);
-	h = map_table(&r);
+	h = adopt_rig_table(&r);
 	for (int i = 0; i < 3; i++)
 		fds[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
 	wire_run_encode(&b, &m);
@@ -656,6 +713,32 @@ static void a_shutdown_waits_for_the_adoption(void **state)
 	rig_drop_helper(&logger);
 }
 
+/* Its exits have to be acknowledged: the controller starts although all is being stopped. */
+static void a_shutdown_within_the_adoption_settles(void **state)
+{
+	struct rig_helper logger;
+	struct wire_key k;
+	char path[256];
+	struct rig r;
+	int pid;
+
+	(void)state;
+	rig_start(&r, NULL);
+	spawn_running(&r, &k, "web", "exec sleep 1000", 1000);
+	pid = spawn_running(&r, &k, "gone", "exec sleep 1000", 1000);
+	rig_crash(&r, NULL, &logger); /* it will not come */
+	forget_streams(&r);
+	kill(pid, SIGKILL);
+	assert_true(reap(pid)); /* something to look for: the helpers wait for that */
+	rig_run(&r, NULL);
+	snprintf(path, sizeof(path), "%s/run/sup/sup.sock", r.dir);
+	RIG_UNTIL(&r, access(path, F_OK) == 0);
+	kill(r.pid, SIGTERM);
+	rig_wait_exit_of(&r, &k);
+	rig_clean_stop(&r);
+	rig_drop_helper(&logger);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -664,12 +747,16 @@ int main(void)
 		cmocka_unit_test(a_logger_that_does_not_come_is_killed),
 		cmocka_unit_test(a_stop_goes_on_and_strangers_are_refused),
 		cmocka_unit_test(half_done_work_is_finished),
+		cmocka_unit_test(a_half_made_child_is_known_to_each_new_one),
+		cmocka_unit_test(a_death_before_exec_that_nobody_saw_is_unknown),
 		cmocka_unit_test(what_an_ended_one_left_is_swept),
+		cmocka_unit_test(a_young_process_is_known_by_its_cgroup),
 		cmocka_unit_test(damage_costs_what_it_hit_and_no_more),
 		cmocka_unit_test(what_ran_beside_the_services_ends),
 		cmocka_unit_test(one_death_after_the_other),
 		cmocka_unit_test(a_log_level_holds_on_unless_another_is_asked_for),
 		cmocka_unit_test(a_shutdown_waits_for_the_adoption),
+		cmocka_unit_test(a_shutdown_within_the_adoption_settles),
 	};
 
 	/* Orphans are ours, and stay zombies until we reap them. */

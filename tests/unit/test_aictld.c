@@ -314,6 +314,8 @@ static void a_stopped_controller_holds_nothing(void **state)
 	}
 	for (int i = 0; i < N; i++)
 		rig_wait_swept(&r, &k[i]);
+	for (int i = 0; i < N; i++) /* more than a socket holds */
+		RIG_UNTIL(&r, rig_stream(&r, &k[i]));
 	free(k);
 	rig_clean_stop(&r);
 }
@@ -526,7 +528,7 @@ static void random_deaths_confuse_nobody(void **state)
 {
 	enum { N = 20 };
 	int64_t until = clock_mono_ms() + 4000;
-	struct wire_key k[N];
+	struct wire_key k[N], last;
 	unsigned seed = 11;
 	struct rig r;
 
@@ -566,6 +568,10 @@ static void random_deaths_confuse_nobody(void **state)
 		rig_pump(&r, 5);
 	}
 	RIG_UNTIL(&r, r.controller.pid && r.logger.pid);
+	/* Packets keep their order: after this answer no SPAWN is under way, and all is told. */
+	last = rig_key(&r, "last", 0);
+	rig_stop_key(&r, &last, 0, 0);
+	rig_wait_swept(&r, &last);
 	for (int i = 0; i < N; i++) {
 		struct rig_slot *s;
 

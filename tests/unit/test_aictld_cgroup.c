@@ -59,7 +59,7 @@ static void freeze(struct rig *r, const struct wire_key *k, bool frozen)
 {
 	struct buf b = {0};
 
-	wire_cgroup_encode_freeze(&b, k, frozen);
+	wire_cgroup_encode_freeze(&b, k, frozen, 1);
 	rig_send(r, &b, NULL, 0);
 }
 
@@ -309,21 +309,26 @@ static void a_frozen_service_stands_still_and_can_be_stopped(void **state)
 
 /* ---- what others left ---- */
 
+static void put_into(const char *dir, pid_t pid)
+{
+	char path[512];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%.480s/cgroup.procs", dir);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	fprintf(f, "%d", (int)pid);
+	assert_int_equal(fclose(f), 0);
+}
+
 static pid_t sleeper_in(const char *dir)
 {
-	char path[512], text[16];
 	pid_t pid = fork();
-	FILE *f;
 
 	if (pid == 0)
 		for (;;)
 			pause();
-	snprintf(path, sizeof(path), "%.480s/cgroup.procs", dir);
-	snprintf(text, sizeof(text), "%d", (int)pid);
-	f = fopen(path, "we");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
+	put_into(dir, pid);
 	return pid;
 }
 
@@ -342,7 +347,7 @@ static void make_parent(struct rig *r, char dir[512])
 
 static void what_nobody_knows_is_killed_at_the_start(void **state)
 {
-	char parent[512], ours[600], lost[700], path[512];
+	char parent[512], ours[512], lost[600], path[512];
 	const char *extra[] = {"--cgroup", parent, NULL};
 	struct wire_key k;
 	struct rig r;
@@ -353,12 +358,15 @@ static void what_nobody_knows_is_killed_at_the_start(void **state)
 	if (getenv("RIG_CGROUP"))
 		skip();
 	make_parent(&r, parent);
-	snprintf(ours, sizeof(ours), "%s/aictl", parent);
+	rig_start(&r, extra);
+	snprintf(ours, sizeof(ours), "%.500s", r.status.cgroup_dir);
+	kill(r.pid, SIGKILL);
+	rig_wait_exit(&r);
 	snprintf(lost, sizeof(lost), "%s/lost.3", ours);
-	assert_int_equal(mkdir(ours, 0755), 0);
 	assert_int_equal(mkdir(lost, 0755), 0);
 	pid = sleeper_in(lost);
-	rig_start(&r, extra);
+	rig_run(&r, extra);
+	rig_wait_synced(&r);
 	assert_string_equal(r.status.cgroup_dir, ours);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
@@ -373,6 +381,98 @@ static void what_nobody_knows_is_killed_at_the_start(void **state)
 	assert_int_equal(cgroup_rig_n_procs(&r, &k), 1);
 	rig_clean_stop(&r);
 	assert_int_equal(access(ours, F_OK), -1);
+	assert_int_equal(rmdir(parent), 0);
+}
+
+static void two_instances_share_a_place(void **state)
+{
+	char parent[512], dirs[2][512];
+	const char *extra[] = {"--cgroup", parent, NULL};
+	struct wire_key k[2];
+	struct rig r[2];
+	pid_t pids[2];
+
+	(void)state;
+	if (getenv("RIG_CGROUP"))
+		skip();
+	make_parent(&r[0], parent);
+	for (int i = 0; i < 2; i++) {
+		rig_start(&r[i], extra);
+		snprintf(dirs[i], sizeof(dirs[i]), "%.500s", r[i].status.cgroup_dir);
+		assert_memory_equal(dirs[i], parent, strlen(parent));
+		k[i] = rig_key(&r[i], "a", (uint32_t)i); /* the other one does not know it */
+		rig_spawn_sh(&r[i], &k[i], "exec sleep 1000", 1000);
+		pids[i] = rig_wait_state(&r[i], &k[i], WIRE_SLOT_RUNNING)->m.pid;
+	}
+	assert_string_not_equal(dirs[0], dirs[1]);
+	kill(r[0].pid, SIGKILL); /* its directory is not locked now */
+	rig_wait_exit(&r[0]);
+	kill(r[1].pid, SIGKILL);
+	rig_wait_exit(&r[1]);
+	for (int i = 0; i < 2; i++) {
+		rig_run(&r[i], extra);
+		rig_wait_synced(&r[i]);
+		assert_string_equal(r[i].status.cgroup_dir, dirs[i]);
+		assert_int_equal(rig_wait_state(&r[i], &k[i], WIRE_SLOT_RUNNING)->m.pid, pids[i]);
+		assert_true(holds(&r[i], &k[i], pids[i]));
+	}
+	for (int i = 0; i < 2; i++)
+		rig_clean_stop(&r[i]);
+	assert_int_equal(rmdir(parent), 0);
+}
+
+/* It called them PATH/aictl, one for all instances: what is not ours there may be another's. */
+static void what_an_older_build_placed_is_taken_over(void **state)
+{
+	char parent[512], old[600], dir[700], other[700], empty[700], path[512];
+	const char *extra[] = {"--cgroup", parent, NULL};
+	struct wire_key k;
+	pid_t pid, foreign;
+	struct rig r;
+
+	(void)state;
+	if (getenv("RIG_CGROUP"))
+		skip();
+	make_parent(&r, parent);
+	snprintf(old, sizeof(old), "%s/aictl", parent);
+	snprintf(dir, sizeof(dir), "%s/a.0", old);
+	snprintf(other, sizeof(other), "%s/b.0", old);
+	snprintf(empty, sizeof(empty), "%s/c.0", old);
+	assert_int_equal(mkdir(old, 0755), 0);
+	assert_int_equal(mkdir(dir, 0755), 0);
+	assert_int_equal(mkdir(other, 0755), 0);
+	assert_int_equal(mkdir(empty, 0755), 0);
+	foreign = sleeper_in(other);
+	rig_start(&r, extra); /* a new instance has nothing there */
+	assert_string_not_equal(r.status.cgroup_dir, old);
+	k = rig_key(&r, "a", 0);
+	mkdir(dir, 0755); /* perhaps it went with what was empty */
+	rig_spawn_sh(&r, &k, "echo up; while :; do sleep 0.05; done", 1000);
+	rig_expect_output(&r, &k, "up");
+	pid = rig_wait_state(&r, &k, WIRE_SLOT_RUNNING)->m.pid;
+	cgroup_rig_path(&r, &k, NULL, path);
+	kill(r.pid, SIGKILL);
+	rig_wait_exit(&r);
+	put_into(dir, pid);
+	RIG_UNTIL(&r, rmdir(path) == 0); /* a sleep may still be in it */
+	assert_int_equal(rmdir(r.status.cgroup_dir), 0);
+	rig_run(&r, extra);
+	rig_wait_synced(&r);
+	assert_string_equal(r.status.cgroup_dir, old);
+	assert_int_equal(rig_wait_state(&r, &k, WIRE_SLOT_RUNNING)->m.pid, pid);
+	assert_true(holds(&r, &k, pid));
+	rig_stop_key(&r, &k, 0, -1);
+	rig_wait_swept(&r, &k);
+	assert_int_equal(cgroup_rig_n_procs(&r, &k), 0);
+	rig_clean_stop(&r);
+	assert_true(rig_is_alive(foreign));
+	assert_int_equal(access(dir, F_OK), -1);
+	kill(foreign, SIGKILL);
+	assert_int_equal(waitpid(foreign, NULL, 0), foreign);
+	rig_start(&r, extra); /* nobody is there any more: the old directory goes */
+	assert_string_not_equal(r.status.cgroup_dir, old);
+	assert_int_equal(access(old, F_OK), -1);
+	rig_clean_stop(&r);
 	assert_int_equal(rmdir(parent), 0);
 }
 
@@ -508,27 +608,38 @@ static void what_a_process_left_meanwhile_is_killed(void **state)
 
 /* ---- what cannot be killed ---- */
 
+/* A start in a cgroup where something hangs. The server of what hangs; skips where there is none. */
+static pid_t wait_for_the_unkillable(struct rig *r, struct wire_key *next, char dir[64])
+{
+	struct wire_key k;
+	char script[256];
+	pid_t server;
+
+	cgroup_rig_start(r, NULL, WIRE_CGROUP_TRACK);
+	if (!rig_hang("read", dir, 64, &server)) {
+		rig_clean_stop(r);
+		skip();
+	}
+	k = rig_key(r, "a", 0);
+	*next = rig_key(r, "a", 0);
+	snprintf(script, sizeof(script), "env -i setsid ls %s/x & sleep 0.3; exit 1", dir);
+	rig_spawn_sh(r, &k, script, 1000);
+	rig_wait_exit_of(r, &k);
+	rig_spawn_sh(r, next, "exec sleep 1000", 1000);
+	return server;
+}
+
 static void what_cannot_be_killed_holds_the_next_start_and_no_other(void **state)
 {
-	struct wire_key k, next, other;
+	struct wire_key next, other;
 	const struct wire_exit *x;
-	char script[256], dir[64];
+	char dir[64];
 	struct rig r;
 	pid_t server;
 
 	(void)state;
-	cgroup_rig_start(&r, NULL, WIRE_CGROUP_TRACK);
-	if (!rig_hang("read", dir, sizeof(dir), &server)) {
-		rig_clean_stop(&r);
-		skip();
-	}
-	k = rig_key(&r, "a", 0);
-	next = rig_key(&r, "a", 0);
+	server = wait_for_the_unkillable(&r, &next, dir);
 	other = rig_key(&r, "b", 0);
-	snprintf(script, sizeof(script), "env -i setsid ls %s/x & sleep 0.3; exit 1", dir);
-	rig_spawn_sh(&r, &k, script, 1000);
-	rig_wait_exit_of(&r, &k);
-	rig_spawn_sh(&r, &next, "exec sleep 1000", 1000);
 	rig_spawn_sh(&r, &other, "exec sleep 1000", 1000);
 	rig_wait_state(&r, &other, WIRE_SLOT_RUNNING);
 	rig_wait_state(&r, &next, WIRE_SLOT_STUCK);
@@ -546,24 +657,14 @@ static void what_cannot_be_killed_holds_the_next_start_and_no_other(void **state
 
 static void a_start_that_waits_is_called_off_by_aictlds_death(void **state)
 {
-	struct wire_key k, next, other;
+	struct wire_key next, other;
 	const struct wire_exit *x;
-	char script[256], dir[64];
+	char dir[64];
 	struct rig r;
 	pid_t server;
 
 	(void)state;
-	cgroup_rig_start(&r, NULL, WIRE_CGROUP_TRACK);
-	if (!rig_hang("read", dir, sizeof(dir), &server)) {
-		rig_clean_stop(&r);
-		skip();
-	}
-	k = rig_key(&r, "a", 0);
-	next = rig_key(&r, "a", 0);
-	snprintf(script, sizeof(script), "env -i setsid ls %s/x & sleep 0.3; exit 1", dir);
-	rig_spawn_sh(&r, &k, script, 1000);
-	rig_wait_exit_of(&r, &k);
-	rig_spawn_sh(&r, &next, "exec sleep 1000", 1000);
+	server = wait_for_the_unkillable(&r, &next, dir);
 	other = rig_key(&r, "b", 0);
 	rig_spawn_sh(&r, &other, "exec sleep 1000", 1000); /* asked for later */
 	rig_wait_state(&r, &other, WIRE_SLOT_RUNNING);
@@ -589,6 +690,8 @@ int main(void)
 		cmocka_unit_test(a_cgroup_that_was_removed_or_divided_is_made_anew),
 		cmocka_unit_test(a_frozen_service_stands_still_and_can_be_stopped),
 		cmocka_unit_test(what_nobody_knows_is_killed_at_the_start),
+		cmocka_unit_test(two_instances_share_a_place),
+		cmocka_unit_test(what_an_older_build_placed_is_taken_over),
 		cmocka_unit_test(a_place_that_cannot_be_had_is_done_without),
 		cmocka_unit_test(a_frozen_place_does_not_keep_aictld_from_starting),
 		cmocka_unit_test(a_new_aictld_takes_the_cgroups_over),

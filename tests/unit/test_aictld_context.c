@@ -1,6 +1,6 @@
 /*
  * test_aictld_context: what aictld makes of a child's description: limits, nice, oom score; runs
- * beside the slots; secrets; the log level. The helpers are played by the test (aictld_rig.h).
+ * beside the slots; the log level. The helpers are played by the test (aictld_rig.h).
  */
 /* SPDX-License-Identifier: MIT */
 #include <setjmp.h>
@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -50,8 +51,8 @@ static struct wire_spawn spawn_of(const struct wire_key *k, const struct wire_ch
 				   .child = *child,
 				   .stop_signal = SIGTERM,
 				   .grace_ms = 1000,
-				   .log_max_size = 1 << 20,
-				   .log_max_files = 5};
+				   .logs.max_size = 1 << 20,
+				   .logs.max_files = 5};
 }
 
 /* ---- limits ---- */
@@ -259,6 +260,98 @@ static void runs_end_once_with_their_status(void **state)
 	rig_clean_stop(&r);
 }
 
+/* One with its output stored: a hook of k's replica. */
+static void run_hook(struct rig *r, uint64_t id, const struct wire_key *k, const char *script,
+		     int64_t timeout_ms)
+{
+	struct wire_run m = {.id = id,
+			     .key = *k,
+			     .log = true,
+			     .logs.max_size = 1 << 20,
+			     .logs.max_files = 2,
+			     .timeout_ms = timeout_ms};
+	char cookie[64];
+	char *envp[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin", cookie, NULL};
+	struct buf b = {0};
+	struct shell v;
+
+	m.child = shell(&v, script);
+	snprintf(cookie, sizeof(cookie), "AICTL_INCARNATION=%s", k->incarnation);
+	m.child.envp = envp;
+	wire_run_encode(&b, &m);
+	rig_send(r, &b, NULL, 0);
+}
+
+static void a_hook_is_logged_under_its_own_name(void **state)
+{
+	struct wire_key main_key, first, second, left;
+	struct buf b = {0};
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, NULL);
+	r.logger_drains = false;
+	main_key = rig_key(&r, "web", 0);
+	first = rig_key(&r, "web", 0);
+	run_hook(&r, 1, &first, "echo before; echo $AICTL_INCARNATION; exit 3", FAR);
+	assert_int_equal(rig_wait_run(&r, 1)->code, 3);
+	rig_expect_output(&r, &first, first.incarnation);
+	RIG_UNTIL(&r, rig_stream(&r, &first)->gone);
+	assert_int_equal(r.status.slots, 1); /* of a replica that has not started yet */
+	rig_drained(&r, &first);
+	/* Beside the process: neither is taken for the other. */
+	rig_spawn_sh(&r, &main_key, "echo main; exec sleep 1000", 1000);
+	rig_wait_state(&r, &main_key, WIRE_SLOT_RUNNING);
+	second = rig_key(&r, "web", 0);
+	run_hook(&r, 2, &second, "echo beside; exec sleep 1000", 200);
+	assert_true(rig_wait_run(&r, 2)->timed_out);
+	rig_expect_output(&r, &second, "beside");
+	rig_expect_output(&r, &main_key, "main");
+	assert_false(rig_stream(&r, &main_key)->gone);
+	assert_int_equal(rig_slot(&r, &main_key)->m.state, WIRE_SLOT_RUNNING);
+	rig_drained(&r, &second);
+	/* What it leaves behind is ended: only then is its pipe at its end. */
+	rig_stop_key(&r, &main_key, 0, -1);
+	rig_wait_exit_of(&r, &main_key);
+	rig_drained(&r, &main_key);
+	left = rig_key(&r, "web", 0);
+	run_hook(&r, 3, &left, "setsid sh -c 'echo left; exec sleep 1000' & exit 0", FAR);
+	assert_int_equal(rig_wait_run(&r, 3)->code, 0);
+	RIG_UNTIL(&r, rig_slot(&r, &main_key)->m.swept);
+	RIG_UNTIL(&r, rig_stream(&r, &left) && rig_stream(&r, &left)->gone);
+	rig_drained(&r, &left);
+	wire_encode_key(&b, WIRE_RELEASE, &main_key);
+	rig_send(&r, &b, NULL, 0);
+	RIG_UNTIL(&r, r.status.slots == 0);
+	rig_clean_stop(&r);
+}
+
+static void a_hook_that_cannot_start_leaves_nothing(void **state)
+{
+	struct wire_run m = {.id = 1, .log = true, .logs.max_size = 1 << 20, .logs.max_files = 1};
+	struct buf b = {0};
+	struct shell v;
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, NULL);
+	m.key = rig_key(&r, "web", 0);
+	m.child = shell(&v, "");
+	v.paths[0] = "/nonexistent";
+	wire_run_encode(&b, &m);
+	rig_send(&r, &b, NULL, 0);
+	assert_int_equal(rig_wait_run(&r, 1)->err, ENOENT);
+	assert_null(rig_stream(&r, &m.key));
+	m.id = 2;
+	wire_run_encode(&b, &m);
+	rig_send(&r, &b, (int[]){1, 1, 1}, 3); /* it has none of its own */
+	assert_int_equal(rig_wait_run(&r, 2)->err, EBADF);
+	wire_encode_key(&b, WIRE_RELEASE, &m.key);
+	rig_send(&r, &b, NULL, 0);
+	RIG_UNTIL(&r, r.status.slots == 0);
+	rig_clean_stop(&r);
+}
+
 static void a_run_has_limits_and_a_score(void **state)
 {
 	static const struct wire_rlimit limit = {RLIMIT_NOFILE, 50, 60};
@@ -402,177 +495,77 @@ static void a_run_that_hangs_is_told_of(void **state)
 	rig_clean_stop(&r); /* it has ended by now: nothing more was told of it (got_run_end) */
 }
 
-/* ---- secrets ---- */
+/* ---- what a tracer keeps ---- */
 
-static void put_secrets(struct rig *r, uint64_t generation, const char *text, size_t big)
+/* Clock ticks that a process has used; nothing of its name has spaces. */
+static long ticks_of(pid_t pid)
 {
-	struct wire_secrets *m = mem_alloc(sizeof(*m));
-	_cleanup_free_ uint8_t *more = mem_alloc(big + 1);
-	struct buf b = {0};
+	char path[64], text[1024] = "";
+	long user = 0, system = 0;
+	int fd;
 
-	assert_true(m && more);
-	memset(more, 'x', big);
-	*m = (struct wire_secrets){.service = "chat", .generation = generation, .n = 2};
-	m->uid = geteuid() == 0 ? 65534 : geteuid();
-	m->gid = geteuid() == 0 ? 65534 : getegid();
-	m->secrets[0] =
-		(struct wire_secret){"hf-token", (const uint8_t *)text, (uint32_t)strlen(text)};
-	m->secrets[1] = (struct wire_secret){"big.pem", more, (uint32_t)big};
-	wire_secrets_encode(&b, m);
-	rig_send(r, &b, NULL, 0);
-	mem_free(m);
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	assert_int_equal(sscanf(text, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld",
+				&user, &system),
+			 2);
+	return user + system;
 }
 
-static void path_of(const struct rig *r, uint64_t generation, const char *name, char *out, size_t n)
+/* A dead process whose tracer does not look at it is nobody's to reap, and its pidfd is readable. */
+static void the_dead_of_a_tracer_make_nobody_spin(void **state)
 {
-	_cleanup_buf_ struct buf b = {0};
-
-	wire_secrets_path(&b, r->hello.secrets_dir, "chat", generation);
-	snprintf(out, n, "%s%s%s", buf_cstr(&b), name ? "/" : "", name ? name : "");
-}
-
-/* Starts sh with that generation, as the secrets' user. */
-static struct wire_key spawn_with(struct rig *r, uint64_t generation, const char *script)
-{
-	struct wire_key k = rig_key(r, "chat", 0);
-	struct wire_spawn m;
-	struct wire_child c;
-	struct shell v;
-
-	c = shell(&v, script);
-	c.set_user = true;
-	c.uid = geteuid() == 0 ? 65534 : geteuid();
-	c.gid = geteuid() == 0 ? 65534 : getegid();
-	m = spawn_of(&k, &c);
-	m.secrets = generation;
-	rig_spawn(r, &m);
-	return k;
-}
-
-static void check_modes(const struct rig *r, uint64_t generation, size_t big)
-{
-	char path[4200];
-	struct stat st;
-
-	path_of(r, generation, NULL, path, sizeof(path));
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0500);
-	assert_int_equal(st.st_uid, geteuid() == 0 ? 65534 : geteuid());
-	path_of(r, generation, "big.pem", path, sizeof(path));
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0400);
-	assert_int_equal(st.st_size, big);
-	assert_int_equal(st.st_uid, geteuid() == 0 ? 65534 : geteuid());
-	assert_int_equal(st.st_gid, geteuid() == 0 ? 65534 : getegid());
-	assert_int_equal(stat(r->hello.secrets_dir, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0711);
-}
-
-static void secrets_are_there_before_the_start(void **state)
-{
-	char script[5000], path[4200], dir[4096];
-	const struct wire_exit *x;
-	struct buf b = {0};
 	struct wire_key k;
-	struct stat st;
 	struct rig r;
-	ino_t ino;
+	long before;
+	pid_t pid;
 
 	(void)state;
 	rig_start(&r, NULL);
-	k = spawn_with(&r, 7, "exit 0"); /* never sent */
-	x = rig_wait_exit_of(&r, &k);
-	assert_int_equal(x->stage, WIRE_STAGE_SECRETS);
-	assert_int_equal(x->err, ENOENT);
-	rig_wait_swept(&r, &k);
-	put_secrets(&r, 7, "s3cret", 300 << 10); /* by memfd */
-	path_of(&r, 7, "hf-token", path, sizeof(path));
-	snprintf(script, sizeof(script), "test \"$(cat %s)\" = s3cret", path);
-	k = spawn_with(&r, 7, script);
-	assert_int_equal(rig_wait_exit_of(&r, &k)->code, 0);
-	check_modes(&r, 7, 300 << 10);
-	assert_int_equal(stat(path, &st), 0);
-	ino = st.st_ino;
-	put_secrets(&r, 8, "other", 1);
-	put_secrets(&r, 7, "not written again", 1);
-	k = spawn_with(&r, 8, "exit 0");
-	assert_int_equal(rig_wait_exit_of(&r, &k)->code, 0);
-	rig_kill_helper(&r, &r.controller);
-	rig_wait_synced(&r);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_ino, ino);
-	check_modes(&r, 8, 1);
-	wire_secrets_encode_drop(&b, "chat", 8); /* the one that is kept */
-	rig_send(&r, &b, NULL, 0);
-	RIG_UNTIL(&r, stat(path, &st) < 0);
-	check_modes(&r, 8, 1);
-	k = spawn_with(&r, 7, "exit 0");
-	assert_int_equal(rig_wait_exit_of(&r, &k)->stage, WIRE_STAGE_SECRETS);
-	snprintf(dir, sizeof(dir), "%s", r.hello.secrets_dir);
-	assert_true(WIFEXITED(rig_stop(&r)));
-	assert_true(stat(dir, &st) < 0 && errno == ENOENT);
-	rig_remove(&r);
+	k = rig_key(&r, "a", 0);
+	rig_spawn_sh(&r, &k, "exec sleep 1000", 1000);
+	pid = rig_wait_state(&r, &k, WIRE_SLOT_RUNNING)->m.pid;
+	assert_int_equal(ptrace(PTRACE_SEIZE, pid, 0, 0), 0);
+	kill(pid, SIGKILL);
+	rig_pump(&r, 200);
+	before = ticks_of(r.pid);
+	rig_pump(&r, 1500);
+	assert_in_range(ticks_of(r.pid) - before, 0, 40);
+	assert_null(rig_exit(&r, &k));
+	assert_int_equal(waitpid(pid, NULL, __WALL), pid);
+	assert_int_equal(rig_wait_exit_of(&r, &k)->signal, SIGKILL);
+	rig_clean_stop(&r);
 }
 
-/* What cannot be written fails the start that needs it, until it can be. */
-static void secrets_that_cannot_be_written_fail_the_start(void **state)
+static void an_ordered_end_does_not_wait_for_a_stuck_run(void **state)
 {
-	const struct wire_exit *x;
-	char path[4200];
+	char line[32] = "";
+	struct buf b = {0};
 	struct wire_key k;
 	struct rig r;
+	pid_t pid = 0;
 	int fd;
 
 	(void)state;
 	rig_start(&r, NULL);
-	snprintf(path, sizeof(path), "%s/chat", r.hello.secrets_dir);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-		  0600); /* in the directory's place */
-	assert_true(fd >= 0);
+	k = rig_key(&r, "a", 0);
+	rig_spawn_sh(&r, &k, "exec sleep 1000", 1000);
+	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	fd = run_sh(&r, 1, "echo $$; exec sleep 1000", 0);
+	assert_true(read(fd, line, sizeof(line) - 1) > 0);
+	assert_int_equal(sscanf(line, "%d", &pid), 1);
 	close(fd);
-	put_secrets(&r, 3, "x", 1);
-	k = spawn_with(&r, 3, "exit 0");
-	x = rig_wait_exit_of(&r, &k);
-	assert_int_equal(x->stage, WIRE_STAGE_SECRETS);
-	assert_int_equal(x->err, ENOTDIR);
-	assert_int_equal(unlink(path), 0);
-	put_secrets(&r, 3, "x", 1);
-	k = spawn_with(&r, 3, "exit 0");
-	assert_int_equal(rig_wait_exit_of(&r, &k)->code, 0);
-	rig_clean_stop(&r);
-}
-
-/* A service's user may do in his directory what he likes; all the same it goes. */
-static void secrets_of_a_former_aictld_are_adopted(void **state)
-{
-	char path[4200], script[14000];
-	struct buf b = {0};
-	struct wire_key k;
-	struct stat st;
-	struct rig r;
-
-	(void)state;
-	rig_start(&r, NULL);
-	put_secrets(&r, 1, "old", 10);
-	path_of(&r, 1, NULL, path, sizeof(path));
-	snprintf(script, sizeof(script),
-		 "chmod 700 %s && cd %s && rm -f hf-token && mkdir -p a/b/c && ln -s / a/root && "
-		 "touch a/b/c/d && chmod 0 a/b && cd / && chmod 0 %s",
-		 path, path, path);
-	k = spawn_with(&r, 1, script);
-	assert_int_equal(rig_wait_exit_of(&r, &k)->code, 0);
-	kill(r.pid, SIGKILL);
-	rig_wait_exit(&r);
-	assert_int_equal(stat(path, &st), 0);
-	rig_run(&r, NULL);
-	rig_wait_synced(&r);
-	assert_int_equal(stat(path, &st), 0);
-	k = spawn_with(&r, 1, "exit 0"); /* the new one knows of it */
-	assert_int_equal(rig_wait_exit_of(&r, &k)->code, 0);
-	wire_secrets_encode_drop(&b, "chat", 0);
+	assert_int_equal(ptrace(PTRACE_SEIZE, pid, 0, 0), 0);
+	wire_encode_u32(&b, WIRE_CONTROL, WIRE_CONTROL_ORDERED);
 	rig_send(&r, &b, NULL, 0);
-	RIG_UNTIL(&r, stat(path, &st) < 0);
-	rig_clean_stop(&r);
+	rig_pump(&r, 100);
+	kill(r.pid, SIGTERM);
+	rig_wait_exit_of(&r, &k);
+	assert_int_equal(waitpid(pid, NULL, __WALL), pid);
+	assert_int_equal(rig_wait_exit(&r), 0);
+	rig_remove(&r);
 }
 
 /* ---- log level ---- */
@@ -607,13 +600,14 @@ int main(void)
 		cmocka_unit_test(a_limit_that_fails_is_named),
 		cmocka_unit_test(runs_end_once_with_their_status),
 		cmocka_unit_test(a_run_has_limits_and_a_score),
+		cmocka_unit_test(a_hook_is_logged_under_its_own_name),
+		cmocka_unit_test(a_hook_that_cannot_start_leaves_nothing),
 		cmocka_unit_test(a_run_may_have_a_terminal),
 		cmocka_unit_test(runs_are_bounded_and_die_with_the_controller),
 		cmocka_unit_test(the_end_kills_runs),
 		cmocka_unit_test(a_run_that_hangs_is_told_of),
-		cmocka_unit_test(secrets_are_there_before_the_start),
-		cmocka_unit_test(secrets_that_cannot_be_written_fail_the_start),
-		cmocka_unit_test(secrets_of_a_former_aictld_are_adopted),
+		cmocka_unit_test(the_dead_of_a_tracer_make_nobody_spin),
+		cmocka_unit_test(an_ordered_end_does_not_wait_for_a_stuck_run),
 		cmocka_unit_test(the_log_level_reaches_all),
 	};
 

@@ -156,6 +156,34 @@ static void a_limit_that_the_kernel_refuses_fails_the_start(void **state)
 	rig_clean_stop(&r);
 }
 
+static const char *failure(struct rig *r, const struct wire_key *k)
+{
+	const struct rig_slot *s = rig_slot(r, k);
+
+	return s ? s->m.limits_failed : "";
+}
+
+static void a_live_change_that_the_kernel_refuses_is_told(void **state)
+{
+	const struct wire_limits bad = {.pids_max = UINT64_MAX}, good = {.pids_max = 40};
+	struct wire_key k;
+	struct rig r;
+
+	(void)state;
+	cgroup_rig_start(&r, NULL, WIRE_CGROUP_PIDS);
+	k = rig_key(&r, "a", 0);
+	cgroup_rig_spawn(&r, &k, "exec sleep 1000", NULL, false);
+	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	assert_string_equal(failure(&r, &k), "");
+	set_limits(&r, &k, &bad);
+	RIG_UNTIL(&r, *failure(&r, &k));
+	assert_ptr_equal(strstr(failure(&r, &k), "pids.max: "), failure(&r, &k));
+	set_limits(&r, &k, &good);
+	RIG_UNTIL(&r, !*failure(&r, &k));
+	expect_in(&r, &k, "pids.max", "40\n");
+	rig_clean_stop(&r);
+}
+
 /* Without the controllers they change nothing, and break nothing. */
 static void limits_that_nobody_enforces_are_passed_over(void **state)
 {
@@ -178,6 +206,44 @@ static void limits_that_nobody_enforces_are_passed_over(void **state)
 	rig_clean_stop(&r);
 }
 
+/* They share what aictld remembers of them. */
+static void slots_with_the_same_limits_go_their_own_ways(void **state)
+{
+	const struct wire_limits same = {.pids_max = 50, .memory_max = 64 << 20};
+	const struct wire_limits other = {.pids_max = 60};
+	struct wire_key a, b;
+	bool pids;
+	struct rig r;
+
+	(void)state;
+	cgroup_rig_start(&r, NULL, 0);
+	pids = r.status.cgroup_can & WIRE_CGROUP_PIDS;
+	a = rig_key(&r, "a", 0);
+	b = rig_key(&r, "a", 1);
+	cgroup_rig_spawn(&r, &a, "exec sleep 1000", &same, false);
+	cgroup_rig_spawn(&r, &b, "exec sleep 1000", &same, false);
+	rig_wait_state(&r, &a, WIRE_SLOT_RUNNING);
+	rig_wait_state(&r, &b, WIRE_SLOT_RUNNING);
+	set_limits(&r, &a, &other);
+	set_limits(&r, &a, &same);
+	set_limits(&r, &a, &other);
+	if (pids) {
+		expect_in(&r, &a, "pids.max", "60\n");
+		expect_in(&r, &b, "pids.max", "50\n");
+	}
+	rig_stop_key(&r, &b, 0, -1);
+	rig_wait_swept(&r, &b);
+	b = rig_key(&r, "a", 1);
+	cgroup_rig_spawn(&r, &b, "exec sleep 1000", &same, false);
+	rig_wait_state(&r, &b, WIRE_SLOT_RUNNING);
+	set_limits(&r, &b, &other);
+	rig_stop_key(&r, &a, 0, -1);
+	rig_wait_swept(&r, &a);
+	if (pids)
+		expect_in(&r, &b, "pids.max", "60\n");
+	rig_clean_stop(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -185,7 +251,9 @@ int main(void)
 		cmocka_unit_test(an_oom_kill_is_told),
 		cmocka_unit_test(a_fork_bomb_meets_its_limit),
 		cmocka_unit_test(a_limit_that_the_kernel_refuses_fails_the_start),
+		cmocka_unit_test(a_live_change_that_the_kernel_refuses_is_told),
 		cmocka_unit_test(limits_that_nobody_enforces_are_passed_over),
+		cmocka_unit_test(slots_with_the_same_limits_go_their_own_ways),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

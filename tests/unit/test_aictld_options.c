@@ -38,6 +38,7 @@ static void defaults_are_filled_in(void **state)
 	assert_int_equal(o.restart_initial_ms, 100);
 	assert_int_equal(o.restart_max_ms, 5000);
 	assert_int_equal(o.restart_limit, 5);
+	assert_int_equal(o.gateway_threads, 1);
 	assert_int_equal(o.parent_fd, -1);
 	options_done(&o);
 }
@@ -52,6 +53,8 @@ static void values_are_taken(void **state)
 					   "1-2",
 					   "--log-level",
 					   "debug",
+					   "--gateway-threads",
+					   "64",
 					   "--inherit-env",
 					   "--default-user=ai",
 					   NULL};
@@ -64,6 +67,7 @@ static void values_are_taken(void **state)
 	assert_int_equal(o.restart_initial_ms, 50);
 	assert_int_equal(o.restart_max_ms, 200);
 	assert_int_equal(o.restart_limit, 0);
+	assert_int_equal(o.gateway_threads, 64);
 	assert_string_equal(o.port_range, "1-2");
 	assert_int_equal(o.log_level, LOG_LVL_DEBUG);
 	assert_true(o.inherit_env);
@@ -81,6 +85,9 @@ static void mistakes_name_their_option(void **state)
 		{"--helper-restart", "2s,1s,5", "--helper-restart"},
 		{"--helper-restart", "1s,2s,65", "--helper-restart"},
 		{"--log-level", "loud", "--log-level"},
+		{"--gateway-threads", "0", "--gateway-threads"},
+		{"--gateway-threads", "65", "--gateway-threads"},
+		{"--gateway-threads", "two", "--gateway-threads"},
 		{"--parent-fd", "2", "--parent-fd"},
 		{"--parent-fd", "900", "--parent-fd"},
 		{"--state-dir", "", "--state-dir"},

@@ -32,6 +32,19 @@ static void test_append(void **state)
 	assert_false(b.failed);
 }
 
+static void test_u64(void **state)
+{
+	_cleanup_buf_ struct buf b = {0};
+
+	(void)state;
+	buf_u64(&b, 0);
+	buf_char(&b, ' ');
+	buf_u64(&b, 1048576);
+	buf_char(&b, ' ');
+	buf_u64(&b, UINT64_MAX);
+	assert_string_equal(buf_cstr(&b), "0 1048576 18446744073709551615");
+}
+
 static void test_reserve(void **state)
 {
 	_cleanup_buf_ struct buf b = {0};
@@ -128,9 +141,10 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_append), cmocka_unit_test(test_reserve),
-		cmocka_unit_test(test_limit),  cmocka_unit_test(test_consume),
-		cmocka_unit_test(test_take),   cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_append),	      cmocka_unit_test(test_u64),
+		cmocka_unit_test(test_reserve),	      cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_consume),	      cmocka_unit_test(test_take),
+		cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

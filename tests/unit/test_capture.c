@@ -17,171 +17,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/logger/capture.h"
+#include "daemon/logger/capture_fault.h"
+#include "daemon/logger/capture_keep.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "tests/lib/logcheck.h"
-
-#define INC "0199000000000000000000000000%04x"
-#define DEADLINE_MS 20000
-
-struct bench {
-	char dir[64];
-	struct loop loop;
-	struct capture_set set;
-	unsigned drained; /* told so far */
-	int intents;
-	int null; /* our own log */
-};
-
-static int setup(void **state)
-{
-	struct bench *b = mem_alloc(sizeof(*b));
-
-	b->null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	log_open("test_capture", b->null, LOG_LVL_DEBUG);
-	snprintf(b->dir, sizeof(b->dir), "/tmp/aictl-test-capture-XXXXXX");
-	assert_non_null(mkdtemp(b->dir));
-	assert_int_equal(loop_init(&b->loop), 0);
-	assert_int_equal(capture_set_init(&b->set, &b->loop, b->dir, true), 0);
-	b->intents = memfd_create("intents", MFD_CLOEXEC);
-	assert_int_equal(ftruncate(b->intents, 4096), 0);
-	assert_int_equal(intent_map(&b->set.intents, b->intents), 0);
-	*state = b;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct bench *b = *state;
-
-	capture_set_done(&b->set);
-	assert_int_equal(b->set.fds, 0);
-	assert_int_equal(b->set.pipe_used, 0);
-	loop_done(&b->loop);
-	close(b->intents);
-	log_open("test_capture", STDERR_FILENO, LOG_LVL_ERROR);
-	close(b->null);
-	logcheck_remove(b->dir);
-	mem_free(b);
-	return 0;
-}
-
-/* Write ends of a capture; -1 = closed. */
-struct pipes {
-	int out, err;
-};
-
-static struct pipes begin(struct bench *b, const char *service, unsigned inc, uint64_t max_size,
-			  uint32_t max_files)
-{
-	struct wire_stream m = {
-		.intent_index = inc % 500, .max_size = max_size, .max_files = max_files};
-	int out[2], err[2];
-
-	snprintf(m.key.service, sizeof(m.key.service), "%s", service);
-	snprintf(m.key.incarnation, sizeof(m.key.incarnation), INC, inc);
-	assert_int_equal(pipe2(out, O_CLOEXEC | O_NONBLOCK), 0);
-	assert_int_equal(pipe2(err, O_CLOEXEC | O_NONBLOCK), 0);
-	assert_int_equal(capture_add(&b->set, &m, (int[]){out[0], err[0], -1}), 0);
-	return (struct pipes){out[1], err[1]};
-}
-
-static void end(struct pipes *p)
-{
-	mem_closep(&p->out);
-	mem_closep(&p->err);
-}
-
-static void turn(struct bench *b, int ms)
-{
-	struct capture *c;
-
-	loop_once(&b->loop, ms);
-	while ((c = capture_first_drained(&b->set))) {
-		b->drained++;
-		capture_release(c);
-	}
-}
-
-static void wait_drained(struct bench *b, unsigned n)
-{
-	int64_t deadline = clock_mono_ms() + DEADLINE_MS;
-
-	while (b->drained < n && clock_mono_ms() < deadline)
-		turn(b, 20);
-	assert_int_equal(b->drained, n);
-}
-
-/* Everything in the pipe of fd was taken. */
-static void wait_taken(struct bench *b, int fd)
-{
-	int64_t deadline = clock_mono_ms() + DEADLINE_MS;
-	int n = 1;
-
-	while (n > 0 && clock_mono_ms() < deadline) {
-		turn(b, 5);
-		assert_int_equal(ioctl(fd, FIONREAD, &n), 0);
-	}
-	assert_int_equal(n, 0);
-}
-
-static void put(struct bench *b, int fd, const char *text, size_t n)
-{
-	while (n > 0) {
-		ssize_t k = write(fd, text, n);
-
-		if (k < 0) {
-			assert_int_equal(errno, EAGAIN);
-			turn(b, 20);
-			continue;
-		}
-		text += k;
-		n -= (size_t)k;
-	}
-}
-
-static void put_numbered(struct bench *b, int fd, char tag, unsigned from, unsigned to)
-{
-	char line[32];
-
-	for (unsigned i = from; i < to; i++) {
-		snprintf(line, sizeof(line), "%c%07u\n", tag, i);
-		put(b, fd, line, 9);
-	}
-}
-
-static void check(const struct bench *b, const char *service, struct logcheck *c)
-{
-	char path[160];
-
-	snprintf(path, sizeof(path), "%s/%s/0", b->dir, service);
-	logcheck_read(path, c);
-	assert_string_equal(c->problem, "");
-}
-
-static uint64_t bytes_in(const struct bench *b, const char *service, size_t *files,
-			 uint64_t *largest)
-{
-	_cleanup_free_ struct logidx_segment *v = NULL;
-	uint64_t sum = 0;
-	char path[160];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s/0", b->dir, service);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_int_equal(logidx_scan(fd, true, &v, files, NULL), 0);
-	close(fd);
-	*largest = 0;
-	for (size_t i = 0; i < *files; i++) {
-		sum += v[i].bytes;
-		if (v[i].bytes > *largest)
-			*largest = v[i].bytes;
-	}
-	return sum;
-}
+#include "tests/unit/capture_rig.h"
 
 /* ---- the usual ---- */
 
@@ -354,6 +196,7 @@ static void a_segment_in_use_is_never_deleted(void **state)
 	wait_taken(b, old.out);
 	p = begin(b, "svc", 2, 4096, 1);
 	put_numbered(b, p.out, 'o', 0, 3000);
+	wait_taken(b, p.out); /* once the old one is over its segment may go */
 	put(b, old.out, "still\n", 6);
 	end(&old);
 	wait_drained(b, 1);
@@ -427,6 +270,7 @@ static void what_cannot_be_stored_waits(void **state)
 	struct bench *b = *state;
 	struct pipes p = begin(b, "svc", 1, 1 << 20, 5);
 	int64_t until = clock_mono_ms() + 300;
+	struct capture *c1;
 	struct logcheck c;
 	char path[160];
 	int n;
@@ -440,7 +284,17 @@ static void what_cannot_be_stored_waits(void **state)
 	assert_int_equal(ioctl(p.out, FIONREAD, &n), 0);
 	assert_int_equal(n, 4);
 	assert_int_equal(b->set.n_stalled, 1);
+	c1 = capture_fault_first(&b->set);
+	assert_int_equal(c1->fault.state, FAULT_STALLED);
+	assert_int_equal(c1->fault.err, ENOTDIR);
+	capture_fault_drop(c1);
+	capture_fault_again_all(&b->set);
+	assert_ptr_equal(capture_fault_first(&b->set), c1);
+	capture_fault_drop(c1);
 	assert_int_equal(unlink(path), 0);
+	wait_taken(b, p.out);
+	assert_ptr_equal(capture_fault_first(&b->set), c1);
+	assert_int_equal(c1->fault.state, FAULT_OK);
 	end(&p);
 	wait_drained(b, 1);
 	assert_int_equal(b->set.n_stalled, 0);
@@ -485,7 +339,7 @@ static void below_the_floor_old_segments_go_then_writers_wait(void **state)
 	put(b, p.out, "old\n", 4);
 	end(&p);
 	wait_drained(b, 1);
-	b->set.store.floor_test = UINT64_MAX; /* never enough */
+	b->set.store.keep_free = UINT64_MAX; /* never enough */
 	b->set.store.checked_mono_ms = 0;
 	p = begin(b, "svc", 2, 1 << 20, 5);
 	put(b, p.out, "new\n", 4);
@@ -497,7 +351,7 @@ static void below_the_floor_old_segments_go_then_writers_wait(void **state)
 	logcheck_done(&c);
 	assert_int_equal(ioctl(p.out, FIONREAD, &n), 0);
 	assert_int_equal(n, 4);
-	b->set.store.floor_test = 1;
+	b->set.store.keep_free = 1;
 	wait_taken(b, p.out);
 	end(&p);
 	wait_drained(b, 2);
@@ -520,7 +374,7 @@ static void a_full_disk_loses_nothing(void **state)
 		skip();
 	}
 	mem_closep(&b->set.store.dir_fd);
-	b->set.store.floor_test = 1; /* so that the disk really becomes full */
+	b->set.store.keep_free = 1; /* so that the disk really becomes full */
 	snprintf(filler, sizeof(filler), "%s/filler", b->dir);
 	fd = open(filler, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 	assert_int_equal(posix_fallocate(fd, 0, 100 << 10), 0);
@@ -529,6 +383,8 @@ static void a_full_disk_loses_nothing(void **state)
 		put_numbered(b, p.out, 'o', i, i + 100);
 		turn(b, 2);
 	}
+	for (int i = 0; i < 1000 && b->set.n_stalled == 0; i++)
+		turn(b, 20);
 	assert_int_equal(b->set.n_stalled, 1);
 	end(&p);
 	assert_int_equal(ftruncate(fd, 0), 0);
@@ -567,7 +423,7 @@ static void few_descriptors(void **state)
 	struct logcheck c;
 	char name[16];
 
-	b->set.fds_max = 60 + 6; /* the pipes and three segments */
+	b->pool.fds_max = 60 + 6; /* the pipes and three segments */
 	for (unsigned i = 0; i < 30; i++) {
 		snprintf(name, sizeof(name), "svc%u", i);
 		p[i] = begin(b, name, i, 1 << 20, 5);
@@ -576,7 +432,7 @@ static void few_descriptors(void **state)
 		for (unsigned i = 0; i < 30; i++) {
 			put_numbered(b, p[i].out, 'o', round, round + 1);
 			wait_taken(b, p[i].out);
-			assert_true(b->set.fds <= b->set.fds_max);
+			assert_true(b->pool.fds <= b->pool.fds_max);
 		}
 	for (unsigned i = 0; i < 30; i++)
 		end(&p[i]);
@@ -605,8 +461,8 @@ static void a_full_pipe_grows_within_the_budget(void **state)
 		end(&p);
 		skip();
 	}
-	assert_int_equal(b->set.pipe_used, (1 << 20) - (64 << 10));
-	b->set.pipe_budget = b->set.pipe_used + 1000;
+	assert_int_equal(b->pool.pipes.used, (1 << 20) - (64 << 10));
+	b->pool.pipes.max = b->pool.pipes.used + 1000;
 	q = begin(b, "svc", 2, 1 << 20, 5);
 	while (write(q.out, text, sizeof(text)) > 0)
 		;
@@ -615,7 +471,7 @@ static void a_full_pipe_grows_within_the_budget(void **state)
 	end(&p);
 	end(&q);
 	wait_drained(b, 2);
-	assert_int_equal(b->set.pipe_used, 0);
+	assert_int_equal(b->pool.pipes.used, 0);
 }
 
 /* ---- after a death ---- */
@@ -631,7 +487,7 @@ static void half_a_step_is_completed(void **state)
 	for (unsigned inc = 1; inc <= 3; inc++) {
 		struct pipes p = begin(b, "svc", inc, 1 << 20, 5);
 		char log[256], idx[256], incarnation[40];
-		uint64_t *word = &b->set.intents.words[inc];
+		uint64_t *word = &b->pool.intents.words[inc];
 		struct logcheck c;
 		int fd;
 
@@ -646,9 +502,9 @@ static void half_a_step_is_completed(void **state)
 		fd = open(idx, O_WRONLY | O_APPEND | O_CLOEXEC);
 		assert_int_equal(write(fd, "half", 4), 4); /* of an entry */
 		close(fd);
-		assert_int_equal(capture_set_init(&b->set, &b->loop, b->dir, true), 0);
-		assert_int_equal(intent_map(&b->set.intents, b->intents), 0);
-		word = &b->set.intents.words[inc];
+		assert_int_equal(capture_set_init(&b->set, &b->loop, b->dir, &b->pool), 0);
+		assert_int_equal(intent_map(&b->pool.intents, dup(b->intents)), 0);
+		word = &b->pool.intents.words[inc];
 		snprintf(incarnation, sizeof(incarnation), INC, inc);
 		if (inc == 1)
 			intent_set(word, incarnation, 2, 4);
@@ -687,7 +543,7 @@ static void a_damaged_index_is_left_alone(void **state)
 	fd = open(idx, O_WRONLY | O_CLOEXEC);
 	assert_int_equal(write(fd, "garbage", 7), 7);
 	close(fd);
-	assert_int_equal(capture_set_init(&b->set, &b->loop, b->dir, true), 0);
+	assert_int_equal(capture_set_init(&b->set, &b->loop, b->dir, &b->pool), 0);
 	end(&p);
 	p = begin(b, "svc", 1, 1 << 20, 5);
 	put(b, p.out, "two\n", 4);
@@ -720,6 +576,19 @@ static void symlinks_are_not_followed(void **state)
 	end(&p);
 }
 
+/* A death asks little of the processor at first: the successor needs it. */
+static void a_bare_end_waits(void **state)
+{
+	struct bench *b = *state;
+	struct pipes p = begin(b, "svc", 1, 1 << 20, 5);
+	int64_t began = clock_mono_ms();
+
+	end(&p);
+	turn(b, 1000);
+	assert_true(b->drained == 0 || clock_mono_ms() - began >= 4);
+	wait_drained(b, 1);
+}
+
 static void draining_at_the_end(void **state)
 {
 	struct bench *b = *state;
@@ -735,7 +604,90 @@ static void draining_at_the_end(void **state)
 	assert_string_equal(buf_cstr(&c.streams[1]), "two");
 	logcheck_done(&c);
 	end(&p);
-	assert_int_equal(capture_set_init(&b->set, &b->loop, b->dir, true), 0);
+	assert_int_equal(capture_set_init(&b->set, &b->loop, b->dir, &b->pool), 0);
+}
+
+/* Asks for the old logs to be deleted, once, as another thread would while a step is under way. */
+static void ask_within(void *user, bool begins)
+{
+	static const struct wire_log_work all = {
+		.id = 7, .what = WIRE_LOG_PRUNE, .service = "svc", .index = -1};
+	struct capture_set *set = user;
+
+	if (begins && set->keeping && !set->work)
+		assert_true(capture_keep_ask(set, &all));
+}
+
+static uint64_t wait_pruned(struct bench *b)
+{
+	int64_t deadline = clock_mono_ms() + DEADLINE_MS;
+	struct wire_log_done done = {0};
+
+	while (!capture_keep_answer(&b->set, &done) && clock_mono_ms() < deadline)
+		turn(b, 20);
+	assert_int_equal(done.id, 7);
+	return done.files;
+}
+
+static void what_is_asked_for_is_done(void **state)
+{
+	static const struct wire_log_work all = {
+		.id = 7, .what = WIRE_LOG_PRUNE, .service = "svc", .index = -1};
+	struct bench *b = *state;
+
+	for (unsigned inc = 1; inc <= 2; inc++) {
+		struct pipes p = begin(b, "svc", inc, 1 << 20, 5);
+
+		put(b, p.out, "one\n", 4);
+		end(&p);
+		wait_drained(b, inc);
+		if (inc == 1) { /* in the middle of what is done anyway */
+			b->set.user = &b->set;
+			b->set.on_step = ask_within;
+			loop_timer_arm(&b->loop, &b->set.keep_timer, 0);
+			turn(b, 20);
+			b->set.on_step = NULL;
+		} else { /* something else becomes due before it is begun */
+			assert_true(capture_keep_ask(&b->set, &all));
+			b->set.store.due_wall_ms = clock_wall_ms() + 3600000;
+			capture_keep_soon(&b->set);
+		}
+		assert_int_equal(wait_pruned(b), 1);
+	}
+}
+
+/* Another thread comes to give everything away while a step is under way. */
+static void pause_within(void *user, bool begins)
+{
+	struct capture_set *set = user;
+
+	if (begins && !set->paused)
+		capture_pause(set);
+}
+
+/* Its main process is gone, a grandchild may still write: the pipes are given away open. */
+static void paused_while_it_looks_for_the_last_bytes(void **state)
+{
+	struct bench *b = *state;
+	struct pipes p = begin(b, "svc", 1, 1 << 20, 5);
+	struct capture *c = capture_next(&b->set, NULL);
+	int64_t until;
+
+	put(b, p.out, "one\n", 4);
+	wait_taken(b, p.out);
+	b->set.drain_ms = 20;
+	b->set.user = &b->set;
+	b->set.on_step = pause_within;
+	capture_gone(&b->set, &c->key);
+	for (until = clock_mono_ms() + DEADLINE_MS; !b->set.paused && clock_mono_ms() < until;)
+		turn(b, 20);
+	assert_true(b->set.paused);
+	assert_true(c->streams[0].fd >= 0);
+	assert_true(c->streams[1].fd >= 0);
+	b->set.on_step = NULL;
+	capture_resume(&b->set);
+	wait_drained(b, 1);
+	end(&p);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -764,7 +716,10 @@ int main(void)
 		TEST(half_a_step_is_completed),
 		TEST(a_damaged_index_is_left_alone),
 		TEST(symlinks_are_not_followed),
+		TEST(a_bare_end_waits),
 		TEST(draining_at_the_end),
+		TEST(what_is_asked_for_is_done),
+		TEST(paused_while_it_looks_for_the_last_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

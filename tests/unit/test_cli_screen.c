@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "cli/term.h"
+#include "cli/view.h"
 #include "lib/buf.h"
 
 static const struct term plain = {0};
@@ -139,6 +140,44 @@ static void coloured_table(void **state)
 	table_done(&t);
 }
 
+/* The prefix of a replica's lines in a view of its own; returns its colour. */
+static void color_of(const struct term *term, const char *service, int64_t replica, char ret[8])
+{
+	struct view v = {.term = term, .prefix = true};
+	size_t n;
+	const char *prefix;
+
+	view_expect(&v, "another/0"); /* who came before makes no difference */
+	prefix = view_prefix(&v, service, replica, &n);
+	assert_true(n > 8 && *prefix == '\033');
+	memccpy(ret, prefix, 'm', 7);
+	ret[7] = '\0';
+	*(strchr(ret, 'm') + 1) = '\0';
+	assert_string_equal(prefix + n - 5, "\033[0m ");
+	view_done(&v);
+}
+
+static void colours_of_replicas(void **state)
+{
+	static const struct term term = {.color = true};
+	char first[8], again[8], next[8];
+	struct view v = {.term = &plain, .prefix = true};
+	size_t n;
+
+	(void)state;
+	for (int64_t i = 0; i < 20; i++) {
+		color_of(&term, "sentiment", i, first);
+		color_of(&term, "sentiment", i, again);
+		color_of(&term, "sentiment", i + 1, next);
+		assert_string_equal(first, again);
+		assert_string_not_equal(first, next);
+	}
+	assert_string_equal(view_prefix(&v, "a", 1, &n), "a/1 | ");
+	assert_string_equal(view_prefix(&v, "longer", 1, &n), "longer/1 | ");
+	assert_string_equal(view_prefix(&v, "a", 1, &n), "a/1      | ");
+	view_done(&v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +188,7 @@ int main(void)
 		cmocka_unit_test(table_columns),
 		cmocka_unit_test(narrow_table),
 		cmocka_unit_test(coloured_table),
+		cmocka_unit_test(colours_of_replicas),
 	};
 
 	if (!setlocale(LC_CTYPE, "C.UTF-8"))

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cli/doctor.h"
+#include "cli/doctor_look.h"
 #include "lib/fs.h"
 #include "lib/mem.h"
 
@@ -67,7 +68,7 @@ static int set_up(void **state)
 {
 	static const char *const good =
 		"{\"mode\":\"normal\",\"version\":\"1.2\",\"log_level\":\"info\","
-		"\"controller_restarts\":0,\"logger_restarts\":0,"
+		"\"controller_restarts\":0,\"logger_restarts\":0,\"gateway_restarts\":0,\"ports_unchecked\":null,"
 		"\"store\":{\"ok\":true,\"queued\":0,\"dropped\":0}}";
 	struct doctor_machine *m = calloc(1, sizeof(*m));
 	static char user[] = "ann", run[] = "/run/user/1/aictl", var[] = "/var/x";
@@ -86,6 +87,7 @@ static int set_up(void **state)
 		.shm_tmpfs = true,
 		.clock_synced = true,
 		.wall_ms = INT64_C(1800000000000),
+		.helper_users = true,
 		.system_users = true,
 		.port_first = 20000,
 		.port_last = 29999,
@@ -175,6 +177,8 @@ static void limits(void **state)
 	assert_int_equal(look(m, "pipes", "cannot be read"), DOCTOR_OK);
 	put("/proc/sys/net/ipv4/ip_local_port_range", "10000 65000\n");
 	assert_int_equal(look(m, "ports", "overlaps 10000-65000"), DOCTOR_WARNING);
+	set(m, "ports_unchecked", cJSON_CreateString("Operation not permitted"));
+	assert_int_equal(look(m, "ports", "not checked: Operation not permitted"), DOCTOR_WARNING);
 }
 
 static void cgroups(void **state)
@@ -226,6 +230,8 @@ static void the_system(void **state)
 	m->uid = 0;
 	assert_int_equal(look(m, "linger", NULL), DOCTOR_OK);
 	m->system_users = false;
+	assert_int_equal(look(m, "users", "aictl-gw"), DOCTOR_WARNING);
+	m->helper_users = false;
 	assert_int_equal(look(m, "users", "aictl-log"), DOCTOR_PROBLEM);
 	drop("/run/systemd/system/x");
 	drop("/run/systemd/system");
@@ -253,6 +259,10 @@ static void directories(void **state)
 	assert_int_equal(look(m, "state-dir", "100 of"), DOCTOR_WARNING);
 	m->logs.free_bytes = 0;
 	assert_int_equal(look(m, "log-dir", "0 of"), DOCTOR_PROBLEM);
+	m->state.hangs = m->logs.hangs = m->runtime.hangs = true;
+	assert_int_equal(look(m, "state-dir", "does not answer"), DOCTOR_PROBLEM);
+	assert_int_equal(look(m, "log-dir", "does not answer"), DOCTOR_PROBLEM);
+	assert_int_equal(look(m, "runtime-dir", "does not answer"), DOCTOR_PROBLEM);
 }
 
 static void the_daemon(void **state)
@@ -268,11 +278,18 @@ static void the_daemon(void **state)
 	assert_int_equal(look(m, "daemon-log", "debug"), DOCTOR_WARNING);
 	set(m, "logger_restarts", cJSON_CreateNumber(2));
 	assert_int_equal(look(m, "daemon-helpers", "logger 2"), DOCTOR_WARNING);
+	set(m, "gateway_restarts", cJSON_CreateNumber(1));
+	assert_int_equal(look(m, "daemon-helpers", "gateway 1"), DOCTOR_WARNING);
 	set(m, "store", cJSON_Parse("{\"ok\":true,\"queued\":9,\"dropped\":3}"));
 	assert_int_equal(look(m, "daemon-store", "3 writes"), DOCTOR_WARNING);
 	set(m, "store", cJSON_Parse("{\"ok\":false}"));
 	assert_int_equal(look(m, "daemon-store", NULL), DOCTOR_PROBLEM);
+	m->daemon_why = "it reads its store";
+	assert_int_equal(look(m, "daemon", "not ready: it reads its store"), DOCTOR_PROBLEM);
+	m->daemon_why = NULL;
 	m->daemon = NULL;
+	assert_int_equal(look(m, "daemon", "does not answer"), DOCTOR_PROBLEM);
+	m->daemon_socket = NULL;
 	assert_int_equal(look(m, "daemon", "none answers"), DOCTOR_OK);
 	assert_int_equal(look(m, "daemon-store", "no daemon"), DOCTOR_OK);
 	m->daemon = daemon;
@@ -306,7 +323,7 @@ static void this_machine(void **state)
 	struct doctor_machine m;
 
 	(void)state;
-	doctor_machine_read(&m, NULL, NULL);
+	doctor_machine_read(&m, NULL, NULL, NULL);
 	assert_true(m.release[0] != '\0');
 	assert_true(m.nofile_hard > 0);
 	assert_true(m.runtime.looked_at[0] == '/');
@@ -327,7 +344,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 #define ON(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		ON(a_good_machine),
@@ -343,6 +360,8 @@ int main(void)
 	};
 	int r;
 
+	if (doctor_look_main(argc, argv)) /* our own child, which looks at directories */
+		return 0;
 	if (!mkdtemp(root))
 		return 1;
 	r = cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <string.h>
 #include <cmocka.h>
+#include <errno.h>
 
 #include "daemon/controller/limits.h"
 #include "daemon/controller/replica_exit.h"
@@ -200,10 +201,10 @@ static void test_exits(void **state)
 	expect_exit(&x, spec, "oom", "oom_killed",
 		    "ended while nobody could read its status (oom: memory limit 512MiB)");
 	x.oom_killed = false;
-	expect_exit(&x, spec, "unknown", "lost", "ended while nobody could read its status");
+	expect_exit(&x, spec, "lost", "lost", "ended while nobody could read its status");
 	x = (struct wire_exit){.stage = WIRE_STAGE_CHDIR, .err = 2, .status_known = true};
 	expect_exit(&x, spec, "start", "spawn_failed",
-		    "cannot start: chdir: No such file or directory");
+		    "cannot start: chdir /srv/app: No such file or directory");
 	x = (struct wire_exit){
 		.stage = WIRE_STAGE_EXEC, .status_known = true, .signal = SIGSEGV, .code = -1};
 	x.core_dumped = true;
@@ -211,6 +212,11 @@ static void test_exits(void **state)
 	x = (struct wire_exit){.stage = WIRE_STAGE_EXEC, .status_known = true, .signal = 40};
 	expect_exit(&x, spec, "signal", "signaled", "signal 40");
 	assert_string_equal(replica_exit_intern("from the future"), "unknown");
+	x = (struct wire_exit){.stage = WIRE_STAGE_CLONE, .what = WIRE_WHAT_NOTIFY, .err = EBUSY};
+	expect_exit(
+		&x, spec, "start", "spawn_failed",
+		"cannot start: clone: notify socket: descriptors that it was sent cannot be closed, "
+		"as on a hung mount");
 	manifest_free(m);
 }
 

@@ -46,7 +46,8 @@ static void on_end(void *user)
 
 static void set_up(struct world *w)
 {
-	struct link_handlers h = {.on_packet = on_packet, .on_end = on_end, .user = w};
+	struct link_handlers h = {
+		.on_packet = on_packet, .on_end = on_end, .user = w, .peer = "aictld"};
 	int fds[2];
 
 	signal(SIGPIPE, SIG_IGN);

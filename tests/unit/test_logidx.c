@@ -46,7 +46,7 @@ static void the_layout_is_the_documented_one(void **state)
 
 static void bad_headers_and_entries(void **state)
 {
-	static const struct logidx_entry bad[] = {{0, 1, 3, 0},
+	static const struct logidx_entry bad[] = {{0, 1, 4, 0},
 						  {0, 1, 0, 0},
 						  {0, 0, 1, 0},
 						  {INT64_MAX, 1, 1, 0},
@@ -77,6 +77,8 @@ static void names(void **state)
 					  INC "-00001.log",
 					  INC "-000001.txt",
 					  INC "-000001.logx",
+					  INC "-000001.log.zst.",
+					  "." INC "-000001.log.zst",
 					  INC "-000001",
 					  INC "-00000a.log",
 					  INC "-99999999999.log",
@@ -93,8 +95,14 @@ static void names(void **state)
 	assert_string_equal(logidx_name(name, INC, UINT32_MAX, LOGIDX_IDX), INC "-4294967295.idx");
 	assert_int_equal(logidx_parse_name(name, inc, &seq), LOGIDX_IDX);
 	assert_int_equal(seq, UINT32_MAX);
+	assert_string_equal(logidx_name(name, INC, 12, LOGIDX_ZST), INC "-000012.log.zst");
+	assert_int_equal(logidx_parse_name(name, inc, &seq), LOGIDX_ZST);
+	assert_int_equal(seq, 12);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(logidx_parse_name(bad[i], inc, &seq), LOGIDX_OTHER);
+	assert_string_equal(logidx_stream_name(LOGIDX_STDERR), "stderr");
+	assert_string_equal(logidx_stream_name(LOGIDX_NOTE), "aictl");
+	assert_string_equal(logidx_stream_name(99), "?");
 	assert_int_equal(logidx_incarnation_ms("0000000003e8aaaa"), 1000);
 	assert_int_equal(logidx_incarnation_ms("no"), 0);
 }
@@ -116,6 +124,7 @@ static void a_directory(void **state)
 		"0199000000000000000000000000aaaa-000010.log",
 		"0199000000000000000000000000aaaa-000009.log",
 		"0199000000000000000000000000aaaa-000010.idx",
+		"0199000000000000000000000000aaaa-000009.log.zst",
 		"README",
 	};
 	struct logidx_segment *v = NULL;
@@ -131,9 +140,9 @@ static void a_directory(void **state)
 	assert_int_equal(logidx_scan(fd, true, &v, &n, NULL), 0);
 	assert_int_equal(n, 3);
 	assert_int_equal(v[0].seq, 9);
-	assert_true(v[0].has_log && !v[0].has_idx && v[0].bytes == 5);
+	assert_true(v[0].has_log && !v[0].has_idx && v[0].has_zst && v[0].bytes == 10);
 	assert_int_equal(v[1].seq, 10);
-	assert_true(v[1].has_log && v[1].has_idx && v[1].bytes == 10);
+	assert_true(v[1].has_log && v[1].has_idx && !v[1].has_zst && v[1].bytes == 10);
 	assert_true(!v[2].has_log && v[2].has_idx);
 	mem_free(v);
 	assert_int_equal(logidx_scan(fd, false, &v, &n, NULL), 0); /* again, sizes not asked */

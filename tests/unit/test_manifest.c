@@ -78,7 +78,7 @@ static void test_defaults(void **state)
 	assert_int_equal(s->log_max_files, 5);
 	assert_int_equal(s->line, 2);
 	assert_string_equal(s->file, MANIFEST_CASE_PATH);
-	for (int i = 0; i < PROBE_KIND_MAX_; i++)
+	for (int i = 0; i < PROBE_KEYS; i++)
 		assert_false(s->probes[i].enabled);
 	assert_null(manifest_find(m, "we"));
 	manifest_free(m);
@@ -93,11 +93,11 @@ static void test_probe_defaults(void **state)
 	const struct probe_spec *p = m->services[0]->probes;
 
 	(void)state;
-	for (int i = 0; i < PROBE_KIND_MAX_; i++) {
+	for (int i = 0; i < PROBE_KEYS; i++) {
 		assert_true(p[i].enabled);
-		assert_string_equal(p[i].host, "127.0.0.1");
-		assert_string_equal(p[i].path, i == PROBE_LIVENESS ? "/h" : "/");
-		assert_string_equal(p[i].port, "");
+		assert_string_equal(p[i].request.host, "127.0.0.1");
+		assert_string_equal(p[i].request.path, i == PROBE_LIVENESS ? "/h" : "/");
+		assert_string_equal(p[i].request.port, "");
 		assert_int_equal(p[i].initial_delay_ms, 0);
 		assert_int_equal(p[i].period_ms, i == PROBE_STARTUP ? 2000 : 10000);
 		assert_int_equal(p[i].timeout_ms, 2000);
@@ -128,9 +128,9 @@ static void test_all_values(void **state)
 				     NULL});
 	assert_int_equal(s->replicas, 2);
 	assert_int_equal(service_spec_main_port(s)->port, 8000);
-	assert_string_equal(p->path, "/ready?deep=1");
-	assert_string_equal(p->host, "::1");
-	assert_string_equal(p->port, "9000");
+	assert_string_equal(p->request.path, "/ready?deep=1");
+	assert_string_equal(p->request.host, "::1");
+	assert_string_equal(p->request.port, "9000");
 	assert_int_equal(p->initial_delay_ms, 1000);
 	assert_int_equal(p->period_ms, 5000);
 	assert_int_equal(p->timeout_ms, 1500);
@@ -214,7 +214,7 @@ static void test_ports(void **state)
 	assert_true(s->probes[PROBE_READINESS].tcp);
 	assert_string_equal(s->probes[PROBE_READINESS].tcp_port, "grpc");
 	assert_string_equal(s->probes[PROBE_READINESS].tcp_host, "::1");
-	assert_string_equal(s->probes[PROBE_LIVENESS].port, "metrics");
+	assert_string_equal(s->probes[PROBE_LIVENESS].request.port, "metrics");
 	assert_int_equal(s->restart.rules.n, 2);
 	assert_int_equal(rules[0].exit.v[1], 126);
 	assert_int_equal(rules[0].then, RULE_FAIL);

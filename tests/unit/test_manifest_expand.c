@@ -14,12 +14,13 @@ static char home[] = "HOME=/home/x", homer[] = "HOMER=no", empty[] = "EMPTY=", e
 static char *const environ_of_caller[] = {home, homer, empty, eq, NULL};
 
 static char http[] = "http", metrics[] = "metrics", admin[] = "admin-api", token[] = "hf-token";
-static struct port_spec ports[] = {{.name = admin}, {.name = http}, {.name = metrics}};
+static struct port_spec ports[] = {
+	{.name = admin}, {.name = http}, {.name = metrics, .mode = PORT_SOCKET, .port = 8000}};
 static struct secret_spec secrets[] = {{.name = token}};
 static const struct service_spec web = {.ports = {ports, 3}, .secrets = {secrets, 1}};
 static const struct service_spec bare = {0};
 static const struct expand_port numbers[] = {
-	{"admin-api", 20002}, {"http", 20001}, {"metrics", 20003}};
+	{"admin-api", 20002, 0}, {"http", 20001, 0}, {"metrics", 20003, 4}};
 
 static const struct expand_vars vars = {.service = "web",
 					.replica = 3,
@@ -29,6 +30,7 @@ static const struct expand_vars vars = {.service = "web",
 					.n_ports = 3,
 					.secrets = &web.secrets,
 					.secrets_dir = "/run/s",
+					.sockets_dir = "/run/web.3",
 					.environ = environ_of_caller};
 
 static void test_good(void **state)
@@ -46,6 +48,8 @@ static void test_good(void **state)
 		{"${env:HOME}/x", "/home/x/x"},
 		{"[${env:EMPTY}]", "[]"},
 		{"${env:EQ}", "a=b"},
+		{"${SOCKET}|${SOCKET_ADMIN_API}", "/run/web.3/http|/run/web.3/admin-api"},
+		{"${LISTEN_FD_METRICS}", "4"},
 		{"$$", "$"},
 		{"$${PORT}", "${PORT}"},
 		{"$$$${x}", "$${x}"},
@@ -91,6 +95,12 @@ static void test_bad(void **state)
 		{"${secret:x}", "${secret:x}: the service has no such secret", 0,
 		 "give it one: secrets: { x: { file: PATH } }"},
 		{"${${PORT}}", "${${PORT} is not known", 0, NULL},
+		{"a${LISTEN_FD}", "${LISTEN_FD}: no replica gets the socket of ports.http", 1,
+		 "write ports: { http: { port: N, mode: socket } }"},
+		{"${LISTEN_FD_X}", "${LISTEN_FD_X}: the service has no such port", 0, NULL},
+		{"${SOCKET_METRICS}", "${SOCKET_METRICS}: ports.metrics has mode: socket", 0,
+		 "its replicas get the stable port itself, as ${LISTEN_FD}"},
+		{"${SOCKETS}", "${SOCKETS} is not known", 0, "did you mean ${SOCKET}?"},
 	};
 
 	(void)state;
@@ -137,6 +147,14 @@ static void test_missing(void **state)
 	assert_int_equal(manifest_expand_check("$${PORT}", &bare, &at, NULL), 0);
 	no_dir.secrets_dir = NULL; /* never "/hf-token" */
 	assert_int_equal(manifest_expand("${secret:hf-token}", &no_dir, &got, NULL), -ERR_INVALID);
+	assert_int_equal(manifest_expand("${SOCKET}", &no_dir, &got, NULL), 0);
+	mem_free(got);
+	got = NULL;
+	no_dir.sockets_dir = NULL;
+	assert_int_equal(manifest_expand("${SOCKET}", &no_dir, &got, NULL), -ERR_INVALID);
+	assert_int_equal(manifest_expand_sockets("${SOCKET} ${PORT} ${SOCKET_ADMIN_API}", &web), 3);
+	assert_int_equal(manifest_expand_sockets("$${SOCKET} ${PORT} ${LISTEN_FD_METRICS}", &web),
+			 0);
 	no_http.port = 0;
 	assert_int_equal(manifest_expand("${PORT}", &no_http, &got, &e), -ERR_INVALID);
 	assert_string_equal(e->msg, "${PORT}: none of the service's ports is named http");

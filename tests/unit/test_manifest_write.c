@@ -281,7 +281,11 @@ static const struct {
 } forms[] = {
 	{"http.path", {"/", "/healthz?a=1", "/x"}},  {"host", {"127.0.0.1", "::1", "10.0.0.1"}},
 	{"listen", {"127.0.0.1", "::1", "0.0.0.0"}}, {"user", {"root", "1000", "bob"}},
-	{"group", {"root", "1000", "bob"}},	     {"working_dir", {"/tmp", "sub", "a b"}},
+	{"cpuset", {"0", "0-3", "0-3,8"}},	     {"cron", {"* * * * *", "@daily", "5 4 * * 1"}},
+	{"timezone", {"UTC", "UTC", "UTC"}},	     {"log.pattern", {"^a", "b+$", "[0-9]{2}"}},
+	{"metric", {"a", "b_total", "c:d"}},	     {"pending", {"a", "b_total", "c:d"}},
+	{"progress.path", {"/", "/m", "/x"}},	     {"group", {"root", "1000", "bob"}},
+	{"working_dir", {"/tmp", "sub", "a b"}},
 };
 
 static const char *form(const struct schema_row *row, unsigned *seed)
@@ -321,6 +325,8 @@ static void random_list(struct buf *b, const struct schema_row *row, int indent,
 		buf_printf(b, "%*s- ", indent, "");
 		if (row->type == SCHEMA_INTS)
 			buf_printf(b, "%u", roll(seed, 256));
+		else if (strcmp(schema_key(row), "status") == 0)
+			buf_str(b, i ? "200-299" : "404");
 		else if (row->flags & SCHEMA_ONE_OR_MANY)
 			manifest_write_scalar(b, i ? "a b" : "~/x");
 		else
@@ -350,12 +356,32 @@ static void random_table(struct buf *b, const struct schema_row *row, unsigned *
 	static const char *const secrets[] = {"{ file: /x }", "{ env: A_B }", "{ file: ~/y }"};
 	static const char *const ports[] = {"{}", "{ port: 1, protocol: tcp }",
 					    "{ port: 65535, listen: \"::\", mode: proxy }"};
-	const char *const *from = strcmp(schema_key(row), "ports") == 0 ? ports : secrets;
+	static const char *const warmups[] = {"{ http: { port: 98 } }",
+					      "{ http: { path: /x, port: 97 }, timeout: 5m }",
+					      "{ http: { method: POST, port: 1, body: \"{}\" } }"};
+	static const char *const hooks[] = {"{ exec: { command: [a] } }",
+					    "{ exec: { command: [b, c] }, timeout: 1s }",
+					    "{ exec: { command: [d] }, on_failure: ignore }"};
+	static const char *const needs[] = {"{}", "{ condition: ready }", "{ required: false }"};
+	static const char *const metrics[] = {
+		"{ metric: cpu }", "{ metric: rps, target: 0.5 }",
+		"{ metric: prometheus, name: m, target: 9, port: 1 }"};
+	static const char *const windows[] = {"{ cron: \"@daily\", for: 1h, min: 0 }",
+					      "{ cron: \"1 2 * * *\", for: 2m, max: 1 }",
+					      "{ cron: \"@weekly\", for: 1d }"};
+	const char *const *listed = strcmp(schema_key(row), "warmup") == 0     ? warmups
+				    : strcmp(schema_key(row), "metrics") == 0  ? metrics
+				    : strcmp(schema_key(row), "schedule") == 0 ? windows
+				    : strstr(row->path, ".hooks.")	       ? hooks
+									       : rules;
+	const char *const *from = strcmp(schema_key(row), "ports") == 0	       ? ports
+				  : strcmp(schema_key(row), "depends_on") == 0 ? needs
+									       : secrets;
 	unsigned n = 1 + roll(seed, 3);
 
 	if (row->flags & SCHEMA_LISTED) {
 		n = roll(seed, 3);
-		buf_printf(b, " [%s, %s]\n", rules[n], rules[(n + 1) % 3]);
+		buf_printf(b, " [%s, %s]\n", listed[n], listed[(n + 1) % 3]);
 		return;
 	}
 	buf_str(b, " {");
@@ -382,6 +408,14 @@ static void random_word(struct buf *b, const struct schema_row *row, unsigned *s
 	buf_printf(b, " %s\n", manifest_write_number(row, roll(seed, count), text));
 }
 
+/* Read back from the JSON that is written, they are the same. */
+static const char *const trees[] = {
+	" {}\n",
+	" { status: ok, deep: { a: [1, 2.5e3, -0, \"1\"], b: { c: null } } }\n",
+	" { quoted: \"true\", bare: True, no: no, tilde: ~, date: 2020-01-01, octal: 007 }\n",
+	" { \"a b: c\": \"line\\nbreak \\x7f \\u2028 \\\" ü\", z: \"\", \"0\": [] }\n",
+};
+
 static void random_value(struct buf *b, const struct schema_row *row, int indent, unsigned *seed)
 {
 	char text[MANIFEST_WRITE_NUMBER_SIZE];
@@ -394,6 +428,8 @@ static void random_value(struct buf *b, const struct schema_row *row, int indent
 		random_list(b, row, indent, seed);
 	} else if (row->type == SCHEMA_MAP) {
 		random_map(b, indent, seed);
+	} else if (row->type == SCHEMA_TREE) {
+		buf_str(b, trees[roll(seed, ARRAY_SIZE(trees))]);
 	} else if (row->type == SCHEMA_TABLE) {
 		random_table(b, row, seed);
 	} else if (row->type == SCHEMA_OBJECT) {

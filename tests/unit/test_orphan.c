@@ -29,6 +29,8 @@
 #include "tests/lib/logcheck.h"
 #include "tests/unit/logger_rig.h"
 
+#define ROUNDS 50
+
 static void set_owner(struct logger_rig *h, pid_t pid)
 {
 	uint64_t word = (uint64_t)pid;
@@ -175,8 +177,8 @@ static void what_it_holds_is_given_back(void **state)
 	assert_string_equal(m.stream.key.service, "svc");
 	assert_string_equal(m.stream.key.incarnation, LOGGER_RIG_INCARNATION);
 	assert_int_equal(m.stream.intent_index, 5);
-	assert_int_equal(m.stream.max_size, 1 << 20);
-	assert_int_equal(m.stream.max_files, 500);
+	assert_int_equal(m.stream.logs.max_size, 1 << 20);
+	assert_int_equal(m.stream.logs.max_files, 500);
 	assert_false(m.stream.gone);
 	assert_int_equal(m.fds, WIRE_GIVE_STDOUT | WIRE_GIVE_STDERR | WIRE_GIVE_PIDFD);
 	expect_given_all(h);
@@ -430,7 +432,9 @@ static void take_over(struct logger_rig *h, int fds[2], bool die_before_quit)
 	mem_closep(&h->next);
 }
 
-static unsigned handover_campaign(struct logger_rig *h, int *fds, unsigned rounds)
+/* At least ROUNDS of them, at most as many as there is time for. */
+static unsigned handover_campaign(struct logger_rig *h, int *fds, unsigned rounds,
+				  atomic_bool *writers_hold)
 {
 	unsigned done = 0, seed = 815;
 
@@ -443,7 +447,7 @@ static unsigned handover_campaign(struct logger_rig *h, int *fds, unsigned round
 			wire_packet_done(&h->packet);
 			break;
 		}
-		done++;
+		atomic_store(writers_hold, ++done < ROUNDS);
 		if (logger_rig_random(&seed) % 3 == 0) {
 			logger_rig_reap(h, SIGKILL);
 			logger_rig_start(h);
@@ -463,15 +467,16 @@ static void hand_overs_lose_and_double_nothing(void **state)
 {
 	struct logger_rig *h = *state;
 	size_t n = 300000;
+	atomic_bool hold = true;
 	struct logger_rig_writer w[2];
 	struct logcheck c;
 	char dir[128];
 	unsigned rounds;
 	int fds[2];
 
-	logger_rig_start_writer(&w[0], fds, 0, n);
-	logger_rig_start_writer(&w[1], fds, 1, n);
-	rounds = handover_campaign(h, fds, 200);
+	logger_rig_start_writer(&w[0], fds, 0, n, &hold);
+	logger_rig_start_writer(&w[1], fds, 1, n, &hold);
+	rounds = handover_campaign(h, fds, 200, &hold);
 	print_message("%u rounds\n", rounds);
 	for (int i = 0; i < 2; i++)
 		pthread_join(w[i].thread, NULL);
@@ -484,7 +489,7 @@ static void hand_overs_lose_and_double_nothing(void **state)
 	assert_string_equal(c.problem, "");
 	assert_null(logcheck_numbered(&c.streams[0], 'o', n));
 	assert_null(logcheck_numbered(&c.streams[1], 'e', n));
-	assert_true(rounds >= 50);
+	assert_true(rounds >= ROUNDS);
 	logcheck_done(&c);
 	close_fds(fds, 2);
 }

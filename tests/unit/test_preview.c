@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "daemon/controller/preview.h"
+#include "daemon/controller/rollout.h"
 #include "lib/err.h"
 #include "lib/manifest.h"
 #include "lib/mem.h"
@@ -21,7 +22,7 @@
 
 #define NOW 10000
 
-/* A specification with all defaults, command `word` and so many replicas. */
+/* A specification with all defaults but for its updates, command `word` and so many replicas. */
 static struct service_spec *spec(const char *word, int64_t replicas)
 {
 	struct service_spec *s = mem_alloc(sizeof(*s));
@@ -33,6 +34,8 @@ static struct service_spec *spec(const char *word, int64_t replicas)
 	s->command = mem_strv_dup(command);
 	s->working_dir = mem_strdup("/");
 	s->replicas = replicas;
+	s->update.order = UPDATE_STOP_FIRST;
+	s->update.min_ready_ms = 0;
 	return s;
 }
 
@@ -86,6 +89,39 @@ static void test_new_and_removed(void **state)
 	assert_int_equal(p.expected_ms, -1); /* for good */
 	preview_done(&p);
 	service_spec_free(a);
+}
+
+/* What may be at zero is started by a request: an apply neither starts nor wakes it. */
+static void test_from_zero(void **state)
+{
+	struct service_spec *a = spec("x", 1), *b = spec("y", 1);
+	const struct preview_replica r[] = {rep(0, REPLICA_READY, a)};
+	struct preview_present now = {.spec = a, .asleep = true, .replicas_override = -1};
+	struct preview p;
+	char t[400];
+
+	(void)state;
+	a->replicas_min = b->replicas_min = 0;
+	a->replicas_max = b->replicas_max = 4;
+	look(NULL, a, &p);
+	assert_string_equal(shown(&p, t), "start:");
+	assert_int_equal(p.desired, 0);
+	preview_done(&p);
+	look(&now, b, &p);
+	assert_string_equal(shown(&p, t), "replace:");
+	preview_done(&p);
+	now = (struct preview_present){
+		.spec = a, .replicas_override = -1, .replicas = r, .n_replicas = 1};
+	look(&now, b, &p); /* it is up */
+	assert_string_equal(shown(&p, t), "replace: restart 0");
+	preview_done(&p);
+	now = (struct preview_present){.spec = a, .asleep = true, .replicas_override = -1};
+	b->replicas_min = 1;
+	look(&now, b, &p);
+	assert_string_equal(shown(&p, t), "replace: start 0");
+	preview_done(&p);
+	service_spec_free(a);
+	service_spec_free(b);
 }
 
 static void test_unchanged(void **state)
@@ -215,6 +251,37 @@ static void test_scale_is_live(void **state)
 }
 
 /* A failed replica of the new kind holds the roll: as in the real run, nothing else is touched. */
+static void test_reload(void **state)
+{
+	struct service_spec *a = spec("x", 3), *b = spec("x", 2);
+	struct secret_spec *s = mem_array(2, sizeof(*s));
+	struct preview_replica r[3];
+	const struct preview_present now = {
+		.spec = a, .replicas_override = -1, .replicas = r, .n_replicas = 3};
+	struct preview p;
+	char t[400];
+
+	(void)state;
+	assert_non_null(s);
+	s[0] = (struct secret_spec){.name = mem_strdup("t"), .reloaded_digest = 1};
+	a->secrets = (struct spec_table){.v = s, .n = 1};
+	s = mem_array(2, sizeof(*s));
+	assert_non_null(s);
+	s[0] = (struct secret_spec){.name = mem_strdup("t"), .reloaded_digest = 2};
+	b->secrets = (struct spec_table){.v = s, .n = 1};
+	r[0] = rep(0, REPLICA_READY, a);
+	r[1] = rep(1, REPLICA_BACKOFF, a);
+	r[2] = rep(2, REPLICA_READY, a);
+	look(&now, b, &p); /* one that is stopped beside it is not asked */
+	assert_string_equal(shown(&p, t), "reload: stop 1, reload 0, reload 2");
+	assert_string_equal(buf_cstr(&p.keys), "secrets.t, replicas");
+	assert_int_equal(p.unavailable, 0);
+	assert_int_equal(p.expected_ms, 0);
+	preview_done(&p);
+	service_spec_free(a);
+	service_spec_free(b);
+}
+
 static void test_failed_one_holds(void **state)
 {
 	struct service_spec *a = spec("x", 2), *b = spec("y", 2);
@@ -227,6 +294,28 @@ static void test_failed_one_holds(void **state)
 	(void)state;
 	look(&now, b, &p);
 	assert_string_equal(shown(&p, t), "replace:");
+	preview_done(&p);
+	service_spec_free(a);
+	service_spec_free(b);
+}
+
+static void test_start_first(void **state)
+{
+	struct service_spec *a = spec("x", 2), *b = spec("y", 2);
+	const struct preview_replica r[] = {rep(0, REPLICA_READY, a), rep(1, REPLICA_READY, a)};
+	const struct preview_present now = {
+		.spec = a, .replicas_override = -1, .replicas = r, .n_replicas = 2};
+	struct preview p;
+	char t[400];
+
+	(void)state;
+	b->update.order = UPDATE_START_FIRST;
+	b->update.min_ready_ms = 10000;
+	look(&now, b, &p);
+	/* the first new one takes the smallest free index; 0 is free again for the second */
+	assert_string_equal(shown(&p, t), "replace: start 2, restart 0, stop 1");
+	assert_int_equal(p.unavailable, 0);
+	assert_int_equal(p.expected_ms, 0);
 	preview_done(&p);
 	service_spec_free(a);
 	service_spec_free(b);
@@ -303,10 +392,13 @@ static void naive_perform(struct naive *v, const struct plan_action *a)
 		naive_touch(v, a->index);
 		break;
 	case PLAN_STOP:
-		v->intent[i] = a->intent;
+		v->intent[i] = v->r[i].intent = a->intent;
 		v->r[i].state =
 			v->r[i].state == REPLICA_PENDING ? REPLICA_EXITED : REPLICA_STOPPING;
 		naive_touch(v, a->index);
+		break;
+	case PLAN_WAIT:
+		v->r[i].state = REPLICA_WAITING;
 		break;
 	case PLAN_REMOVE:
 		for (v->n--; i < v->n; i++) {
@@ -361,12 +453,14 @@ static void one_random(uint32_t *seed, const struct service_spec *const specs[2]
 				      .stopped = next_random(seed, 8) == 0,
 				      .replicas_override = -1,
 				      .replicas = r};
+	static const struct rollout all = {.state = ROLLOUT_COMPLETE};
 	struct naive v = {.n = 0};
 	struct plan_desired d;
 	struct preview p;
 
 	from.replicas = next_random(seed, 6);
 	to.replicas = next_random(seed, 6);
+	to.update.order = next_random(seed, 2);
 	while (now.n_replicas < (size_t)from.replicas) {
 		unsigned i = (unsigned)now.n_replicas++;
 
@@ -384,7 +478,8 @@ static void one_random(uint32_t *seed, const struct service_spec *const specs[2]
 	if (p.action != PREVIEW_NONE) {
 		d = (struct plan_desired){.replicas = p.desired,
 					  .stopped = p.stopped,
-					  .deleted = p.action == PREVIEW_STOP};
+					  .deleted = p.action == PREVIEW_STOP,
+					  .update = rollout_bounds(&to.update, &all, p.desired)};
 		naive_play(&v, &d);
 	}
 	assert_int_equal(p.n_steps, v.n_touched);
@@ -417,12 +512,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_new_and_removed),
+		cmocka_unit_test(test_from_zero),
 		cmocka_unit_test(test_unchanged),
 		cmocka_unit_test(test_replace_rolls),
 		cmocka_unit_test(test_single_replica_is_down),
 		cmocka_unit_test(test_two_take_turns),
 		cmocka_unit_test(test_scale_is_live),
+		cmocka_unit_test(test_reload),
 		cmocka_unit_test(test_failed_one_holds),
+		cmocka_unit_test(test_start_first),
 		cmocka_unit_test(test_out_of_memory),
 		cmocka_unit_test(test_order_is_that_of_plan_step),
 	};

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -248,6 +249,83 @@ static void run_until(struct world *w, int done, uint64_t ms)
 	uv_run(&w->loop, UV_RUN_NOWAIT);
 }
 
+/* A server at a Unix socket beside the one on loopback; returns what its path was made of. */
+static int serve_at(struct evil *other, const char *path)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+	memccpy(a.sun_path, path, '\0', sizeof(a.sun_path) - 1);
+	uv_mutex_init(&other->lock);
+	other->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(other->fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(other->fd, 16), 0);
+	return uv_thread_create(&other->acceptor, accept_run, other);
+}
+
+static void ask_socket(struct world *w, struct one *o, const char *path, bool tcp)
+{
+	struct probe_http rq = {.host = path, .path = "/ok", .timeout_ms = 10000};
+	struct probe_tcp to = {.host = path, .timeout_ms = 10000};
+	int done = w->done;
+
+	*o = (struct one){.w = w};
+	if (tcp)
+		assert_int_equal(prober_tcp(w->prober, &to, on_result, o, NULL, NULL), 0);
+	else
+		assert_int_equal(prober_http(w->prober, &rq, on_result, o, NULL, NULL), 0);
+	run_until(w, done + 1, 20000);
+	assert_int_equal(o->times, 1);
+}
+
+static size_t count_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	size_t n = 0;
+
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* The service may put there what it likes: only a socket of that name is asked, no link is followed. */
+static void test_socket(void **state)
+{
+	char dir[] = "/tmp/aictl-test-prober-XXXXXX", at[64], link[64], file[64];
+	struct world *w = *state;
+	static struct evil other;
+	struct one o;
+	size_t fds;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(at, sizeof(at), "%s/http", dir);
+	snprintf(link, sizeof(link), "%s/link", dir);
+	snprintf(file, sizeof(file), "%s/none", dir);
+	assert_int_equal(serve_at(&other, at), 0);
+	assert_int_equal(symlink(at, link), 0);
+	fds = count_fds();
+	for (int tcp = 0; tcp < 2; tcp++) {
+		ask_socket(w, &o, at, tcp);
+		assert_true(o.r.ok);
+		ask_socket(w, &o, link, tcp);
+		assert_false(o.r.ok);
+		assert_string_equal(o.r.message, "cannot connect: Socket operation on non-socket");
+		ask_socket(w, &o, file, tcp);
+		assert_false(o.r.ok);
+		assert_string_equal(o.r.message, "cannot connect: No such file or directory");
+	}
+	shutdown(other.fd, SHUT_RDWR);
+	uv_thread_join(&other.acceptor);
+	for (size_t i = 0; i < other.n_threads; i++)
+		uv_thread_join(&other.threads[i]);
+	assert_int_equal(count_fds(), fds);
+	close(other.fd);
+	uv_mutex_destroy(&other.lock);
+	unlink(at);
+	unlink(link);
+	rmdir(dir);
+}
+
 static void test_results(void **state)
 {
 	static const struct {
@@ -394,17 +472,6 @@ static void test_cancel(void **state)
 	assert_int_equal(prober_running(w->prober), 0);
 }
 
-static size_t count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	size_t n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 static void test_many(void **state)
 {
 	enum { N = 3000 };
@@ -505,6 +572,7 @@ int main(void)
 {
 	struct rlimit lim;
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_socket, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_results, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_tcp, set_up, tear_down),

@@ -77,6 +77,40 @@ static void test_stop_ends_by_its_intent(void **state)
 			 REPLICA_FAILED);
 }
 
+static struct replica_sm_out stop(enum replica_state s, bool drains)
+{
+	const struct replica_sm_in in = {.intent = STOP_REMOVE, .drains = drains};
+
+	return replica_sm_step(s, REPLICA_EV_STOP, &in);
+}
+
+static void test_what_serves_drains_first(void **state)
+{
+	static const enum replica_state serving[] = {REPLICA_READY, REPLICA_UNREADY};
+	const struct replica_sm_in in = {.intent = STOP_REMOVE};
+	struct replica_sm_out o;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		o = stop(serving[i], true);
+		assert_true(o.to == REPLICA_DRAINING && o.action == REPLICA_ACT_NONE);
+		o = stop(serving[i], false);
+		assert_true(o.to == REPLICA_STOPPING && o.action == REPLICA_ACT_STOP);
+	}
+	o = stop(REPLICA_STARTING, true); /* it has never been in a route */
+	assert_true(o.to == REPLICA_STOPPING && o.action == REPLICA_ACT_STOP);
+	assert_false(stop(REPLICA_DRAINING, true).handled); /* one stop is enough */
+	o = replica_sm_step(REPLICA_DRAINING, REPLICA_EV_DRAINED, &in);
+	assert_true(o.to == REPLICA_STOPPING && o.action == REPLICA_ACT_STOP);
+	/* whatever ends it meanwhile is not for the restart policy to judge */
+	o = replica_sm_step(REPLICA_DRAINING, REPLICA_EV_EXITED, &in);
+	assert_true(o.to == REPLICA_STOPPING && o.action == REPLICA_ACT_STOP);
+	o = replica_sm_step(REPLICA_DRAINING, REPLICA_EV_CONDEMNED, &in);
+	assert_true(o.to == REPLICA_STOPPING && o.action == REPLICA_ACT_STOP);
+	assert_true(replica_sm_is_ending(REPLICA_DRAINING) &&
+		    replica_sm_is_ending(REPLICA_STOPPING) && !replica_sm_is_ending(REPLICA_READY));
+}
+
 static void test_names(void **state)
 {
 	(void)state;
@@ -92,6 +126,7 @@ int main(void)
 		cmocka_unit_test(test_every_cell),
 		cmocka_unit_test(test_exit_follows_the_policy),
 		cmocka_unit_test(test_stop_ends_by_its_intent),
+		cmocka_unit_test(test_what_serves_drains_first),
 		cmocka_unit_test(test_names),
 	};
 

@@ -36,15 +36,60 @@ static const struct {
 	{SVC ".secrets.*.file", "path", "\"\""},
 	{SVC ".secrets.*.env", "NAME", "\"\""},
 	{SVC ".ports.*.listen", "0.0.0.0", "localhost"},
+	{SVC ".probes.startup.grpc.service", "a.B", NULL},
+	{SVC ".probes.startup.grpc.host", "\"::1\"", "localhost"},
+	{SVC ".probes.startup.file.path", "/x", "\"\""},
+	{SVC ".probes.startup.log.pattern", "\"^up$\"", "\"(\""},
+	{SVC ".probes.readiness.grpc.service", "a.B", NULL},
+	{SVC ".probes.readiness.grpc.host", "\"::1\"", "localhost"},
+	{SVC ".probes.readiness.file.path", "/x", "\"\""},
+	{SVC ".probes.readiness.log.pattern", "\"^up$\"", "\"(\""},
+	{SVC ".probes.liveness.grpc.service", "a.B", NULL},
+	{SVC ".probes.liveness.grpc.host", "\"::1\"", "localhost"},
+	{SVC ".probes.liveness.file.path", "/x", "\"\""},
+	{SVC ".probes.liveness.progress.path", "/x", "x"},
+	{SVC ".probes.liveness.progress.host", "\"::1\"", "localhost"},
+	{SVC ".probes.liveness.progress.metric", "a:b_total", "\"a{b}\""},
+	{SVC ".probes.liveness.progress.pending", "w", "9w"},
+	{SVC ".warmup.*.http.path", "/x", "x"},
+	{SVC ".warmup.*.http.host", "\"::1\"", "localhost"},
+	{SVC ".warmup.*.http.body", "\"a: {b}\"", NULL},
 	{SVC ".probes.startup.http.path", "/x", "x"},
 	{SVC ".probes.startup.http.host", "\"::1\"", "localhost"},
+	{SVC ".probes.startup.http.body", "\"a: {b}\"", NULL},
 	{SVC ".probes.startup.tcp.host", "\"::1\"", "localhost"},
 	{SVC ".probes.readiness.http.path", "/x", "x"},
 	{SVC ".probes.readiness.http.host", "\"::1\"", "localhost"},
+	{SVC ".probes.readiness.http.body", "\"a: {b}\"", NULL},
 	{SVC ".probes.readiness.tcp.host", "\"::1\"", "localhost"},
 	{SVC ".probes.liveness.http.path", "/x", "x"},
 	{SVC ".probes.liveness.http.host", "\"::1\"", "localhost"},
+	{SVC ".probes.liveness.http.body", "\"a: {b}\"", NULL},
 	{SVC ".probes.liveness.tcp.host", "\"::1\"", "localhost"},
+	{SVC ".reload.http.path", "/x", "x"},
+	{SVC ".reload.http.host", "\"::1\"", "localhost"},
+	{SVC ".reload.http.body", "\"a: {b}\"", NULL},
+	{SVC ".hooks.pre_start.*.http.path", "/x", "x"},
+	{SVC ".hooks.pre_start.*.http.host", "\"::1\"", "localhost"},
+	{SVC ".hooks.pre_start.*.http.body", "\"a: {b}\"", NULL},
+	{SVC ".hooks.post_start.*.http.path", "/x", "x"},
+	{SVC ".hooks.post_start.*.http.host", "\"::1\"", "localhost"},
+	{SVC ".hooks.post_start.*.http.body", "\"a: {b}\"", NULL},
+	{SVC ".hooks.pre_stop.*.http.path", "/x", "x"},
+	{SVC ".hooks.pre_stop.*.http.host", "\"::1\"", "localhost"},
+	{SVC ".hooks.pre_stop.*.http.body", "\"a: {b}\"", NULL},
+	{SVC ".hooks.post_stop.*.http.path", "/x", "x"},
+	{SVC ".hooks.post_stop.*.http.host", "\"::1\"", "localhost"},
+	{SVC ".hooks.post_stop.*.http.body", "\"a: {b}\"", NULL},
+	{SVC ".schedule.cron", "\"0 3 * * *\"", "\"0 25 * * *\""},
+	{SVC ".schedule.timezone", "Europe/Vienna", "../etc"},
+	{SVC ".autoscale.name", "a:b_total", "\"a{b}\""},
+	{SVC ".autoscale.path", "/x", "x"},
+	{SVC ".autoscale.metrics.*.name", "a:b_total", "\"a{b}\""},
+	{SVC ".autoscale.metrics.*.path", "/x", "x"},
+	{SVC ".autoscale.schedule.*.cron", "\"0 3 * * *\"", "\"\""},
+	{SVC ".autoscale.schedule.*.timezone", "Europe/Vienna", "../etc"},
+	{SVC ".affinity.header", "X-Session", "\"a b\""},
 };
 
 /* What must stand beside a key, in the object at path, for the manifest to be valid. */
@@ -53,15 +98,47 @@ static const struct {
 	const char *without; /* not beside these keys: "|a|b|" */
 } beside[] = {
 	{SVC, "command: [server]", "|command|"},
+	{SVC, "type: task", "|type|restart|replicas|"},
 	{SVC, "port: 1000", "|port|ports|command|"},
+	{SVC ".ports.*", "port: 1001", "|port|"},
+	{SVC, "resources: { limits: { memory: 1GiB } }", "|resources|command|"},
+	{SVC ".replicas", "max: 1000", "|count|max|"},
+	{SVC ".autoscale", "window: 1h", "|window|"},
+	{SVC ".autoscale", "metric: cpu", "|metric|metrics|"},
+	{SVC ".autoscale", "name: m", "|name|metrics|"},
+	{SVC ".autoscale", "target: 7", "|target|metrics|"},
+	{SVC ".autoscale.metrics.*", "metric: cpu", "|metric|"},
+	{SVC ".autoscale.metrics.*", "name: m", "|name|"},
+	{SVC ".autoscale.metrics.*", "target: 7", "|target|"},
+	{SVC ".autoscale.schedule.*", "cron: \"@daily\"", "|cron|"},
+	{SVC ".autoscale.schedule.*", "for: 1h", "|for|"},
 	{SVC ".secrets.*", "file: f", "|file|env|"},
 	{SVC ".secrets.*", "env: E", "|file|"}, /* what file is changed from */
 	{SVC ".restart.rules.*", "exit: [9]", "|exit|"},
 	{SVC ".restart.rules.*", "then: fail", "|then|"},
+	{SVC ".probes.startup.http", "method: PUT", "|method|"},
+	{SVC ".probes.readiness.http", "method: PUT", "|method|"},
+	{SVC ".probes.liveness.http", "method: PUT", "|method|"},
+	{SVC ".reload.http", "method: PUT", "|method|"},
+	{SVC, "reload: { signal: SIGHUP }", "|reload|"},
+	{SVC ".hooks.pre_start.*.http", "method: PUT", "|method|"},
+	{SVC ".hooks.pre_start.*.http", "port: 98", "|port|"},
+	{SVC ".hooks.post_start.*.http", "method: PUT", "|method|"},
+	{SVC ".hooks.pre_stop.*.http", "method: PUT", "|method|"},
+	{SVC ".hooks.post_stop.*.http", "method: PUT", "|method|"},
+	{SVC ".hooks.post_stop.*.http", "port: 98", "|port|"},
+	{SVC ".warmup.*", "http: {}", "|http|"},
+	{SVC ".warmup.*.http", "method: PUT", "|method|"},
+	{SVC ".probes.startup.file", "path: f", "|path|"},
+	{SVC ".probes.readiness.file", "path: f", "|path|"},
+	{SVC ".probes.liveness.file", "path: f", "|path|"},
+	{SVC ".probes.liveness.progress", "metric: m", "|metric|"},
+	{SVC ".probes.liveness.progress", "pending: w", "|pending|"},
 	{SVC ".restart.backoff", "max: 1d", "|max|factor|jitter|"},
 	{SVC ".restart.backoff", "initial: 0s", "|initial|factor|jitter|"},
 };
 
+/* keys: "|a|b|" */
 static bool is_among(const char *keys, const char *key)
 {
 	_cleanup_free_ char *want = mem_printf("|%s|", key);
@@ -76,19 +153,40 @@ static bool is_probe(const char *path)
 	return strncmp(path, start, strlen(start)) == 0 && !strchr(path + strlen(start), '.');
 }
 
+/* One step of a hook. */
+static bool is_hook(const char *path)
+{
+	size_t n = strlen(path);
+
+	return strncmp(path, SVC ".hooks.", strlen(SVC ".hooks.")) == 0 && n > 2 &&
+	       strcmp(path + n - 2, ".*") == 0;
+}
+
 /* The neighbours of key in the object at path; has_key: key itself follows. */
 static void put_beside(struct buf *b, const char *path, const char *key, bool has_key)
 {
-	bool choice =
-		strcmp(key, "http") == 0 || strcmp(key, "tcp") == 0 || strcmp(key, "exec") == 0;
+	bool choice = is_among("|http|tcp|grpc|exec|file|log|progress|", key);
 
 	if (is_probe(path) && (!choice || !has_key))
 		buf_str(b, strcmp(key, "http") == 0 ? "tcp: {}, " : "http: {}, ");
+	if (is_hook(path) && (!choice || !has_key))
+		buf_str(b,
+			strcmp(key, "exec") == 0 ? "http: {port: 97}, " : "exec: {command: [a]}, ");
+	if (strcmp(path, SVC ".reload") == 0 && !(has_key && is_among("|signal|http|", key)))
+		buf_str(b, strcmp(key, "signal") == 0 ? "http: {}, " : "signal: SIGHUP, ");
 	if (strcmp(path, SVC ".secrets.*") == 0) {
 		if (!has_key)
 			buf_str(b, strcmp(key, "file") == 0 ? "env: E, " : "file: f, ");
 		return;
 	}
+	if (strcmp(path, SVC ".autoscale") == 0 && !has_key && is_among("|metric|metrics|", key))
+		buf_str(b, strcmp(key, "metric") == 0 ? "metrics: [{ metric: rps }], "
+						      : "metric: rps, ");
+	if (strcmp(path, SVC ".schedule") == 0 && strcmp(key, "every") != 0 &&
+	    (!has_key || strcmp(key, "cron") != 0))
+		buf_str(b, "every: 9s, ");
+	if (strcmp(path, SVC ".schedule") == 0 && strcmp(key, "every") == 0 && !has_key)
+		buf_str(b, "cron: \"@daily\", ");
 	for (size_t i = 0; i < ARRAY_SIZE(beside); i++)
 		if (strcmp(beside[i].path, path) == 0 && !is_among(beside[i].without, key))
 			buf_printf(b, "%s, ", beside[i].text);
@@ -230,6 +328,7 @@ static bool is_number(const struct schema_row *row)
 	case SCHEMA_SIZE:
 	case SCHEMA_UMASK:
 	case SCHEMA_LIMIT:
+	case SCHEMA_SHARE:
 	case SCHEMA_INTS:
 	case SCHEMA_PORTREF:
 		return true;
@@ -241,9 +340,14 @@ static bool is_number(const struct schema_row *row)
 /* An element of a table. */
 static const char *element(const struct schema_row *row)
 {
-	return strcmp(schema_key(row), "secrets") == 0 ? "{ file: f }"
-	       : row->flags & SCHEMA_LISTED	       ? "{ exit: 1, then: fail }"
-						       : "{}";
+	if (strstr(row->path, ".hooks."))
+		return "{ exec: { command: [a] } }";
+	return strcmp(schema_key(row), "secrets") == 0	  ? "{ file: f }"
+	       : strcmp(schema_key(row), "warmup") == 0	  ? "{ http: {} }"
+	       : strcmp(schema_key(row), "metrics") == 0  ? "{ metric: cpu }"
+	       : strcmp(schema_key(row), "schedule") == 0 ? "{ cron: \"@daily\", for: 1h }"
+	       : row->flags & SCHEMA_LISTED		  ? "{ exit: 1, then: fail }"
+							  : "{}";
 }
 
 static char *word(const struct schema_row *row, size_t index)
@@ -258,6 +362,11 @@ static char *word(const struct schema_row *row, size_t index)
 	return mem_strndup(p, strcspn(p, "|"));
 }
 
+static bool is_statuses(const struct schema_row *row)
+{
+	return strcmp(schema_key(row), "status") == 0;
+}
+
 /* A value other than the default (and, with i = 0, another one still); NULL: there is none. */
 static char *other_value(const struct schema_row *row, unsigned i)
 {
@@ -267,23 +376,48 @@ static char *other_value(const struct schema_row *row, unsigned i)
 		first = word(row, 0);
 		return word(row, (row->def && strcmp(first, row->def) == 0) ? 1 : i);
 	}
+	if (strcmp(row->path, SVC ".update.steps") == 0)
+		return mem_strdup(i ? "[100%]" : "[9%/1m, 100%]");
+	if (strcmp(row->path, SVC ".autoscale") == 0)
+		return mem_strdup("{ metric: cpu }");
+	if (strcmp(row->path, SVC ".affinity") == 0)
+		return mem_strdup("{ header: X-Session }");
+	if (strcmp(schema_key(row), "cron") == 0)
+		return mem_strdup(i ? text_of(row, true) : "\"@daily\"");
 	if (row->type == SCHEMA_STRING)
-		return mem_strdup(text_of(row, true));
+		return mem_strdup(i ? text_of(row, true) : "another");
 	if (row->type == SCHEMA_BOOL)
 		return mem_strdup(strcmp(row->def, "true") == 0 ? "false" : "true");
 	if (row->type == SCHEMA_SIGNAL)
 		return mem_strdup("SIGUSR1");
+	if (strcmp(row->path, SVC ".logs.to") == 0)
+		return mem_strdup(i ? "[file, journald]" : "[file]");
 	if (row->type == SCHEMA_LIST)
-		return mem_strdup(i ? "[other]" : "[server]");
+		return mem_printf("[%s]", is_statuses(row) ? (i ? "200" : "201-202")
+							   : (i ? "other" : "server"));
+	if (row->type == SCHEMA_TREE)
+		return mem_strdup(i ? "{ a: [1, { b: null }] }" : "{}");
 	if (row->type == SCHEMA_MAP)
 		return mem_strdup("{ NEW: x }");
 	if (row->type == SCHEMA_TABLE)
 		return mem_printf(row->flags & SCHEMA_LISTED ? "[%s]" : "{ new: %s }",
 				  element(row));
+	if (is_hook(row->path))
+		return mem_strdup(element(row));
+	if (row->type == SCHEMA_OBJECT && strstr(row->path, ".hooks.") &&
+	    strcmp(schema_key(row), "http") == 0)
+		return mem_strdup("{ port: 98 }");
+	if (strcmp(row->path, SVC ".schedule") == 0)
+		return mem_strdup("{ every: 9s }");
 	if (row->type == SCHEMA_OBJECT)
 		return mem_strdup(row->flags & SCHEMA_ONE_OF		 ? "{ http: {} }"
+				  : (row->flags & SCHEMA_REQUIRED) && !i ? "{ path: /other }"
 				  : strcmp(schema_key(row), "exec") == 0 ? "{ command: [a] }"
-									 : "{}");
+				  : strcmp(schema_key(row), "file") == 0 ? "{ path: f }"
+				  : strcmp(schema_key(row), "log") == 0	 ? "{ pattern: x }"
+				  : strcmp(schema_key(row), "progress") == 0
+					  ? "{ metric: m, pending: w }"
+					  : "{}");
 	if (row->min == row->max)
 		return NULL;
 	return number_text(row, i ? row->max : row->min); /* no default is its maximum */
@@ -311,6 +445,10 @@ static void test_wrong_kind(void **state)
 		bool takes_list = row->type == SCHEMA_LIST || row->type == SCHEMA_INTS ||
 				  (row->flags & SCHEMA_LISTED);
 
+		if (row->flags & SCHEMA_NAMES) {
+			expect_error(row, "word", "expected ");
+			continue;
+		}
 		if (row->type != SCHEMA_ANY)
 			expect_error(row, takes_list ? "{ a: b }" : "[1]", "expected ");
 		if (in_service(row) && strcmp(schema_key(row), "*") != 0 &&
@@ -394,7 +532,15 @@ static char *entries(const struct schema_row *row, int64_t n)
 	for (int64_t i = 0; i < n; i++) {
 		if (named)
 			buf_printf(&b, "k%" PRId64 ": ", i);
-		buf_printf(&b, "%s, ", row->type == SCHEMA_TABLE ? element(row) : "x");
+		if (strcmp(row->path, SVC ".update.steps") == 0) {
+			buf_printf(&b, i < n - 1 ? "%d%%/1m, " : "100%%", (int)i + 1);
+			continue;
+		}
+		buf_printf(&b, "%s, ",
+			   row->type == SCHEMA_TABLE		    ? element(row)
+			   : is_statuses(row)			    ? "200"
+			   : strcmp(row->path, SVC ".logs.to") == 0 ? "file"
+								    : "x");
 	}
 	buf_char(&b, named ? '}' : ']');
 	return buf_take(&b);
@@ -417,7 +563,10 @@ static void test_lengths(void **state)
 		expect_good(row, most);
 		expect_error(row, more, "more than");
 		if (row->min > 0)
-			expect_error(row, row->type == SCHEMA_LIST ? "[]" : "{}",
+			expect_error(row,
+				     row->type == SCHEMA_LIST || (row->flags & SCHEMA_LISTED)
+					     ? "[]"
+					     : "{}",
 				     "must not be empty");
 		else
 			expect_good(row, row->type == SCHEMA_LIST || (row->flags & SCHEMA_LISTED)
@@ -479,6 +628,8 @@ static char *shown_key(const struct schema_row *row)
 
 	if (strcmp(row->path, SVC ".port") == 0)
 		return mem_strdup("ports.http");
+	if (row->flags & SCHEMA_BARE)
+		return mem_strdup(schema_shown(row));
 	for (const char *p = row->path + strlen(SVC "."); *p;) {
 		size_t n = strcspn(p, ".");
 		_cleanup_free_ char *path = mem_strndup(row->path, (size_t)(p - row->path) + n);
@@ -536,8 +687,8 @@ static void test_changes(void **state)
 		if (!in_service(row) || row->offset == SCHEMA_NO_FIELD)
 			continue;
 		b = other_value(row, 1);
-		if (row->flags & SCHEMA_REQUIRED)
-			a = other_value(row, 0);
+		if ((row->flags & SCHEMA_REQUIRED) || row->type == SCHEMA_PORTREF)
+			a = other_value(row, 0); /* some hooks need a port */
 		if (!b || (row->type == SCHEMA_ENUM && row->def && strcmp(b, row->def) == 0))
 			continue; /* there is but one value */
 		check_change(row, a, b);

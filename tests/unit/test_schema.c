@@ -218,7 +218,9 @@ static void test_hints(void **state)
 	expect_hint("services.*.resources", "memory", "did you mean resources.limits.memory?");
 	expect_hint("services.*.resources.limits", "cpu", "write cpus");
 	expect_hint("services.*.stop", "sginal", "did you mean \"signal\"?");
-	expect_hint("services.*.logs", "x", "known keys are max_size, max_files");
+	expect_hint(
+		"services.*.logs", "x",
+		"known keys are max_size, max_files, max_age, max_total, rotate_every, compress, on_full, to");
 	assert_true(schema_hint_unbuilt(schema_find("services.*"), "image"));
 	assert_false(schema_hint_unbuilt(NULL, "defaults"));
 	expect_hint("services.*", "x-note", "x-... stands at the top of the file");

@@ -148,6 +148,33 @@ static void test_generations(void **state)
 	}
 }
 
+/* Noted on top of a text that is made already, in place of those that it had. */
+static void test_added(void **state)
+{
+	static const struct {
+		uint64_t x;
+		const char *want;
+	} cases[] = {{0, "[" FIRST "]"},
+		     {17, "[" FIRST ",{\"service\":\"x\",\"generation\":\"0000000000000011\"}]"}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct service_spec x = {.name = (char *)(uintptr_t) "x",
+					 .secrets_generation = cases[i].x};
+		struct service_spec *list[] = {&x};
+		struct manifest m = {.services = list, .n_services = 1};
+		_cleanup_free_ char *json = sources_add_generations("[" FIRST "]", &m);
+		struct sources s = {0};
+
+		assert_string_equal(json, cases[i].want);
+		assert_int_equal(read_json(json, &s, NULL), 0);
+		assert_int_equal(s.n_generations, i);
+		sources_forget_generations(&s);
+		assert_int_equal(s.n_generations, 0);
+		sources_done(&s);
+	}
+}
+
 /* What may be applied can be read from the store again: generations come on top of the files. */
 static void test_many(void **state)
 {
@@ -211,9 +238,13 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),	  cmocka_unit_test(test_parse),
-		cmocka_unit_test(test_nothing_is_opened), cmocka_unit_test(test_without_contents),
-		cmocka_unit_test(test_generations),	  cmocka_unit_test(test_many),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_nothing_is_opened),
+		cmocka_unit_test(test_without_contents),
+		cmocka_unit_test(test_generations),
+		cmocka_unit_test(test_added),
+		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_out_of_memory),
 	};
 

@@ -31,7 +31,7 @@
 struct kid {
 	struct spawn_job job;
 	struct spawn_cell cell;
-	char script[96];
+	char script[128];
 	char *argv[4];
 	int pid, pidfd, out;
 };
@@ -49,15 +49,14 @@ static struct spawner *new_spawner(void)
 	return &s;
 }
 
-/* It prints its number and its descriptors: 0, 1, 2 and the one that looks. */
-static void start(struct spawner *s, struct kid *k, int number)
+static void start_script(struct spawner *s, struct kid *k, const char *script)
 {
 	static char sh[] = "/bin/sh", c[] = "-c";
 	static char *const paths[] = {sh, NULL};
 	int ends[2], pid;
 
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	snprintf(k->script, sizeof(k->script), "echo %d $(ls /proc/self/fd | wc -l)", number);
+	snprintf(k->script, sizeof(k->script), "%s", script);
 	k->argv[0] = sh;
 	k->argv[1] = c;
 	k->argv[2] = k->script;
@@ -75,6 +74,15 @@ static void start(struct spawner *s, struct kid *k, int number)
 	assert_true(pid > 0);
 	k->pid = pid;
 	close(ends[1]); /* at once, as aictld does: the child has its own or the seat's */
+}
+
+/* It prints its number and its descriptors: 0, 1, 2 and the one that looks. */
+static void start(struct spawner *s, struct kid *k, int number)
+{
+	char script[96];
+
+	snprintf(script, sizeof(script), "echo %d $(ls /proc/self/fd | wc -l)", number);
+	start_script(s, k, script);
 }
 
 /* As aictld's loop does it: EOF of the error pipe frees the memory. */
@@ -165,6 +173,32 @@ static void test_without_a_seat(void **state)
 	spawn_done(s);
 }
 
+/* What lies above the first seat is never copied: the table of a child stays a small one. */
+static void test_copies_little(void **state)
+{
+	static const char script[] = "while read k v; do case $k in FDSize:) echo $v;; esac; done "
+				     "</proc/self/status";
+	struct spawner *s = new_spawner();
+	char text[16] = "", expected[16];
+	int size = 64; /* the smallest there is; a power of two */
+	struct kid k;
+
+	(void)state;
+	while (size <= s->seats[0].fds[SPAWN_SEAT_FDS - 1])
+		size *= 2;
+	snprintf(expected, sizeof(expected), "%d\n", size);
+	if (s->seats[s->n_seats - 1].fds[0] < size)
+		skip(); /* few seats: with all of them it is no larger */
+	start_script(s, &k, script);
+	finish(s, &k);
+	assert_int_equal(waitpid(k.pid, NULL, 0), k.pid);
+	assert_true(read(k.out, text, sizeof(text) - 1) > 0);
+	assert_string_equal(text, expected);
+	close(k.pidfd);
+	close(k.out);
+	spawn_done(s);
+}
+
 /* One that is killed at any moment gives its seat back when it is reaped. */
 static void test_killed_on_its_seat(void **state)
 {
@@ -186,6 +220,31 @@ static void test_killed_on_its_seat(void **state)
 	spawn_done(s);
 }
 
+/* Nobody reads its error pipe any more, as when aictld has died: it is started all the same. */
+static void test_goes_on_alone(void **state)
+{
+	static struct kid k;
+	struct spawner *s = new_spawner();
+	struct pollfd ended = {.events = POLLIN};
+	sigset_t all, before;
+
+	(void)state;
+	sigfillset(&all); /* as in aictld */
+	sigprocmask(SIG_SETMASK, &all, &before);
+	close(s->spare[0]);
+	close(s->spare[1]);
+	assert_int_equal(pipe2(s->spare, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_int_equal(dup3(s->null_fd, s->spare[0], O_CLOEXEC), s->spare[0]);
+	start(s, &k, 7);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	assert_non_null(k.job.seat);
+	ended.fd = k.pidfd;
+	assert_int_equal(poll(&ended, 1, DEADLINE_MS), 1);
+	spawn_finish(s, &k.job);
+	check_output(&k, 7);
+	spawn_done(s);
+}
+
 /* With few descriptors to have there are few seats. */
 static void test_few_descriptors(void **state)
 {
@@ -199,10 +258,9 @@ static void test_few_descriptors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_many_at_once),
-		cmocka_unit_test(test_without_a_seat),
-		cmocka_unit_test(test_killed_on_its_seat),
-		cmocka_unit_test(test_few_descriptors),
+		cmocka_unit_test(test_many_at_once),  cmocka_unit_test(test_without_a_seat),
+		cmocka_unit_test(test_copies_little), cmocka_unit_test(test_killed_on_its_seat),
+		cmocka_unit_test(test_goes_on_alone), cmocka_unit_test(test_few_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

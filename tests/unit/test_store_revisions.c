@@ -1,6 +1,6 @@
 /*
- * test_store_revisions: what the store keeps of a revision, reading its text back, and a database
- * of the first schema, which is migrated with all that is in it.
+ * test_store_revisions: what the store keeps of a revision, reading its text back, a database of
+ * the first schema, which is migrated with all that is in it, and the size of one that stays open.
  */
 /* SPDX-License-Identifier: MIT */
 #include <setjmp.h>
@@ -240,12 +240,100 @@ static int tear_down(void **state)
 	return 0;
 }
 
+/* The number in the first row of a query. */
+static int ask(const struct world *w, const char *query)
+{
+	sqlite3 *sq;
+	sqlite3_stmt *st;
+	int n;
+
+	assert_int_equal(sqlite3_open(w->path, &sq), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(sq, query, -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	n = sqlite3_column_int(st, 0);
+	sqlite3_finalize(st);
+	sqlite3_close(sq);
+	return n;
+}
+
+static void add_crash(struct world *w, uint64_t n)
+{
+	char incarnation[33];
+	const struct store_event e = {.seq = n, .service = "chat", .type = "state"};
+	const struct store_exit x = {.service = "chat",
+				     .index = (uint32_t)n % 2,
+				     .incarnation = incarnation,
+				     .seq = n,
+				     .cause = "exit",
+				     .ended_wall_ms = (int64_t)n};
+
+	snprintf(incarnation, sizeof(incarnation), "%032llx", (unsigned long long)n);
+	assert_int_equal(store_add_event(w->store, &e), 0);
+	assert_int_equal(store_add_exit(w->store, &x, on_put, w), 0);
+}
+
+/* While it is open, in batches, neither table grows beyond half more than what is kept. */
+static void test_growth_is_bounded(void **state)
+{
+	struct world *w = *state;
+	uint64_t n = 0;
+
+	open_store(w);
+	for (int round = 1; round <= 12; round++) {
+		for (int i = 0; i < 400; i++)
+			add_crash(w, ++n);
+		run_until(w, &w->puts, round * 400);
+		assert_in_range(ask(w, "SELECT count(*) FROM event"), 1,
+				STORE_EVENTS_KEPT * 3 / 2 + 400);
+		assert_in_range(ask(w, "SELECT count(*) FROM exit"), 1,
+				2 * STORE_EXITS_KEPT + STORE_PRUNE_MIN + 400);
+	}
+	assert_int_equal(w->code, 0);
+	assert_int_equal(ask(w, "SELECT max(seq) FROM event"), n);
+	assert_int_equal(ask(w, "SELECT max(seq) FROM exit"), n);
+	close_store(w);
+}
+
+static const char *lines_of(struct world *w, const char *incarnation)
+{
+	const struct store_exit x = {.service = "chat", .incarnation = incarnation};
+	int want = w->reads + 1;
+
+	assert_int_equal(store_read_exit_lines(w->store, &x, on_read, w), 0);
+	run_until(w, &w->reads, want);
+	assert_int_equal(w->code, 0);
+	return w->read;
+}
+
+/* They are put after the exit, and stay when it is sent again. */
+static void test_lines_of_an_exit(void **state)
+{
+	struct store_exit x = {.service = "chat",
+			       .incarnation = "00000000000000000000000000000003",
+			       .cause = "exit",
+			       .lines = "[{\"line\":\"oh no\"}]"};
+	struct world *w = *state;
+
+	open_store(w);
+	assert_int_equal(store_add_exit(w->store, &x, on_put, w), 0);
+	assert_string_equal(lines_of(w, x.incarnation), "-");
+	assert_int_equal(store_put_exit_lines(w->store, &x), 0);
+	assert_string_equal(lines_of(w, x.incarnation), x.lines);
+	assert_int_equal(store_add_exit(w->store, &x, on_put, w), 0);
+	assert_string_equal(lines_of(w, x.incarnation), x.lines);
+	assert_string_equal(lines_of(w, "00000000000000000000000000000004"), "-");
+	assert_int_equal(ask(w, "SELECT count(*) FROM exit WHERE lines IS NOT NULL"), 1);
+	close_store(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_kept_and_read, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_close_answers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_first_schema_is_migrated, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lines_of_an_exit, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_growth_is_bounded, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,12 +9,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/wire/wire.h"
+#include "daemon/wire/wire_traffic.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/mem.h"
@@ -65,7 +67,7 @@ static int again_exact(enum wire_type type, const uint8_t *body, size_t len, str
 
 static void every_message_there_and_back(void **state)
 {
-	unsigned seen = 0;
+	uint64_t seen = 0;
 
 	(void)state;
 	for (unsigned i = 0;; i++) {
@@ -75,7 +77,7 @@ static void every_message_there_and_back(void **state)
 
 		if (!type)
 			break;
-		seen |= 1u << type;
+		seen |= UINT64_C(1) << type;
 		assert_false(a.failed);
 		assert_int_equal(again_exact(type, (uint8_t *)a.data + WIRE_HEADER_SIZE,
 					     a.len - WIRE_HEADER_SIZE, &b),
@@ -84,7 +86,39 @@ static void every_message_there_and_back(void **state)
 		assert_memory_equal(a.data, b.data, a.len);
 		assert_string_not_equal(wire_type_name(type), "?");
 	}
-	assert_int_equal(seen, (1u << WIRE_TYPE_MAX_) - 2);
+	assert_true(seen == (UINT64_C(1) << WIRE_TYPE_MAX_) - 2);
+}
+
+#define GIVE_BACK_LATER 36 /* bytes that the first builds did not have */
+#define GIVE_BACK_LAST 8   /* of these the later ones did not have */
+
+static void what_a_former_build_gives_back_is_understood(void **state)
+{
+	struct wire_give_back m = {
+		.stream = {.key = {.service = "llm",
+				   .incarnation = "0123456789abcdef0123456789abcdef"},
+			   .logs = {.max_size = 1 << 20,
+				    .max_files = 5,
+				    .flags = WIRE_LOGS_ZSTD,
+				    .max_total = 7,
+				    .max_age_ms = 8,
+				    .rotate_ms = 9,
+				    .revision = 10}},
+		.fds = WIRE_GIVE_STDOUT};
+	_cleanup_buf_ struct buf b = {0};
+	struct wire_give_back got;
+	const uint8_t *body;
+
+	(void)state;
+	wire_giveback_encode(&b, &m);
+	body = (const uint8_t *)b.data + WIRE_HEADER_SIZE;
+	assert_int_equal(wire_giveback_decode(body, b.len - WIRE_HEADER_SIZE, &got), 0);
+	assert_memory_equal(&got.stream.logs, &m.stream.logs, sizeof(got.stream.logs));
+	assert_int_equal(
+		wire_giveback_decode(body, b.len - WIRE_HEADER_SIZE - GIVE_BACK_LATER, &got), 0);
+	m.stream.logs = (struct wire_logs){.max_size = 1 << 20, .max_files = 5};
+	assert_memory_equal(&got.stream.logs, &m.stream.logs, sizeof(got.stream.logs));
+	assert_int_equal(got.fds, WIRE_GIVE_STDOUT);
 }
 
 static void every_truncation_and_excess_is_refused(void **state)
@@ -103,9 +137,12 @@ static void every_truncation_and_excess_is_refused(void **state)
 		body = (uint8_t *)a.data + WIRE_HEADER_SIZE;
 		len = a.len - WIRE_HEADER_SIZE;
 		/* Members may be appended to a frozen format: what follows is ignored. */
-		if (type != WIRE_JOIN && type != WIRE_GIVE_BACK)
+		if (type != WIRE_JOIN && type != WIRE_GIVE_BACK && type != WIRE_GIVE_LISTENER)
 			assert_int_equal(again_exact(type, body, len, &b), -ERR_INVALID);
 		for (size_t n = 0; n + 1 < len; n++) {
+			if (type == WIRE_GIVE_BACK &&
+			    (n + 1 == len - GIVE_BACK_LATER || n + 1 == len - GIVE_BACK_LAST))
+				continue; /* of a former build */
 			buf_clear(&b);
 			assert_int_equal(again_exact(type, body, n, &b), -ERR_INVALID);
 		}
@@ -569,12 +606,30 @@ static void keys_and_names(void **state)
 		assert_non_null(wire_stage_name((enum wire_stage)i));
 }
 
+static void times_have_buckets(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < WIRE_TRAFFIC_BUCKETS - 1; i++) {
+		uint64_t us = (uint64_t)(wire_traffic_bound_ms(i) * 1000 + 0.5);
+
+		assert_int_equal(wire_traffic_bucket(us), i);
+		assert_int_equal(wire_traffic_bucket(us + 1), i + 1);
+		if (i >= WIRE_TRAFFIC_DOUBLING)
+			assert_true(wire_traffic_bound_ms(i) ==
+				    2 * wire_traffic_bound_ms(i - WIRE_TRAFFIC_DOUBLING));
+	}
+	assert_int_equal(wire_traffic_bucket(0), 0);
+	assert_int_equal(wire_traffic_bucket(UINT64_MAX), WIRE_TRAFFIC_BUCKETS - 1);
+	assert_true(isinf(wire_traffic_bound_ms(WIRE_TRAFFIC_BUCKETS - 1)));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fds_setup, fds_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(every_message_there_and_back),
+		TEST(what_a_former_build_gives_back_is_understood),
 		TEST(every_truncation_and_excess_is_refused),
 		TEST(damaged_bytes_are_survived),
 		TEST(names_that_are_no_file_names_are_refused),
@@ -588,6 +643,7 @@ int main(void)
 		TEST(end_of_file_and_full_queue),
 		TEST(an_encoder_refuses_what_is_too_large),
 		TEST(keys_and_names),
+		TEST(times_have_buckets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,10 +9,11 @@ import subprocess
 import time
 
 import procfs
-from adapters.base import Base, read_all
+from adapters.base import Base
 
 AT_ONCE = {"backoff": {"initial": 0}, "budget": {"restarts": 0}}
 PER_SERVICE = 50  # replicas
+NEVER = 1 << 40   # a size that no log reaches
 PER_FILE = 100    # services; a manifest file has a size limit
 
 
@@ -41,9 +42,14 @@ class Adapter(Base):
         return found
 
     def service(self, slot, replicas=1, **keys):
+        return self.program([*self.command(slot), "${REPLICA}"], replicas, **keys)
+
+    def program(self, command, replicas, **keys):
+        """A service that is no probe."""
         user = {"user": "root"} if os.geteuid() == 0 else {}
-        return {"command": [*self.command(slot), "${REPLICA}"], "replicas": replicas, **user,
-                **keys}
+        return {"command": command, "replicas": replicas,
+                "logs": {"max_size": self.log_size or NEVER, "max_files": 200,
+                         "compress": "zstd" if self.log_compress else "none"}, **user, **keys}
 
     def configure(self):
         self.configure_with(self.services())
@@ -78,9 +84,20 @@ class Adapter(Base):
                 raise TimeoutError("aictld does not answer")
             time.sleep(0.02)
 
-    def captured(self, slot):
-        return read_all(sorted(glob.glob(self.path("log", f"s{slot}", "0", "*.log")),
-                               key=os.path.getmtime))
+    def log_paths(self, slot):
+        first = slot if slot in self.parts else slot - (slot - self.first) % self.per_service
+        return sorted(glob.glob(self.path("log", f"s{first}", str(slot - first), "*.log")))
+
+    def compressed(self):
+        """Files."""
+        return glob.glob(self.path("log", "*", "*", "*.zst"))
+
+    def log_pids(self):
+        return [pid for pid in self.pids() if procfs.stat(pid)[0].startswith("aictl-logger")]
+
+    def follow_command(self, slot):
+        return [self.bench.program("aictl"), "--socket", self.path("runtime/aictl.sock"), "logs",
+                "--lines", "0", "--follow", "--no-prefix", f"s{slot}"]
 
     def clean(self):
         procfs.remove_table(self.path("runtime"))

@@ -9,6 +9,8 @@ import subprocess
 import procfs
 import usage
 
+LOG_SIZE = 10_000_000
+
 
 class Base:
     """A peer that supervises probes `first` ... `first + n - 1` below a directory of its own."""
@@ -18,6 +20,7 @@ class Base:
     settle_conf = 0.0  # seconds its configuration must have been in place before it starts
     slow = False      # takes seconds for what others do at once: fewer rounds
     captures = False  # standard output of what it supervises
+    rotates = True    # what it captures
     timeout = 60.0    # for all of its processes to start
     policy = ""       # of restarts, for the record
 
@@ -25,7 +28,10 @@ class Base:
         self.bench, self.directory = bench, directory
         self.first, self.n = first, n
         self.process = None
-        self.parts = {}  # slot -> what its probe does, when that is not "beat"
+        self.part = "beat"  # what the probes do,
+        self.parts = {}  # and slot -> what another one does
+        self.log_size = LOG_SIZE  # bytes at which a log is rotated, 200 are kept; 0 = never
+        self.log_compress = False  # what was rotated, by those that can
         os.makedirs(directory)
         self.cpu = usage.CpuGroup(f"aictl-bench-{os.getpid()}-{os.path.basename(directory)}")
 
@@ -68,9 +74,21 @@ class Base:
         """argv that shows the state of every service, or None."""
         return None
 
+    def log_paths(self, slot):
+        """The files with standard output of one probe, the oldest first."""
+        raise NotImplementedError
+
     def captured(self, slot):
         """The bytes of standard output that it has stored of one probe."""
-        raise NotImplementedError
+        return read_all(self.log_paths(slot))
+
+    def log_pids(self):
+        """The processes that the bytes go through."""
+        return self.pids()
+
+    def follow_command(self, slot):
+        """argv that shows what one probe writes from now on."""
+        return ["tail", "-n", "0", "-F", self.log_paths(slot)[-1]]
 
     def output(self):
         """The last words of its own."""
@@ -84,9 +102,13 @@ class Base:
             procfs.kill(pid)
 
     def clean(self):
-        """When nothing of it runs any more."""
+        """When nothing of it runs any more. The files are emptied only, the bench removes them at
+        its end: ext4 makes new files slowly for minutes after many were deleted."""
         self.cpu.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        for path, _, names in os.walk(self.directory):
+            for file in (os.path.join(path, name) for name in names):
+                if os.path.isfile(file) and not os.path.islink(file):
+                    os.truncate(file, 0)
 
     # for the adapters
 
@@ -94,7 +116,7 @@ class Base:
         return range(self.first, self.first + self.n)
 
     def command(self, slot):
-        return [self.bench.probe, self.parts.get(slot, "beat"), self.bench.beats.path, str(slot)]
+        return [self.bench.probe, self.parts.get(slot, self.part), self.bench.beats.path, str(slot)]
 
     def run(self, argv, **kwargs):
         with open(os.path.join(self.directory, "output"), "ab") as out:

@@ -2,9 +2,10 @@
 
 SPDX-License-Identifier: MIT
 """
+import glob
 import os
 
-from adapters.base import Base, read_all
+from adapters.base import Base
 
 
 class Limit(Base):
@@ -33,7 +34,22 @@ class Log(Limit):
 
     def more(self):
         os.makedirs(self.path("log"), exist_ok=True)
-        return [self.path("log")]
+        return [self.path("log"), self.part]
 
-    def captured(self, slot):
-        return read_all([self.path("log", f"{slot}.log")])
+    def log_paths(self, slot):
+        return [*sorted(glob.glob(self.path("log", f"{slot}.log.*"))), self.path("log", f"{slot}.log")]
+
+
+class Pump(Log):
+    """All of its probes do the same."""
+
+    def more(self):
+        return [*super().more(), str(self.log_size)]
+
+
+class Splice(Pump):
+    method = "splice"
+
+
+class Coalesce(Pump):
+    method = "coalesce"

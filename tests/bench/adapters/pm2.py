@@ -7,7 +7,7 @@ import os
 import subprocess
 
 import procfs
-from adapters.base import Base, read_all
+from adapters.base import Base
 
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
                      "aictl-bench")
@@ -19,6 +19,7 @@ class Adapter(Base):
     settle = 0.5
     slow = True
     captures = True
+    rotates = False
     timeout = 120.0
     policy = "always, at once (restart_delay 0)"
 
@@ -55,5 +56,5 @@ class Adapter(Base):
         return ["env", f"PM2_HOME={self.path('home')}", "PM2_DISCRETE_MODE=true", "CI=1", PROGRAM,
                 "jlist"]
 
-    def captured(self, slot):
-        return read_all([self.path(f"{slot}.log")])
+    def log_paths(self, slot):
+        return [self.path(f"{slot}.log")]

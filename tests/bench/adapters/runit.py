@@ -5,7 +5,7 @@ SPDX-License-Identifier: MIT
 import glob
 import os
 
-from adapters.base import Base, debian_version, read_all
+from adapters.base import Base, debian_version
 
 
 class Adapter(Base):
@@ -40,9 +40,9 @@ class Log(Adapter):
         for slot in self.slots():
             where = self.path("log", str(slot))
             os.makedirs(where)
-            self.write(f"log/{slot}/config", "s10000000\nn200\n")
+            self.write(f"log/{slot}/config", f"s{self.log_size}\nn200\n")
             self.write(f"sv/s{slot}/log/run", f"#!/bin/sh\nexec svlogd -b 65536 {where}\n", 0o755)
 
-    def captured(self, slot):
+    def log_paths(self, slot):
         where = self.path("log", str(slot))
-        return read_all([*sorted(glob.glob(where + "/@*")), where + "/current"])
+        return [*sorted(glob.glob(where + "/@*")), where + "/current"]

@@ -6,7 +6,9 @@ SPDX-License-Identifier: MIT
 import glob
 import os
 
-from adapters.base import Base, debian_version, read_all
+from adapters.base import Base, debian_version
+
+MOST = 268435455  # bytes; it always rotates
 
 
 class Ready(Base):
@@ -43,8 +45,8 @@ class Log(Ready):
             where = self.path("log", str(slot))
             os.makedirs(where)
             self.write(f"scan/s{slot}/log/run",
-                       f"#!/bin/sh\nexec s6-log n200 s10000000 {where}\n", 0o755)
+                       f"#!/bin/sh\nexec s6-log n200 s{self.log_size or MOST} {where}\n", 0o755)
 
-    def captured(self, slot):
+    def log_paths(self, slot):
         where = self.path("log", str(slot))
-        return read_all([*sorted(glob.glob(where + "/@*")), where + "/current"])
+        return [*sorted(glob.glob(where + "/@*")), where + "/current"]

@@ -2,7 +2,9 @@
 
 SPDX-License-Identifier: MIT
 """
-from adapters.base import Base, debian_version, read_all
+import glob
+
+from adapters.base import Base, debian_version
 
 HEAD = """[supervisord]
 logfile={where}/supervisord.log
@@ -23,7 +25,7 @@ autorestart=true
 startsecs=0
 redirect_stderr=true
 stdout_logfile={where}/{slot}.log
-stdout_logfile_maxbytes=10000000
+stdout_logfile_maxbytes={log_size}
 stdout_logfile_backups=200
 """
 
@@ -41,7 +43,8 @@ class Adapter(Base):
     def configure(self):
         where = self.directory
         text = HEAD.format(where=where, files=max(1024, 5 * self.n))
-        text += "".join(PROGRAM.format(slot=slot, command=" ".join(self.command(slot)), where=where)
+        text += "".join(PROGRAM.format(slot=slot, command=" ".join(self.command(slot)), where=where,
+                                       log_size=self.log_size)
                         for slot in self.slots())
         self.write("supervisord.conf", text)
 
@@ -51,5 +54,6 @@ class Adapter(Base):
     def status_command(self):
         return ["supervisorctl", "-c", self.path("supervisord.conf"), "status"]
 
-    def captured(self, slot):
-        return read_all([self.path(f"{slot}.log")])
+    def log_paths(self, slot):
+        old = glob.glob(self.path(f"{slot}.log.*"))
+        return [*sorted(old, key=lambda path: -int(path.rpartition(".")[2])), self.path(f"{slot}.log")]

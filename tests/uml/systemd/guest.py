@@ -4,6 +4,7 @@ tests in this kernel do.
 
 SPDX-License-Identifier: MIT
 """
+import glob
 import json
 import os
 import subprocess
@@ -58,8 +59,9 @@ def pids():
 
 def check_limits(now):
     assert set(read(f"{TREE}/cgroup.subtree_control").split()) >= {"cpu", "io", "memory", "pids"}
+    instance, = glob.glob(f"{TREE}/aictl-0-*")
     for name, pid in now.items():
-        own = f"{TREE}/aictl/{name.replace('/', '.')}"
+        own = f"{instance}/{name.replace('/', '.')}"
         assert read(f"{own}/memory.max") == str(64 << 20)
         assert read(f"{own}/cpu.max") == "50000 100000"
         assert read(f"{own}/pids.max") == "20"

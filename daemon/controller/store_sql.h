@@ -1,0 +1,43 @@
+/*
+ * store_sql: the statements of the state database. Private to store_db.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef AICTL_CONTROLLER_STORE_SQL_H
+#define AICTL_CONTROLLER_STORE_SQL_H
+
+enum statement {
+	S_BEGIN,
+	S_COMMIT,
+	S_ROLLBACK,
+	S_SAVE,
+	S_RELEASE,
+	S_BACK,
+	S_PUT_REVISION,
+	S_PRUNE_REVISIONS,
+	S_READ_REVISION,
+	S_PUT_SERVICE,
+	S_SET_SERVICE,
+	S_SET_RUN,
+	S_SET_START,
+	S_SET_SCALE,
+	S_DEL_SERVICE,
+	S_DEL_EXITS,
+	S_ADD_EVENT,
+	S_COUNT_EVENTS,
+	S_PRUNE_EVENTS,
+	S_PRUNE_OLDEST,
+	S_ADD_EXIT,
+	S_SET_LINES,
+	S_READ_LINES,
+	S_PRUNE_EXITS,
+	S_PUT_ROLLOUT,
+	S_SET_ROLLOUT,
+	S_PRUNE_ROLLOUTS,
+	S_DEL_ROLLOUTS,
+	S_MAX_
+};
+
+extern const char *const store_sql[S_MAX_];
+
+#endif
