@@ -124,13 +124,6 @@ static void mark(struct push *p)
 	link_flush(&p->slot->sup->controller.link);
 }
 
-static void on_later(void *user)
-{
-	struct push *p = user;
-
-	link_flush(&p->slot->sup->controller.link);
-}
-
 static void mark_later(struct push *p)
 {
 	struct supervisor *sup = p->slot->sup;
@@ -230,8 +223,14 @@ static void take_main_pid(struct push *p, int pid)
 	uint64_t ticks;
 	int r;
 
-	if (pid == s->t->cell.pid || !child_has_execed(&s->child))
+	p->main_pid_due = 0;
+	if (pid == s->t->cell.pid)
 		return;
+	if (!child_has_execed(&s->child)) { /* another child still has a copy of its pipe */
+		p->main_pid_due = pid;
+		mark_later(p);
+		return;
+	}
 	pidfd = pidfd_open(pid, 0);
 	ticks = pidfd < 0 ? 0 : proc_start_ticks(pid);
 	if (ticks == 0 || !may_be_main(s, pid) || !proc_lives(pidfd)) {
@@ -252,6 +251,16 @@ static void take_main_pid(struct push *p, int pid)
 	}
 	note_main(s, pid, ticks);
 	mark(p);
+}
+
+static void on_later(void *user)
+{
+	struct push *p = user;
+
+	child_look(&p->slot->child);
+	if (p->main_pid_due > 0 && slot_is_living(p->slot))
+		take_main_pid(p, p->main_pid_due);
+	link_flush(&p->slot->sup->controller.link);
 }
 
 int push_main_pid(const struct slot *s)
@@ -623,6 +632,7 @@ void push_ended(struct slot *s)
 
 	if (!p)
 		return;
+	p->main_pid_due = 0;
 	loop_timer_disarm(&s->sup->loop, &p->watchdog);
 	loop_timer_disarm(&s->sup->loop, &p->later);
 	close_pipe(p);

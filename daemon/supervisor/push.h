@@ -51,6 +51,7 @@ struct push {
 	struct loop_io io;
 	struct loop_timer watchdog, later;
 	int64_t deadline_mono_ms; /* of the watchdog */
+	int main_pid_due;	  /* named before its exec was seen; 0 = none */
 	int pipe_fd;		  /* s6's: read end, -1 = none */
 	struct loop_io pipe_io;
 	struct sockaddr_un addr;
