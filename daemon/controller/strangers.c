@@ -55,13 +55,23 @@ struct watched {
 	uint16_t port;
 	bool known; /* the claim is filled in: somebody listens there */
 	struct replica *r;
+	struct look *look;
 	struct stranger_claim claim;
 };
 
 struct look {
+	const struct controller *c;
 	struct watched *list; /* by port */
 	size_t n, cap;
+	uint64_t *cgroups; /* of all replicas, sorted; NULL = nobody has asked yet */
+	size_t n_cgroups, cgroups_cap;
 };
+
+static void look_done(struct look *l)
+{
+	mem_free(l->list);
+	mem_free(l->cgroups);
+}
 
 static void on_timer(uv_timer_t *timer);
 static void gone(struct replica *r);
@@ -134,11 +144,13 @@ static void add(struct look *l, struct replica *r)
 
 	for (size_t k = 0; asked_at(r, k, &port); k++)
 		if (port && mem_grow(&l->list, &l->cap, l->n + 1, sizeof(*l->list)) == 0)
-			l->list[l->n++] = (struct watched){.port = port, .r = r};
+			l->list[l->n++] = (struct watched){.port = port, .r = r, .look = l};
 }
 
-static void add_all(struct look *l, const struct controller *c)
+static void add_all(struct look *l)
 {
+	const struct controller *c = l->c;
+
 	for (size_t i = 0; i < c->n_services; i++) {
 		const struct service *s = c->services[i];
 
@@ -190,16 +202,44 @@ static const struct replica *find_replica(const struct controller *c, uint64_t c
 	return NULL;
 }
 
-static bool is_below(uint64_t cgroup, void *user)
+static int by_number(const void *a, const void *b)
 {
-	return replica_cgroup_has(user, cgroup);
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
 }
 
+static void add_cgroups(struct look *l)
+{
+	for (size_t i = 0; i < l->c->n_services; i++) {
+		const struct service *s = l->c->services[i];
+
+		if (mem_grow(&l->cgroups, &l->cgroups_cap, l->n_cgroups + s->n_replicas + 1,
+			     sizeof(*l->cgroups)) < 0)
+			break;
+		for (size_t k = 0; k < s->n_replicas; k++)
+			l->cgroups[l->n_cgroups++] = replica_cgroup_id(s->replicas[k]);
+	}
+	if (l->n_cgroups > 0)
+		qsort(l->cgroups, l->n_cgroups, sizeof(*l->cgroups), by_number);
+}
+
+static bool is_below(uint64_t cgroup, void *user)
+{
+	const struct watched *w = user;
+
+	return replica_cgroup_has(w->r, cgroup);
+}
+
+/* Each replica's is a look at its directory: once for all who ask. */
 static bool is_anothers(uint64_t cgroup, void *user)
 {
-	const struct replica *r = user;
+	struct look *l = ((const struct watched *)user)->look;
 
-	return find_replica(r->service->controller, cgroup) != NULL;
+	if (!l->cgroups)
+		add_cgroups(l);
+	return cgroup > STRANGER_ROOT_CGROUP && l->n_cgroups > 0 &&
+	       bsearch(&cgroup, l->cgroups, l->n_cgroups, sizeof(cgroup), by_number);
 }
 
 static void take(const struct sockdiag_socket *s, void *user)
@@ -218,7 +258,7 @@ static void take(const struct sockdiag_socket *s, void *user)
 		w->claim.uid = r->identity ? r->identity->uid : r->service->controller->owner;
 		w->claim.below = is_below;
 		w->claim.others = is_anothers;
-		w->claim.user = w->r;
+		w->claim.user = w;
 	}
 	stranger_see(&w->claim, s);
 }
@@ -358,10 +398,10 @@ static void judge(struct strangers *k, struct look *l)
 
 static void look_at_all(struct strangers *k)
 {
-	struct look l = {0};
+	struct look l = {.c = k->c};
 
 	uv_timer_stop(&k->timer);
-	add_all(&l, k->c);
+	add_all(&l);
 	if (l.n > 0) {
 		k->looked_mono_ms = clock_mono_ms();
 		if (ask(k, &l))
@@ -371,7 +411,7 @@ static void look_at_all(struct strangers *k)
 		else if (is_shortage(k->err))
 			arm(k, k->again_mono_ms - k->looked_mono_ms);
 	}
-	mem_free(l.list);
+	look_done(&l);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -409,17 +449,18 @@ bool strangers_hold(struct replica *r)
 
 	if (!k || (r->state != REPLICA_STARTING && r->state != REPLICA_UNREADY))
 		return false;
+	l.c = k->c;
 	add(&l, r);
 	w = l.n > 0 && ask(k, &l) ? found_of(&l, r) : NULL;
 	if (l.n > 0 && !uv_is_active((uv_handle_t *)&k->timer))
 		k->looked_mono_ms = clock_mono_ms(); /* there is no other one */
 	if (!w) {
 		strangers_forget(r);
-		mem_free(l.list);
+		look_done(&l);
 		return false;
 	}
 	first = remember(r, w);
-	mem_free(l.list);
+	look_done(&l);
 	if (!r->stranger) /* no memory: nobody could let it go again */
 		return false;
 	say(r);
