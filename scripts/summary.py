@@ -31,7 +31,8 @@ LOOK_SECONDS = 300
 
 
 class Failure:
-    """what: the test and its message. again: a function that runs it once more, or None."""
+    """what: the test and its message. again: a function that runs it once more (and those that have
+    the same one), or None."""
 
     def __init__(self, what, count, again):
         self.what, self.count, self.again = what, count, again
@@ -90,15 +91,20 @@ def automake_again(build, name):
     return again
 
 
-def pytest_again(report, case):
-    """The test by its id, with the build that the report lies in."""
-    path = case.get("classname", "").replace(".", "/") + ".py"
-    test = "%s::%s" % (path, re.sub(r"@\w+$", "", case.get("name", "")))
+class PytestAgain:
+    """All tests of one report that failed, with the build that it lies in."""
 
-    def again():
-        return passes(["/usr/bin/python3", "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", test],
-                      env=dict(os.environ, AICTL_BUILD=os.path.dirname(os.path.abspath(report))))
-    return again if os.path.isfile(path) else None
+    def __init__(self, report):
+        self.report, self.tests = report, []
+
+    def add(self, case):
+        path = case.get("classname", "").replace(".", "/") + ".py"
+        self.tests.append("%s::%s" % (path, re.sub(r"@\w+$", "", case.get("name", ""))))
+
+    def __call__(self):
+        return passes(["/usr/bin/python3", "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider",
+                       *dict.fromkeys(self.tests)],
+                      env=dict(os.environ, AICTL_BUILD=os.path.dirname(os.path.abspath(self.report))))
 
 
 def add_automake_test(suite, name, result, log, build):
@@ -133,13 +139,15 @@ def junit_suite(suite, path):
     except (OSError, ElementTree.ParseError) as e:
         suite.fail("no report of pytest: %s" % e)
         return
+    again = PytestAgain(path)
     for case in root.iter("testcase"):
         name = "%s::%s" % (case.get("classname", ""), case.get("name", ""))
         kinds = {child.tag: child for child in case}
         if "failure" in kinds or "error" in kinds:
             child = kinds.get("failure", kinds.get("error"))
+            again.add(case)
             suite.fail("%s: %s" % (name, (child.get("message") or "failed").splitlines()[0][:200]),
-                       again=pytest_again(path, case))
+                       again=again)
         elif "skipped" in kinds:
             suite.skip(name, kinds["skipped"].get("message") or "no reason given")
         else:
@@ -165,12 +173,14 @@ def look_again(suites):
     if sum(len(s.failures) for s in suites) > LOOKS_MAX:
         return
     for s in suites:
-        for f in [f for f in s.failures if f.again]:
-            print("again    %s: %s" % (s.name, f.what), flush=True)
-            if all(f.again() for _ in range(LOOKS)):
-                s.failures.remove(f)
-                s.flaky.append(f.what)
-                s.passed += f.count
+        for again in dict.fromkeys(f.again for f in s.failures if f.again):
+            those = [f for f in s.failures if f.again == again]
+            for f in those:
+                print("again    %s: %s" % (s.name, f.what), flush=True)
+            if all(again() for _ in range(LOOKS)):
+                s.failures = [f for f in s.failures if f not in those]
+                s.flaky += [f.what for f in those]
+                s.passed += sum(f.count for f in those)
 
 
 def main():
