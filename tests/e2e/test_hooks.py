@@ -165,7 +165,7 @@ def test_not_ready_before_post_start_is_done(trace, daemon):
 
 def test_a_failed_post_start_ends_the_process(trace, daemon):
     daemon.apply({"a": daemon.shell(trace.says("main $$") + "; exec sleep 1000", restart="never",
-                                    hooks={"post_start": [sh("exit 4")],
+                                    hooks={"post_start": [sh(f"until test -s {trace.path}; do sleep 0.02; done; exit 4")],
                                            "pre_stop": [sh(trace.says("pre_stop"))]})}, wait=False)
     daemon.wait_state("a", "failed")
     assert daemon.replica("a")["last_exit"]["cause"] == "hook"

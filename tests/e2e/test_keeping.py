@@ -17,6 +17,7 @@ from harness import UnixConnection, log_content, numbered, program, wait_for
 
 LANES = 1  # threads that store
 WITNESS = 1  # the thread by which aictld sees that the logger is dying
+IDLE = 120  # seconds: compression has the time that nobody else wants
 
 CHATTY = "i=0; while :; do i=$((i+1)); echo \"line $i of some length, so that a file is full soon\"; " \
     "[ $((i%500)) = 0 ] && sleep 0.02; done"
@@ -41,7 +42,7 @@ def test_closed_files_are_compressed(daemon):
     script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo line $i; done; echo end $i; exec sleep 1000"
     daemon.apply({"web": daemon.shell(script, logs={"max_size": "64KiB", "compress": "zstd"})})
     wait_for(lambda: len(daemon.log_files("web", kind="log.zst")) >= 3 and len(daemon.log_files("web", kind="log")) == 1,
-             what="all but the open one are compressed")
+             what="all but the open one are compressed", timeout=IDLE)
     assert numbered(daemon.stored("web")) == 20000
     for path in daemon.log_files("web", kind="log.zst"):
         st, idx = os.stat(path), os.stat(path.replace(".log.zst", ".idx"))
@@ -53,7 +54,7 @@ def test_closed_files_are_compressed(daemon):
     assert os.SCHED_IDLE in [os.sched_getscheduler(t) for t in tasks]
     # its last one, too, once it has ended
     daemon.ok("stop", "web")
-    wait_for(lambda: not daemon.log_files("web", kind="log"), what="the last one is compressed")
+    wait_for(lambda: not daemon.log_files("web", kind="log"), what="the last one is compressed", timeout=IDLE)
     assert numbered(daemon.stored("web")) == 20000
 
 
@@ -66,7 +67,8 @@ def test_nothing_is_compressed_unless_asked_for(daemon):
     # applied to what is there already, when the next file begins
     daemon.apply({"web": daemon.shell(script, logs={"max_size": "64KiB", "compress": "zstd"})})
     daemon.ok("restart", "web")
-    wait_for(lambda: len(daemon.log_files("web", kind="log")) == 1, what="the old ones are compressed")
+    wait_for(lambda: len(daemon.log_files("web", kind="log")) == 1, what="the old ones are compressed",
+             timeout=IDLE)
 
 
 def damage(daemon, service):
@@ -89,7 +91,7 @@ def test_left_overs_are_cleaned_up(daemon):
     first, _ = damage(daemon, "web")
     daemon.apply({"web": daemon.shell(script, logs={"max_size": "64KiB", "compress": "zstd"})})
     daemon.ok("stop", "web")
-    wait_for(lambda: not daemon.log_files("web", kind="log"), what="all are compressed")
+    wait_for(lambda: not daemon.log_files("web", kind="log"), what="all are compressed", timeout=IDLE)
     assert daemon.stored("web") == whole
     assert not glob.glob(os.path.join(os.path.dirname(first), ".*"))
 
@@ -231,7 +233,7 @@ def test_a_planted_compressed_file_is_refused(daemon, kind, link):
     link(target, first + ".zst" if kind == "log.zst" else dot)
     d.apply({"web": d.shell(script, logs={"max_size": "64KiB", "compress": "zstd"})})
     d.ok("stop", "web")
-    wait_for(lambda: not d.log_files("web", kind="log"), what="all are compressed")
+    wait_for(lambda: not d.log_files("web", kind="log"), what="all are compressed", timeout=IDLE)
     assert log_content(target) == b"precious\n"
     assert numbered(d.stored("web")) == 20000
 

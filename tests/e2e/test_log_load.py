@@ -113,5 +113,5 @@ def test_all_come_out_of_a_full_disk(small):  # noqa: F811
     assert daemon.helper("logger") == logger and daemon.pids("web") == pids
     daemon.ok("stop", "web")
     for i in range(n):
-        wait_for(lambda i=i: b"\nend " in daemon.segments("web", i), timeout=90, what=f"the end of {i}")
+        wait_for(lambda i=i: b"\nend " in daemon.segments("web", i), timeout=240, what=f"the end of {i}")
         assert numbered(daemon.segments("web", i))
