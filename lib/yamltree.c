@@ -42,6 +42,7 @@ struct builder {
 	const char *file, *text, *end;
 	struct anchor *anchors;
 	size_t n_anchors, anchors_cap;
+	bool compose; /* !reset and !override are known */
 };
 
 struct items { /* being collected; moved into the arena when complete */
@@ -324,17 +325,36 @@ static bool keep_items(struct builder *b, struct ynode *node, const struct items
 	return true;
 }
 
+/* Of a tag that is allowed; else an error was added. */
+static bool read_tag(struct builder *b, const yaml_event_t *ev, const yaml_char_t *tag,
+		     enum ynode_tag *ret)
+{
+	const char *name = tag ? (const char *)tag : YAML_STR_TAG;
+	bool text = ev->type == YAML_SCALAR_EVENT && strcmp(name, YAML_STR_TAG) == 0;
+
+	*ret = YNODE_PLAIN;
+	if (!tag || text)
+		return true;
+	if (b->compose && strcmp(name, "!reset") == 0)
+		*ret = YNODE_RESET;
+	else if (b->compose && strcmp(name, "!override") == 0)
+		*ret = YNODE_OVERRIDE;
+	else
+		fail(b, &ev->start_mark, "put a value that starts with \"!\" in quotes",
+		     "tags (\"!...\") are not supported");
+	return *ret != YNODE_PLAIN;
+}
+
 static struct ynode *build_scalar(struct builder *b, const yaml_event_t *ev, unsigned depth)
 {
-	const char *tag = (const char *)ev->data.scalar.tag;
 	const char *value = (const char *)ev->data.scalar.value;
 	size_t len = ev->data.scalar.length;
+	enum ynode_tag tag;
 	struct ynode *node;
 	char *text;
 
-	if (tag && strcmp(tag, YAML_STR_TAG) != 0)
-		return fail(b, &ev->start_mark, "put a value that starts with \"!\" in quotes",
-			    "tags (\"!...\") are not supported");
+	if (!read_tag(b, ev, ev->data.scalar.tag, &tag))
+		return NULL;
 	if (memchr(value, '\0', len))
 		return fail(b, &ev->start_mark, NULL, "a NUL character is not allowed in a value");
 	node = new_node(b, YNODE_SCALAR, &ev->start_mark, depth);
@@ -346,7 +366,9 @@ static struct ynode *build_scalar(struct builder *b, const yaml_event_t *ev, uns
 	node->text = text;
 	if (ev->start_mark.line == ev->end_mark.line)
 		node->width = (unsigned)(ev->end_mark.column - ev->start_mark.column);
-	node->quoted = tag || ev->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+	node->tag = tag;
+	node->quoted = (ev->data.scalar.tag && tag == YNODE_PLAIN) ||
+		       ev->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
 	return node;
 }
 
@@ -514,6 +536,7 @@ static struct ynode *copy_node(struct builder *b, const struct ynode *from, cons
 	if (!node)
 		return NULL;
 	node->quoted = from->quoted;
+	node->tag = from->tag;
 	node->text = from->text;
 	node->origin_line = from->origin_line ? from->origin_line : from->line;
 	node->items = from->n ? arena(b, from->n * sizeof(*node->items)) : NULL;
@@ -562,6 +585,7 @@ static struct ynode *build(struct builder *b, const yaml_event_t *ev, unsigned d
 {
 	bool list = ev->type == YAML_SEQUENCE_START_EVENT;
 	const yaml_char_t *name, *tag;
+	enum ynode_tag meaning;
 	struct ynode *node;
 	size_t index;
 
@@ -574,13 +598,12 @@ static struct ynode *build(struct builder *b, const yaml_event_t *ev, unsigned d
 	} else {
 		tag = list ? ev->data.sequence_start.tag : ev->data.mapping_start.tag;
 		name = list ? ev->data.sequence_start.anchor : ev->data.mapping_start.anchor;
-		if (tag)
-			return fail(b, &ev->start_mark,
-				    "put a value that starts with \"!\" in quotes",
-				    "tags (\"!...\") are not supported");
+		if (!read_tag(b, ev, tag, &meaning))
+			return NULL;
 		node = new_node(b, list ? YNODE_LIST : YNODE_MAP, &ev->start_mark, depth);
 		if (!node || !add_anchor(b, name, node, &index))
 			return NULL;
+		node->tag = meaning;
 		node = list ? build_list(b, node, depth) : build_map(b, node, depth);
 	}
 	if (node && index != SIZE_MAX)
@@ -614,7 +637,8 @@ static struct ynode *build_document(struct builder *b)
 	if (more)
 		return NULL;
 	return root ? root
-		    : fail(b, &start, "a manifest begins with \"version: 1\"", "the file is empty");
+		    : fail(b, &start, b->compose ? NULL : "a manifest begins with \"version: 1\"",
+			   "the file is empty");
 }
 
 static void run_parser(struct builder *b)
@@ -630,31 +654,44 @@ static void run_parser(struct builder *b)
 	yaml_parser_delete(&b->parser);
 }
 
-int yamltree_parse(const char *file, const char *text, size_t len, struct yamltree **ret,
-		   struct manifest_errors *errors)
+static int parse(struct builder *b, struct yamltree **ret)
 {
 	static const yaml_mark_t start = {0, 0, 0};
-	struct builder b = {.tree = mem_alloc(sizeof(*b.tree)),
-			    .errors = errors,
-			    .file = file,
-			    .text = text,
-			    .end = text + len};
+	struct manifest_errors *errors = b->errors;
 
-	if (!b.tree) {
+	b->tree = mem_alloc(sizeof(*b->tree));
+	if (!b->tree) {
 		errors->nomem = true;
 		return -ERR_NOMEM;
 	}
-	if (len > YAMLTREE_BYTES_MAX)
-		fail(&b, &start, NULL, "the file is larger than 1 MiB");
-	else if (check_text(&b) == 0)
-		run_parser(&b);
-	mem_free(b.anchors);
-	if (b.tree->root) {
-		*ret = b.tree;
+	if (b->end - b->text > YAMLTREE_BYTES_MAX)
+		fail(b, &start, NULL, "the file is larger than 1 MiB");
+	else if (check_text(b) == 0)
+		run_parser(b);
+	mem_free(b->anchors);
+	if (b->tree->root) {
+		*ret = b->tree;
 		return 0;
 	}
-	yamltree_free(b.tree);
+	yamltree_free(b->tree);
 	return errors->nomem ? -ERR_NOMEM : -ERR_INVALID;
+}
+
+int yamltree_parse(const char *file, const char *text, size_t len, struct yamltree **ret,
+		   struct manifest_errors *errors)
+{
+	struct builder b = {.errors = errors, .file = file, .text = text, .end = text + len};
+
+	return parse(&b, ret);
+}
+
+int yamltree_parse_compose(const char *file, const char *text, size_t len, struct yamltree **ret,
+			   struct manifest_errors *errors)
+{
+	struct builder b = {
+		.errors = errors, .file = file, .text = text, .end = text + len, .compose = true};
+
+	return parse(&b, ret);
 }
 
 void yamltree_free(struct yamltree *t)

@@ -25,6 +25,8 @@ struct manifest_errors;
 #define YAMLTREE_NODES_MAX 10000 /* keys count too */
 
 enum ynode_kind { YNODE_SCALAR, YNODE_LIST, YNODE_MAP };
+/* Tags of Compose, where they are allowed: remove what is below, or do not merge with it. */
+enum ynode_tag { YNODE_PLAIN, YNODE_RESET, YNODE_OVERRIDE };
 
 struct yitem {
 	const struct ynode *key; /* a scalar; NULL in a list */
@@ -35,6 +37,7 @@ struct ynode {
 	enum ynode_kind kind;
 	bool quoted;	       /* scalar in quotes or as a block: always text */
 	bool is_default;       /* stands below `defaults` */
+	enum ynode_tag tag;    /* PLAIN but for yamltree_parse_compose */
 	const char *file;      /* borrowed, as given to yamltree_parse */
 	unsigned line, column; /* 1-based, columns are characters; the place of use for aliases */
 	unsigned width;	       /* scalar on one line: characters with its quotes; else 0 */
@@ -53,6 +56,9 @@ struct yamltree;
  */
 int yamltree_parse(const char *file, const char *text, size_t len, struct yamltree **ret,
 		   struct manifest_errors *errors);
+/* The same for a Compose file, which may have the tags !reset and !override. */
+int yamltree_parse_compose(const char *file, const char *text, size_t len, struct yamltree **ret,
+			   struct manifest_errors *errors);
 void yamltree_free(struct yamltree *t);
 const struct ynode *yamltree_root(const struct yamltree *t); /* NULL in a new one */
 unsigned yamltree_nodes(const struct yamltree *t);	     /* how many were read */
@@ -61,7 +67,7 @@ void yamltree_mark_default(struct yamltree *t, const char *key);
 
 /* A tree made by hand; its nodes may hold nodes of others. All return NULL when out of memory. */
 struct yamltree *yamltree_new(void);
-/* An empty map with room for that many items, standing where `like` stands. */
+/* An empty map with room for that many items, standing where `like` stands; a list by its kind. */
 struct ynode *yamltree_new_map(struct yamltree *t, const struct ynode *like, size_t room);
 struct ynode *yamltree_new_text(struct yamltree *t, const struct ynode *like, const char *text);
 void yamltree_set_root(struct yamltree *t, struct ynode *root);
