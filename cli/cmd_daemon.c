@@ -96,6 +96,30 @@ static void cgroups(const cJSON *c)
 	puts(limits ? ")" : "no limits (see aictl doctor)");
 }
 
+/* "docker: Podman 4.3.1", "docker: engine unreachable for 2m: Connection refused" */
+static void runtime(const cJSON *r, const char *label)
+{
+	_cleanup_free_ char *age = text_age(r, "since", clock_wall_ms());
+	const char *name = js_str(r, "name", "?"), *engine = js_str(r, "engine", "engine"),
+		   *error = js_str(r, "error", "no answer yet");
+
+	if (js_bool(r, "reachable"))
+		printf("%-12s %s: %s %s\n", label, name, engine, js_str(r, "engine_version", ""));
+	else
+		printf("%-12s %s: %s unreachable for %s: %s\n", label, name, engine, age, error);
+}
+
+static void runtimes(const cJSON *d)
+{
+	const char *label = "Runtimes";
+	const cJSON *r;
+
+	cJSON_ArrayForEach (r, js_get(d, "runtimes")) {
+		runtime(r, label);
+		label = "";
+	}
+}
+
 static void store(const cJSON *s)
 {
 	if (!s)
@@ -132,6 +156,7 @@ static void page(const struct output *out, const cJSON *d)
 	processes(d);
 	services(d);
 	cgroups(js_get(d, "cgroup"));
+	runtimes(d);
 	store(js_get(d, "store"));
 	field("Log level", js_str(d, "log_level", "?"));
 	field("Your role", js_str(d, "role", "?"));

@@ -20,6 +20,7 @@
 
 #define EVENTS_SHOWN 10
 #define LINES_SHOWN 5
+#define ID_SHOWN 12 /* as engines shorten it */
 #define LABEL_AT 2
 #define TEXT_AT 14
 
@@ -105,6 +106,16 @@ static void origin_fields(const struct page *p, const cJSON *s)
 			   x_printf("%s, revision %lld, applied %s ago", set,
 				    (long long)js_int(s, "revision", 0), ago));
 	field(p, "Manifest", "", place);
+}
+
+/* "docker, postgres:16"; nothing of a process. */
+static void runtime_field(const struct page *p, const cJSON *s)
+{
+	const char *runtime = js_str(s, "runtime", "process");
+
+	if (strcmp(runtime, "process") != 0)
+		field_take(p, "Runtime",
+			   x_printf("%s, %s", runtime, js_str(js_get(s, "spec"), "image", "?")));
 }
 
 /* Limits stand in the specification; what is not kept is news. */
@@ -507,6 +518,26 @@ static void traffic_line(const struct page *p, const cJSON *r)
 		replica_field(p, "traffic", buf_cstr(&out), "", 0);
 }
 
+/* "aictl-1f00-web-0-0123456789ab (3f2a9c81d0e4), 172.17.0.2, image sha256:..." */
+static void container_line(const struct page *p, const cJSON *r)
+{
+	const cJSON *c = js_get(r, "container");
+	const char *id = js_str(c, "id", ""), *ip = js_str(c, "ip", ""),
+		   *image = js_str(c, "image_id", "");
+	_cleanup_buf_ struct buf out = {0};
+
+	if (!cJSON_IsObject(c))
+		return;
+	buf_str(&out, js_str(c, "name", "?"));
+	if (*id)
+		buf_printf(&out, " (%.*s)", p->wide ? 64 : ID_SHOWN, id);
+	if (*ip)
+		buf_printf(&out, ", %s", ip);
+	if (*image && p->wide)
+		buf_printf(&out, ", image %s", image);
+	replica_field(p, "container", buf_cstr(&out), "", 0);
+}
+
 static void replica(const struct page *p, const cJSON *service, const cJSON *r)
 {
 	static const char *const kinds[] = {"startup", "warmup", "readiness", "liveness"};
@@ -516,6 +547,7 @@ static void replica(const struct page *p, const cJSON *service, const cJSON *r)
 	replica_head(p, r);
 	if (*message)
 		replica_field(p, "", message, "", 0);
+	container_line(p, r);
 	usage_line(p, service, r);
 	traffic_line(p, r);
 	notify_line(p, r);
@@ -646,6 +678,7 @@ void describe_view(const struct term *term, const cJSON *service, bool wide)
 	scaler_field(&p, service);
 	field(&p, "About", "", js_str(spec, "description", ""));
 	origin_fields(&p, service);
+	runtime_field(&p, service);
 	labels_field(&p, service);
 	schedule_field(&p, service);
 	depends_field(&p, service);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/doctor.h"
+#include "cli/doctor_runtimes.h"
 #include "cli/js.h"
 #include "cli/x.h"
 #include "lib/fs.h"
@@ -612,6 +613,8 @@ const struct doctor_check doctor_checks[] = {
 	{"state-dir", state},
 	{"log-dir", logs},
 	{"ports", ports},
+	{"runtimes", doctor_runtimes_engines},
+	{"runtime-rights", doctor_runtimes_rights},
 	{"clock", clocks},
 	{"daemon", daemon_itself},
 	{"daemon-helpers", helpers},

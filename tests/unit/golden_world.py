@@ -96,6 +96,10 @@ class World:
                              started_at=None, message=hostile, slow_mode=True, next_attempt_at=self.at("next"),
                              last_exit=last)], labels={"team": "chat"}, message="replica 0 crashes again and again",
                 endpoints=[self.endpoint(open=False, error="Address already in use")]),
+            self.service("db", "degraded", [
+                self.replica("db", 0, "unknown", reason="engine_unreachable", message="engine unreachable for 2h: Connection refused",
+                             container={"name": "aictl-5f1c0a2b-db-0-019af0c2d3e4", "id": "3f2a9c81d0e4" + "0" * 52,
+                                        "image_id": "sha256:" + "ab" * 32, "ip": "172.17.0.2"})], runtime="docker"),
             self.service("api", "updating", [self.replica("api", 0, "ready"),
                          self.replica("api", 1, "ready", frozen=True, reason="frozen", message="frozen by the user"),
                          self.replica("api", 2, "starting")],
@@ -118,7 +122,7 @@ class World:
                                    {"at": self.at("start"), "ok": True, "duration_ms": 4, "message": "exit code 0"},
                                    {"at": self.at("start"), "ok": True, "duration_ms": 9, "message": "exit code 0"}]}}
         gaps = ["resources.limits.memory", "resources.limits.pids"] if s["name"] == "chat" else []
-        full = dict(s, spec=spec(), limits_not_enforced=gaps, keys=KEYS, file="/srv/shop/aictl.yaml", line=12, updated_at=self.at("applied"),
+        full = dict(s, spec=spec(**({"image": "postgres:16"} if s["runtime"] != "process" else {})), limits_not_enforced=gaps, keys=KEYS, file="/srv/shop/aictl.yaml", line=12, updated_at=self.at("applied"),
                     callers=[{"service": "api", "port": "http", "connections": 3, "seen_at": self.at("probe")},
                              {"service": "old", "port": "http", "connections": 0, "seen_at": self.at("probe")}]
                     if s["name"] == "sentiment" else [],
@@ -186,6 +190,10 @@ class World:
                 "role": "admin", "controller_restarts": 1, "logger_restarts": 0, "gateway_restarts": 0,
                 "gateway_threads": 4,
                 "cgroup": {"dir": "/sys/fs/cgroup/system.slice/aictld.service", "can": ["track", "memory", "pids"]},
+                "runtimes": [{"name": "docker", "config": "", "plugin": "docker", "engine": "Docker Engine", "engine_version": "20.10.24",
+                              "reachable": True, "since": self.at("start"), "error": None},
+                             {"name": "podman", "config": "unix:///run/podman/podman.sock", "plugin": "docker", "engine": None,
+                              "engine_version": None, "reachable": False, "since": self.at("probe"), "error": "Connection refused"}],
                 "store": {"queued": 0, "dropped": 0, "ok": True}}
 
     def revisions(self):

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/doctor.h"
@@ -342,6 +343,36 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return remove(path);
 }
 
+static void set_runtimes(struct doctor_machine *m, const char *list)
+{
+	cJSON *d = (cJSON *)(uintptr_t)m->daemon;
+
+	cJSON_DeleteItemFromObject(d, "runtimes");
+	cJSON_AddItemToObject(d, "runtimes", cJSON_Parse(list));
+}
+
+static void engines(void **state)
+{
+	struct doctor_machine *m = *state;
+
+	look(m, "runtimes", "services are processes");
+	set_runtimes(
+		m, "[{\"name\":\"docker\",\"config\":\"\",\"reachable\":true,\"engine\":\"Podman\","
+		   "\"engine_version\":\"4.3.1\"}]");
+	assert_int_equal(look(m, "runtimes", "docker: Podman 4.3.1 answers"), DOCTOR_OK);
+	assert_int_equal(look(m, "runtime-rights", "can become root"), DOCTOR_OK);
+	set_runtimes(m,
+		     "[{\"name\":\"docker\",\"config\":\"unix:///run/d.sock\",\"reachable\":false,"
+		     "\"error\":\"Permission denied\"}]");
+	assert_int_equal(look(m, "runtimes", "not reachable: Permission denied"), DOCTOR_PROBLEM);
+	put("/run/d.sock", "");
+	assert_int_equal(look(m, "runtime-rights", "docker enabled"), DOCTOR_OK);
+	_cleanup_free_ char *path = mem_printf("%s/run/d.sock", root);
+	assert_int_equal(chmod(path, 0666), 0);
+	assert_int_equal(look(m, "runtime-rights", "/run/d.sock is open to every user"),
+			 DOCTOR_PROBLEM);
+}
+
 #define ON(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
 
 int main(int argc, char **argv)
@@ -356,6 +387,7 @@ int main(int argc, char **argv)
 		ON(directories),
 		ON(the_daemon),
 		ON(the_document),
+		ON(engines),
 		cmocka_unit_test(this_machine),
 	};
 	int r;
