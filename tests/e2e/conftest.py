@@ -16,6 +16,7 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 
+import engines  # noqa: E402
 import harness  # noqa: E402
 import procfs  # noqa: E402
 
@@ -38,6 +39,9 @@ def pytest_unconfigure():
 def pytest_itemcollected(item):
     if item.get_closest_marker("machine"):
         item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+    elif "testbed" in item.fixturenames:  # an engine for a module: it takes seconds to start
+        which = getattr(item, "callspec", None) and item.callspec.params.get("engine") or "dockerd"
+        item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}-{which}"))
 
 
 @pytest.hookimpl(trylast=True)  # after -m and -k
@@ -156,3 +160,36 @@ def start(base):
 @pytest.fixture
 def daemon(start):
     return start()
+
+
+@pytest.fixture(scope="session")
+def testbed(programs):
+    """Namespaces for container engines; see engines.py."""
+    if reason := engines.why_not():
+        pytest.skip(reason)
+    box = engines.Testbed(harness.program("tests/e2e/svc"))
+    yield box
+    box.end()
+
+
+@pytest.fixture(params=engines.NAMES)
+def engine(request, testbed):
+    """A container engine without containers, dockerd and podman in turn; the test is in its network."""
+    yield from lent(testbed, request.param)
+
+
+@pytest.fixture
+def dockerd(testbed):
+    yield from lent(testbed, "dockerd")
+
+
+@pytest.fixture
+def podman(testbed):
+    yield from lent(testbed, "podman")
+
+
+def lent(testbed, name):
+    with testbed.inside():
+        one = testbed.engine(name)
+        yield one
+        one.reset()

@@ -79,8 +79,8 @@ def children(pid):
             if d.isdigit() and (s := stat(d)) is not None and s[2] == pid]
 
 
-def descendants(pid):
-    """All living processes below pid, zombies excluded."""
+def descendants(pid, spared=()):
+    """All living processes below pid, zombies excluded; of the spared ones, nothing below them, either."""
     below = {}
     for d in os.listdir("/proc"):
         s = stat(d) if d.isdigit() else None
@@ -89,6 +89,8 @@ def descendants(pid):
     found, todo = [], [pid]
     while todo:
         for child, state in below.get(todo.pop(), []):
+            if child in spared:
+                continue
             todo.append(child)
             if state not in "ZX":
                 found.append(child)
@@ -173,6 +175,7 @@ def reap():
         os.waitpid(info.si_pid, os.WNOHANG)
 
 
+SPARED = set()  # what outlives a test, and ends by itself: end_all leaves it alone
 POPEN = []  # subprocess.Popen objects that are not waited for yet
 
 
@@ -191,7 +194,7 @@ def end_all():
     found = {}
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        left = descendants(os.getpid())
+        left = descendants(os.getpid(), SPARED)
         for pid in left:
             cmdline = read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
             if cmdline:
