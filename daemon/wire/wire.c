@@ -87,6 +87,13 @@ static const char *const type_names[WIRE_TYPE_MAX_] = {
 	[WIRE_GIVE_LISTENER] = "GIVE_LISTENER",
 	[WIRE_DEMAND] = "DEMAND",
 	[WIRE_STATS] = "STATS",
+	[WIRE_UNIT_START] = "UNIT_START",
+	[WIRE_UNIT_KEEP] = "UNIT_KEEP",
+	[WIRE_UNIT_REMOVE] = "UNIT_REMOVE",
+	[WIRE_UNIT_STATE] = "UNIT_STATE",
+	[WIRE_UNIT_STATS] = "UNIT_STATS",
+	[WIRE_UNIT_PID] = "UNIT_PID",
+	[WIRE_RUNTIME] = "RUNTIME",
 	[WIRE_SECRETS_WRITTEN] = "SECRETS_WRITTEN",
 	[WIRE_LOG_FAULT] = "LOG_FAULT",
 };
@@ -124,6 +131,9 @@ static const char *const what_names[WIRE_WHAT_MAX_] = {
 	[WIRE_WHAT_NOTIFY] = "notify socket",
 	[WIRE_WHAT_LISTEN] = "listening socket",
 	[WIRE_WHAT_SOCKET] = "directory of its socket",
+	[WIRE_WHAT_RUNTIME] = "runtime",
+	[WIRE_WHAT_IMAGE] = "image",
+	[WIRE_WHAT_CONTAINER] = "container",
 };
 _Static_assert(RLIM_NLIMITS == WIRE_RLIMITS_MAX, "every resource has its place");
 
@@ -223,6 +233,7 @@ void wire_encode_slot(struct buf *b, const struct wire_slot *m)
 	field_put_u8(b, m->what);
 	field_put_i32(b, m->err);
 	field_put_i32(b, m->pid);
+	field_put_array(b, m->runtime, sizeof(m->runtime));
 	field_put_u8(b, (uint8_t)((m->frozen ? FROZEN : 0) | (m->tracked ? TRACKED : 0)));
 	field_put_u32(b, m->freeze_request);
 	field_put_i32(b, m->freeze_err);
@@ -258,6 +269,7 @@ int wire_decode_slot(const uint8_t *body, size_t len, struct wire_slot *m)
 	m->what = field_get_u8(&r);
 	m->err = field_get_i32(&r);
 	m->pid = field_get_i32(&r);
+	field_get_array(&r, m->runtime, sizeof(m->runtime));
 	cgroup = field_get_u8(&r);
 	r.bad = r.bad || cgroup > (FROZEN | TRACKED);
 	m->frozen = cgroup & FROZEN;

@@ -9,7 +9,8 @@
  * packet (flag WIRE_F_MEMFD). The codec is sans-IO: wire_encode_* appends a whole packet to a
  * struct buf, wire_decode_* reads a body and never trusts a length. Every message is
  * level-triggered or idempotent (DESIGN.md 2.3), so both sides may resend at any time, and a peer
- * that died loses nothing. Of stable ports: wire_listen.h, wire_routes.h, wire_traffic.h.
+ * that died loses nothing. Of stable ports: wire_listen.h, wire_routes.h, wire_traffic.h; of
+ * containers: wire_unit.h.
  *
  * aictld -> controller
  *   HELLO        once per connection, first: build version, boot id, modes; fds: the API's listener
@@ -88,7 +89,8 @@ struct err;
 #define WIRE_SECRET_NAME_SIZE 64
 #define WIRE_SECRET_BYTES_MAX (1 << 20)
 #define WIRE_REFUSAL_SIZE 512
-#define WIRE_EXITS_MAX 8 /* unacknowledged exits kept per slot; more are counted */
+#define WIRE_RUNTIME_SIZE 32 /* a label + NUL */
+#define WIRE_EXITS_MAX 8     /* unacknowledged exits kept per slot; more are counted */
 
 enum wire_type {
 	WIRE_HELLO = 1,
@@ -140,6 +142,13 @@ enum wire_type {
 	WIRE_GIVE_LISTENER,
 	WIRE_DEMAND,
 	WIRE_STATS,
+	WIRE_UNIT_START,
+	WIRE_UNIT_KEEP,
+	WIRE_UNIT_REMOVE,
+	WIRE_UNIT_STATE,
+	WIRE_UNIT_STATS,
+	WIRE_UNIT_PID,
+	WIRE_RUNTIME,
 	WIRE_TYPE_MAX_
 };
 
@@ -174,10 +183,13 @@ enum wire_what {
 	WIRE_WHAT_NICE = WIRE_WHAT_RLIMIT + WIRE_RLIMITS_MAX,
 	WIRE_WHAT_OOM_SCORE,
 	WIRE_WHAT_TTY,
-	WIRE_WHAT_CGROUP, /* it could not be made, or is not empty yet */
-	WIRE_WHAT_NOTIFY, /* its notify socket */
-	WIRE_WHAT_LISTEN, /* a listening socket that it is to get */
-	WIRE_WHAT_SOCKET, /* the directory for its ${SOCKET} */
+	WIRE_WHAT_CGROUP,  /* it could not be made, or is not empty yet */
+	WIRE_WHAT_NOTIFY,  /* its notify socket */
+	WIRE_WHAT_LISTEN,  /* a listening socket that it is to get */
+	WIRE_WHAT_SOCKET,  /* the directory for its ${SOCKET} */
+	WIRE_WHAT_RUNTIME, /* of a unit, as the next two (stage CLONE): not enabled, or not usable */
+	WIRE_WHAT_IMAGE,   /* it is not there, or could not be fetched */
+	WIRE_WHAT_CONTAINER, /* it could not be made or started */
 	WIRE_WHAT_MAX_
 };
 
@@ -259,6 +271,7 @@ struct wire_slot {
 	uint8_t what;  /* enum wire_what; part of a failed stage */
 	int32_t err;   /* errno of a failed stage, else 0 */
 	int32_t pid;   /* 0 = none */
+	char runtime[WIRE_RUNTIME_SIZE]; /* of a unit (wire_unit.h); "" = a process */
 	bool frozen;
 	bool tracked;		 /* it is in a cgroup, and can be frozen */
 	uint32_t freeze_request; /* the last FREEZE that was done or failed; 0 = none */

@@ -21,6 +21,7 @@ static void sample_slot(struct buf *b)
 			      .what = WIRE_WHAT_TTY,
 			      .err = 2,
 			      .pid = 4711,
+			      .runtime = "docker",
 			      .swept = true,
 			      .started_wall_ms = -1,
 			      .started_mono_ms = INT64_MAX,
@@ -261,7 +262,10 @@ static const enum wire_type order[] = {WIRE_HELLO,	   WIRE_SLOT,
 				       WIRE_PEER,	   WIRE_RELEASE,
 				       WIRE_STANDBY_OFF,   WIRE_GONE,
 				       WIRE_DRAINED,	   WIRE_WATCH,
-				       WIRE_LOOK};
+				       WIRE_LOOK,	   WIRE_UNIT_START,
+				       WIRE_UNIT_STATE,	   WIRE_UNIT_STATS,
+				       WIRE_UNIT_PID,	   WIRE_RUNTIME,
+				       WIRE_UNIT_KEEP,	   WIRE_UNIT_REMOVE};
 #define SMALL 36 /* the first of the small ones */
 
 static void sample_plain(unsigned i, struct buf *b)
@@ -352,6 +356,15 @@ enum wire_type wiremsg_sample(unsigned i, struct buf *b)
 	case WIRE_DEMAND:
 	case WIRE_STATS:
 		wiremsg_gateway_sample(order[i], &key, b);
+		break;
+	case WIRE_UNIT_START:
+	case WIRE_UNIT_STATE:
+	case WIRE_UNIT_STATS:
+	case WIRE_UNIT_PID:
+	case WIRE_RUNTIME:
+	case WIRE_UNIT_KEEP:
+	case WIRE_UNIT_REMOVE:
+		wiremsg_unit_sample(order[i], &key, b);
 		break;
 	case WIRE_LOGS:
 		wire_logs_encode(b, &key, &logs);
@@ -628,6 +641,14 @@ int wiremsg_again(enum wire_type type, const uint8_t *body, size_t len, struct b
 	case WIRE_DEMAND:
 	case WIRE_STATS:
 		return wiremsg_gateway_again(type, body, len, out);
+	case WIRE_UNIT_START:
+	case WIRE_UNIT_KEEP:
+	case WIRE_UNIT_REMOVE:
+	case WIRE_UNIT_STATE:
+	case WIRE_UNIT_STATS:
+	case WIRE_UNIT_PID:
+	case WIRE_RUNTIME:
+		return wiremsg_unit_again(type, body, len, out);
 	case WIRE_LOGS:
 		return again_logs(body, len, out);
 	case WIRE_LOG_FAULT:

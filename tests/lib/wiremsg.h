@@ -24,4 +24,8 @@ int wiremsg_again(enum wire_type type, const uint8_t *body, size_t len, struct b
 void wiremsg_gateway_sample(enum wire_type type, const struct wire_key *key, struct buf *b);
 int wiremsg_gateway_again(enum wire_type type, const uint8_t *body, size_t len, struct buf *out);
 
+/* And about containers: wiremsg_unit.c. */
+void wiremsg_unit_sample(enum wire_type type, const struct wire_key *key, struct buf *b);
+int wiremsg_unit_again(enum wire_type type, const uint8_t *body, size_t len, struct buf *out);
+
 #endif
