@@ -22,7 +22,7 @@ def test_runs_busybox(engine):
 
 
 def test_runs_the_test_program(engine):
-    assert engine.inspect(engine.run(engines.SVC, "/svc"))["State"]["Status"] == "running"
+    assert engine.inspect(engine.run(engines.SVC, "/svc", "pause"))["State"]["Status"] == "running"
 
 
 def test_killed_and_started_again(engine):
