@@ -168,13 +168,14 @@ enum port_protocol { PORT_HTTP, PORT_TCP };
 
 /* One name in ports; `port: N` is short for ports.http.port. */
 struct port_spec {
-	char *name;	  /* "http"; ${PORT_HTTP} is what a replica listens on */
-	int64_t port;	  /* the stable port; 0 = none, replicas get theirs all the same */
-	char *listen;	  /* numeric address of the stable port, default 127.0.0.1 */
-	int64_t mode;	  /* enum port_mode */
-	int64_t protocol; /* enum port_protocol */
-	int64_t handed;	  /* digest of port and listen where the replicas get that socket, else 0 */
-	bool on_socket;	  /* the service uses ${SOCKET} for it: replicas listen at a path */
+	char *name;		/* "http"; ${PORT_HTTP} is what a replica listens on */
+	int64_t port;		/* the stable port; 0 = none, replicas get theirs all the same */
+	char *listen;		/* numeric address of the stable port, default 127.0.0.1 */
+	int64_t mode;		/* enum port_mode */
+	int64_t protocol;	/* enum port_protocol */
+	int64_t container_port; /* of a container; 0 = port, or without it the replica's own */
+	int64_t handed; /* digest of port and listen where the replicas get that socket, else 0 */
+	bool on_socket; /* the service uses ${SOCKET} for it: replicas listen at a path */
 };
 
 /* A secret: where the client reads it, and what it read. */
@@ -329,12 +330,58 @@ struct hook_spec {
 	int64_t on_failure; /* enum hook_then, default abort: those behind it are not run */
 };
 
+enum pull_policy { PULL_MISSING, PULL_ALWAYS, PULL_NEVER };
+enum volume_type { VOLUME_BIND, VOLUME_NAMED, VOLUME_TMPFS };
+
+/* What is mounted into a container. */
+struct volume_spec {
+	int64_t type; /* enum volume_type */
+	/* bind: absolute, or begins with "~/" or "${"; not yet expanded. volume: its name, NULL = one
+	 * that lives and dies with the container. tmpfs: NULL. */
+	char *source;
+	char *target;	   /* absolute */
+	int64_t read_only; /* bool */
+	int64_t size;	   /* tmpfs: bytes; 0 = the engine's default */
+};
+
+struct device_spec {
+	char *source, *target; /* target NULL = source */
+	char *permissions;     /* some of "rwm" */
+};
+
+struct gpus_spec {
+	bool enabled;
+	int64_t count;	     /* -1 = all; of no use beside device_ids and cdi */
+	char **device_ids;   /* numbers or UUIDs; or NULL */
+	char *driver;	     /* NULL = the engine's */
+	char **capabilities; /* all of them; NULL = gpu */
+	char **cdi;	     /* "nvidia.com/gpu=0"; or NULL */
+};
+
+/* What only a container has. */
+struct container_spec {
+	char *image;		   /* NULL = it is a process */
+	char *runtime;		   /* default "docker" */
+	int64_t pull_policy;	   /* enum pull_policy, default missing */
+	char **entrypoint;	   /* NULL = the image's; not yet expanded */
+	char *network;		   /* "bridge" (default), "host", "none", or a network's name */
+	char *hostname;		   /* not yet expanded; or NULL */
+	struct spec_table volumes; /* of struct volume_spec */
+	struct spec_table devices; /* of struct device_spec */
+	struct gpus_spec gpus;
+	int64_t shm_size;	 /* bytes; 0 = the engine's default */
+	int64_t init, read_only; /* bool */
+	char **cap_add, **cap_drop, **security_opt, **group_add; /* or NULL */
+};
+
 struct service_spec {
 	char *name;
 	char *description; /* "" when not given */
-	char **command;	   /* NULL-terminated, at least one */
-	char *working_dir; /* absolute; default: the manifest's directory */
-	char *user;	   /* NULL = not given */
+	char **command; /* NULL-terminated, at least one; of a container also NULL: the image's */
+	/* Absolute; default: the manifest's directory. Of a container: inside it, NULL = the image's. */
+	char *working_dir;
+	struct container_spec container;
+	char *user;	   /* NULL = not given; of a container perhaps "user:group" */
 	char *group;	   /* NULL = the user's own */
 	int64_t umask;	   /* 0..0777, default 022 */
 	int64_t nice;	   /* -20..19, default 0 */
@@ -449,6 +496,11 @@ void manifest_free(struct manifest *m);
 void manifest_forget_files(struct manifest *m); /* frees m->files before m */
 const struct service_spec *manifest_find(const struct manifest *m, const char *service);
 void service_spec_free(struct service_spec *s);
+
+static inline bool service_spec_is_container(const struct service_spec *s)
+{
+	return s->container.image != NULL;
+}
 
 /* The port that ${PORT} means: the one named http, else the only one; NULL = there is none. */
 const struct port_spec *service_spec_main_port(const struct service_spec *s);

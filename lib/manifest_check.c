@@ -624,7 +624,8 @@ void manifest_check_service(struct service_spec *s, const struct ynode *node,
 	check_log_targets(&c);
 	check_memory(&c);
 	manifest_task_check(s, node, errors, warnings);
-	complete_working_dir(s, node, errors);
+	if (!service_spec_is_container(s))
+		complete_working_dir(s, node, errors);
 }
 
 /* Where the number of a port is written: at ports.NAME.port or at port. */

@@ -56,6 +56,23 @@ static bool is_misspelt(const struct schema_row *parent, const struct ynode *nod
 	return false;
 }
 
+/* None of the keys of which one is needed: the first of them is said to be missing. */
+static void check_needed(struct manifest_decoder *d, const struct schema_row *parent,
+			 const struct ynode *node, const struct ynode *at, const char *name)
+{
+	const struct schema_row *r = NULL, *first = NULL;
+
+	while ((r = schema_next(parent, r)) != NULL) {
+		if (!(r->flags & SCHEMA_NEEDED))
+			continue;
+		if (yamltree_get(node, schema_key(r)) || is_misspelt(parent, node, r))
+			return;
+		first = first ? first : r;
+	}
+	if (first)
+		manifest_value_add(d, at, NULL, "%s: %s is missing", name, schema_key(first));
+}
+
 /* Reports each required key that the map lacks, at `at`; name is what is incomplete. */
 static void check_required(struct manifest_decoder *d, const struct schema_row *parent,
 			   const struct ynode *node, const struct ynode *at, const char *name)
@@ -207,6 +224,18 @@ static void no_element(struct manifest_decoder *d, const struct schema_row *row,
 	manifest_value_wrong_kind(d, object, node, item->key ? hint : NULL);
 }
 
+/* An element that is written as one text. */
+static void decode_brief(struct manifest_decoder *d, const struct schema_row *object,
+			 const struct ynode *node, void *element)
+{
+	_cleanup_err_ struct err *e = NULL;
+
+	if (object->brief(node->text, element, &e) == 0)
+		return;
+	d->errors->nomem |= e->code == ERR_NOMEM;
+	manifest_value_add(d, node, e->hint, "%s: %s", manifest_value_shown(d), err_msg(e));
+}
+
 /* Reads one named element, or one of a list, into element (zeroed). false: not begun. */
 static bool decode_element(struct manifest_decoder *d, const struct schema_row *row,
 			   const struct yitem *item, void *element)
@@ -227,6 +256,8 @@ static bool decode_element(struct manifest_decoder *d, const struct schema_row *
 		manifest_value_place(d, name);
 	if (node->kind == YNODE_MAP)
 		decode_members(d, row + 1, node, named ? item->key : node, element);
+	else if (row[1].brief && node->kind == YNODE_SCALAR && !yamltree_is_null(node))
+		decode_brief(d, row + 1, node, element);
 	else if (item->key || !named)
 		no_element(d, row, item);
 	return true;
@@ -396,6 +427,7 @@ static void read_service(struct manifest_decoder *d, const struct yitem *item,
 	}
 	decode_keys(d, row, item->value, s);
 	check_required(d, row, item->value, item->key, s->name);
+	check_needed(d, row, item->value, item->key, s->name);
 	normalise_port(d, s, item->value);
 	normalise_warmup(s);
 	if (!d->errors->nomem) /* nothing is half-built */

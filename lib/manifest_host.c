@@ -275,11 +275,13 @@ static void check_service(const struct host *h, const struct service_spec *s)
 						       "probes.readiness.exec.command",
 						       "probes.liveness.exec.command"};
 
+	check_processors(h, s);
+	if (service_spec_is_container(s)) /* the rest is in its image */
+		return;
 	check_accounts(h, s);
 	check_program(h, s, "command", s->command, true);
 	check_working_dir(h, s);
 	check_limits(h, s);
-	check_processors(h, s);
 	for (int k = 0; k < PROBE_KEYS; k++)
 		if (s->probes[k].exec)
 			check_program(h, s, probes[k], s->probes[k].exec_command, false);

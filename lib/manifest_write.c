@@ -279,6 +279,8 @@ const char *manifest_write_number(const struct schema_row *row, int64_t value, c
 		snprintf(buf, MANIFEST_WRITE_NUMBER_SIZE, "%.10g", (double)value / 1000);
 	else if (row->type == SCHEMA_BOOL)
 		snprintf(buf, MANIFEST_WRITE_NUMBER_SIZE, "%s", value ? "true" : "false");
+	else if ((row->flags & SCHEMA_ALL) && value < 0)
+		snprintf(buf, MANIFEST_WRITE_NUMBER_SIZE, "all");
 	else if (row->type == SCHEMA_SHARE && value < 0)
 		snprintf(buf, MANIFEST_WRITE_NUMBER_SIZE, "%" PRId64 "%%", -value);
 	else if (row->type == SCHEMA_UMASK)
@@ -314,7 +316,9 @@ static void write_number(struct sink *s, const struct schema_row *row, const voi
 	char text[MANIFEST_WRITE_NUMBER_SIZE];
 
 	s->scalar(s, schema_key(row), manifest_write_number(row, *(const int64_t *)field, text),
-		  row->type == SCHEMA_INT || row->type == SCHEMA_BOOL ||
+		  (row->type == SCHEMA_INT &&
+		   !((row->flags & SCHEMA_ALL) && *(const int64_t *)field < 0)) ||
+				  row->type == SCHEMA_BOOL ||
 				  (row->type == SCHEMA_SHARE && *(const int64_t *)field >= 0)
 			  ? SCALAR_NUMBER
 			  : SCALAR_WORD);

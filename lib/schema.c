@@ -304,6 +304,10 @@ static int parse_number(const struct schema_row *row, const char *text, int64_t 
 {
 	int sig = 0, r;
 
+	if ((row->flags & SCHEMA_ALL) && strcmp(text, "all") == 0) {
+		*ret = -1;
+		return 0;
+	}
 	if (row->type == SCHEMA_INT)
 		return parse_i64(text, row->min, row->max, ret, reterr);
 	if (row->type == SCHEMA_DURATION)

@@ -64,7 +64,11 @@ enum schema_flags {
 	SCHEMA_NAMES = 8192,	/* TABLE: a list of names stands for a map of them to {} */
 	SCHEMA_BARE = 16384,	/* the first key of a SHORTHAND: written short when it is alone, and
 				   called by its parent's name */
+	SCHEMA_NEEDED = 32768,	/* of its parent's keys with this flag at least one is given */
+	SCHEMA_ALL = 65536,	/* INT: the word all is -1 */
 };
+
+struct err;
 
 struct schema_row {
 	const char *path;
@@ -78,7 +82,9 @@ struct schema_row {
 	enum change_class change;
 	/* What is wrong with a STRING, an entry of a LIST, a name in a MAP or TABLE; NULL = nothing. */
 	const char *(*check)(const char *text);
-	size_t size;	      /* TABLE: of an element */
+	size_t size; /* TABLE: of an element */
+	/* OBJECT in a LISTED table: reads an element (zeroed) that is written as one text. */
+	int (*brief)(const char *text, void *element, struct err **reterr);
 	const char *def_note; /* for people, when def cannot say it: "the manifest's directory" */
 	const char *doc;      /* one line */
 };

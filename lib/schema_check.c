@@ -209,3 +209,159 @@ const char *schema_check_zone(const char *text)
 {
 	return tz_is_name(text) ? NULL : "is not a time zone's name such as Europe/Vienna";
 }
+
+/* ---- containers ---- */
+
+#define LOWER "abcdefghijklmnopqrstuvwxyz0123456789"
+
+/* One part of an image's path: "my_app", "a--b", "v1.2". */
+static bool is_image_part(const char *p, size_t n)
+{
+	return n > 0 && strspn(p, LOWER "._-") >= n && !strchr("._-", p[0]) &&
+	       !strchr("._-", p[n - 1]);
+}
+
+/* "registry.example.org:5000", "localhost": what is no part of the path. */
+static bool is_registry(const char *p, size_t n)
+{
+	return memchr(p, '.', n) || memchr(p, ':', n) ||
+	       (n == strlen("localhost") && strncmp(p, "localhost", n) == 0);
+}
+
+static bool is_registry_good(const char *p, size_t n)
+{
+	size_t name = strspn(p, LETTERS ".-"), port = name < n ? n - name - 1 : 0;
+
+	return name > 0 && p[0] != '-' &&
+	       (name >= n || (p[name] == ':' && port > 0 && port <= 5 &&
+			      strspn(p + name + 1, "0123456789") >= port));
+}
+
+static const char *check_image_path(const char *text, size_t len)
+{
+	const char *end = text + len;
+
+	for (const char *p = text; p <= end;) {
+		const char *slash = memchr(p, '/', (size_t)(end - p));
+		size_t n = (size_t)((slash ? slash : end) - p);
+
+		if (p == text && slash && is_registry(p, n)) {
+			if (!is_registry_good(p, n))
+				return "is not an image: its registry is not HOST[:PORT]";
+		} else if (!is_image_part(p, n)) {
+			return "is not an image: its name has a-z, 0-9, and \".\", \"_\" or "
+			       "\"-\" between them";
+		}
+		p += n + 1;
+	}
+	return len <= 255 ? NULL : "is not an image: its name is longer than 255 characters";
+}
+
+/* [REGISTRY/]NAME[:TAG][@DIGEST] */
+const char *schema_check_image(const char *text)
+{
+	const char *at = strchr(text, '@'), *end = at ? at : text + strlen(text), *colon = end;
+	size_t tag;
+
+	if (!text[0])
+		return "must not be empty";
+	if (strstr(text, "://"))
+		return "is not an image: leave the scheme out, as in registry.example.org/name:tag";
+	if (at && (strspn(at + 1, LETTERS "+._-") == 0 || !strchr(at, ':') ||
+		   strlen(strchr(at, ':') + 1) < 32 ||
+		   strchr(at, ':')[1 + strspn(strchr(at, ':') + 1, "0123456789abcdef")]))
+		return "is not an image: after \"@\" stands a digest as sha256:...";
+	while (colon > text && *colon != ':' && *colon != '/')
+		colon--;
+	if (*colon != ':')
+		return check_image_path(text, (size_t)(end - text));
+	tag = (size_t)(end - colon - 1);
+	if (tag == 0 || tag > 128 || strspn(colon + 1, LETTERS "._-") < tag ||
+	    strchr(".-", colon[1]))
+		return "is not an image: its tag is not 1 to 128 letters, digits, \".\", \"_\" and "
+		       "\"-\"";
+	return check_image_path(text, (size_t)(colon - text));
+}
+
+const char *schema_check_target(const char *text)
+{
+	if (text[0] != '/')
+		return "must be an absolute path";
+	if (!text[strspn(text, "/")])
+		return "must not be the root itself";
+	if (strchr(text, ':'))
+		return "must not hold \":\"";
+	return strlen(text) < 4096 ? NULL : "is longer than 4095 bytes";
+}
+
+static bool is_engine_name(const char *text)
+{
+	size_t n = strspn(text, LETTERS "._-");
+
+	return n > 0 && n <= 128 && !text[n] && !strchr("._-", text[0]);
+}
+
+const char *schema_check_volume_name(const char *text)
+{
+	return is_engine_name(text) && text[1]
+		       ? NULL
+		       : "is not a volume's name: 2 to 128 letters, digits, \".\", \"_\" and \"-\" "
+			 "make one";
+}
+
+const char *schema_check_network(const char *text)
+{
+	return is_engine_name(text) ? NULL
+				    : "is neither bridge, host nor none, nor the name of a network "
+				      "of the engine";
+}
+
+/* May hold ${REPLICA}: the rest is looked at. */
+const char *schema_check_hostname(const char *text)
+{
+	const char *p = text;
+
+	while (*p && (strchr(LETTERS "-.", *p) || (p[0] == '$' && p[1] == '{')))
+		p += *p == '$' ? strcspn(p, "}") + (strchr(p, '}') != NULL) : 1;
+	if (text[0] && !*p && !strchr("-.", text[0]) && strlen(text) <= 253)
+		return NULL;
+	return "is not a host's name: letters, digits, \"-\" and \".\" make one";
+}
+
+const char *schema_check_permissions(const char *text)
+{
+	return text[0] && !text[strspn(text, "rwm")] && strlen(text) <= 3
+		       ? NULL
+		       : "is not some of r, w and m";
+}
+
+const char *schema_check_capability(const char *text)
+{
+	return text[0] && !text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_")] && strlen(text) <= 63
+		       ? NULL
+		       : "is not a capability such as SYS_PTRACE, in capitals";
+}
+
+const char *schema_check_security(const char *text)
+{
+	static const char *const known[] = {"no-new-privileges", "seccomp", "apparmor", "label",
+					    "systempaths",	 "mask",    "unmask",	"proc-opts",
+					    "credentialspec"};
+	size_t n = strcspn(text, "=:");
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (strlen(known[i]) == n && strncmp(known[i], text, n) == 0)
+			return NULL;
+	return "is not an option such as no-new-privileges, seccomp=unconfined, apparmor=..., "
+	       "label=disable";
+}
+
+const char *schema_check_cdi(const char *text)
+{
+	const char *slash = strchr(text, '/'), *equals = strchr(text, '=');
+
+	if (slash && equals && slash > text && equals > slash + 1 && equals[1] &&
+	    !text[strspn(text, LETTERS "._-/=:")])
+		return NULL;
+	return "is not a CDI device such as nvidia.com/gpu=0";
+}

@@ -29,5 +29,14 @@ const char *schema_check_address(const char *text);
 const char *schema_check_cpuset(const char *text);
 const char *schema_check_step(const char *text);
 const char *schema_check_zone(const char *text);
+const char *schema_check_image(const char *text);
+const char *schema_check_target(const char *text);
+const char *schema_check_network(const char *text);
+const char *schema_check_hostname(const char *text);
+const char *schema_check_permissions(const char *text);
+const char *schema_check_capability(const char *text);
+const char *schema_check_security(const char *text);
+const char *schema_check_cdi(const char *text);
+const char *schema_check_volume_name(const char *text);
 
 #endif

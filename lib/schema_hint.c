@@ -19,8 +19,7 @@
 static const struct {
 	const char *parent, *keys;
 } unbuilt[] = {
-	{"services.*", "image|devices|gpus|runtime|"
-		       "metrics|models"},
+	{"services.*", "metrics|models"},
 };
 
 const char schema_hint_signals[] = "SIGTERM|SIGINT|SIGHUP|SIGQUIT|SIGKILL|SIGUSR1|SIGUSR2|SIGABRT|"
@@ -34,7 +33,6 @@ static const struct {
 	{"services.*", "env", "write environment"},
 	{"services.*", "cmd", "write command"},
 	{"services.*", "args", "put the arguments into command"},
-	{"services.*", "entrypoint", "put program and arguments into command"},
 	{"services.*", "cwd", "write working_dir"},
 	{"services.*", "workdir", "write working_dir"},
 	{"services.*", "directory", "write working_dir"},
