@@ -147,12 +147,18 @@ struct aictl_unit_state {
 	size_t n_labels;
 };
 
+#define AICTL_ENGINE_LOGS_EXACT 1u /* logs go on from a position without doubles or losses */
+#define AICTL_ENGINE_OOM 2u	   /* it tells of OOM kills */
+
 struct aictl_engine_state {
 	uint32_t struct_size;
-	uint32_t reachable;  /* 0 or 1 */
-	const char *name;    /* "Docker Engine", "Podman" …; NULL = not known yet */
-	const char *version; /* NULL = not known yet */
-	const char *error;   /* why it is not reachable; NULL when it is */
+	uint32_t reachable;   /* 0 or 1 */
+	const char *name;     /* "Docker Engine", "Podman" …; NULL = not known yet */
+	const char *version;  /* "26.1.4, API 1.45"; NULL = not known yet */
+	const char *endpoint; /* what is talked to: "unix:///run/docker.sock", or NULL */
+	const char *error;    /* why it is not reachable; NULL when it is */
+	uint32_t flags;	      /* AICTL_ENGINE_*, as far as known */
+	uint32_t reserved;
 };
 
 /* How far a start has come, chiefly the pull of its image. */
@@ -233,6 +239,9 @@ struct aictl_host {
 	 * there. */
 	void (*log_position)(const struct aictl_host *host, uint64_t op,
 			     const struct aictl_log_position *position);
+	/* Of exec: the pid of its process as this host sees it. For engines that cannot signal what
+	 * they execute: the host may. Not told, or 0: not known. */
+	void (*exec_started)(const struct aictl_host *host, uint64_t op, int64_t pid);
 };
 
 /* ---- what a runtime gets ---- */

@@ -1,0 +1,646 @@
+/* host: see host.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/runtime/host.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/runtime/host_watch.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/mem.h"
+
+#define TEXT_MAX 2000
+
+struct host_call {
+	struct host *host;
+	uint64_t op;
+	enum host_kind kind;
+	struct host_reply reply;
+	struct loop_timer timer; /* the deadline, or the end of the grace */
+	bool canceled, answered;
+	char unit[]; /* or "" */
+};
+
+static const struct {
+	const char *name;
+	int64_t deadline_ms;
+} kinds[] = {
+	[HOST_START] = {"start", AICTL_START_MS},
+	[HOST_SIGNAL] = {"signal", AICTL_SIGNAL_MS},
+	[HOST_REMOVE] = {"remove", AICTL_REMOVE_MS},
+	[HOST_LIST] = {"list", AICTL_LIST_MS},
+	[HOST_STATS] = {"stats", AICTL_STATS_MS},
+	[HOST_EXEC] = {"exec", 0},
+	[HOST_LOGS] = {"logs", 0},
+	[HOST_CLOSE] = {"close", AICTL_CLOSE_MS},
+};
+_Static_assert(ARRAY_SIZE(kinds) == HOST_KIND_MAX_, "a row for each operation");
+
+static struct host *host_of(const struct aictl_host *table)
+{
+	return (struct host *)(void *)table; /* NOLINT: it is ours, and only lent as const */
+}
+
+/* ---- what the plugin did wrong ---- */
+
+void host_fault(struct host *h, const char *fmt, ...)
+{
+	char text[TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	h->n_faults++;
+	if (h->events.fault)
+		h->events.fault(h->events.user, text);
+}
+
+bool host_may_call(struct host *h, const char *what)
+{
+	if (h->thread != gettid()) {
+		host_fault(h, "%s was called from a thread that is not the host's", what);
+		return false;
+	}
+	if (h->ended) {
+		host_fault(h, "%s was called after the end", what);
+		return false;
+	}
+	return true;
+}
+
+int64_t host_enter(struct host *h)
+{
+	h->depth++;
+	return clock_mono_ms();
+}
+
+void host_leave(struct host *h, int64_t entered_mono_ms, const char *what)
+{
+	int64_t took = clock_mono_ms() - entered_mono_ms;
+
+	/* What is called from within is part of the outer one. */
+	if (--h->depth == 0 && took > h->call_ms)
+		host_fault(h, "%s held up the loop for %lld ms", what, (long long)took);
+}
+
+/* ---- operations ---- */
+
+static size_t position_of(const struct host *h, uint64_t op)
+{
+	size_t from = 0, to = h->n_calls;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+
+		if (h->calls[mid]->op < op)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from;
+}
+
+static struct host_call *find(const struct host *h, uint64_t op)
+{
+	size_t i = position_of(h, op);
+
+	return i < h->n_calls && h->calls[i]->op == op ? h->calls[i] : NULL;
+}
+
+static void forget(struct host *h, struct host_call *c)
+{
+	size_t i = position_of(h, c->op);
+
+	memmove(h->calls + i, h->calls + i + 1, (h->n_calls - i - 1) * sizeof(*h->calls));
+	h->n_calls--;
+	loop_timer_disarm(h->loop, &c->timer);
+	mem_free(c);
+}
+
+static void answer(struct host_call *c, int code, const char *message)
+{
+	const struct aictl_result r = {
+		.struct_size = sizeof(r), .code = code, .message = message, .exit_status = -1};
+
+	if (c->answered)
+		return;
+	c->answered = true;
+	c->reply.ended(c->reply.user, c->op, &r);
+}
+
+static const char *of_unit(const struct host_call *c)
+{
+	return c->unit[0] ? c->unit : "no unit";
+}
+
+static void ask_to_end(struct host_call *c)
+{
+	struct host *h = c->host;
+	const struct aictl_runtime_ops *ops = h->plugin->runtime;
+	uint64_t op = c->op;
+	int64_t entered;
+
+	c->canceled = true;
+	loop_timer_arm(h->loop, &c->timer, clock_mono_ms() + h->cancel_ms);
+	if (!ops->cancel || !h->open)
+		return;
+	entered = host_enter(h);
+	ops->cancel(h->self, op); /* c may be gone now */
+	host_leave(h, entered, "cancel");
+}
+
+static void on_deadline(void *user)
+{
+	struct host_call *c = user;
+	struct host *h = c->host;
+
+	if (c->canceled) {
+		host_fault(h,
+			   "%s (operation %llu, %s) was not completed within %lld ms of its cancel",
+			   kinds[c->kind].name, (unsigned long long)c->op, of_unit(c),
+			   (long long)h->cancel_ms);
+		answer(c, AICTL_CANCELED, "canceled; the plugin did not answer");
+		forget(h, c);
+		return;
+	}
+	host_fault(h, "%s (operation %llu, %s) was not completed within %lld ms",
+		   kinds[c->kind].name, (unsigned long long)c->op, of_unit(c),
+		   (long long)h->deadline_ms[c->kind]);
+	if (c->kind == HOST_CLOSE) {
+		answer(c, AICTL_TIMEOUT, "the plugin did not close");
+		forget(h, c);
+		return;
+	}
+	answer(c, AICTL_TIMEOUT, "the plugin did not answer in time");
+	ask_to_end(c);
+}
+
+static void arm_deadline(struct host_call *c)
+{
+	int64_t ms = c->host->deadline_ms[c->kind];
+
+	loop_timer_arm(c->host->loop, &c->timer, ms > 0 ? clock_mono_ms() + ms : INT64_MAX);
+}
+
+/* NULL: no memory. */
+static struct host_call *begin(struct host *h, enum host_kind kind, const char *unit,
+			       const struct host_reply *reply)
+{
+	size_t n = strlen(unit) + 1;
+	struct host_call *c;
+
+	if (mem_grow(&h->calls, &h->cap_calls, h->n_calls + 1, sizeof(struct host_call *)) < 0)
+		return NULL;
+	c = mem_alloc(sizeof(*c) + n);
+	if (!c)
+		return NULL;
+	c->host = h;
+	c->op = ++h->last_op;
+	c->kind = kind;
+	c->reply = *reply;
+	c->timer.fn = on_deadline;
+	c->timer.user = c;
+	memcpy(c->unit, unit, n);
+	h->calls[h->n_calls++] = c;
+	arm_deadline(c);
+	return c;
+}
+
+/* ---- the table ---- */
+
+/* One line without control characters. */
+static void clean(char *out, size_t size, const char *text)
+{
+	size_t n = 0;
+
+	for (; *text && n + 1 < size; text++)
+		out[n++] = (unsigned char)*text < ' ' ? ' ' : *text;
+	while (n > 0 && out[n - 1] == ' ')
+		n--;
+	out[n] = '\0';
+}
+
+static void on_log(const struct aictl_host *table, int level, const char *text)
+{
+	struct host *h = host_of(table);
+	char line[TEXT_MAX];
+
+	if (!host_may_call(h, "log"))
+		return;
+	clean(line, sizeof(line), text ? text : "");
+	if (level < AICTL_ERROR || level > AICTL_DEBUG)
+		level = AICTL_ERROR;
+	if (h->events.log)
+		h->events.log(h->events.user, level, line);
+}
+
+/* The operation that the plugin speaks of, if it may. */
+static struct host_call *spoken_of(const struct aictl_host *table, uint64_t op, const char *what)
+{
+	struct host *h = host_of(table);
+	struct host_call *c;
+
+	if (!host_may_call(h, what))
+		return NULL;
+	c = find(h, op);
+	if (!c && op > 0 && op <= h->last_op)
+		host_fault(h, "%s was called for operation %llu, which had ended", what,
+			   (unsigned long long)op);
+	else if (!c)
+		host_fault(h, "%s was called for operation %llu, which was never begun", what,
+			   (unsigned long long)op);
+	return c;
+}
+
+/* What the plugin said, made fit to be passed on. */
+static void normalise(struct host *h, const struct host_call *c, const struct aictl_result *in,
+		      struct aictl_result *out)
+{
+	static const struct aictl_result fine = {.struct_size = sizeof(fine)};
+
+	*out = fine;
+	if (in && in->struct_size < sizeof(*in)) {
+		host_fault(h, "%s ended with a result of %u bytes: too short", kinds[c->kind].name,
+			   in->struct_size);
+		out->code = AICTL_FAILED;
+	} else if (in) {
+		*out = *in;
+	}
+	if (out->code < AICTL_OK || out->code > AICTL_FAILED)
+		out->code = AICTL_FAILED;
+	if (!out->message)
+		out->message = out->code == AICTL_OK ? "" : "the plugin gives no reason";
+	if (c->kind != HOST_STATS || (out->stats && out->stats->struct_size < sizeof(*out->stats)))
+		out->stats = NULL;
+	if (c->kind == HOST_STATS && out->code == AICTL_OK && !out->stats) {
+		host_fault(h, "stats ended without any");
+		out->code = AICTL_FAILED;
+	}
+	if (c->kind != HOST_EXEC)
+		out->exit_status = -1;
+}
+
+static void end_close(struct host *h)
+{
+	h->open = false;
+	while (h->n_calls > 0) {
+		struct host_call *c = h->calls[h->n_calls - 1];
+
+		host_fault(h, "closed with %s (operation %llu, %s) not completed",
+			   kinds[c->kind].name, (unsigned long long)c->op, of_unit(c));
+		answer(c, AICTL_CANCELED, "the plugin was closed");
+		forget(h, c);
+	}
+	host_watch_done(h, 1);
+	h->ended = true;
+}
+
+static void on_complete(const struct aictl_host *table, uint64_t op,
+			const struct aictl_result *result)
+{
+	struct host *h = host_of(table);
+	struct host_call *c = spoken_of(table, op, "complete");
+	struct aictl_result r;
+	struct host_reply reply;
+	bool answered, closes;
+
+	if (!c)
+		return;
+	normalise(h, c, result, &r);
+	reply = c->reply;
+	answered = c->answered;
+	closes = c->kind == HOST_CLOSE;
+	forget(h, c); /* first: what is told may begin and end others */
+	if (closes)
+		end_close(h);
+	if (!answered)
+		reply.ended(reply.user, op, &r);
+}
+
+static bool state_is_sane(struct host *h, const struct aictl_unit_state *s, const char *what)
+{
+	if (s && s->struct_size >= sizeof(*s) && s->unit && s->unit[0] &&
+	    s->phase <= AICTL_UNIT_GONE && (s->n_labels == 0 || s->labels))
+		return true;
+	host_fault(h,
+		   "%s was called with a state that is too short, has no unit or an unknown phase",
+		   what);
+	return false;
+}
+
+static void on_unit_state(const struct aictl_host *table, const struct aictl_unit_state *s)
+{
+	struct host *h = host_of(table);
+
+	if (host_may_call(h, "unit_state") && state_is_sane(h, s, "unit_state") &&
+	    h->events.unit_state)
+		h->events.unit_state(h->events.user, s);
+}
+
+static void on_engine_state(const struct aictl_host *table, const struct aictl_engine_state *s)
+{
+	struct host *h = host_of(table);
+
+	if (!host_may_call(h, "engine_state"))
+		return;
+	if (!s || s->struct_size < sizeof(*s))
+		host_fault(h, "engine_state was called with a state that is too short");
+	else if (h->events.engine_state)
+		h->events.engine_state(h->events.user, s);
+}
+
+/* The open operation of that kind; NULL is either said to be wrong, or nobody wants it any more. */
+static struct host_call *spoken_of_kind(const struct aictl_host *table, uint64_t op,
+					enum host_kind kind, const char *what)
+{
+	struct host_call *c = spoken_of(table, op, what);
+
+	if (c && c->kind != kind) {
+		host_fault(host_of(table), "%s was called for operation %llu, which is %s", what,
+			   (unsigned long long)op, kinds[c->kind].name);
+		return NULL;
+	}
+	return c && !c->answered ? c : NULL;
+}
+
+static void on_progress(const struct aictl_host *table, uint64_t op, const struct aictl_progress *p)
+{
+	struct host_call *c = spoken_of_kind(table, op, HOST_START, "progress");
+
+	if (!c)
+		return;
+	if (!p || p->struct_size < sizeof(*p)) {
+		host_fault(c->host, "progress was called with a report that is too short");
+		return;
+	}
+	if (!c->canceled)
+		arm_deadline(c);
+	if (c->reply.progress)
+		c->reply.progress(c->reply.user, op, p);
+}
+
+static void on_list_item(const struct aictl_host *table, uint64_t op,
+			 const struct aictl_unit_state *s)
+{
+	struct host_call *c = spoken_of_kind(table, op, HOST_LIST, "list_item");
+
+	if (c && state_is_sane(c->host, s, "list_item") && c->reply.item)
+		c->reply.item(c->reply.user, op, s);
+}
+
+static void on_log_position(const struct aictl_host *table, uint64_t op,
+			    const struct aictl_log_position *p)
+{
+	struct host_call *c = spoken_of_kind(table, op, HOST_LOGS, "log_position");
+
+	if (c && p && c->reply.position)
+		c->reply.position(c->reply.user, op, p);
+}
+
+static void on_exec_started(const struct aictl_host *table, uint64_t op, int64_t pid)
+{
+	struct host_call *c = spoken_of_kind(table, op, HOST_EXEC, "exec_started");
+
+	if (c && pid > 0 && pid <= INT32_MAX && c->reply.started)
+		c->reply.started(c->reply.user, op, (pid_t)pid);
+}
+
+/* ---- life ---- */
+
+void host_init(struct host *h, struct loop *loop, const struct aictl_plugin *plugin)
+{
+	*h = (struct host){
+		.table = {.abi = AICTL_PLUGIN_ABI,
+			  .struct_size = sizeof(h->table),
+			  .log = on_log,
+			  .complete = on_complete,
+			  .unit_state = on_unit_state,
+			  .engine_state = on_engine_state,
+			  .progress = on_progress,
+			  .list_item = on_list_item,
+			  .log_position = on_log_position,
+			  .exec_started = on_exec_started},
+		.loop = loop,
+		.plugin = plugin,
+		.cancel_ms = AICTL_CANCEL_MS,
+		.call_ms = AICTL_CALL_MS,
+		.thread = gettid(),
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		h->deadline_ms[i] = kinds[i].deadline_ms;
+	host_watch_init(h);
+}
+
+int host_open(struct host *h, const struct aictl_open *with, struct err **reterr)
+{
+	char raw[TEXT_MAX] = "", text[TEXT_MAX];
+	int64_t entered;
+	int r;
+
+	entered = host_enter(h);
+	r = h->plugin->runtime->open(&h->table, with, &h->self, raw, sizeof(raw));
+	host_leave(h, entered, "open");
+	raw[sizeof(raw) - 1] = '\0';
+	clean(text, sizeof(text), raw);
+	if (r == AICTL_OK && h->self) {
+		h->open = true;
+		return 0;
+	}
+	host_watch_done(h, 1);
+	h->ended = true;
+	if (r == AICTL_OK)
+		return err_set(reterr, ERR_INVALID, "open succeeded and gave nothing");
+	return err_set(reterr, r == AICTL_NO_MEMORY ? ERR_NOMEM : ERR_INVALID, "%s",
+		       text[0] ? text : host_code_name(r));
+}
+
+void host_done(struct host *h)
+{
+	h->open = false;
+	while (h->n_calls > 0) {
+		struct host_call *c = h->calls[h->n_calls - 1];
+
+		answer(c, AICTL_CANCELED, "the host ends");
+		forget(h, c);
+	}
+	mem_free(h->calls);
+	h->calls = NULL;
+	h->cap_calls = 0;
+	host_watch_done(h, 0);
+	h->ended = true;
+}
+
+bool host_can(const struct host *h, enum host_kind kind)
+{
+	const struct aictl_runtime_ops *ops = h->plugin->runtime;
+
+	return (kind != HOST_STATS || ops->stats) && (kind != HOST_EXEC || ops->exec) &&
+	       (kind != HOST_LOGS || ops->logs);
+}
+
+/* The number of an operation that is to be handed to the plugin; else 0, and it has been answered
+ * or *ret_op is 0, too. */
+static uint64_t prepare(struct host *h, enum host_kind kind, const char *unit,
+			const struct host_reply *reply, uint64_t *ret_op)
+{
+	struct host_call *c = begin(h, kind, unit, reply);
+
+	*ret_op = c ? c->op : 0;
+	if (!c)
+		return 0;
+	if (h->open && host_can(h, kind))
+		return c->op;
+	if (h->open)
+		answer(c, AICTL_UNSUPPORTED, "the plugin cannot do that");
+	else
+		answer(c, AICTL_CANCELED, "the plugin is not open");
+	forget(h, c);
+	return 0;
+}
+
+uint64_t host_start(struct host *h, const struct aictl_start *what, const struct host_reply *reply)
+{
+	uint64_t ret, op = prepare(h, HOST_START, what->unit, reply, &ret);
+	int64_t entered = host_enter(h);
+
+	if (op)
+		h->plugin->runtime->start(h->self, op, what);
+	host_leave(h, entered, "start");
+	return ret;
+}
+
+uint64_t host_signal(struct host *h, const char *unit, int number, const struct host_reply *reply)
+{
+	uint64_t ret, op = prepare(h, HOST_SIGNAL, unit, reply, &ret);
+	int64_t entered = host_enter(h);
+
+	if (op)
+		h->plugin->runtime->signal(h->self, op, unit, number);
+	host_leave(h, entered, "signal");
+	return ret;
+}
+
+uint64_t host_remove(struct host *h, const char *unit, const struct host_reply *reply)
+{
+	uint64_t ret, op = prepare(h, HOST_REMOVE, unit, reply, &ret);
+	int64_t entered = host_enter(h);
+
+	if (op)
+		h->plugin->runtime->remove(h->self, op, unit);
+	host_leave(h, entered, "remove");
+	return ret;
+}
+
+uint64_t host_list(struct host *h, const struct host_reply *reply)
+{
+	uint64_t ret, op = prepare(h, HOST_LIST, "", reply, &ret);
+	int64_t entered = host_enter(h);
+
+	if (op)
+		h->plugin->runtime->list(h->self, op);
+	host_leave(h, entered, "list");
+	return ret;
+}
+
+uint64_t host_stats(struct host *h, const char *unit, const struct host_reply *reply)
+{
+	uint64_t ret, op = prepare(h, HOST_STATS, unit, reply, &ret);
+	int64_t entered = host_enter(h);
+
+	if (op)
+		h->plugin->runtime->stats(h->self, op, unit);
+	host_leave(h, entered, "stats");
+	return ret;
+}
+
+uint64_t host_exec(struct host *h, const struct aictl_exec *what, const struct host_reply *reply)
+{
+	uint64_t ret, op = prepare(h, HOST_EXEC, what->unit, reply, &ret);
+	int64_t entered = host_enter(h);
+
+	if (op)
+		h->plugin->runtime->exec(h->self, op, what);
+	host_leave(h, entered, "exec");
+	return ret;
+}
+
+uint64_t host_logs(struct host *h, const struct aictl_logs *what, const struct host_reply *reply)
+{
+	uint64_t ret, op = prepare(h, HOST_LOGS, what->unit, reply, &ret);
+	int64_t entered = host_enter(h);
+
+	if (op)
+		h->plugin->runtime->logs(h->self, op, what);
+	host_leave(h, entered, "logs");
+	return ret;
+}
+
+uint64_t host_close(struct host *h, const struct host_reply *reply)
+{
+	uint64_t ret, op = prepare(h, HOST_CLOSE, "", reply, &ret);
+	int64_t entered = host_enter(h);
+
+	if (op)
+		h->plugin->runtime->close(h->self, op);
+	host_leave(h, entered, "close");
+	return ret;
+}
+
+void host_cancel(struct host *h, uint64_t op)
+{
+	struct host_call *c = find(h, op);
+
+	if (c && !c->canceled && c->kind != HOST_CLOSE)
+		ask_to_end(c);
+}
+
+void host_resize(struct host *h, uint64_t op, uint32_t rows, uint32_t columns)
+{
+	const struct host_call *c = find(h, op);
+	int64_t entered;
+
+	if (!c || c->kind != HOST_EXEC || !h->open || !h->plugin->runtime->exec_resize)
+		return;
+	entered = host_enter(h);
+	h->plugin->runtime->exec_resize(h->self, op, rows, columns);
+	host_leave(h, entered, "exec_resize");
+}
+
+bool host_is_open(const struct host *h, uint64_t op)
+{
+	return find(h, op) != NULL;
+}
+
+const char *host_kind_name(enum host_kind kind)
+{
+	return kinds[kind].name;
+}
+
+const char *host_code_name(int code)
+{
+	static const char *const names[] = {
+		[AICTL_OK] = "ok",
+		[AICTL_INVALID] = "invalid",
+		[AICTL_NOT_FOUND] = "not_found",
+		[AICTL_CONFLICT] = "conflict",
+		[AICTL_DENIED] = "denied",
+		[AICTL_UNREACHABLE] = "unreachable",
+		[AICTL_TIMEOUT] = "timeout",
+		[AICTL_UNSUPPORTED] = "unsupported",
+		[AICTL_CANCELED] = "canceled",
+		[AICTL_NO_MEMORY] = "no_memory",
+		[AICTL_FAILED] = "failed",
+	};
+
+	return names[code >= 0 && code < (int)ARRAY_SIZE(names) ? code : AICTL_FAILED];
+}
+
+const char *host_phase_name(unsigned phase)
+{
+	static const char *const names[] = {"unknown", "created", "running", "exited", "gone"};
+
+	return names[phase < ARRAY_SIZE(names) ? phase : 0];
+}

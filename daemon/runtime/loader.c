@@ -1,0 +1,237 @@
+/* loader: see loader.h. */
+/* SPDX-License-Identifier: MIT */
+#include "daemon/runtime/loader.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "lib/fs.h"
+#include "lib/mem.h"
+
+typedef const struct aictl_plugin *query_fn(uint32_t host_abi);
+
+static int judge(const char *path, const struct stat *st, struct err **reterr)
+{
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		return err_set(
+			reterr, ERR_PERM,
+			"%s belongs to uid %u: plugins, and the directories above them, have to "
+			"belong to root or to uid %u",
+			path, (unsigned)st->st_uid, (unsigned)geteuid());
+	if ((st->st_mode & (S_IWGRP | S_IWOTH)) && !(S_ISDIR(st->st_mode) && st->st_mode & S_ISVTX))
+		return err_set(
+			reterr, ERR_PERM,
+			"%s can be written by others (mode %04o): chmod go-w, then try again", path,
+			(unsigned)st->st_mode & 07777);
+	return 0;
+}
+
+static int look(int fd, const char *path, struct err **reterr)
+{
+	struct stat st;
+
+	return fstat(fd, &st) < 0 ? err_sys(reterr, errno, "%s", path) : judge(path, &st, reterr);
+}
+
+/* dir, from which all links are gone, and all above it. *ret_fd is of dir. */
+static int walk(char *dir, int *ret_fd, struct err **reterr)
+{
+	_cleanup_close_ int at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = at < 0 ? err_sys(reterr, errno, "/") : look(at, "/", reterr);
+
+	for (char *p = dir; r == 0 && p[0] != '\0' && p[1] != '\0';) {
+		char *end = strchrnul(p + 1, '/'), kept = *end;
+		int next;
+
+		*end = '\0';
+		next = openat(at, p + 1, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		r = next < 0 ? err_sys(reterr, errno, "%s", dir) : look(next, dir, reterr);
+		*end = kept;
+		p = end;
+		if (next >= 0) {
+			close(at);
+			at = next;
+		}
+	}
+	if (r == 0)
+		*ret_fd = TAKE_FD(at);
+	return r;
+}
+
+/* Opens base in dir. */
+static int open_trusted(struct loader *l, const char *dir, const char *base, struct err **reterr)
+{
+	_cleanup_close_ int at = -1;
+	_cleanup_close_ int fd = -1;
+	char real[PATH_MAX];
+	struct stat st;
+	int r;
+
+	if (!realpath(dir, real))
+		return err_sys(reterr, errno, "%s", dir);
+	l->path = mem_printf("%s/%s", strcmp(real, "/") == 0 ? "" : real, base);
+	if (!l->path)
+		return err_nomem(reterr);
+	r = walk(real, &at, reterr);
+	if (r < 0)
+		return r;
+	fd = openat(at, base, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 && errno == ENOENT)
+		return err_set(reterr, ERR_NOTFOUND, "there is no %s", l->path);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(reterr, errno, "%s", l->path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(reterr, ERR_INVALID, "%s is not a file", l->path);
+	r = judge(l->path, &st, reterr);
+	if (r == 0)
+		l->fd = TAKE_FD(fd);
+	return r;
+}
+
+/* What dlerror says, which names the file as /proc/self/fd/N. */
+static int explain(const struct loader *l, const char *as, struct err **reterr)
+{
+	const char *text = dlerror();
+
+	if (!text)
+		text = "unknown error";
+	if (strncmp(text, as, strlen(as)) == 0) {
+		text += strlen(as);
+		text += strspn(text, ": ");
+	}
+	return err_set(reterr, ERR_INVALID, "%s cannot be loaded: %s", l->path, text);
+}
+
+static int check_runtime(const struct loader *l, struct err **reterr)
+{
+	const struct aictl_runtime_ops *ops = l->plugin->runtime;
+
+	if (!ops || ops->struct_size < sizeof(struct aictl_runtime_ops))
+		return err_set(reterr, ERR_INVALID,
+			       "%s: its table of operations is missing or too short", l->path);
+	if (!ops->open || !ops->close || !ops->start || !ops->signal || !ops->remove || !ops->list)
+		return err_set(reterr, ERR_INVALID,
+			       "%s: of open, close, start, signal, remove and list one is missing",
+			       l->path);
+	return 0;
+}
+
+static int check_name(const struct loader *l, const char *base, struct err **reterr)
+{
+	const char *name = l->plugin->name;
+	size_t n = name ? strlen(name) : 0;
+
+	if (n == 0 || n > LOADER_NAME_MAX ||
+	    strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != n ||
+	    strncmp(base, name, n) != 0 || strcmp(base + n, ".so") != 0)
+		return err_set(reterr, ERR_INVALID,
+			       "%s calls itself \"%.40s\": not the name of the file", l->path,
+			       name ? name : "");
+	return 0;
+}
+
+static int check(const struct loader *l, const char *base, struct err **reterr)
+{
+	const struct aictl_plugin *p = l->plugin;
+	int r;
+
+	if (!p)
+		return err_set(reterr, ERR_INVALID,
+			       "%s does not work with version %u of the plugin interface", l->path,
+			       AICTL_PLUGIN_ABI);
+	if (p->abi != AICTL_PLUGIN_ABI)
+		return err_set(
+			reterr, ERR_INVALID,
+			"%s is for version %u of the plugin interface, this aictl has version %u",
+			l->path, p->abi, AICTL_PLUGIN_ABI);
+	if (p->struct_size < sizeof(*p))
+		return err_set(reterr, ERR_INVALID, "%s: its description is too short (%u bytes)",
+			       l->path, p->struct_size);
+	r = check_name(l, base, reterr);
+	if (r < 0)
+		return r;
+	if (p->kind != AICTL_KIND_RUNTIME)
+		return err_set(reterr, ERR_INVALID,
+			       "%s is of kind %s (%u), which this aictl cannot use", l->path,
+			       loader_kind_name(p->kind), p->kind);
+	return check_runtime(l, reterr);
+}
+
+static int load(struct loader *l, const char *base, struct err **reterr)
+{
+	char as[32];
+	query_fn *query;
+	void *symbol;
+
+	snprintf(as, sizeof(as), "/proc/self/fd/%d", l->fd);
+	l->handle = dlopen(as, RTLD_NOW | RTLD_LOCAL);
+	if (!l->handle)
+		return explain(l, as, reterr);
+	symbol = dlsym(l->handle, AICTL_PLUGIN_SYMBOL);
+	if (!symbol)
+		return err_set(reterr, ERR_INVALID, "%s is no plugin of aictl: it has no %s",
+			       l->path, AICTL_PLUGIN_SYMBOL);
+	memcpy(&query, &symbol, sizeof(query)); /* ISO C has no cast for it */
+	l->plugin = query(AICTL_PLUGIN_ABI);
+	return check(l, base, reterr);
+}
+
+static int open_in(struct loader *l, const char *dir, const char *base, struct err **reterr)
+{
+	int r;
+
+	*l = (struct loader){.fd = -1};
+	r = open_trusted(l, dir, base, reterr);
+	if (r == 0)
+		r = load(l, base, reterr);
+	if (r < 0)
+		loader_close(l);
+	return r;
+}
+
+int loader_open(struct loader *l, const char *dir, const char *name, struct err **reterr)
+{
+	char base[LOADER_NAME_MAX + 4];
+
+	*l = (struct loader){.fd = -1};
+	if (!*name || strchr(name, '/') || strlen(name) > LOADER_NAME_MAX)
+		return err_set(reterr, ERR_INVALID, "\"%.60s\" is not the name of a plugin", name);
+	snprintf(base, sizeof(base), "%s.so", name);
+	return open_in(l, dir, base, reterr);
+}
+
+int loader_open_file(struct loader *l, const char *path, struct err **reterr)
+{
+	_cleanup_free_ char *dir = fs_dirname(path);
+	const char *slash = strrchr(path, '/');
+
+	*l = (struct loader){.fd = -1};
+	if (!dir)
+		return err_nomem(reterr);
+	return open_in(l, *dir ? dir : "/", slash ? slash + 1 : path, reterr);
+}
+
+void loader_close(struct loader *l)
+{
+	if (l->handle)
+		dlclose(l->handle);
+	if (l->fd >= 0)
+		close(l->fd);
+	mem_free(l->path);
+	*l = (struct loader){.fd = -1};
+}
+
+const char *loader_kind_name(unsigned kind)
+{
+	static const char *const names[] = {"unknown", "runtime", "probe", "metric", "device"};
+
+	return names[kind < ARRAY_SIZE(names) ? kind : 0];
+}
