@@ -27,6 +27,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "needs_root: skipped for an ordinary user")
     config.addinivalue_line("markers", "waits: takes long and does little: begun early")
     config.addinivalue_line("markers", "machine: boots one or measures it: a module in one process, begun first")
+    config.addinivalue_line("markers", "processes(why): not for containers")
     config.addinivalue_line("markers", "xdist_group: of pytest-xdist, which need not be there")
     procfs.become_subreaper()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what runs is ended
@@ -39,9 +40,20 @@ def pytest_unconfigure():
 def pytest_itemcollected(item):
     if item.get_closest_marker("machine"):
         item.add_marker(pytest.mark.xdist_group(item.module.__name__))
-    elif "testbed" in item.fixturenames:  # an engine for a module: it takes seconds to start
-        which = getattr(item, "callspec", None) and item.callspec.params.get("engine") or "dockerd"
+    elif which := engine_of(item):  # one engine for a module: it takes seconds to start
         item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}-{which}"))
+
+
+def engine_of(item):
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    wanted = [params.get("engine"), params.get("kind"), *item.fixturenames]
+    return next((name for name in wanted if name in engines.NAMES), None)
+
+
+def pytest_generate_tests(metafunc):
+    """KINDS of a module: its tests run with services of each of them."""
+    if "kind" in metafunc.fixturenames and hasattr(metafunc.module, "KINDS"):
+        metafunc.parametrize("kind", metafunc.module.KINDS, indirect=True)
 
 
 @pytest.hookimpl(trylast=True)  # after -m and -k
@@ -67,6 +79,8 @@ def whole_modules(config, items):
         seen.add(item.module)
         if reason := getattr(item.module, "ELSEWHERE", None):
             known = True
+        elif item.get_closest_marker("processes") and engine_of(item):
+            reason = known = True
         elif reason := getattr(item.module, "MISSING", None):
             item.add_marker(pytest.mark.skip(reason=f"all of {item.module.__name__}: {reason}"))
         (dropped if known and reason else kept).append(item)
@@ -134,12 +148,12 @@ def base():
 
 
 @pytest.fixture
-def start(base):
+def start(base, kind):
     """start(*aictld options, user=, ...) -> a running Daemon; all are stopped at the end."""
     daemons = []
 
     def starter(*args, **kwargs):
-        daemon = harness.Daemon(base, *args, name=f"d{len(daemons)}", **kwargs)
+        daemon = harness.Daemon(base, *args, name=f"d{len(daemons)}", **{"engine": kind, **kwargs})
         daemons.append(daemon)
         return daemon.start()
 
@@ -179,6 +193,13 @@ def engine(request, testbed):
 
 
 @pytest.fixture
+def kind(request):
+    """What the services of a test are: None for processes, else the engine of its containers."""
+    name = getattr(request, "param", "process")
+    yield from [None] if name == "process" else lent(request.getfixturevalue("testbed"), name)
+
+
+@pytest.fixture
 def dockerd(testbed):
     yield from lent(testbed, "dockerd")
 
@@ -192,4 +213,6 @@ def lent(testbed, name):
     with testbed.inside():
         one = testbed.engine(name)
         yield one
+        left = one.ours() if one.running() else []
         one.reset()
+        assert not left, f"containers were left: {[(c['Names'], c['State']) for c in left]}"

@@ -50,6 +50,7 @@ log_driver = "k8s-file"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "runc"
+init_path = "/usr/bin/tini-static"
 conmon_path = ["/usr/bin/conmon"]
 helper_binaries_dir = ["/usr/lib/podman", "/usr/libexec/podman"]
 tmp_dir = "{dir}/tmp"
@@ -251,6 +252,10 @@ class Engine:
         except (OSError, http.client.HTTPException):
             return False
 
+    def ours(self):
+        """The containers of any aictl."""
+        return self.containers("io.aictl.instance")
+
     def running(self):
         return bool(self.pid) and procfs.alive(self.pid)
 
@@ -359,6 +364,7 @@ class Dockerd(Engine):
         return ["dockerd", "--config-file", f.name, "--data-root", f"{self.dir}/data", "--exec-root",
                 f"{self.dir}/exec", "--pidfile", f"{self.dir}/pid", "-H", self.url, "-G", str(GID),
                 "--cgroup-parent", "/" + os.path.basename(self.box.dir), "--exec-opt", "native.cgroupdriver=cgroupfs",
+                "--init-path", "/usr/bin/tini-static",
                 *(["--live-restore"] if self.live_restore else [])]
 
     def restart(self, live_restore=False):

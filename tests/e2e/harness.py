@@ -22,6 +22,7 @@ import urllib.parse
 import urllib.request
 import uuid
 
+import engines
 import procfs
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -132,11 +133,15 @@ class Daemon:
     """aictld with its helpers. user: run everything as that user instead (needs root).
 
     init: below a process that reaps what a killed aictld leaves behind, as pid 1 would.
+    engine: of engines.py: what service() and shell() make are containers in it.
     """
 
-    def __init__(self, base, *args, user=None, wrapper=(), env=None, name="d", init=False):
+    def __init__(self, base, *args, user=None, wrapper=(), env=None, name="d", init=False, engine=None):
         self.base = base
         self.args = list(args)
+        self.engine = engine
+        if engine:
+            self.args += ["--runtime", f"docker={engine.url}"]
         self.user = user
         self.wrapper = list(wrapper)
         self.runtime_dir = os.path.join(base, "run")
@@ -323,10 +328,14 @@ class Daemon:
             spec.setdefault("update", IN_PLACE)
         if AS_ROOT and not self.user:
             spec.setdefault("user", "nobody")
-        return spec
+        return self.contained(spec) if self.engine else spec
 
     def shell(self, script, **keys):
         return {**self.service(**keys), "command": ["/bin/sh", "-c", script.replace("$", "$$")]}
+
+    def contained(self, spec):
+        """The same in a container, which sees the test's directory and network as a process would."""
+        return {"image": engines.BUSYBOX, "volumes": [f"{self.base}:{self.base}"], "network": "host", **spec}
 
     def apply(self, services, wait=True, name="shop", timeout=60):
         """Applies {name: spec}; waits until all are ready, unless told not to."""
