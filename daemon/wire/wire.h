@@ -442,6 +442,7 @@ struct wire_run {
 	uint64_t id;	     /* the controller's, never used twice */
 	struct wire_key key; /* it runs in this slot's cgroup; service "" = in none */
 	bool tty;	     /* the descriptors are a terminal, which becomes the controlling one */
+	bool inside;	     /* in the unit that runs in the slot (wire_unit.h); ESRCH: none does */
 	bool log; /* key has an incarnation of its own, which stands in its environment, too */
 	struct wire_logs logs; /* as in a SPAWN */
 	int64_t timeout_ms;    /* then SIGKILL to the group; 0 = none */

@@ -19,6 +19,7 @@ void wire_run_encode(struct buf *b, const struct wire_run *m)
 	if (m->key.service[0] != '\0')
 		field_put_key(b, &m->key);
 	field_put_u8(b, m->tty);
+	field_put_u8(b, m->inside);
 	field_put_u8(b, m->log);
 	field_put_logs(b, &m->logs);
 	field_put_i64(b, m->timeout_ms);
@@ -36,10 +37,12 @@ int wire_run_decode(const uint8_t *body, size_t len, struct wire_run *m)
 	if (field_get_bool(&r))
 		field_get_key(&r, &m->key);
 	m->tty = field_get_bool(&r);
+	m->inside = field_get_bool(&r);
 	m->log = field_get_bool(&r);
 	field_get_logs(&r, &m->logs);
 	m->timeout_ms = field_get_i64(&r);
-	if (m->timeout_ms < 0 || (m->log && (m->tty || !m->key.incarnation[0])))
+	if (m->timeout_ms < 0 || (m->log && (m->tty || !m->key.incarnation[0])) ||
+	    (m->inside && !m->key.service[0]))
 		r.bad = true;
 	return wire_child_get(&r, &m->child, 0, &none);
 }

@@ -7,7 +7,7 @@
  *   UNIT_START   in the place of SPAWN, without descriptors. Refused as SPAWN is. STOP, SIGNAL, NOTE,
  *                RELEASE, ACK, LOGS as for processes; LIMITS, FREEZE, WATCH and standbys do not exist.
  *                LOOK is answered by UNIT_STATS
- *   RUN          whose key is a slot with a unit that runs: executed inside (see below)
+ *   RUN          with `inside`: executed in the unit that runs in the slot (see below)
  * aictld -> controller
  *   UNIT_STATE   as the runtime said it last, in front of the SLOT that it explains; whenever it
  *                changes, and for each unit in the inventory
@@ -15,7 +15,7 @@
  *   UNIT_STATS
  * aictld -> aictl-runtime
  *   HELLO        as to the other helpers, without descriptors. What a runtime is told by its command
- *                line: --name, --config, --plugin-dir, --instance, --sup-dir, --log-level
+ *                line: --name, --config, --plugin-dir, --instance, --log-level
  *   UNIT_KEEP    for each unit that may exist, after HELLO. fds as UNIT_START. It is followed (not
  *                started when it is not there), and its log goes on from the cell
  *   SYNCED       after them: containers of our instance that were not named are removed
@@ -24,11 +24,12 @@
  *                the beginning, the runtime's own, for how far the log was written. It outlives the
  *                runtime and aictld. Sent again to another runtime process while it has not started
  *                (then with what the former one left: the same name is the same container)
- *   SIGNAL       to its main process. Sent again to another runtime process, while it is stopped
+ *   SIGNAL       to its main process. While it is not started yet: the start is given up (FAILED
+ *                with ECANCELED). Sent again to another runtime process, while it is stopped
  *   UNIT_REMOVE  once its end is noted: when its log is written to the end, it is removed (by force,
  *                also when it runs) and GONE is said. Of one that is not there GONE is said at once.
  *                Sent to each runtime process until GONE comes
- *   RUN          as it came from the controller; fds: stdin, stdout, stderr (with tty: the terminal
+ *   RUN          as it came from the controller, with the unit's incarnation; fds: stdin, stdout, stderr (with tty: the terminal
  *                thrice). argv; envp is added to the unit's; cwd "/" and set_user false: the unit's
  *                own; paths and the rest of the child count for nothing. aictld keeps the time
  *   RUN_KILL, LOOK, LOG_LEVEL, PING
