@@ -14,7 +14,6 @@ import contextlib
 import ctypes
 import glob
 import http.client
-import io
 import json
 import os
 import re
@@ -23,13 +22,14 @@ import signal
 import socket
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 import urllib.parse
 
-sys.path[:0] = [os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib")]
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
+                os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib")]
 
+import images  # noqa: E402
 import procfs  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -185,8 +185,8 @@ class Testbed:
     def engine(self, name):
         if name not in self.engines:
             self.engines[name] = {"dockerd": Dockerd, "podman": Podman}[name](self).start()
-            self.engines[name].import_image(BUSYBOX, busybox_tar())
-            self.engines[name].import_image(SVC, busybox_tar((self.svc, "/svc")))
+            self.engines[name].import_image(BUSYBOX, images.busybox_tar())
+            self.engines[name].import_image(SVC, images.busybox_tar((self.svc, "/svc")))
         return self.engines[name]
 
     @contextlib.contextmanager
@@ -305,7 +305,8 @@ class Engine:
         kind = "application/x-tar" if isinstance(body, bytes) else "application/json"
         data = body if body is None or isinstance(body, bytes) else json.dumps(body)
         try:
-            connection.request(method, version + path, data, {} if data is None else {"Content-Type": kind})
+            with contextlib.suppress(BrokenPipeError):  # it has read enough: then its answer says why
+                connection.request(method, version + path, data, {} if data is None else {"Content-Type": kind})
             reply = connection.getresponse()
             return reply.status, reply.read()
         finally:
@@ -422,34 +423,6 @@ class Connection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self.path)
-
-
-# images
-
-def busybox_tar(*more):
-    """The root of an image: busybox with all its names. more: (path of a file here, its name there)."""
-    data = io.BytesIO()
-    busybox = find("busybox")
-    with tarfile.open(fileobj=data, mode="w") as tar:
-        for name, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777), ("root", 0o700), ("var", 0o755)):
-            add(tar, name, mode, kind=tarfile.DIRTYPE)
-        with open(busybox, "rb") as f:
-            add(tar, "bin/busybox", 0o755, f.read())
-        for applet in subprocess.run([busybox, "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout.split():
-            if applet != "busybox":
-                add(tar, f"bin/{applet}", 0o777, kind=tarfile.SYMTYPE, target="busybox")
-        add(tar, "etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")
-        add(tar, "etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n")
-        for path, name in more:
-            with open(path, "rb") as f:
-                add(tar, name.lstrip("/"), 0o755, f.read())
-    return data.getvalue()
-
-
-def add(tar, name, mode, content=None, kind=tarfile.REGTYPE, target=""):
-    info = tarfile.TarInfo(name)
-    info.mode, info.type, info.linkname, info.size = mode, kind, target, len(content or b"")
-    tar.addfile(info, io.BytesIO(content or b""))
 
 
 if __name__ == "__main__":

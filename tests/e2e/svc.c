@@ -18,7 +18,8 @@
  *   svc escape                SIGTERM ignored, and a double-forked child in a session of its own
  *                             that ignores it too
  *   svc http [DELAY_MS [stubborn]]
- *                             a server on 127.0.0.1:$PORT after DELAY_MS; stubborn ignores SIGTERM.
+ *                             a server on 127.0.0.1:$PORT after DELAY_MS, on all addresses where the
+ *                             environment has ANYBODY; stubborn ignores SIGTERM.
  *     /set/live/MODE, /set/ready/MODE   how /ready and every other path answer from now on:
  *                                       ok, error (500), hang (never answers), drip (a byte at a
  *                                       time), flood (1 GiB)
@@ -625,7 +626,7 @@ static _Noreturn void play_http(unsigned long delay_ms, bool stubborn, void *(*s
 		set_sigterm(SIG_IGN);
 	wait_ms(delay_ms);
 	a.sin_port = htons((uint16_t)number(getenv("PORT")));
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	a.sin_addr.s_addr = htonl(getenv("ANYBODY") ? INADDR_ANY : INADDR_LOOPBACK);
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 1024) < 0) {
