@@ -16,6 +16,7 @@
 #include "daemon/controller/hold.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/replica_cgroup.h"
+#include "daemon/controller/replica_unit.h"
 #include "daemon/controller/replica_reload.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/service_canary.h"
@@ -452,6 +453,14 @@ static int check_process(const struct post *post, const struct target *t, const 
 	r = post->op->perform == perform_freeze ? untracked(t) : NULL;
 	if (!r)
 		return 0;
+	if (replica_unit_is(r)) {
+		api_reply_error(
+			post->call->r, 409, "unsupported",
+			"\"%s/%u\" cannot be frozen: it is a container, which only its engine "
+			"could pause",
+			t->s->name, r->index);
+		return -1;
+	}
 	api_reply_error(
 		post->call->r, 409, "unsupported",
 		"\"%s/%u\" cannot be frozen: it was started without a cgroup, restart it first",

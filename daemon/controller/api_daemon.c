@@ -11,6 +11,7 @@
 #include "daemon/controller/link.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/replica_log_fault.h"
+#include "daemon/controller/runtimes.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/store.h"
 #include "daemon/controller/strangers.h"
@@ -127,6 +128,7 @@ void api_daemon_info(struct api_call *call)
 	jsonw_int(&w, "gateway_restarts", c->status.gateway_restarts);
 	jsonw_int(&w, "gateway_threads", c->status.gateway_threads);
 	write_cgroup(&w, &c->status);
+	runtimes_write(c->runtimes, &w);
 	jsonw_object_begin(&w, "store");
 	jsonw_int(&w, "queued", (int64_t)queued);
 	jsonw_int(&w, "dropped", (int64_t)dropped);

@@ -28,6 +28,8 @@
 #include "daemon/controller/replica_log_fault.h"
 #include "daemon/controller/replica_push.h"
 #include "daemon/controller/replica_probe.h"
+#include "daemon/controller/replica_unit.h"
+#include "daemon/controller/runtimes.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/service_task.h"
 #include "daemon/controller/service_rollout.h"
@@ -181,6 +183,8 @@ static void write_message(struct jsonw *w, const struct replica *r)
 		said = start;
 	if (r->frozen)
 		said = REPLICA_CGROUP_MESSAGE;
+	if (replica_unit_is_lost(r))
+		said = replica_unit_why_lost(r);
 	buf_str(&out, said);
 	if (r->state == REPLICA_DRAINING) {
 		buf_str(&out, out.len ? "; " : "");
@@ -208,11 +212,12 @@ static void write_replica_brief(struct jsonw *w, const struct replica *r)
 
 	jsonw_object_begin(w, NULL);
 	write_id(w, r);
-	if (r->pid) {
+	if (r->pid > 0)
 		jsonw_int(w, "pid", r->pid);
+	if (r->pid) {
 		jsonw_time(w, "started_at", r->started_wall_ms);
 	}
-	jsonw_string(w, "state", replica_sm_state_name(r->state));
+	jsonw_string(w, "state", replica_sm_state_name(replica_unit_shown(r)));
 	if (r->port)
 		jsonw_int(w, "port", r->port);
 	jsonw_int(w, "restarts", r->restarts);
@@ -228,6 +233,13 @@ static void write_replica_brief(struct jsonw *w, const struct replica *r)
 	jsonw_object_end(w);
 }
 
+static const char *reason_of(const struct replica *r)
+{
+	if (replica_unit_is_lost(r))
+		return RUNTIMES_REASON;
+	return r->frozen ? REPLICA_CGROUP_REASON : r->reason;
+}
+
 static void write_replica(struct jsonw *w, const struct replica *r, const struct shown *shown)
 {
 	const struct port_spec *port;
@@ -239,12 +251,12 @@ static void write_replica(struct jsonw *w, const struct replica *r, const struct
 	jsonw_object_begin(w, NULL);
 	write_id(w, r);
 	jsonw_int(w, "index", r->index);
-	if (r->pid)
+	if (r->pid > 0)
 		jsonw_int(w, "pid", r->pid);
 	else
 		jsonw_null(w, "pid");
 	jsonw_string(w, "incarnation", r->incarnation);
-	jsonw_string(w, "state", replica_sm_state_name(r->state));
+	jsonw_string(w, "state", replica_sm_state_name(replica_unit_shown(r)));
 	jsonw_int(w, "revision", (int64_t)r->revision);
 	if (r->port)
 		jsonw_int(w, "port", r->port);
@@ -258,13 +270,14 @@ static void write_replica(struct jsonw *w, const struct replica *r, const struct
 	jsonw_int(w, "restarts", r->restarts);
 	jsonw_time(w, "started_at", r->pid ? r->started_wall_ms : 0);
 	jsonw_time(w, "since", r->since_wall_ms);
-	jsonw_string(w, "reason", r->frozen ? REPLICA_CGROUP_REASON : r->reason);
+	jsonw_string(w, "reason", reason_of(r));
 	write_message(w, r);
 	jsonw_bool(w, "frozen", r->frozen);
 	jsonw_bool(w, "slow_mode", r->policy.slow);
 	jsonw_time(w, "next_attempt_at", replica_next_attempt_wall_ms(r));
 	jsonw_time(w, "next_run_at", next_run_wall_ms(r));
 	write_last_exit(w, &r->last_exit);
+	replica_unit_write(r, w);
 	write_push(w, r);
 	replica_log_fault_write(r, w);
 	if (shown->probes)
@@ -332,7 +345,7 @@ static void write_service(struct jsonw *w, const struct service *s, const struct
 	jsonw_string(w, "name", s->name);
 	jsonw_string(w, "set", s->set);
 	jsonw_string(w, "state", service_state_name(service_state(s)));
-	jsonw_string(w, "runtime", "process");
+	jsonw_string(w, "runtime", runtimes_name_of(s->spec));
 	jsonw_string(w, "type", service_task_is(s) ? "task" : "service");
 	jsonw_time(w, "next_run_at", service_task_next_wall_ms(s));
 	jsonw_int(w, "revision", (int64_t)s->revision);

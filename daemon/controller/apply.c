@@ -454,6 +454,7 @@ static void on_checked(uv_work_t *work, int status)
 	if (!j->err && !j->errors.n) {
 		apply_check_conflicts(j);
 		apply_check_limits(j);
+		apply_check_runtimes(j);
 		nomem = apply_check_secrets(j) < 0;
 	}
 	if (nomem || j->errors.nomem || j->warnings.nomem)

@@ -13,6 +13,8 @@
 #include "daemon/controller/controller.h"
 #include "daemon/controller/identity.h"
 #include "daemon/controller/limits.h"
+#include "daemon/controller/load.h"
+#include "daemon/controller/runtimes.h"
 #include "daemon/controller/secrets.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/sources.h"
@@ -58,6 +60,12 @@ static void check_user(struct apply_job *j, struct apply_item *it)
 	const struct controller *c = j->c;
 	_cleanup_err_ struct err *e = NULL;
 
+	if (service_spec_is_container(it->spec)) { /* its user is one of the image's */
+		load_look_up(c, it->spec, &it->id, &e);
+		if (e)
+			add_error(j, it->spec, "", &e);
+		return;
+	}
 	it->user = it->spec->user;
 	if (c->root && !it->user)
 		it->user = c->opts.default_user;
@@ -172,6 +180,16 @@ void apply_check_conflicts(struct apply_job *j)
 				    .prune = j->prune};
 
 	conflicts_check(&k, &j->errors);
+}
+
+void apply_check_runtimes(struct apply_job *j)
+{
+	for (size_t i = 0; i < j->n_items; i++) {
+		_cleanup_err_ struct err *e = NULL;
+
+		if (runtimes_check(j->c->runtimes, j->items[i].spec, &e) < 0)
+			add_error(j, j->items[i].spec, "image", &e);
+	}
 }
 
 void apply_check_limits(struct apply_job *j)

@@ -67,6 +67,7 @@ int apply_check_secrets(struct apply_job *j);
 void apply_check_conflicts(struct apply_job *j);
 /* On the loop: limits that aictld cannot enforce. Adds to errors and warnings. */
 void apply_check_limits(struct apply_job *j);
+void apply_check_runtimes(struct apply_job *j);
 
 /* apply_commit: to the store, then to memory; done(j, err) follows unless it returns an error. */
 int apply_commit_run(struct apply_job *j, void (*done)(struct apply_job *j, const struct err *err));

@@ -21,7 +21,9 @@
 #include "daemon/controller/replica_hooks.h"
 #include "daemon/controller/replica_push.h"
 #include "daemon/controller/replica_slot.h"
+#include "daemon/controller/replica_unit.h"
 #include "daemon/controller/run.h"
+#include "daemon/controller/runtimes.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/store.h"
 #include "daemon/controller/traffic.h"
@@ -156,6 +158,60 @@ static void on_evidence(struct controller *c, const struct wire_packet *p)
 		replica_push_evidence(r, &m);
 }
 
+/* What a container has done, where a process's I/O is looked at. */
+static void on_unit_stats(struct controller *c, const struct wire_packet *p)
+{
+	struct wire_evidence e;
+	struct wire_unit_stats m;
+	struct service *s;
+	struct replica *r;
+
+	if (wire_unit_decode_stats(p->body, p->len, &m) < 0) {
+		log_error("bad UNIT_STATS from aictld, ignoring");
+		return;
+	}
+	e = (struct wire_evidence){.key = m.key,
+				   .io_bytes =
+					   m.read_bytes + m.written_bytes + m.rx_bytes + m.tx_bytes,
+				   .block_bytes = m.read_bytes + m.written_bytes,
+				   .memory_bytes = m.memory_bytes};
+	s = controller_find(c, m.key.service);
+	r = s ? service_replica(s, m.key.index) : NULL;
+	if (r && strcmp(r->incarnation, m.key.incarnation) == 0)
+		replica_push_evidence(r, &e);
+}
+
+static void on_unit_state(struct controller *c, const struct wire_packet *p)
+{
+	struct wire_unit_state m;
+	struct service *s;
+	struct replica *r;
+
+	if (wire_unit_decode_state(p->body, p->len, &m) < 0) {
+		log_error("bad UNIT_STATE from aictld, ignoring");
+		return;
+	}
+	if (!c->begun) {
+		if (inventory_add_unit(c->inventory, &m) < 0)
+			uv_stop(c->loop);
+		return;
+	}
+	s = controller_find(c, m.key.service);
+	r = s ? service_replica(s, m.key.index) : NULL;
+	if (r)
+		replica_unit_take(r, &m);
+}
+
+static void on_runtime(struct controller *c, const struct wire_packet *p)
+{
+	struct wire_runtime m;
+
+	if (wire_unit_decode_runtime(p->body, p->len, &m) < 0)
+		log_error("bad RUNTIME from aictld, ignoring");
+	else
+		runtimes_take(c, &m);
+}
+
 static void on_secrets_written(struct controller *c, const struct wire_packet *p)
 {
 	struct wire_secrets_written m;
@@ -209,6 +265,15 @@ static void on_packet(struct wire_packet *p, void *user)
 		break;
 	case WIRE_EVIDENCE:
 		on_evidence(c, p);
+		break;
+	case WIRE_RUNTIME:
+		on_runtime(c, p);
+		break;
+	case WIRE_UNIT_STATE:
+		on_unit_state(c, p);
+		break;
+	case WIRE_UNIT_STATS:
+		on_unit_stats(c, p);
 		break;
 	case WIRE_SECRETS_WRITTEN:
 		on_secrets_written(c, p);

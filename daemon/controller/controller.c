@@ -27,6 +27,7 @@
 #include "daemon/controller/revisions.h"
 #include "daemon/controller/reaction.h"
 #include "daemon/controller/recycle.h"
+#include "daemon/controller/runtimes.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/service_rollout.h"
 #include "daemon/controller/service_task.h"
@@ -170,7 +171,10 @@ int controller_init(struct controller *c, uv_loop_t *loop, const struct controll
 	c->traffic = traffic_new(c);
 	c->callers = callers_new();
 	c->strangers = strangers_new(c);
-	return c->exit_lines && c->traffic && c->callers && c->strangers ? 0 : err_nomem(reterr);
+	c->runtimes = runtimes_new();
+	return c->exit_lines && c->traffic && c->callers && c->strangers && c->runtimes
+		       ? 0
+		       : err_nomem(reterr);
 }
 
 void controller_close(struct controller *c)
@@ -202,6 +206,7 @@ void controller_close(struct controller *c)
 void controller_done(struct controller *c)
 {
 	callers_free(c->callers);
+	runtimes_free(c->runtimes);
 	mem_free(c->services);
 	for (size_t i = 0; i < c->n_sets; i++) {
 		revisions_free(&c->sets[i]);

@@ -39,6 +39,7 @@ struct output_look;
 struct ports;
 struct prober;
 struct recycler;
+struct runtimes;
 struct service;
 struct store;
 struct strangers;
@@ -82,6 +83,7 @@ struct controller {
 	struct metrics_port *metrics; /* api_metrics.h; NULL: not asked for */
 	struct change_list *changes;
 	struct apply_queue *apply;
+	struct runtimes *runtimes;   /* container engines: runtimes.h */
 	struct recycler *recycler;   /* recycle.h; NULL: no service has a ceiling */
 	struct inventory *inventory; /* until controller_begin */
 	struct service **services;   /* sorted by name */

@@ -9,6 +9,7 @@
 #include "daemon/controller/exits.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/replica_slot.h"
+#include "daemon/controller/replica_unit.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/store.h"
 #include "daemon/wire/wire.h"
@@ -27,6 +28,8 @@ struct inventory {
 	size_t n, cap;
 	struct past_exit *exits; /* the newest of each replica */
 	size_t n_exits, cap_exits;
+	struct wire_unit_state *units;
+	size_t n_units, cap_units;
 };
 
 struct inventory *inventory_new(void)
@@ -42,6 +45,7 @@ void inventory_free(struct inventory *v)
 		mem_free((void *)v->slots[i].note);
 	mem_free(v->slots);
 	mem_free(v->exits);
+	mem_free(v->units);
 	mem_free(v);
 }
 
@@ -79,6 +83,28 @@ int inventory_add(struct inventory *v, const struct wire_slot *slot)
 	at->note = note;
 	at->note_len = note_len;
 	return 0;
+}
+
+int inventory_add_unit(struct inventory *v, const struct wire_unit_state *m)
+{
+	size_t i = 0;
+
+	while (i < v->n_units && !wire_key_same_slot(&v->units[i].key, &m->key))
+		i++;
+	if (i == v->n_units) {
+		if (mem_grow(&v->units, &v->cap_units, v->n_units + 1, sizeof(*v->units)) < 0)
+			return -ERR_NOMEM;
+		v->n_units++;
+	}
+	v->units[i] = *m;
+	return 0;
+}
+
+static void restore_unit(const struct inventory *v, struct replica *r, const struct wire_slot *slot)
+{
+	for (size_t i = 0; i < v->n_units; i++)
+		if (wire_key_same_slot(&v->units[i].key, &slot->key))
+			replica_unit_take(r, &v->units[i]);
 }
 
 static struct past_exit *find_exit(const struct inventory *v, const char *service, uint32_t index)
@@ -156,7 +182,9 @@ void inventory_restore(struct inventory *v, struct controller *c)
 		past = find_exit(v, slot->key.service, slot->key.index);
 		if (past)
 			r->last_exit = replica_last_exit(&past->exit);
+		restore_unit(v, r, slot); /* why it could not start, above all */
 		replica_slot_restore(r, slot);
+		restore_unit(v, r, slot);
 		if (r->was_left_alone && s->deleted && !s->spec) { /* by the controller before us */
 			s->deleted = false;
 			s->left_alone = true;

@@ -14,11 +14,14 @@ struct inventory;
 struct replica_exit;
 struct store_exit;
 struct wire_slot;
+struct wire_unit_state;
 
 struct inventory *inventory_new(void); /* NULL: out of memory */
 void inventory_free(struct inventory *v);
 /* Copies the slot (the newest word for the same slot counts); -ERR_NOMEM. */
 int inventory_add(struct inventory *v, const struct wire_slot *slot);
+/* What a runtime has said of one; the last word counts. -ERR_NOMEM. */
+int inventory_add_unit(struct inventory *v, const struct wire_unit_state *m);
 /* The last exit of a replica as the store knows it (what aictld still holds is newer). -ERR_NOMEM.
  */
 int inventory_add_exit(struct inventory *v, const struct store_exit *x);

@@ -10,6 +10,7 @@
 #include "daemon/controller/arg_limit.h"
 #include "daemon/controller/controller.h"
 #include "daemon/controller/identity.h"
+#include "daemon/controller/launch_unit.h"
 #include "daemon/controller/limits.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/replica_logs.h"
@@ -17,6 +18,7 @@
 #include "daemon/controller/routes.h"
 #include "daemon/controller/secrets.h"
 #include "daemon/controller/service.h"
+#include "daemon/wire/wire_unit.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/manifest.h"
@@ -407,6 +409,31 @@ static void fill_sockets(struct wire_spawn *m, const struct service_spec *spec)
 				sizeof(m->sockets[0]) - 1);
 }
 
+static int encode_unit(struct controller *c, const struct replica *r, const struct buf *note,
+		       struct buf *out, struct err **reterr)
+{
+	const struct service_spec *spec = r->spec;
+	const struct launch_what what = {
+		.spec = spec, .identity = r->identity, .revision = r->revision};
+	struct wire_unit_start m = {.key = replica_key(r),
+				    .secrets = spec->secrets_generation,
+				    .stop_signal = (int32_t)spec->stop_signal,
+				    .grace_ms = spec->grace_period_ms,
+				    .note = (const uint8_t *)buf_cstr(note),
+				    .note_len = (uint32_t)note->len};
+	_cleanup_buf_ struct buf json = {0};
+	int rc = launch_unit_describe(c, r, &what, &json, reterr);
+
+	if (rc < 0)
+		return rc;
+	memccpy(m.runtime, spec->container.runtime, '\0', sizeof(m.runtime) - 1);
+	replica_logs_of(spec, r->revision, &m.logs);
+	m.spec = buf_cstr(&json);
+	m.spec_len = (uint32_t)json.len;
+	wire_unit_encode_start(out, &m);
+	return out->failed ? err_nomem(reterr) : 0;
+}
+
 int launch_encode(struct controller *c, const struct replica *r, bool standby,
 		  const struct buf *note, struct buf *out, struct err **reterr)
 {
@@ -419,8 +446,11 @@ int launch_encode(struct controller *c, const struct replica *r, bool standby,
 					 .listens = true};
 	struct wire_spawn m = {0};
 	struct launch l;
-	int rc = check_required(spec, c->status.cgroup_can, reterr);
+	int rc;
 
+	if (service_spec_is_container(spec))
+		return encode_unit(c, r, note, out, reterr);
+	rc = check_required(spec, c->status.cgroup_can, reterr);
 	if (rc == 0)
 		rc = launch_describe(c, r, &what, &l, reterr);
 	if (rc < 0)

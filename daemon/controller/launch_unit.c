@@ -541,26 +541,54 @@ int launch_unit_command(const struct launch_unit_what *w, char *const *command, 
 	return 0;
 }
 
+/* ports has room for MANIFEST_PORTS_MAX; ret borrows it, and dir. */
+static int what_of(const struct controller *c, const struct replica *r,
+		   const struct launch_what *what, struct expand_port *ports, struct buf *dir,
+		   struct launch_unit_what *ret)
+{
+	const struct port_spec *p;
+
+	*ret = (struct launch_unit_what){.spec = what->spec,
+					 .index = r->index,
+					 .revision = what->revision,
+					 .incarnation = r->incarnation,
+					 .ports = ports,
+					 .home = what->identity ? what->identity->home : NULL,
+					 .environ = c->base_env};
+	secrets_dir(c, what->spec, dir);
+	if (dir->failed)
+		return -ERR_NOMEM;
+	ret->secrets_dir = dir->len ? buf_cstr(dir) : NULL;
+	for (unsigned i = 0; i < MANIFEST_PORTS_MAX && (p = replica_ports_at(what->spec, i)); i++)
+		ports[ret->n_ports++] = (struct expand_port){
+			.name = p->name, .port = replica_ports_number(r, p->name)};
+	return 0;
+}
+
 int launch_unit_describe(const struct controller *c, const struct replica *r,
 			 const struct launch_what *what, struct buf *out, struct err **reterr)
 {
 	_cleanup_buf_ struct buf dir = {0};
 	struct expand_port ports[MANIFEST_PORTS_MAX];
-	struct launch_unit_what w = {.spec = what->spec,
-				     .index = r->index,
-				     .revision = what->revision,
-				     .incarnation = r->incarnation,
-				     .ports = ports,
-				     .home = what->identity ? what->identity->home : NULL,
-				     .environ = c->base_env};
-	const struct port_spec *p;
+	struct launch_unit_what w;
 
-	secrets_dir(c, what->spec, &dir);
-	if (dir.failed)
+	if (what_of(c, r, what, ports, &dir, &w) < 0)
 		return err_nomem(reterr);
-	w.secrets_dir = dir.len ? buf_cstr(&dir) : NULL;
-	for (unsigned i = 0; i < MANIFEST_PORTS_MAX && (p = replica_ports_at(what->spec, i)); i++)
-		ports[w.n_ports++] = (struct expand_port){.name = p->name,
-							  .port = replica_ports_number(r, p->name)};
 	return launch_unit_json(&w, out, reterr);
+}
+
+int launch_unit_inside(const struct controller *c, const struct replica *r,
+		       const struct launch_what *what, char ***ret, struct err **reterr)
+{
+	_cleanup_buf_ struct buf dir = {0};
+	struct expand_port ports[MANIFEST_PORTS_MAX];
+	struct launch_unit_what w;
+
+	if (what->verbatim) {
+		*ret = mem_strv_dup((const char *const *)what->command);
+		return *ret ? 0 : err_nomem(reterr);
+	}
+	if (what_of(c, r, what, ports, &dir, &w) < 0)
+		return err_nomem(reterr);
+	return launch_unit_command(&w, what->command, ret, reterr);
 }

@@ -60,5 +60,8 @@ unsigned launch_unit_port(const struct service_spec *spec, const struct port_spe
 /* launch_unit_json for r: what->spec, identity and revision count. */
 int launch_unit_describe(const struct controller *c, const struct replica *r,
 			 const struct launch_what *what, struct buf *out, struct err **reterr);
+/* what->command as it is run inside r, beside it. Caller frees with mem_strv_free. */
+int launch_unit_inside(const struct controller *c, const struct replica *r,
+		       const struct launch_what *what, char ***ret, struct err **reterr);
 
 #endif

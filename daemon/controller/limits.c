@@ -64,7 +64,7 @@ size_t limits_gaps(const struct service_spec *spec, uint32_t can,
 	};
 	size_t n = 0;
 
-	for (size_t i = 0; i < LIMITS_GAPS_MAX; i++)
+	for (size_t i = 0; i < LIMITS_GAPS_MAX && !service_spec_is_container(spec); i++)
 		if (limits[i].is_set && !(can & limits[i].needs))
 			gaps[n++] = (struct limits_gap){limits[i].key, lack(can, limits[i].needs)};
 	return n;

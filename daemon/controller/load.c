@@ -137,7 +137,11 @@ void load_look_up(const struct controller *c, const struct service_spec *spec,
 {
 	const char *user = c->root && !spec->user ? c->opts.default_user : spec->user;
 
-	if (c->root && !user)
+	if (service_spec_is_container(spec)) /* whose home "~" is, and whose the secrets' files */
+		identity_lookup(c->root ? (c->opts.default_user ? c->opts.default_user : "root")
+					: NULL,
+				NULL, ret, reterr);
+	else if (c->root && !user)
 		err_set(reterr, ERR_INVALID, "it has no user and aictld no --default-user");
 	else
 		identity_lookup(user, spec->group, ret, reterr);

@@ -29,6 +29,7 @@
 #include "daemon/controller/replica_push.h"
 #include "daemon/controller/replica_reload.h"
 #include "daemon/controller/replica_standby.h"
+#include "daemon/controller/replica_unit.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/service_rollout.h"
 #include "daemon/controller/service_task.h"
@@ -69,6 +70,7 @@ static void free_memory(struct replica *r)
 	mem_free(r->ports);
 	reaction_done(&r->reaction);
 	replica_push_free(r);
+	replica_unit_free(r);
 	mem_free(r->traffic);
 	mem_free(r->stranger);
 	mem_free(r->message);
@@ -282,6 +284,7 @@ static void begin_incarnation(struct replica *r)
 	r->next_at_mono_ms = 0;
 	health_end(&r->health);
 	replica_push_begin(r);
+	replica_unit_begin(r);
 	traffic_forget(r);
 	strangers_forget(r);
 	reaction_begun(r);

@@ -28,6 +28,7 @@ struct replica_evidence;
 struct replica_push;
 struct replica_stranger;
 struct replica_traffic;
+struct replica_unit;
 struct service;
 struct service_spec;
 struct spec_source;
@@ -80,11 +81,11 @@ struct replica {
 	enum replica_state state;
 	char incarnation[WIRE_INCARNATION_SIZE]; /* of the current or last process; "" = never
 						    started */
-	int pid;				 /* 0 = none */
-	bool frozen;				 /* as aictld says, see replica_cgroup.h */
-	bool tracked;				 /* it has a cgroup */
-	bool freeze_asked;		  /* the last request for this process was to freeze it */
-	char *limits_failed;		  /* why those of the manifest are not in force, or NULL */
+	int pid;	     /* 0 = none; REPLICA_UNIT_PID: it runs, as which is not known */
+	bool frozen;	     /* as aictld says, see replica_cgroup.h */
+	bool tracked;	     /* it has a cgroup */
+	bool freeze_asked;   /* the last request for this process was to freeze it */
+	char *limits_failed; /* why those of the manifest are not in force, or NULL */
 	struct wire_log_fault *log_fault; /* see replica_log_fault.h; NULL = there was none */
 	bool freeze_failed;		  /* it was not done, or the thaw was not */
 	uint32_t freeze_request;	  /* the one that has no answer yet; 0 = none */
@@ -129,8 +130,9 @@ struct replica {
 	struct replica_push *push;	   /* what it says of itself; NULL = nothing */
 	struct replica_traffic *traffic;   /* see traffic.h; NULL = nothing is known */
 	struct replica_stranger *stranger; /* see strangers.h; NULL = nobody is at its ports */
-	struct replica_evidence *seen;	   /* of its start; NULL = not looked at */
-	struct replica_hooks *hooks;	   /* while one runs, see replica_hooks.h */
+	struct replica_unit *unit; /* see replica_unit.h; NULL = nothing was said of a container */
+	struct replica_evidence *seen; /* of its start; NULL = not looked at */
+	struct replica_hooks *hooks;   /* while one runs, see replica_hooks.h */
 	char *failed_hook; /* of the last step that failed: its output, by incarnation. Owned */
 	struct probe_run *reload; /* see replica_reload.h; while a request is under way */
 	struct reaction reaction;

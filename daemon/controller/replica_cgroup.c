@@ -15,6 +15,7 @@
 #include "daemon/controller/link.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/replica_probe.h"
+#include "daemon/controller/replica_unit.h"
 #include "daemon/controller/service.h"
 #include "daemon/wire/wire.h"
 #include "lib/buf.h"
@@ -28,7 +29,7 @@ void replica_cgroup_send_limits(const struct replica *r)
 	struct wire_key key = replica_key(r);
 	struct wire_limits limits;
 
-	if (!r->spec || !replica_sm_is_live(r->state) ||
+	if (!r->spec || !replica_sm_is_live(r->state) || replica_unit_is(r) ||
 	    !(c->status.cgroup_can & ~(uint32_t)WIRE_CGROUP_TRACK))
 		return; /* nothing runs, or nobody would keep them */
 	limits_of(r->spec, &limits);

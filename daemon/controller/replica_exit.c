@@ -76,7 +76,7 @@ static void say_object(const struct wire_exit *x, const struct service_spec *spe
 {
 	const char *name = !spec			  ? NULL
 			   : x->stage == WIRE_STAGE_CHDIR ? spec->working_dir
-			   : x->stage == WIRE_STAGE_EXEC  ? spec->command[0]
+			   : x->stage == WIRE_STAGE_EXEC && spec->command ? spec->command[0]
 							  : NULL;
 
 	*out = '\0';

@@ -23,6 +23,7 @@
 #include "daemon/controller/replica_probe.h"
 #include "daemon/controller/replica_push.h"
 #include "daemon/controller/replica_standby.h"
+#include "daemon/controller/replica_unit.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/store.h"
 #include "daemon/controller/task.h"
@@ -94,7 +95,13 @@ static void describe_exit(struct replica *r, const struct wire_exit *x)
 {
 	char message[REPLICA_MESSAGE_MAX];
 	const char *reason = replica_exit_describe(x, r->spec, message, sizeof(message));
+	const char *engine = replica_unit_failure(r, x->incarnation);
 
+	if (engine && (x->stage < WIRE_STAGE_EXEC || x->err)) {
+		replica_say(r, x->what == WIRE_WHAT_IMAGE ? "image_failed" : reason,
+			    "cannot start: %s", engine);
+		return;
+	}
 	replica_say(r, reason, "%s", message);
 }
 
@@ -190,9 +197,15 @@ static void on_exit_record(struct replica *r, const struct wire_exit *x, const c
 		ended(r, x);
 }
 
+/* Of a container nobody may be able to say. */
+static int pid_of(const struct wire_slot *slot)
+{
+	return slot->pid || !slot->runtime[0] ? slot->pid : REPLICA_UNIT_PID;
+}
+
 static void on_spawned(struct replica *r, const struct wire_slot *slot)
 {
-	r->pid = slot->pid;
+	r->pid = pid_of(slot);
 	r->started_wall_ms = slot->started_wall_ms;
 	replica_post(r, REPLICA_EV_SPAWNED);
 	if (r->health.active && slot->started_mono_ms > 0 &&
@@ -211,7 +224,7 @@ static void on_current(struct replica *r, const struct wire_slot *slot)
 		if (slot->stage == WIRE_STAGE_EXEC && !r->pid)
 			on_spawned(r, slot);
 		else if (r->pid)
-			r->pid = slot->pid; /* MAINPID */
+			r->pid = pid_of(slot); /* MAINPID */
 		if (r->pid)
 			replica_cgroup_take(r, slot);
 		if (r->pid)
@@ -353,7 +366,7 @@ void replica_slot_restore(struct replica *r, const struct wire_slot *slot)
 		replica_logs_send(r);
 	}
 	if (living && (r->state != REPLICA_STARTING || !r->spec)) {
-		r->pid = slot->pid;
+		r->pid = pid_of(slot);
 		if (r->state == REPLICA_DRAINING)
 			traffic_drain(r);
 		else if (r->spec)

@@ -12,6 +12,7 @@
 #include "daemon/controller/replica_hooks.h"
 #include "daemon/controller/replica_note.h"
 #include "daemon/controller/replica_own.h"
+#include "daemon/controller/replica_unit.h"
 #include "daemon/controller/service.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
@@ -21,10 +22,10 @@ int64_t replica_standby_due(const struct replica *r)
 {
 	const struct service *s = r->service;
 
-	if (r->standby[0] || r->pid == 0 || !s->spec || s->stopped || s->deleted || s->left_alone ||
-	    replica_sm_is_ending(r->state) || !replica_is_current(r) || r->recycle ||
-	    s->spec->type == SPEC_TASK || replica_hooks_need_us(s->spec) || !order_is_open(s) ||
-	    controller_frozen(s->controller))
+	if (r->standby[0] || r->pid == 0 || replica_unit_is(r) || !s->spec || s->stopped ||
+	    s->deleted || s->left_alone || replica_sm_is_ending(r->state) ||
+	    !replica_is_current(r) || r->recycle || s->spec->type == SPEC_TASK ||
+	    replica_hooks_need_us(s->spec) || !order_is_open(s) || controller_frozen(s->controller))
 		return INT64_MAX;
 	return policy_at_once_from(&s->spec->restart, &r->policy, r->ready_mono_ms);
 }

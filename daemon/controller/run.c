@@ -9,9 +9,11 @@
 #include <sys/queue.h>
 
 #include "daemon/controller/controller.h"
+#include "daemon/controller/launch_unit.h"
 #include "daemon/controller/link.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/replica_logs.h"
+#include "daemon/controller/replica_unit.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/mem.h"
@@ -33,42 +35,82 @@ static uint64_t next_id(struct controller *c)
 	return ++c->next_run;
 }
 
+static void fill(struct wire_run *m, const struct replica *r, const struct run_opts *o)
+{
+	bool inside = replica_unit_is(r);
+
+	if (o->log || inside) /* a container is known by its key */
+		m->key = replica_key(r);
+	if (!o->log)
+		return;
+	m->log = true;
+	memcpy(m->key.incarnation, o->log, sizeof(m->key.incarnation));
+	replica_logs_of(r->spec, r->revision, &m->logs);
+}
+
+/* Inside a container: its runtime looks for the program, and nothing else of us is there. */
+static int encode_inside(struct controller *c, const struct replica *r, const struct run_opts *o,
+			 struct wire_run *m, struct buf *out, struct err **reterr)
+{
+	char *const nowhere[] = {(char[]){""}, NULL}, *const none[] = {NULL};
+	struct launch_what what = o->what;
+	char **argv;
+	int rc;
+
+	what.spec = r->spec;
+	what.identity = r->identity;
+	what.revision = r->revision;
+	rc = launch_unit_inside(c, r, &what, &argv, reterr);
+	if (rc < 0)
+		return rc;
+	m->child = (struct wire_child){.cwd = o->cwd ? o->cwd : "/",
+				       .paths = nowhere,
+				       .argv = argv,
+				       .envp = what.environment ? what.environment : none};
+	wire_run_encode(out, m);
+	mem_strv_free(argv);
+	return out->failed ? err_nomem(reterr) : 0;
+}
+
+static int encode_beside(struct controller *c, const struct replica *r, const struct run_opts *o,
+			 struct wire_run *m, struct buf *out, struct err **reterr)
+{
+	struct launch_what what = o->what;
+	struct launch l;
+	int rc;
+
+	what.spec = r->spec; /* as its process was started: the service's may be newer */
+	what.identity = r->identity;
+	what.revision = r->revision;
+	rc = launch_describe(c, r, &what, &l, reterr);
+	if (rc < 0)
+		return rc;
+	m->child = l.child;
+	if (o->cwd)
+		m->child.cwd = o->cwd;
+	wire_run_encode(out, m);
+	launch_done(&l);
+	return out->failed ? err_nomem(reterr) : 0;
+}
+
 int run_start(struct controller *c, const struct replica *r, const struct run_opts *o,
 	      struct run **ret, struct err **reterr)
 {
 	_cleanup_buf_ struct buf packet = {0};
 	struct wire_run m = {.tty = o->tty, .timeout_ms = o->timeout_ms};
 	struct run *run = mem_alloc(sizeof(*run));
-	struct launch_what what = o->what;
-	struct launch l;
 	int rc;
 
 	if (!run)
 		return err_nomem(reterr);
-	what.spec = r->spec; /* as its process was started: the service's may be newer */
-	what.identity = r->identity;
-	what.revision = r->revision;
-	rc = launch_describe(c, r, &what, &l, reterr);
+	*run = (struct run){.c = c, .id = next_id(c), .cb = o->on_end, .user = o->user};
+	m.id = run->id;
+	fill(&m, r, o);
+	rc = replica_unit_is(r) ? encode_inside(c, r, o, &m, &packet, reterr)
+				: encode_beside(c, r, o, &m, &packet, reterr);
 	if (rc < 0) {
 		mem_free(run);
 		return rc;
-	}
-	*run = (struct run){.c = c, .id = next_id(c), .cb = o->on_end, .user = o->user};
-	m.id = run->id;
-	m.child = l.child;
-	if (o->log) {
-		m.log = true;
-		m.key = replica_key(r);
-		memcpy(m.key.incarnation, o->log, sizeof(m.key.incarnation));
-		replica_logs_of(r->spec, r->revision, &m.logs);
-	}
-	if (o->cwd)
-		m.child.cwd = o->cwd;
-	wire_run_encode(&packet, &m);
-	launch_done(&l);
-	if (packet.failed) {
-		mem_free(run);
-		return err_nomem(reterr);
 	}
 	LIST_INSERT_HEAD(&c->runs, run, all);
 	link_send_fds(c->link, &packet, o->fds, o->log ? 0 : 3);

@@ -97,6 +97,7 @@ static void fill(const struct service *s, struct wire_secrets *m)
 	m->version = s->secrets.version;
 	m->uid = s->identity->uid;
 	m->gid = s->identity->gid;
+	m->everyone = service_spec_is_container(s->spec); /* its user is nobody here knows */
 	for (size_t i = 0; i < s->spec->secrets.n && m->n < WIRE_SECRETS_MAX; i++) {
 		struct wire_secret *one = &m->secrets[m->n++];
 

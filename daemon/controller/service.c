@@ -16,6 +16,7 @@
 #include "daemon/controller/replica_cgroup.h"
 #include "daemon/controller/replica_hooks.h"
 #include "daemon/controller/replica_reload.h"
+#include "daemon/controller/replica_unit.h"
 #include "daemon/controller/service_rollout.h"
 #include "daemon/controller/service_scale.h"
 #include "daemon/controller/service_task.h"
@@ -140,7 +141,7 @@ unsigned service_ready(const struct service *s)
 	unsigned n = 0;
 
 	for (size_t i = 0; i < s->n_replicas; i++)
-		n += s->replicas[i]->state == REPLICA_READY && !s->replicas[i]->frozen;
+		n += replica_unit_shown(s->replicas[i]) == REPLICA_READY && !s->replicas[i]->frozen;
 	return n;
 }
 
@@ -157,7 +158,7 @@ static unsigned count(const struct service *s, enum replica_state state)
 	unsigned n = 0;
 
 	for (size_t i = 0; i < s->n_replicas; i++)
-		n += s->replicas[i]->state == state;
+		n += replica_unit_shown(s->replicas[i]) == state;
 	return n;
 }
 
@@ -227,6 +228,9 @@ const char *service_message(const struct service *s)
 		return s->order.text;
 	if (service_rollout_message(s))
 		return service_rollout_message(s);
+	for (size_t i = 0; i < s->n_replicas; i++)
+		if (replica_unit_is_lost(s->replicas[i]))
+			return replica_unit_why_lost(s->replicas[i]);
 	for (size_t i = 0; i < s->n_replicas; i++)
 		if (s->replicas[i]->state != REPLICA_READY && !s->replicas[i]->frozen)
 			return replica_message(s->replicas[i]);

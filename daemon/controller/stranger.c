@@ -30,13 +30,14 @@ enum stranger_rank stranger_rank(const struct sockdiag_socket *s)
 
 bool stranger_owns(const struct stranger_claim *c, const struct sockdiag_socket *s)
 {
-	bool known = c->cgroup && s->cgroup && s->cgroup != STRANGER_ROOT_CGROUP;
+	bool known = (c->cgroup || c->container) && s->cgroup && s->cgroup != STRANGER_ROOT_CGROUP;
 
-	if (known && (s->cgroup == c->cgroup || (c->below && c->below(s->cgroup, c->user))))
+	if (known && c->cgroup &&
+	    (s->cgroup == c->cgroup || (c->below && c->below(s->cgroup, c->user))))
 		return true;
 	if (known && c->others && c->others(s->cgroup, c->user))
 		return false;
-	return s->uid == 0 || s->uid == c->uid || c->uid == 0;
+	return c->container || s->uid == 0 || s->uid == c->uid || c->uid == 0;
 }
 
 void stranger_see(struct stranger_claim *c, const struct sockdiag_socket *s)

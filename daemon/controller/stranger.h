@@ -10,7 +10,9 @@
  * was made in another replica's is not its. Of the rest its user and root are believed: both could do
  * as they like with the replica anyway, and who publishes a container's port for it (docker run -p), or
  * passes it on, is one of them. A replica of root's is believed all, for it may have become anybody, and
- * anywhere (docker run --network host). Before Linux 5.15 all sockets may be the root cgroup's (when
+ * anywhere (docker run --network host). So is a container: root's docker-proxy may listen for it, a
+ * user's rootlessport, or on the host's network its process as any user; only what is another
+ * replica's is told from it. Before Linux 5.15 all sockets may be the root cgroup's (when
  * net_cls is in use): that one says nothing.
  *
  * SPDX-License-Identifier: MIT
@@ -31,6 +33,7 @@ enum stranger_rank { STRANGER_NEVER, STRANGER_BY_ANY, STRANGER_BY_ADDRESS };
 /* Who is asked there, and what was found. */
 struct stranger_claim {
 	uint64_t cgroup; /* of the replica; 0 = it has none */
+	bool container;	 /* it is one: who listens for it is its engine's affair */
 	uint32_t uid;
 	bool (*below)(uint64_t cgroup, void *user);  /* is that one below the replica's? */
 	bool (*others)(uint64_t cgroup, void *user); /* is it another replica's? */

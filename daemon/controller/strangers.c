@@ -18,6 +18,7 @@
 #include "daemon/controller/replica_own.h"
 #include "daemon/controller/replica_ports.h"
 #include "daemon/controller/replica_probe.h"
+#include "daemon/controller/replica_unit.h"
 #include "daemon/controller/routes.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/sockdiag.h"
@@ -255,6 +256,7 @@ static void take(const struct sockdiag_socket *s, void *user)
 
 		w->known = true;
 		w->claim.cgroup = replica_cgroup_id(r);
+		w->claim.container = replica_unit_is(r);
 		w->claim.uid = r->identity ? r->identity->uid : r->service->controller->owner;
 		w->claim.below = is_below;
 		w->claim.others = is_anothers;

@@ -14,6 +14,7 @@
 #include "daemon/controller/order.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/replica_log_fault.h"
+#include "daemon/controller/replica_unit.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/service_canary.h"
 #include "daemon/controller/service_rollout.h"
@@ -301,6 +302,7 @@ static void decide_dependency(struct why *y, struct why_link *l, const struct se
 static bool alike(const struct replica *a, const struct replica *b)
 {
 	return a->state == b->state && a->frozen == b->frozen &&
+	       replica_unit_is_lost(a) == replica_unit_is_lost(b) &&
 	       replica_log_fault_is(a) == replica_log_fault_is(b) &&
 	       strcmp(replica_message(a), replica_message(b)) == 0;
 }
@@ -309,8 +311,8 @@ static bool is_worth(const struct replica *r, bool held)
 {
 	if (held && r->state == REPLICA_WAITING)
 		return false; /* the dependencies say it */
-	return r->frozen || r->recycle || replica_log_fault_is(r) || r->above_until_mono_ms ||
-	       !replica_is_current(r) ||
+	return r->frozen || r->recycle || replica_log_fault_is(r) || replica_unit_is_lost(r) ||
+	       r->above_until_mono_ms || !replica_is_current(r) ||
 	       (r->state != REPLICA_READY && r->state != REPLICA_SUCCEEDED) ||
 	       why_replica_is_told(r);
 }
@@ -566,7 +568,8 @@ void why_explain(struct why *y, const struct service *s, int64_t replica)
 		y->fine = is_fine(s);
 		explain_service(y, s, 0, NULL);
 	} else {
-		y->fine = r->state == REPLICA_READY && !r->frozen && !replica_log_fault_is(r);
+		y->fine = replica_unit_shown(r) == REPLICA_READY && !r->frozen &&
+			  !replica_log_fault_is(r);
 		why_replica(y, r, 0, 0);
 		if (r->state == REPLICA_WAITING && is_held(s)) {
 			if (y->n)

@@ -29,7 +29,7 @@ struct spec_place;
 struct why_evidence {
 	const char *kind; /* static: "exit", "memory", "probe", "status", "log", "restarts", "next",
 			       "deadline", "others", "hint", "hook", "reload", "limits",
-			       "logs", "drain", "scaler" */
+			       "logs", "drain", "scaler", "engine" */
 	int64_t at_wall_ms; /* 0 = no time; may be in the future */
 	char *text;	    /* owned */
 };

@@ -18,6 +18,8 @@
 #include "daemon/controller/replica_probe.h"
 #include "daemon/controller/replica_push.h"
 #include "daemon/controller/replica_reload.h"
+#include "daemon/controller/replica_unit.h"
+#include "daemon/controller/runtimes.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/service_task.h"
 #include "daemon/controller/strangers.h"
@@ -187,7 +189,7 @@ static const char *key_of_cause(const struct service *s, const char *cause)
 }
 
 /* Of "cannot start: chdir /srv: ...". */
-static const char *key_of_start(const char *message)
+static const char *key_of_start(const struct replica *r, const char *message)
 {
 	static const char *const keys[][2] = {
 		{"chdir", "working_dir"}, {"exec", "command"},
@@ -196,6 +198,8 @@ static const char *key_of_start(const char *message)
 		{"no free port", "ports"}};
 	const char *text = strchr(message, ':');
 
+	if (replica_unit_is(r))
+		return replica_unit_failed_key(r);
 	for (size_t i = 0; text && i < ARRAY_SIZE(keys); i++)
 		if (strncmp(text + 2, keys[i][0], strlen(keys[i][0])) == 0)
 			return keys[i][1];
@@ -209,7 +213,7 @@ static const char *key_of_end(const struct replica *r)
 	if (r->policy.slow || strcmp(r->reason, "budget_spent") == 0)
 		return "restart.budget";
 	if (cause && strcmp(cause, "start") == 0)
-		return key_of_start(message);
+		return key_of_start(r, message);
 	if (strstr(message, "rule says"))
 		return "restart.rules";
 	if (key_of_cause(r->service, cause))
@@ -439,6 +443,44 @@ static void explain_state(struct why *y, struct why_link *l, const struct replic
 	}
 }
 
+/* Nobody can say what its container does. */
+static void explain_lost(struct why *y, struct why_link *l, const struct replica *r)
+{
+	const char *name = runtimes_name_of(r->spec);
+	const struct wire_runtime *m = runtimes_find(r->service->controller->runtimes, name);
+
+	l->reason = RUNTIMES_REASON;
+	l->since_wall_ms = m ? m->since_wall_ms : 0;
+	why_say(y, l, "%s", replica_unit_why_lost(r));
+	if (m && m->endpoint[0])
+		why_prove(y, l, "engine", 0, "%s, at %s", m->engine[0] ? m->engine : name,
+			  m->endpoint);
+	why_prove(y, l, "status", 0, "before that: %s, %s", replica_sm_state_name(r->state),
+		  replica_message(r));
+	if (r->state == REPLICA_READY || r->state == REPLICA_UNREADY)
+		prove_probe(y, l, r, PROBE_READINESS);
+	why_prove(y, l, "next", 0,
+		  "nothing is started or ended for it; what it is will be asked when the engine "
+		  "answers");
+	why_prove(y, l, "hint", 0,
+		  m ? "aictl doctor says what to do about the engine"
+		    : "start aictld with --runtime");
+	why_decide(y, l, r->service, "image");
+}
+
+/* How far its image is, and what the engine has said. */
+static void prove_unit(struct why *y, struct why_link *l, const struct replica *r)
+{
+	const struct wire_unit_state *m = replica_unit_said(r);
+
+	if (!replica_unit_is(r) || !m || r->state != REPLICA_STARTING)
+		return;
+	if (m->state == WIRE_UNIT_PULLING)
+		why_prove(y, l, "status", 0, "%s", replica_message(r));
+	if (m->text[0])
+		why_prove(y, l, "engine", 0, "%s", m->text);
+}
+
 /* What it is replaced for, when it runs on until its turn comes. */
 static void prove_outdated(struct why *y, struct why_link *l, const struct replica *r)
 {
@@ -491,7 +533,10 @@ void why_replica(struct why *y, const struct replica *r, unsigned depth, unsigne
 	l->reason = r->reason;
 	l->since_wall_ms = r->since_wall_ms;
 	why_say(y, l, "%s", replica_message(r));
-	if (r->frozen) {
+	if (replica_unit_is_lost(r)) {
+		l->state = replica_sm_state_name(REPLICA_UNKNOWN);
+		explain_lost(y, l, r);
+	} else if (r->frozen) {
 		l->state = l->reason = REPLICA_CGROUP_REASON;
 		l->since_wall_ms = 0;
 		why_say(y, l, REPLICA_CGROUP_MESSAGE);
@@ -519,6 +564,7 @@ void why_replica(struct why *y, const struct replica *r, unsigned depth, unsigne
 		why_prove(y, l, "limits", 0, REPLICA_LIMITS_MESSAGE, r->limits_failed);
 		why_decide(y, l, r->service, "resources.limits");
 	}
+	prove_unit(y, l, r);
 	prove_logs(y, l, r);
 	prove_outdated(y, l, r);
 	if (others)

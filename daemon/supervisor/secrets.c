@@ -197,6 +197,8 @@ static int write_one(const struct supervisor *sup, int dir_fd, const struct wire
 	r = fs_write_all(fd, one->data, one->len);
 	if (r == 0 && sup->spawner.root && fchown(fd, m->uid, m->gid) < 0)
 		r = -errno;
+	if (r == 0 && m->everyone && fchmod(fd, 0444) < 0)
+		r = -errno;
 	return r;
 }
 

@@ -472,6 +472,7 @@ struct wire_secrets {
 	uint64_t generation; /* not 0; where they lie */
 	uint64_t version;    /* of the contents; 0: this generation never has others */
 	uint32_t uid, gid;   /* of the files; only used when aictld is root */
+	bool everyone; /* may read them who gets there, as from a container that they are mounted in */
 	uint32_t n;
 	struct wire_secret secrets[WIRE_SECRETS_MAX];
 };

@@ -42,6 +42,7 @@ void wire_secrets_encode(struct buf *b, const struct wire_secrets *m)
 	field_put_u64(b, m->version);
 	field_put_u32(b, m->uid);
 	field_put_u32(b, m->gid);
+	field_put_u8(b, m->everyone);
 	field_put_u32(b, m->n);
 	for (uint32_t i = 0; i < m->n && i < WIRE_SECRETS_MAX; i++) {
 		field_put_array(b, m->secrets[i].name, WIRE_SECRET_NAME_SIZE);
@@ -60,6 +61,7 @@ int wire_secrets_decode(const uint8_t *body, size_t len, struct wire_secrets *m)
 	m->version = field_get_u64(&r);
 	m->uid = field_get_u32(&r);
 	m->gid = field_get_u32(&r);
+	m->everyone = field_get_bool(&r);
 	m->n = field_get_u32(&r);
 	if (m->n > WIRE_SECRETS_MAX || m->generation == 0)
 		r.bad = true;
