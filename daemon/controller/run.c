@@ -39,7 +39,8 @@ static void fill(struct wire_run *m, const struct replica *r, const struct run_o
 {
 	bool inside = replica_unit_is(r);
 
-	if (o->log || inside) /* a container is known by its key */
+	m->inside = inside;
+	if (o->log || inside)
 		m->key = replica_key(r);
 	if (!o->log)
 		return;
