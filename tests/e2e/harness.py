@@ -331,7 +331,8 @@ class Daemon:
         return self.contained(spec) if self.engine else spec
 
     def shell(self, script, **keys):
-        return {**self.service(**keys), "command": ["/bin/sh", "-c", script.replace("$", "$$")]}
+        spec = {**self.service(**keys), "command": ["/bin/sh", "-c", script.replace("$", "$$")]}
+        return {**spec, "init": True} if self.engine else spec  # a shell as init would ignore SIGTERM
 
     def contained(self, spec):
         """The same in a container, which sees the test's directory and network as a process would."""

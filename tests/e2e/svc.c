@@ -89,6 +89,21 @@ static void set_sigterm(void (*handler)(int))
 	sigaction(SIGTERM, &sa, NULL);
 }
 
+static void die_as_by(int signo)
+{
+	_exit(128 + signo);
+}
+
+/* The first process of a container: for it no signal has the default action, so here it has one. */
+static void be_init(void)
+{
+	const int fatal[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+	struct sigaction sa = {.sa_handler = die_as_by};
+
+	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+		sigaction(fatal[i], &sa, NULL);
+}
+
 static void wait_ms(unsigned long ms)
 {
 	struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
@@ -650,6 +665,8 @@ int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "", *arg = argc > 2 ? argv[2] : NULL;
 
+	if (getpid() == 1)
+		be_init();
 	if (strcmp(what, "pause") == 0)
 		play_pause();
 	if (strcmp(what, "beat") == 0)
