@@ -6,14 +6,14 @@ SPDX-License-Identifier: MIT
 import json
 import os
 import re
-import signal
 import time
 
 import pytest
 
 import engines
+import images
 import procfs
-from harness import CAMPAIGN, numbered, program, wait_for
+from harness import CAMPAIGN, ROOT, Daemon, numbered, tell_port, wait_for
 from test_helpers import kill_helper, wait_helper
 from test_traffic import START_FIRST, Load, ask, free_port, wait_open
 
@@ -235,17 +235,8 @@ def test_networks(daemon):
                            "command": ["/bin/sh", "-c", serve], "init": True},
                   "none": shell("ip -o link | wc -l; exec sleep 1000", network="none")})
     port = daemon.replica("host")["port"]
-    wait_for(lambda: ask_text(port, "/passwd").startswith("root:"), what="httpd answers")
+    assert tell_port(port, "/passwd").startswith(b"root:")
     wait_for(lambda: daemon.logged("none"), what="it speaks")
-
-
-def ask_text(port, path):
-    status, text = ask(port, path) if path != "/passwd" else (200, None)
-    if text is None:
-        import urllib.request
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as reply:
-            return reply.read().decode()
-    return text if status == 200 else ""
 
 
 # what is done to one that runs
@@ -269,8 +260,7 @@ def test_exec_kill_top(daemon):
 def test_adoption(start):
     """Whoever of us dies: the same containers, and one of each."""
     daemon = start("--helper-restart", CAMPAIGN, init=True)
-    daemon.apply({"web": web(free_port(), replicas=2), "process": daemon.service("pause", image=None)
-                  if False else {"command": [daemon.svc, "pause"]}})
+    daemon.apply({"web": web(free_port(), replicas=2)})
     ids, pids = settled(daemon, "web", 2), daemon.pids("web")
     for which in ("runtime", "controller"):
         wait_helper(daemon, which, kill_helper(daemon, which))
@@ -392,7 +382,6 @@ def test_leftovers_are_removed(start):
 
 def test_two_daemons_share_an_engine(start, base):
     """The same names, and no clash; each sees its own alone."""
-    from harness import Daemon
     os.mkdir(os.path.join(base, "two"))
     one = start()
     two = Daemon(os.path.join(base, "two"), engine=one.engine)
@@ -423,15 +412,16 @@ def test_depends_on_between_kinds(daemon):
 
 def test_sentiment_example(daemon):
     """The example, in an image of Debian's packages."""
+    app = os.path.join(ROOT, "examples/sentiment/app.py")
     packages = ("python3-minimal", "python3-sklearn", "python3-fastapi", "python3-uvicorn")
-    image = daemon.engine.box.sentiment(daemon.engine, packages)
+    image = daemon.engine.import_image("localhost/sentiment:1", images.debian_tar(packages, [(app, "/app/app.py")]))
     port = free_port()
     command = ["/usr/bin/python3", "-m", "uvicorn", "app:app", "--host", "0.0.0.0", "--port", "${PORT}"]
     probes = {"startup": {"http": {"path": "/healthz"}, "period": "500ms", "stall": "2m"},
               "readiness": {"http": {"path": "/ready"}, "period": "500ms", "timeout": "5s"}}
     daemon.apply({"sentiment": {"image": image, "command": command, "working_dir": "/app", "port": port,
                                 "probes": probes, "environment": {"OMP_NUM_THREADS": "1"}}}, timeout=120)
-    assert ask_text(port, "/healthz")
+    assert tell_port(port, "/healthz")
 
 
 def test_without_its_runtime(base, start):
@@ -440,8 +430,3 @@ def test_without_its_runtime(base, start):
     path = daemon.write({"version": 1, "name": "shop", "services": {"web": contained("pause")}})
     rc, out, err = daemon.cli("apply", "-f", path, "--wait", "--timeout", "5s")
     assert rc != 0 and "runtime" in out + err, (rc, out, err)
-
-
-def test_the_programs_are_there():
-    assert os.access(program("aictl-runtime"), os.X_OK) and os.path.exists(program("plugins/.libs/docker.so"))
-    assert signal.SIGKILL == 9
