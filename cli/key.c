@@ -44,6 +44,39 @@ static const struct {
 	{"services.*.resources.limits.cpuset", "\"0-3\""},
 	{"services.*.resources.limits.oom_group", "false"},
 	{"services.*.resources.required", "true"},
+	{"services.*.image", "vllm/vllm-openai:v0.11.0"},
+	{"services.*.runtime", "podman"},
+	{"services.*.pull_policy", "always"},
+	{"services.*.entrypoint", "[python3, -m, app]"},
+	{"services.*.volumes", "[\"./models:/models:ro\", \"cache:/var/cache\"]"},
+	{"services.*.volumes.*",
+	 "{ type: bind, source: ./models, target: /models, read_only: true }"},
+	{"services.*.volumes.*.type", "bind"},
+	{"services.*.volumes.*.source", "./models"},
+	{"services.*.volumes.*.target", "/models"},
+	{"services.*.volumes.*.read_only", "true"},
+	{"services.*.volumes.*.size", "256MiB"},
+	{"services.*.network", "host"},
+	{"services.*.hostname", "chat-${REPLICA}"},
+	{"services.*.devices", "[/dev/kvm]"},
+	{"services.*.devices.*", "{ source: /dev/ttyUSB0, target: /dev/modem, permissions: rw }"},
+	{"services.*.devices.*.source", "/dev/ttyUSB0"},
+	{"services.*.devices.*.target", "/dev/modem"},
+	{"services.*.devices.*.permissions", "rw"},
+	{"services.*.gpus", "all"},
+	{"services.*.gpus.count", "1"},
+	{"services.*.gpus.device_ids", "[\"0\", \"1\"]"},
+	{"services.*.gpus.driver", "nvidia"},
+	{"services.*.gpus.capabilities", "[gpu, utility]"},
+	{"services.*.gpus.cdi", "[nvidia.com/gpu=0]"},
+	{"services.*.shm_size", "8GiB"},
+	{"services.*.init", "true"},
+	{"services.*.read_only", "true"},
+	{"services.*.cap_add", "[SYS_PTRACE]"},
+	{"services.*.cap_drop", "[ALL]"},
+	{"services.*.security_opt", "[no-new-privileges]"},
+	{"services.*.group_add", "[video]"},
+	{"services.*.ports.*.container_port", "8000"},
 	{"services.*.env_file", "[.env]"},
 	{"services.*.environment", "{ MODEL: models/v3.joblib, OMP_NUM_THREADS: \"2\" }"},
 	{"services.*.secrets", "{ hf-token: { file: ~/.secrets/hf } }"},
@@ -336,7 +369,7 @@ const char *key_type(const struct schema_row *row)
 	};
 
 	if (row->type == SCHEMA_TABLE && (row->flags & SCHEMA_LISTED))
-		return "list of maps";
+		return row[1].brief ? "list of texts or maps" : "list of maps";
 	return names[row->type];
 }
 

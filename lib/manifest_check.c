@@ -11,8 +11,10 @@
 #include "lib/err.h"
 #include "lib/fs.h"
 #include "lib/manifest.h"
+#include "lib/manifest_container.h"
 #include "lib/manifest_decode.h"
 #include "lib/manifest_depends.h"
+#include "lib/manifest_node.h"
 #include "lib/manifest_request.h"
 #include "lib/manifest_ports.h"
 #include "lib/manifest_task.h"
@@ -32,34 +34,12 @@ struct check {
 	struct manifest_errors *errors, *warnings;
 };
 
-static struct manifest_place place(const struct ynode *node)
-{
-	return (struct manifest_place){node->file, node->line, node->column};
-}
-
-/* The value at "restart.backoff.max", or NULL. */
-static const struct ynode *value_at(const struct ynode *node, const char *path)
-{
-	while (node && *path) {
-		size_t len = strcspn(path, ".");
-		const struct ynode *found = NULL;
-
-		for (size_t i = 0; node->kind == YNODE_MAP && i < node->n; i++)
-			if (strlen(node->items[i].key->text) == len &&
-			    strncmp(node->items[i].key->text, path, len) == 0)
-				found = node->items[i].value;
-		node = found;
-		path += len + (path[len] == '.');
-	}
-	return node;
-}
-
 #define WRITTEN_SIZE 80
 
 /* The value at path as it is written, else "default 60s". Returns buf. */
 static const char *written(const struct check *c, const char *path, char *buf)
 {
-	const struct ynode *node = value_at(c->node, path);
+	const struct ynode *node = manifest_node_value(c->node, path);
 	_cleanup_free_ char *full = mem_printf("services.*.%s", path);
 	const struct schema_row *row = full ? schema_find(full) : NULL;
 
@@ -87,7 +67,7 @@ static unsigned columns_to(const struct ynode *node, size_t offset)
 /* Tries the replacement that happens when a replica starts. context is taken. */
 static void try_expand(const struct check *c, const struct ynode *node, char *context)
 {
-	struct manifest_place at = place(node);
+	struct manifest_place at = manifest_node_place(node);
 	struct err *e = NULL;
 	size_t offset = 0;
 
@@ -108,7 +88,7 @@ static void check_command(const struct check *c, const struct ynode *list, const
 		try_expand(c, list->items[i].value, mem_printf("%s[%zu]", path, i));
 	if (list && list->kind == YNODE_LIST && list->n > 0 &&
 	    list->items[0].value->kind == YNODE_SCALAR && !list->items[0].value->text[0]) {
-		struct manifest_place at = place(list->items[0].value);
+		struct manifest_place at = manifest_node_place(list->items[0].value);
 
 		manifest_errors_add(c->errors, &at, NULL, "%s[0]: the program's name is empty",
 				    path);
@@ -117,14 +97,14 @@ static void check_command(const struct check *c, const struct ynode *list, const
 
 static void check_list_expansion(const struct check *c, const char *path)
 {
-	check_command(c, value_at(c->node, path), path);
+	check_command(c, manifest_node_value(c->node, path), path);
 }
 
 /* A variable that aictl sets itself for one of the service's ports. */
 static void check_variable(const struct check *c, const struct ynode *name)
 {
 	const struct port_spec *ports = c->s->ports.v;
-	struct manifest_place at = place(name);
+	struct manifest_place at = manifest_node_place(name);
 	char variable[MANIFEST_PORT_VARIABLE_SIZE];
 
 	for (size_t i = 0; i < c->s->ports.n; i++)
@@ -135,16 +115,35 @@ static void check_variable(const struct check *c, const struct ynode *name)
 					    name->text, ports[i].name);
 }
 
+static void check_container_expansion(const struct check *c)
+{
+	const struct ynode *name = manifest_node_value(c->node, "hostname");
+	const struct ynode *list = manifest_node_value(c->node, "volumes");
+
+	check_list_expansion(c, "entrypoint");
+	if (name)
+		try_expand(c, name, mem_strdup("hostname"));
+	for (size_t i = 0; list && list->kind == YNODE_LIST && i < list->n; i++) {
+		const struct ynode *entry = list->items[i].value;
+		const struct ynode *source = yamltree_get(entry, "source");
+
+		if (source || entry->kind == YNODE_SCALAR)
+			try_expand(c, source ? source : entry,
+				   mem_printf("volumes[%zu]%s", i, source ? ".source" : ""));
+	}
+}
+
 static void check_expansion(const struct check *c)
 {
-	const struct ynode *vars = value_at(c->node, "environment");
+	const struct ynode *vars = manifest_node_value(c->node, "environment");
 
 	check_list_expansion(c, "command");
+	check_container_expansion(c);
 	for (int k = 0; k < PROBE_KEYS; k++) {
 		_cleanup_free_ char *path = mem_printf("probes.%s.exec.command", probe_names[k]);
 
 		_cleanup_free_ char *file = mem_printf("probes.%s.file.path", probe_names[k]);
-		const struct ynode *node = file ? value_at(c->node, file) : NULL;
+		const struct ynode *node = file ? manifest_node_value(c->node, file) : NULL;
 
 		if (path)
 			check_list_expansion(c, path);
@@ -202,7 +201,7 @@ static void check_port(const struct check *c, const struct ynode *handler, const
 	if (!handler || handler->kind != YNODE_MAP)
 		return;
 	node = yamltree_get(handler, "port");
-	at = place(node ? node : handler);
+	at = manifest_node_place(node ? node : handler);
 	if (node && port[0] && port[strspn(port, "0123456789")] && !has_port(c->s, port)) {
 		hint = ports_hint(c->s, port);
 		manifest_errors_add(c->errors, &at, hint,
@@ -223,7 +222,7 @@ static void check_port(const struct check *c, const struct ynode *handler, const
 
 static void check_probe_port(const struct check *c, const char *path, const char *port)
 {
-	check_port(c, value_at(c->node, path), path, port);
+	check_port(c, manifest_node_value(c->node, path), path, port);
 }
 
 /* A wait that can never be as long as it says. */
@@ -240,17 +239,18 @@ static void check_probe_times(const struct check *c, const char *path, const str
 		c->errors->nomem = true;
 		return;
 	}
-	node = value_at(c->node, timeout); /* the default says nothing about this service */
+	node = manifest_node_value(c->node,
+				   timeout); /* the default says nothing about this service */
 	if (node && p->timeout_ms > p->period_ms) {
-		at = place(node);
+		at = manifest_node_place(node);
 		manifest_errors_add(c->warnings, &at, NULL,
 				    "%s: timeout (%s) is longer than period (%s), so attempts come "
 				    "later than every period",
 				    path, written(c, timeout, a), written(c, period, b));
 	}
-	node = value_at(c->node, stall);
+	node = manifest_node_value(c->node, stall);
 	if (p->stall_ms && p->stall_ms < p->initial_delay_ms + p->timeout_ms) {
-		at = place(node ? node : value_at(c->node, path));
+		at = manifest_node_place(node ? node : manifest_node_value(c->node, path));
 		manifest_errors_add(c->warnings, &at, NULL,
 				    "%s: stall (%s) is over before the first attempt can have "
 				    "failed, as initial_delay and timeout take longer",
@@ -275,14 +275,14 @@ static bool says_more(const struct schema_row *probe, const struct ynode *node)
 static void check_silent_probe(const struct check *c, const char *path, enum probe_kind kind)
 {
 	_cleanup_free_ char *full = mem_printf("services.*.%s", path);
-	const struct ynode *node = value_at(c->node, path);
+	const struct ynode *node = manifest_node_value(c->node, path);
 	struct manifest_place at;
 
 	c->errors->nomem |= !full;
 	if (!full || !node || node->kind != YNODE_MAP || says_more(schema_find(full), node) ||
 	    probe_spec_is_pushed(&c->s->probes[PROBE_READINESS]))
 		return;
-	at = place(node);
+	at = manifest_node_place(node);
 	manifest_errors_add(c->errors, &at,
 			    "say what to ask, as http: {}, or readiness: { notify: true }",
 			    kind == PROBE_STARTUP ? "%s: nothing tells that the start is over"
@@ -294,13 +294,13 @@ static void check_silent_probe(const struct check *c, const char *path, enum pro
 static void check_deadline(const struct check *c)
 {
 	const struct probe_spec *p = &c->s->probes[PROBE_STARTUP];
-	const struct ynode *stall = value_at(c->node, "probes.startup.stall");
+	const struct ynode *stall = manifest_node_value(c->node, "probes.startup.stall");
 	char a[WRITTEN_SIZE], b[WRITTEN_SIZE];
 	struct manifest_place at;
 
 	if (!stall || !p->deadline_ms || p->deadline_ms > p->stall_ms)
 		return;
-	at = place(stall);
+	at = manifest_node_place(stall);
 	manifest_errors_add(
 		c->warnings, &at, NULL,
 		"probes.startup: stall (%s) has no effect, as deadline (%s) is not longer",
@@ -328,9 +328,9 @@ static void check_probe(const struct check *c, enum probe_kind kind)
 		return;
 	}
 	check_probe_port(c, http, p->request.port);
-	if (p->http && value_at(c->node, http))
-		manifest_request_check(value_at(c->node, http), http, &p->request, p->timeout_ms,
-				       c->errors, c->warnings);
+	if (p->http && manifest_node_value(c->node, http))
+		manifest_request_check(manifest_node_value(c->node, http), http, &p->request,
+				       p->timeout_ms, c->errors, c->warnings);
 	check_probe_port(c, tcp, p->tcp_port);
 	check_probe_port(c, grpc, p->grpc_port);
 	if (p->progress)
@@ -347,7 +347,7 @@ static void check_hook_target(const struct check *c, enum hook_kind kind, const 
 {
 	bool lives = kind == HOOK_POST_START || kind == HOOK_PRE_STOP;
 	bool is_number = r->port[0] && !r->port[strspn(r->port, "0123456789")];
-	struct manifest_place at = place(http);
+	struct manifest_place at = manifest_node_place(http);
 
 	if (lives)
 		check_port(c, http, path, r->port);
@@ -370,7 +370,7 @@ static void check_hook(const struct check *c, enum hook_kind kind, const struct 
 		return;
 	}
 	if (h->exec)
-		check_command(c, value_at(node, "exec.command"), exec_path);
+		check_command(c, manifest_node_value(node, "exec.command"), exec_path);
 	if (!h->http || !http || http->kind != YNODE_MAP)
 		return;
 	check_hook_target(c, kind, http, http_path, &h->request);
@@ -379,10 +379,10 @@ static void check_hook(const struct check *c, enum hook_kind kind, const struct 
 
 static void check_hooks(const struct check *c)
 {
-	const struct ynode *hooks = value_at(c->node, "hooks");
+	const struct ynode *hooks = manifest_node_value(c->node, "hooks");
 
 	for (int k = 0; hooks && k < HOOK_KIND_MAX_; k++) {
-		const struct ynode *list = value_at(hooks, hook_names[k]);
+		const struct ynode *list = manifest_node_value(hooks, hook_names[k]);
 
 		if (!list || list->kind != YNODE_LIST || list->n != c->s->hooks[k].n)
 			continue;
@@ -394,7 +394,7 @@ static void check_hooks(const struct check *c)
 
 static void check_warmup(const struct check *c)
 {
-	const struct ynode *list = value_at(c->node, "warmup");
+	const struct ynode *list = manifest_node_value(c->node, "warmup");
 	const struct warmup_spec *w = c->s->warmup.v;
 
 	for (size_t i = 0; list && list->kind == YNODE_LIST && i < c->s->warmup.n; i++) {
@@ -414,12 +414,12 @@ static void check_warmup(const struct check *c)
 static void check_reload_signal(const struct check *c)
 {
 	const int64_t signal = c->s->reload.signal;
-	const struct ynode *node = value_at(c->node, "reload.signal");
+	const struct ynode *node = manifest_node_value(c->node, "reload.signal");
 	struct manifest_place at;
 
 	if (!node || (signal != SIGKILL && signal != SIGSTOP))
 		return;
-	at = place(node);
+	at = manifest_node_place(node);
 	manifest_errors_add(c->errors, &at, "write the one at which it reads its files: SIGHUP",
 			    "reload.signal: no process can handle %s",
 			    parse_signal_name((int)signal));
@@ -428,8 +428,8 @@ static void check_reload_signal(const struct check *c)
 static void check_reload(const struct check *c)
 {
 	const struct reload_spec *r = &c->s->reload;
-	const struct ynode *http = value_at(c->node, "reload.http");
-	const struct ynode *node = value_at(c->node, "on_dependency_restart");
+	const struct ynode *http = manifest_node_value(c->node, "reload.http");
+	const struct ynode *node = manifest_node_value(c->node, "on_dependency_restart");
 	struct manifest_place at;
 
 	check_reload_signal(c);
@@ -440,21 +440,21 @@ static void check_reload(const struct check *c)
 	}
 	if (!node || c->s->on_dependency_restart != DEPENDENCY_RELOAD || r->enabled)
 		return;
-	at = place(node);
+	at = manifest_node_place(node);
 	manifest_errors_add(c->errors, &at, "say how: reload: { signal: SIGHUP }",
 			    "on_dependency_restart: the service declares no reload");
 }
 
 static void check_backoff(const struct check *c)
 {
-	const struct ynode *max = value_at(c->node, "restart.backoff.max");
-	const struct ynode *initial = value_at(c->node, "restart.backoff.initial");
+	const struct ynode *max = manifest_node_value(c->node, "restart.backoff.max");
+	const struct ynode *initial = manifest_node_value(c->node, "restart.backoff.initial");
 	char a[WRITTEN_SIZE], b[WRITTEN_SIZE];
 	struct manifest_place at;
 
 	if (c->s->restart.backoff_max_ms >= c->s->restart.backoff_initial_ms || (!max && !initial))
 		return;
-	at = place(max ? max : initial);
+	at = manifest_node_place(max ? max : initial);
 	manifest_errors_add(c->errors, &at, NULL,
 			    "restart.backoff.%s: max (%s) is shorter than initial (%s)",
 			    max ? "max" : "initial", written(c, "restart.backoff.max", a),
@@ -493,7 +493,7 @@ static void check_rule_code(const struct check *c, size_t rule, int64_t code,
 
 static void check_rules(const struct check *c)
 {
-	const struct ynode *list = value_at(c->node, "restart.rules");
+	const struct ynode *list = manifest_node_value(c->node, "restart.rules");
 	const struct restart_rule *rules = c->s->restart.rules.v;
 
 	if (!list || list->kind != YNODE_LIST || list->n != c->s->restart.rules.n)
@@ -503,7 +503,8 @@ static void check_rules(const struct check *c)
 
 		for (size_t k = 0; exit && k < rules[i].exit.n; k++) {
 			bool many = exit->kind == YNODE_LIST && exit->n == rules[i].exit.n;
-			struct manifest_place at = place(many ? exit->items[k].value : exit);
+			struct manifest_place at =
+				manifest_node_place(many ? exit->items[k].value : exit);
 
 			check_rule_code(c, i, rules[i].exit.v[k], &at);
 		}
@@ -513,14 +514,14 @@ static void check_rules(const struct check *c)
 /* Requests are cut when drain is over, though the process would have had time for them. */
 static void check_drain(const struct check *c)
 {
-	const struct ynode *grace = value_at(c->node, "stop.grace_period");
-	const struct ynode *drain = value_at(c->node, "stop.drain");
+	const struct ynode *grace = manifest_node_value(c->node, "stop.grace_period");
+	const struct ynode *drain = manifest_node_value(c->node, "stop.drain");
 	struct manifest_place at;
 
 	if (!grace || !drain || grace->kind != YNODE_SCALAR || drain->kind != YNODE_SCALAR ||
 	    c->s->grace_period_ms <= c->s->drain_ms)
 		return;
-	at = place(grace);
+	at = manifest_node_place(grace);
 	manifest_errors_add(c->warnings, &at, NULL,
 			    "stop.grace_period (%s) is longer than drain (%s): requests are cut "
 			    "when drain is over, though the process would have time for them",
@@ -530,7 +531,7 @@ static void check_drain(const struct check *c)
 /* All that reads logs reads the files. */
 static void check_log_targets(const struct check *c)
 {
-	const struct ynode *to = value_at(c->node, "logs.to");
+	const struct ynode *to = manifest_node_value(c->node, "logs.to");
 	struct manifest_place at;
 
 	for (size_t i = 0; c->s->log_to && c->s->log_to[i]; i++)
@@ -538,7 +539,7 @@ static void check_log_targets(const struct check *c)
 			return;
 	if (!to || !c->s->log_to)
 		return;
-	at = place(to);
+	at = manifest_node_place(to);
 	manifest_errors_add(c->errors, &at, "write [file, journald]",
 			    "logs.to must have file: journald gets its lines from there, as aictl "
 			    "logs does");
@@ -547,14 +548,14 @@ static void check_log_targets(const struct check *c)
 /* The soft limit would never be felt. */
 static void check_memory(const struct check *c)
 {
-	const struct ynode *high = value_at(c->node, "resources.limits.memory_high");
-	const struct ynode *most = value_at(c->node, "resources.limits.memory");
+	const struct ynode *high = manifest_node_value(c->node, "resources.limits.memory_high");
+	const struct ynode *most = manifest_node_value(c->node, "resources.limits.memory");
 	struct manifest_place at;
 
 	if (!high || !most || high->kind != YNODE_SCALAR || most->kind != YNODE_SCALAR ||
 	    c->s->resources.memory == 0 || c->s->resources.memory_high < c->s->resources.memory)
 		return;
-	at = place(high);
+	at = manifest_node_place(high);
 	manifest_errors_add(c->warnings, &at, "let it be below memory, or leave it out",
 			    "resources.limits.memory_high (%s) is not below memory (%s): a replica "
 			    "is killed before it is slowed",
@@ -568,7 +569,7 @@ static void check_tilde(const struct ynode *at, struct manifest_errors *errors)
 
 	if (!at || at->kind != YNODE_SCALAR || at->text[0] != '~')
 		return;
-	where = place(at);
+	where = manifest_node_place(at);
 	manifest_errors_add(errors, &where,
 			    "write a path relative to this file, or an absolute one; ./~ is a "
 			    "directory of that name",
@@ -595,12 +596,12 @@ static void complete_working_dir(struct service_spec *s, const struct ynode *nod
 /* Those of ports are counted already, but not that of `port`. */
 static void check_port_count(const struct check *c)
 {
-	const struct ynode *ports = value_at(c->node, "ports");
+	const struct ynode *ports = manifest_node_value(c->node, "ports");
 	struct manifest_place at;
 
 	if (c->s->ports.n <= MANIFEST_PORTS_MAX || !ports || ports->kind != YNODE_MAP)
 		return;
-	at = place(ports);
+	at = manifest_node_place(ports);
 	manifest_errors_add(c->errors, &at, NULL, "ports: more than %d entries, with http of port",
 			    MANIFEST_PORTS_MAX);
 }
@@ -624,6 +625,7 @@ void manifest_check_service(struct service_spec *s, const struct ynode *node,
 	check_log_targets(&c);
 	check_memory(&c);
 	manifest_task_check(s, node, errors, warnings);
+	manifest_container_check(s, node, errors);
 	if (!service_spec_is_container(s))
 		complete_working_dir(s, node, errors);
 }

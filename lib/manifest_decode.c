@@ -182,6 +182,14 @@ static void decode_object(struct manifest_decoder *d, const struct schema_row *r
 {
 	const struct ynode *node = item->value;
 
+	if ((row->flags & SCHEMA_LONE) && node->kind == YNODE_LIST) {
+		if (node->n != 1 || node->items[0].value->kind != YNODE_MAP) {
+			manifest_value_add(d, node, NULL, "%s: expected one map in the list",
+					   manifest_value_shown(d));
+			return;
+		}
+		node = node->items[0].value;
+	}
 	if ((row->flags & SCHEMA_SHORTHAND) && node->kind == YNODE_SCALAR &&
 	    !yamltree_is_null(node)) {
 		const struct schema_row *first = schema_next(row, NULL);

@@ -217,6 +217,13 @@ static int expand_socket(struct expansion *x, const char *name, size_t len, stru
 	return 0;
 }
 
+/* Of a process only: neither descriptors nor directories of ours reach into a container. */
+static int not_inside(const char *name, size_t len, struct err **reterr)
+{
+	err_set(reterr, ERR_INVALID, "${%.*s}: a container has none", (int)len, name);
+	return err_hint(reterr, "let it listen at ${PORT}");
+}
+
 static int unknown_secret(const struct spec_table *secrets, const char *name, size_t len,
 			  struct err **reterr)
 {
@@ -263,6 +270,9 @@ static int expand_name(struct expansion *x, const char *name, size_t len, struct
 		return expand_env(x, name + 4, len - 4, reterr);
 	if (len >= 7 && memcmp(name, "secret:", 7) == 0)
 		return expand_secret(x, name + 7, len - 7, reterr);
+	if (x->spec && service_spec_is_container(x->spec) &&
+	    (is_word(name, len, LISTEN_FD) || is_word(name, len, SOCKET)))
+		return not_inside(name, len, reterr);
 	if (is_word(name, len, LISTEN_FD))
 		return expand_listen_fd(x, name, len, reterr);
 	if (is_word(name, len, SOCKET))

@@ -102,6 +102,8 @@ static const char *expected(const struct schema_row *row)
 
 	if (row->flags & SCHEMA_NAMES)
 		return "a list of names, or a map of names to maps";
+	if (row->type == SCHEMA_TABLE && row[1].brief)
+		return "a list of texts or maps";
 	return row->flags & SCHEMA_LISTED ? "a list of maps" : names[row->type];
 }
 
@@ -111,7 +113,11 @@ void manifest_value_wrong_kind(struct manifest_decoder *d, const struct schema_r
 	const char *shown = manifest_value_shown(d);
 	char words[SCHEMA_WORDS_SIZE];
 
-	if (row->type == SCHEMA_ENUM)
+	if (row->flags & SCHEMA_LONE)
+		manifest_value_add(d, node, hint,
+				   "%s: expected all, a whole number or a map, this is %s", shown,
+				   yamltree_kind_name(node));
+	else if (row->type == SCHEMA_ENUM)
 		manifest_value_add(d, node, hint, "%s: expected one of %s, this is %s", shown,
 				   schema_words(row, words, sizeof(words)),
 				   yamltree_kind_name(node));
@@ -156,6 +162,7 @@ static bool is_word(struct manifest_decoder *d, const struct schema_row *row,
 static char *value_hint(const struct schema_row *row, const char *text)
 {
 	const char *names = row->type == SCHEMA_ENUM	 ? row->names
+			    : row->flags & SCHEMA_ALL	 ? "all"
 			    : row->type == SCHEMA_SIGNAL ? schema_hint_signals
 			    : row->type == SCHEMA_LIMIT	 ? "unlimited"
 							 : NULL;

@@ -27,6 +27,7 @@ struct sink {
 	void (*open)(struct sink *s, const char *key, bool list, bool empty);
 	void (*close)(struct sink *s, bool list, bool empty);
 	void (*scalar)(struct sink *s, const char *key, const char *text, enum scalar type);
+	unsigned never;	      /* schema_flags of the rows that the service cannot have */
 	struct buf *out;      /* YAML */
 	unsigned indent;      /* YAML: spaces */
 	bool started;	      /* YAML: "- " stands there already, the first key follows it */
@@ -567,6 +568,8 @@ static bool is_written(const struct sink *s, const struct schema_row *row, const
 {
 	const void *field;
 
+	if (row->flags & s->never)
+		return false;
 	if (row->type == SCHEMA_ENUM && (row->flags & SCHEMA_CHOICE))
 		return is_chosen(s, row, l); /* its first word is 0, as one that is not given */
 
@@ -639,6 +642,7 @@ static void write_service(struct sink *s, const struct service_spec *spec)
 {
 	struct service_spec *defaults = mem_alloc(sizeof(*defaults));
 
+	s->never = service_spec_is_container(spec) ? SCHEMA_PROCESS : SCHEMA_CONTAINER;
 	if (!defaults || schema_defaults(defaults) < 0)
 		s->failures->failed = true;
 	else

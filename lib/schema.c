@@ -299,15 +299,25 @@ static int parse_share(const struct schema_row *row, const char *text, int64_t *
 	return r;
 }
 
+static int parse_all(const struct schema_row *row, const char *text, int64_t *ret,
+		     struct err **reterr)
+{
+	if (text[0] && !text[strspn(text, "0123456789")])
+		return parse_i64(text, row->min, row->max, ret, reterr);
+	if (strcmp(text, "all") != 0)
+		return err_set(reterr, ERR_INVALID, "\"%s\" is neither a whole number nor all",
+			       text);
+	*ret = -1;
+	return 0;
+}
+
 static int parse_number(const struct schema_row *row, const char *text, int64_t *ret,
 			struct err **reterr)
 {
 	int sig = 0, r;
 
-	if ((row->flags & SCHEMA_ALL) && strcmp(text, "all") == 0) {
-		*ret = -1;
-		return 0;
-	}
+	if (row->flags & SCHEMA_ALL)
+		return parse_all(row, text, ret, reterr);
 	if (row->type == SCHEMA_INT)
 		return parse_i64(text, row->min, row->max, ret, reterr);
 	if (row->type == SCHEMA_DURATION)

@@ -66,6 +66,9 @@ enum schema_flags {
 				   called by its parent's name */
 	SCHEMA_NEEDED = 32768,	/* of its parent's keys with this flag at least one is given */
 	SCHEMA_ALL = 65536,	/* INT: the word all is -1 */
+	SCHEMA_LONE = 131072,	/* OBJECT: may stand as the only entry of a list */
+	SCHEMA_CONTAINER = 262144, /* with all below it: only where there is an image */
+	SCHEMA_PROCESS = 524288,   /* likewise, only where there is none */
 };
 
 struct err;

@@ -60,6 +60,9 @@ static int store_target(char **to, const char *target, struct err **reterr)
 
 	if (wrong)
 		return err_set(reterr, ERR_INVALID, "\"%s\" %s", target, wrong);
+	if (strstr(target, "${"))
+		return err_set(reterr, ERR_INVALID,
+			       "\"%s\": ${...} is replaced only in the source of a volume", target);
 	return store(to, target, reterr);
 }
 

@@ -33,9 +33,14 @@ static bool is_account(const char *text)
 	return text[0] && text[0] != '-' && strlen(text) <= 255 && !strpbrk(text, ":/ \t\n");
 }
 
+/* Of a container it may be "user:group". */
 const char *schema_check_user(const char *text)
 {
-	return is_account(text) ? NULL : "must be the name or number of a user";
+	size_t n = strcspn(text, ":");
+	bool good = n > 0 && text[0] != '-' && n <= 255 && !strpbrk(text, "/ \t\n") &&
+		    (!text[n] || is_account(text + n + 1));
+
+	return good ? NULL : "must be the name or number of a user";
 }
 
 const char *schema_check_group(const char *text)

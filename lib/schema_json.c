@@ -81,8 +81,10 @@ static void write_text(const struct gen *g, const struct schema_row *row)
 
 static void write_int(const struct gen *g, const struct schema_row *row)
 {
-	write_types(g, "integer");
+	write_types(g, row->flags & SCHEMA_ALL ? "integer|string" : "integer");
 	write_bounds(g, "minimum", "maximum", row);
+	if (row->flags & SCHEMA_ALL)
+		jsonw_string(g->w, "pattern", "^all$");
 }
 
 static void write_decimal(const struct gen *g, const struct schema_row *row)
@@ -276,6 +278,17 @@ static void write_name_list(const struct gen *g, const struct schema_row *row)
 	jsonw_object_end(g->w);
 }
 
+static void write_element(const struct gen *g, const struct schema_row *element)
+{
+	write_object(g, element);
+	/* Apart: both may have "properties". */
+	jsonw_array_begin(g->w, "allOf");
+	jsonw_object_begin(g->w, NULL);
+	demand(g, element);
+	jsonw_object_end(g->w);
+	jsonw_array_end(g->w);
+}
+
 /* Lists are replaced as a whole, so their elements are complete in every file. */
 static void write_table(const struct gen *g, const struct schema_row *row)
 {
@@ -300,13 +313,18 @@ static void write_table(const struct gen *g, const struct schema_row *row)
 	write_types(g, "array");
 	write_bounds(g, "minItems", "maxItems", row);
 	jsonw_object_begin(g->w, "items");
-	write_object(&plain, element);
-	/* Apart: both may have "properties". */
-	jsonw_array_begin(g->w, "allOf");
-	jsonw_object_begin(g->w, NULL);
-	demand(&plain, element);
-	jsonw_object_end(g->w);
-	jsonw_array_end(g->w);
+	if (element->brief) {
+		jsonw_array_begin(g->w, "anyOf");
+		jsonw_object_begin(g->w, NULL);
+		write_text(&plain, element);
+		jsonw_object_end(g->w);
+		jsonw_object_begin(g->w, NULL);
+	}
+	write_element(&plain, element);
+	if (element->brief) {
+		jsonw_object_end(g->w);
+		jsonw_array_end(g->w);
+	}
 	jsonw_object_end(g->w);
 }
 
@@ -337,6 +355,19 @@ static void write_object(const struct gen *g, const struct schema_row *row)
 	write_properties(g, row);
 }
 
+/* The map as the only entry of a list. */
+static void write_lone(const struct gen *g, const struct schema_row *row)
+{
+	jsonw_object_begin(g->w, NULL);
+	write_types(g, "array");
+	jsonw_int(g->w, "minItems", 1);
+	jsonw_int(g->w, "maxItems", 1);
+	jsonw_object_begin(g->w, "items");
+	write_object(g, row);
+	jsonw_object_end(g->w);
+	jsonw_object_end(g->w);
+}
+
 static void write_any_of_object(const struct gen *g, const struct schema_row *row)
 {
 	const struct gen plain = {.w = g->w};
@@ -350,6 +381,8 @@ static void write_any_of_object(const struct gen *g, const struct schema_row *ro
 	write_object(g, row);
 	jsonw_object_end(g->w);
 	describe(&plain, NULL, schema_next(row, NULL));
+	if (row->flags & SCHEMA_LONE)
+		write_lone(&plain, row);
 	end_choice(g);
 }
 
@@ -588,6 +621,20 @@ static void write_one_of(const struct gen *g, const struct schema_row *row)
 	jsonw_array_end(g->w);
 }
 
+/* At least one of those with SCHEMA_NEEDED. */
+static void write_needed(const struct gen *g, const struct schema_row *row)
+{
+	const struct schema_row *r = NULL;
+
+	while ((r = schema_next(row, r)) != NULL && !(r->flags & SCHEMA_NEEDED))
+		;
+	if (!r)
+		return;
+	jsonw_array_begin(g->w, "anyOf");
+	write_each_required(g, row, SCHEMA_NEEDED);
+	jsonw_array_end(g->w);
+}
+
 /* The short form has no keys: to it, every "required" would apply. */
 static void write_one_of_object(const struct gen *g, const struct schema_row *row)
 {
@@ -615,6 +662,7 @@ static void demand(const struct gen *g, const struct schema_row *row)
 		return;
 	}
 	write_required(g, row);
+	write_needed(g, row);
 	if (row->flags & SCHEMA_ONE_OF)
 		write_one_of_object(g, row);
 	while ((r = schema_next(row, r)) != NULL) {

@@ -18,6 +18,24 @@
 #define CRON_PATTERN "^(@[A-Za-z]+|[ \\t]*(" CRON_FIELD "[ \\t]+){4}" CRON_FIELD "[ \\t]*)$"
 #define METRIC_PATTERN "^[A-Za-z_:][A-Za-z0-9_:]{0,254}$"
 #define ACCOUNT_PATTERN "^" LITERAL "[^-:/ \\t\\n][^:/ \\t\\n]{0,254}$"
+#define USER_PATTERN                                                                               \
+	"^" LITERAL "[^-:/ \\t\\n][^:/ \\t\\n]{0,254}(:[^-:/ \\t\\n][^:/ \\t\\n]{0,254})?$"
+/* A registry, a name, a tag, a digest; what makes a registry one says aictl. */
+#define IMAGE_PART "[a-z0-9]([a-z0-9._-]*[a-z0-9])?"
+#define IMAGE_PATTERN                                                                              \
+	"^([A-Za-z0-9.][A-Za-z0-9.-]*(:[0-9]{1,5})?/)?" IMAGE_PART "(/" IMAGE_PART ")*"            \
+	"(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@[A-Za-z0-9+._-]+:[0-9a-f]{32,})?$"
+#define INSIDE_PATTERN "^" LITERAL "/+[^:/]([^:]|\\n)*$"
+#define HOSTNAME_PATTERN "^([A-Za-z0-9]|\\$\\{)([A-Za-z0-9.-]|\\$\\{[^}]*\\})*$"
+#define ENGINE_NAME_PATTERN "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+#define SECURITY_PATTERN                                                                           \
+	"^(no-new-privileges|seccomp|apparmor|label|systempaths|mask|unmask|proc-opts|"            \
+	"credentialspec)([=:](.|\\n)*)?$"
+#define CDI_PATTERN "^[A-Za-z0-9._:-]+/[A-Za-z0-9._:/-]+=[A-Za-z0-9._:/=-]+$"
+#define SOURCE "([./~$]([^:$]|\\$\\{[^}]*\\}|\\$)*|[A-Za-z0-9][A-Za-z0-9._-]{1,127})"
+#define INSIDE "/+[^:/$][^:]*"
+#define VOLUME_PATTERN "^((" SOURCE ":)?" INSIDE "|" SOURCE ":" INSIDE ":(ro|rw))$"
+#define DEVICE_PATTERN "^" LITERAL INSIDE "(:" INSIDE "(:[rwm]{1,3})?)?$"
 #define URL_PATH_PATTERN "^/[!-\"$-~]{0,2047}$"
 #define FIELD_PATTERN "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,63}$"
 #define STEP_PATTERN "^(100%|[0-9]{1,3}%/(" NUMBER_PATTERN "(ms|s|m|h|d))+)$"
@@ -29,7 +47,24 @@ static const struct {
 } patterns[] = {
 	{"name", "^" LABEL_PATTERN "$", "string|integer"},
 	{"services", "^" LABEL_PATTERN "$", NULL},
-	{".user", ACCOUNT_PATTERN, "string|integer"},
+	{".user", USER_PATTERN, "string|integer"},
+	{".volumes.*", VOLUME_PATTERN, "string"},
+	{".devices.*", DEVICE_PATTERN, "string"},
+	{".image", IMAGE_PATTERN, "string|integer"},
+	{".runtime", "^" LABEL_PATTERN "$", "string|integer"},
+	{".network", ENGINE_NAME_PATTERN, "string|number|boolean"},
+	{".hostname", HOSTNAME_PATTERN, "string|number|boolean"},
+	{".target", INSIDE_PATTERN, "string"},
+	{".devices.*.source", INSIDE_PATTERN, "string"},
+	{".permissions", "^[rwm]{1,3}$", "string"},
+	{".cap_add", "^[A-Z_]{1,63}$", "string"},
+	{".cap_drop", "^[A-Z_]{1,63}$", "string"},
+	{".security_opt", SECURITY_PATTERN, "string"},
+	{".group_add", ACCOUNT_PATTERN, "string|integer"},
+	{".cdi", CDI_PATTERN, "string"},
+	{".device_ids", "^(.|\\n)+$", "string|number|boolean"},
+	{".capabilities", "^(.|\\n)+$", "string|number|boolean"},
+	{".driver", "^" LITERAL "(.|\\n)+$", "string|number|boolean"},
 	{".group", ACCOUNT_PATTERN, "string|integer"},
 	{".http.path", URL_PATH_PATTERN, "string"},
 	{".host", ADDRESS_PATTERN, "string"},

@@ -19,6 +19,7 @@
 
 struct diff {
 	enum change_class change;
+	bool container;	      /* both are */
 	struct buf *keys;     /* or NULL */
 	const char *table;    /* inside an element: the table's path as shown, */
 	const char *element;  /* its name */
@@ -98,11 +99,22 @@ const struct port_spec *service_spec_clash(const struct service_spec *a,
 	return NULL;
 }
 
+/* Limits of a process are its cgroup's, which is ours to write; those of a container its engine's. */
+static enum change_class change_of(const struct schema_row *row, bool container)
+{
+	static const char limits[] = "services.*.resources.limits.";
+
+	return container && strncmp(row->path, limits, strlen(limits)) == 0 ? CHANGE_REPLACE
+									    : row->change;
+}
+
 /* Notes that row differs; sub is a name inside it (of a variable, an element), or NULL. */
 static void note(struct diff *d, const struct schema_row *row, const char *sub, size_t sub_len)
 {
-	if (row->change > d->change)
-		d->change = row->change;
+	enum change_class change = change_of(row, d->container);
+
+	if (change > d->change)
+		d->change = change;
 	if (!d->keys || (d->element && (row->flags & SCHEMA_HIDDEN) && d->element_noted))
 		return;
 	d->element_noted |= row->flags & SCHEMA_HIDDEN;
@@ -297,7 +309,8 @@ static void diff_rows(struct diff *d, const struct schema_row *parent, struct pa
 enum change_class service_spec_diff(const struct service_spec *a, const struct service_spec *b,
 				    struct buf *keys)
 {
-	struct diff d = {.keys = keys};
+	struct diff d = {.keys = keys,
+			 .container = service_spec_is_container(a) && service_spec_is_container(b)};
 
 	diff_rows(&d, schema_find("services.*"), (struct pair){a, b});
 	return d.change;
@@ -318,14 +331,15 @@ static uint64_t mix_text(uint64_t h, const char *text)
 	return text ? mix(h, text, strlen(text) + 1) : mix(h, "\1", 1);
 }
 
-static uint64_t mix_rows(uint64_t h, const struct schema_row *parent, const void *base);
+static uint64_t mix_rows(uint64_t h, const struct schema_row *parent, const void *base,
+			 bool container);
 
 static uint64_t mix_table(uint64_t h, const struct schema_row *row, const struct spec_table *t)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		if (!(row->flags & SCHEMA_LISTED))
 			h = mix_text(h, element_name(row, t, i));
-		h = mix_rows(h, row + 1, element_at(row, t, i));
+		h = mix_rows(h, row + 1, element_at(row, t, i), false);
 	}
 	return mix_text(h, NULL);
 }
@@ -393,14 +407,15 @@ static bool is_default(const struct schema_row *row, const void *field)
 }
 
 /* Keys that are not given count for nothing: a later version with a key more gets the same hash. */
-static uint64_t mix_rows(uint64_t h, const struct schema_row *parent, const void *base)
+static uint64_t mix_rows(uint64_t h, const struct schema_row *parent, const void *base,
+			 bool container)
 {
 	const struct schema_row *end = schema_end(parent);
 
 	for (const struct schema_row *row = parent + 1; row < end; row++) {
 		const void *field = (const char *)base + row->offset;
 
-		if (row->change == CHANGE_REPLACE && row->offset != SCHEMA_NO_FIELD &&
+		if (change_of(row, container) == CHANGE_REPLACE && row->offset != SCHEMA_NO_FIELD &&
 		    !is_default(row, field)) {
 			h = mix_text(h, row->path); /* two keys with swapped values differ */
 			h = mix_field(h, row, field);
@@ -413,7 +428,8 @@ static uint64_t mix_rows(uint64_t h, const struct schema_row *parent, const void
 
 uint64_t service_spec_hash(const struct service_spec *s)
 {
-	return mix_rows(UINT64_C(14695981039346656037), schema_find("services.*"), s);
+	return mix_rows(UINT64_C(14695981039346656037), schema_find("services.*"), s,
+			service_spec_is_container(s));
 }
 
 static int by_key(const void *key, const void *place)

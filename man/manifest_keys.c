@@ -122,7 +122,9 @@ static void print_row(const struct schema_row *row)
 	if (row->flags & SCHEMA_HIDDEN)
 		return;
 	printf(".It Cm %s : Ar %s\n%s.\n", schema_shown(row),
-	       row->flags & SCHEMA_LISTED ? "list of maps" : type_names[row->type], row->doc);
+	       row->flags & SCHEMA_LISTED ? row[1].brief ? "list of texts or maps" : "list of maps"
+					  : type_names[row->type],
+	       row->doc);
 	print_range(row);
 	print_choices(row);
 	if (row->flags & SCHEMA_REQUIRED)

@@ -30,7 +30,17 @@ static const struct {
 	{"name", "shop", "Shop"},
 	{SVC ".description", "\"some text: here\"", NULL},
 	{SVC ".working_dir", "/srv", "\"\""},
-	{SVC ".user", "ann", "\"a:b\""},
+	{SVC ".image", "nginx:1.27", "Nginx"},
+	{SVC ".runtime", "podman", "Podman"},
+	{SVC ".volumes.*.source", "vol", "\"\""},
+	{SVC ".volumes.*.target", "/x", "x"},
+	{SVC ".network", "web-net", "\"a b\""},
+	{SVC ".hostname", "\"h-${REPLICA}\"", "\"a b\""},
+	{SVC ".devices.*.source", "/dev/x", "x"},
+	{SVC ".devices.*.target", "/dev/x", "x"},
+	{SVC ".devices.*.permissions", "r", "x"},
+	{SVC ".gpus.driver", "nvidia", "\"\""},
+	{SVC ".user", "ann", "\"a/b\""},
 	{SVC ".group", "staff", "-x"},
 	{SVC ".resources.limits.cpuset", "\"0-3,8\"", "3-0"},
 	{SVC ".secrets.*.file", "path", "\"\""},
@@ -134,6 +144,10 @@ static const struct {
 	{SVC ".probes.liveness.file", "path: f", "|path|"},
 	{SVC ".probes.liveness.progress", "metric: m", "|metric|"},
 	{SVC ".probes.liveness.progress", "pending: w", "|pending|"},
+	{SVC ".volumes.*", "type: tmpfs", "|type|source|read_only|"},
+	{SVC ".volumes.*", "type: volume", "|type|size|target|"},
+	{SVC ".volumes.*", "target: /t", "|target|"},
+	{SVC ".devices.*", "source: /dev/s", "|source|"},
 	{SVC ".restart.backoff", "max: 1d", "|max|factor|jitter|"},
 	{SVC ".restart.backoff", "initial: 0s", "|initial|factor|jitter|"},
 };
@@ -192,6 +206,18 @@ static void put_beside(struct buf *b, const char *path, const char *key, bool ha
 			buf_printf(b, "%s, ", beside[i].text);
 }
 
+/* It, or what it stands below, is a key of containers alone. */
+static bool needs_image(const struct schema_row *row)
+{
+	size_t n;
+	const struct schema_row *rows = schema_rows(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if ((rows[i].flags & SCHEMA_CONTAINER) && schema_below(row, &rows[i]))
+			return true;
+	return false;
+}
+
 /*
  * A manifest in which the row's key has this value; NULL: all is there but the key. *ret_column is
  * where the value begins, on line 3.
@@ -202,7 +228,7 @@ static char *compose(const struct schema_row *row, const char *value, unsigned *
 	struct buf b = {0}, end = {0};
 	char *text;
 
-	buf_str(&b, "  web: { ");
+	buf_printf(&b, "  web: { %s", needs_image(row) ? "image: i, " : "");
 	for (const char *p = row->path + strlen(SVC "."); *p;) {
 		size_t n = strcspn(p, ".");
 		bool last = !p[n], starred = strncmp(p + n, ".*", 2) == 0;
@@ -342,7 +368,9 @@ static const char *element(const struct schema_row *row)
 {
 	if (strstr(row->path, ".hooks."))
 		return "{ exec: { command: [a] } }";
-	return strcmp(schema_key(row), "secrets") == 0	  ? "{ file: f }"
+	return strcmp(schema_key(row), "volumes") == 0	  ? "\"vol:/t\""
+	       : strcmp(schema_key(row), "devices") == 0  ? "/dev/t"
+	       : strcmp(schema_key(row), "secrets") == 0  ? "{ file: f }"
 	       : strcmp(schema_key(row), "warmup") == 0	  ? "{ http: {} }"
 	       : strcmp(schema_key(row), "metrics") == 0  ? "{ metric: cpu }"
 	       : strcmp(schema_key(row), "schedule") == 0 ? "{ cron: \"@daily\", for: 1h }"
@@ -362,9 +390,19 @@ static char *word(const struct schema_row *row, size_t index)
 	return mem_strndup(p, strcspn(p, "|"));
 }
 
-static bool is_statuses(const struct schema_row *row)
+/* An entry of a LIST; with i = 0 another one. */
+static const char *entry(const struct schema_row *row, unsigned i)
 {
-	return strcmp(schema_key(row), "status") == 0;
+	static const struct {
+		const char *key, *values[2];
+	} entries[] = {{"status", {"201-202", "200"}},	{"cap_add", {"SERVER", "OTHER"}},
+		       {"cap_drop", {"SERVER", "ALL"}}, {"security_opt", {"label=a", "label=b"}},
+		       {"cdi", {"a/b=0", "a/b=1"}},	{"to", {"file", "file"}}};
+
+	for (size_t k = 0; k < ARRAY_SIZE(entries); k++)
+		if (strcmp(entries[k].key, schema_key(row)) == 0)
+			return entries[k].values[i];
+	return i ? "other" : "server";
 }
 
 /* A value other than the default (and, with i = 0, another one still); NULL: there is none. */
@@ -372,6 +410,8 @@ static char *other_value(const struct schema_row *row, unsigned i)
 {
 	_cleanup_free_ char *first = NULL;
 
+	if (strcmp(row->path, SVC ".volumes.*.type") == 0)
+		return mem_strdup(i ? "tmpfs" : "volume"); /* bind needs a source */
 	if (row->type == SCHEMA_ENUM) {
 		first = word(row, 0);
 		return word(row, (row->def && strcmp(first, row->def) == 0) ? 1 : i);
@@ -385,7 +425,9 @@ static char *other_value(const struct schema_row *row, unsigned i)
 	if (strcmp(schema_key(row), "cron") == 0)
 		return mem_strdup(i ? text_of(row, true) : "\"@daily\"");
 	if (row->type == SCHEMA_STRING)
-		return mem_strdup(i ? text_of(row, true) : "another");
+		return mem_strdup(i				 ? text_of(row, true)
+				  : text_of(row, true)[0] == '/' ? "/another"
+								 : "another");
 	if (row->type == SCHEMA_BOOL)
 		return mem_strdup(strcmp(row->def, "true") == 0 ? "false" : "true");
 	if (row->type == SCHEMA_SIGNAL)
@@ -393,8 +435,7 @@ static char *other_value(const struct schema_row *row, unsigned i)
 	if (strcmp(row->path, SVC ".logs.to") == 0)
 		return mem_strdup(i ? "[file, journald]" : "[file]");
 	if (row->type == SCHEMA_LIST)
-		return mem_printf("[%s]", is_statuses(row) ? (i ? "200" : "201-202")
-							   : (i ? "other" : "server"));
+		return mem_printf("[%s]", entry(row, i));
 	if (row->type == SCHEMA_TREE)
 		return mem_strdup(i ? "{ a: [1, { b: null }] }" : "{}");
 	if (row->type == SCHEMA_MAP)
@@ -497,7 +538,9 @@ static void test_words(void **state)
 			char *w;
 
 			for (size_t i = 0; (w = word(row, i)) != NULL; i++) {
-				expect_good(row, w);
+				bool bind = strcmp(w, "bind") == 0;
+
+				expect_good(row, bind ? "bind, source: /s" : w);
 				mem_free(w);
 			}
 			expect_error(row, "sometimes", "is not one of");
@@ -536,11 +579,11 @@ static char *entries(const struct schema_row *row, int64_t n)
 			buf_printf(&b, i < n - 1 ? "%d%%/1m, " : "100%%", (int)i + 1);
 			continue;
 		}
-		buf_printf(&b, "%s, ",
-			   row->type == SCHEMA_TABLE		    ? element(row)
-			   : is_statuses(row)			    ? "200"
-			   : strcmp(row->path, SVC ".logs.to") == 0 ? "file"
-								    : "x");
+		if (row->type == SCHEMA_TABLE && row[1].brief) /* no two of a target */
+			buf_printf(&b, "/t%" PRId64 ", ", i);
+		else
+			buf_printf(&b, "%s, ",
+				   row->type == SCHEMA_TABLE ? element(row) : entry(row, 1));
 	}
 	buf_char(&b, named ? '}' : ']');
 	return buf_take(&b);
@@ -687,7 +730,7 @@ static void test_changes(void **state)
 		if (!in_service(row) || row->offset == SCHEMA_NO_FIELD)
 			continue;
 		b = other_value(row, 1);
-		if ((row->flags & SCHEMA_REQUIRED) || row->type == SCHEMA_PORTREF)
+		if ((row->flags & (SCHEMA_REQUIRED | SCHEMA_NEEDED)) || row->type == SCHEMA_PORTREF)
 			a = other_value(row, 0); /* some hooks need a port */
 		if (!b || (row->type == SCHEMA_ENUM && row->def && strcmp(b, row->def) == 0))
 			continue; /* there is but one value */

@@ -221,7 +221,7 @@ static void test_hints(void **state)
 	expect_hint(
 		"services.*.logs", "x",
 		"known keys are max_size, max_files, max_age, max_total, rotate_every, compress, on_full, to");
-	assert_true(schema_hint_unbuilt(schema_find("services.*"), "image"));
+	assert_true(schema_hint_unbuilt(schema_find("services.*"), "models"));
 	assert_false(schema_hint_unbuilt(NULL, "defaults"));
 	expect_hint("services.*", "x-note", "x-... stands at the top of the file");
 	expect_hint("services.*.probes.liveness", "test", "write exec: { command: [...] }");
@@ -229,8 +229,8 @@ static void test_hints(void **state)
 	expect_hint("defaults", "usr", "did you mean \"user\"?");
 	assert_non_null(schema_hint_nearest(schema_hint_signals, "sigtrem", &len));
 	assert_int_equal(len, strlen("SIGTERM"));
-	assert_false(schema_hint_unbuilt(schema_find("services.*"), "imag"));
-	assert_false(schema_hint_unbuilt(NULL, "image"));
+	assert_false(schema_hint_unbuilt(schema_find("services.*"), "model"));
+	assert_false(schema_hint_unbuilt(NULL, "models"));
 	assert_non_null(schema_hint_nearest("slow|fail", "fial", &len));
 	assert_int_equal(len, 4);
 	assert_null(schema_hint_nearest("slow|fail", "never", &len));

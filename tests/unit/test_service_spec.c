@@ -17,6 +17,8 @@
 #include "lib/schema.h"
 #include "tests/unit/manifest_case.h"
 
+#define IMAGE "    image: nginx\n"
+
 static const struct {
 	const char *a, *b; /* lines of a service that has a command and port 1000 */
 	enum change_class change;
@@ -55,6 +57,41 @@ static const struct {
 	{"", "    on_dependency_restart: restart\n", CHANGE_LIVE, "on_dependency_restart"},
 	{"", "    working_dir: sub\n", CHANGE_REPLACE, "working_dir"},
 	{"", "    user: bob\n", CHANGE_REPLACE, "user"},
+	{"", "    image: nginx\n", CHANGE_REPLACE, "working_dir, image, ports.http.container_port"},
+	{"    image: nginx\n", "    image: nginx:2\n", CHANGE_REPLACE, "image"},
+	{IMAGE, IMAGE "    runtime: docker\n    network: bridge\n    volumes: []\n", CHANGE_NONE,
+	 ""},
+	{IMAGE, IMAGE "    runtime: podman\n", CHANGE_REPLACE, "runtime"},
+	{IMAGE, IMAGE "    pull_policy: always\n", CHANGE_LIVE, "pull_policy"},
+	{IMAGE, IMAGE "    entrypoint: [x]\n", CHANGE_REPLACE, "entrypoint"},
+	{IMAGE, IMAGE "    network: web-net\n", CHANGE_REPLACE, "network"},
+	{IMAGE, IMAGE "    hostname: x\n", CHANGE_REPLACE, "hostname"},
+	{IMAGE, IMAGE "    shm_size: 1GiB\n", CHANGE_REPLACE, "shm_size"},
+	{IMAGE, IMAGE "    init: true\n", CHANGE_REPLACE, "init"},
+	{IMAGE, IMAGE "    read_only: true\n", CHANGE_REPLACE, "read_only"},
+	{IMAGE, IMAGE "    cap_add: ALL\n", CHANGE_REPLACE, "cap_add"},
+	{IMAGE, IMAGE "    cap_drop: [ALL]\n", CHANGE_REPLACE, "cap_drop"},
+	{IMAGE, IMAGE "    security_opt: [no-new-privileges]\n", CHANGE_REPLACE, "security_opt"},
+	{IMAGE, IMAGE "    group_add: [video]\n", CHANGE_REPLACE, "group_add"},
+	{IMAGE "    volumes: [\"./a:/b:ro\"]\n",
+	 IMAGE "    volumes: [{ type: bind, source: /srv/app/a, target: /b, read_only: true }]\n",
+	 CHANGE_NONE, ""},
+	{IMAGE, IMAGE "    volumes: [\"./a:/b\"]\n", CHANGE_REPLACE, "volumes"},
+	{IMAGE "    devices: [/dev/kvm]\n",
+	 IMAGE "    devices: [{ source: /dev/kvm, permissions: rwm }]\n", CHANGE_NONE, ""},
+	{IMAGE, IMAGE "    devices: [/dev/kvm]\n", CHANGE_REPLACE, "devices"},
+	{IMAGE "    gpus: all\n", IMAGE "    gpus: [{ count: all }]\n", CHANGE_NONE, ""},
+	{IMAGE, IMAGE "    gpus: {}\n", CHANGE_REPLACE, "gpus"},
+	{IMAGE "    gpus: all\n", IMAGE "    gpus: 1\n", CHANGE_REPLACE, "gpus"},
+	{IMAGE "    gpus: all\n", IMAGE "    gpus: { driver: x }\n", CHANGE_REPLACE, "gpus.driver"},
+	{IMAGE "    gpus: all\n", IMAGE "    gpus: { device_ids: \"0\" }\n", CHANGE_REPLACE,
+	 "gpus.device_ids"},
+	{IMAGE "    gpus: all\n", IMAGE "    gpus: { capabilities: gpu }\n", CHANGE_REPLACE,
+	 "gpus.capabilities"},
+	{IMAGE "    gpus: all\n", IMAGE "    gpus: { cdi: a/b=0 }\n", CHANGE_REPLACE, "gpus.cdi"},
+	/* those of processes are live */
+	{IMAGE, IMAGE "    resources: { limits: { pids: 9 } }\n", CHANGE_REPLACE,
+	 "resources.limits.pids"},
 	{"    user: ann\n", "    user: bob\n", CHANGE_REPLACE, "user"},
 	{"", "    group: staff\n", CHANGE_REPLACE, "group"},
 	{"", "    umask: 022\n", CHANGE_NONE, ""},
