@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+import engines
 import harness
 
 BENCH_BUILD = harness.BUILD  # the probes are there, not in a copy
@@ -22,8 +23,10 @@ TINY = ["--replicas", "3", "--scale-rounds", "2", "--slow-rounds", "1", "--idle-
         "--idle-seconds", "0.1", "--spawns", "2", "--rounds", "2", "--seconds", "2",
         "--log-rounds", "2", "--log-mib", "8", "--log-writers", "3", "--log-seconds", "1",
         "--log-lines", "3", "--log-gib", "0.02", "--web-rounds", "1", "--probe-period", "2", "--stream-rounds", "1",
-        "--streams", "50", "--slow-clients", "50"]
+        "--streams", "50", "--slow-clients", "50", "--containers", "6", "--container-rounds", "2",
+        "--container-log-mib", "2"]
 WRK = shutil.which("wrk")  # who asks in these:
+CONTAINED = () if engines.why_not("dockerd") else ("container-logs", "container-start")
 ASKED = ("http", "http-large", "slow-clients", "socket", "tcp")
 
 
@@ -42,7 +45,7 @@ def test_bench_runs_each_metric_once(base):
             found[os.path.basename(path)[:-5]] = json.load(f)
     assert sorted(found) == sorted(["autoscale", "crashloop", "death", "footprint", "idle", "log-latency", "log-read",
                                     "log-small", "log-stream", "log-writers", "mass", "probes", "restart",
-                                    "spawn", "sse", "start", "status", *(ASKED if WRK else ())])
+                                    "spawn", "sse", "start", "status", *(ASKED if WRK else ()), *CONTAINED])
     for name in ("start", "mass", "restart"):
         aictl = found[name]["peers"]["aictl"]
         assert aictl["ratio"]["n"] == 2
@@ -65,6 +68,8 @@ def test_bench_runs_each_metric_once(base):
         assert name != "socket" and not shutil.which("haproxy") or aictl["cpu_ratio"]["n"] == 1
     assert found["sse"]["peers"]["aictl"]["event_ms"]["n"] == 10
     assert found["crashloop"]["attempts"] >= 1
+    for name in CONTAINED:
+        assert found[name]["peers"]["aictl"]["cpu_s"]["median"] > 0
     assert {t["trace"]: t["most"] for t in found["autoscale"]["traces"]}["step"] == 8
     ElementTree.parse(os.path.join(results, "bench.svg"))
     assert not os.listdir(work)  # the peers' directories are gone
