@@ -11,6 +11,7 @@
 #include "daemon/controller/exposition.h"
 #include "daemon/controller/metrics.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/replica_unit.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/usage.h"
 #include "lib/buf.h"
@@ -69,7 +70,7 @@ static void read_usage(uv_work_t *work)
 {
 	struct scrape *s = work->data;
 
-	usage_read(s->items, s->n_items, "/proc", s->cgroup_dir);
+	usage_read(s->items, s->n_items, USAGE_HERE(s->cgroup_dir));
 }
 
 static void reply(struct http_request *r, const struct buf *b)
@@ -118,7 +119,8 @@ static int list_items(struct scrape *s)
 
 			if (!r->pid)
 				continue;
-			*item = (struct usage_item){.index = r->index, .pid = r->pid};
+			*item = (struct usage_item){
+				.index = r->index, .pid = r->pid, .container = replica_unit_is(r)};
 			memccpy(item->service, c->services[i]->name, '\0',
 				sizeof(item->service) - 1);
 			s->n_items++;

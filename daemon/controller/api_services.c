@@ -546,7 +546,7 @@ static void read_usage(uv_work_t *work)
 {
 	struct pending *p = work->data;
 
-	usage_read(p->items, p->n_items, "/proc", p->cgroup_dir);
+	usage_read(p->items, p->n_items, USAGE_HERE(p->cgroup_dir));
 }
 
 static void on_usage(uv_work_t *work, int status)
@@ -581,7 +581,8 @@ static int list_items(struct pending *p)
 
 			if (!s->replicas[k]->pid)
 				continue;
-			*item = (struct usage_item){.index = s->replicas[k]->index,
+			*item = (struct usage_item){.container = replica_unit_is(s->replicas[k]),
+						    .index = s->replicas[k]->index,
 						    .pid = s->replicas[k]->pid};
 			memccpy(item->service, s->name, '\0', sizeof(item->service) - 1);
 			p->n_items++;

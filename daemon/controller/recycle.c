@@ -9,6 +9,7 @@
 #include "daemon/controller/events.h"
 #include "daemon/controller/recycle_pace.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/replica_unit.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/usage.h"
 #include "lib/clock.h"
@@ -59,7 +60,7 @@ static void read_usage(uv_work_t *work)
 {
 	struct recycler *r = work->data;
 
-	usage_read(r->items, r->n, "/proc", r->cgroup_dir);
+	usage_read(r->items, r->n, USAGE_HERE(r->cgroup_dir));
 }
 
 static void write_size(int64_t bytes, char buf[MANIFEST_WRITE_NUMBER_SIZE])
@@ -146,7 +147,8 @@ static void gather(struct recycler *r)
 
 			if (!x->pid || replica_sm_is_ending(x->state))
 				continue;
-			r->items[r->n] = (struct usage_item){.index = x->index, .pid = x->pid};
+			r->items[r->n] = (struct usage_item){
+				.index = x->index, .pid = x->pid, .container = replica_unit_is(x)};
 			memccpy(r->items[r->n++].service, s->name, '\0', WIRE_SERVICE_SIZE - 1);
 		}
 	}

@@ -13,6 +13,8 @@
 #include "daemon/controller/replica_standby.h"
 #include "daemon/controller/replica_ports.h"
 #include "daemon/controller/replica_push.h"
+#include "daemon/controller/replica_unit.h"
+#include "daemon/controller/launch_unit.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/strangers.h"
 #include "lib/buf.h"
@@ -199,10 +201,17 @@ static int start(struct replica_probe *p, const struct probe_spec *spec, struct 
 	if (spec->exec || spec->file)
 		return probe_exec_start(r, p->kind, on_result, p, &p->exec, reterr);
 	if (spec->tcp) {
-		const struct probe_tcp req = {
+		const struct port_spec *port = replica_ports_named(r, spec->tcp_port);
+		const char *inside = port ? replica_unit_address(r) : NULL;
+		struct probe_tcp req = {
 			.host = replica_ports_host(r, spec->tcp_host, spec->tcp_port, path),
 			.port = replica_ports_resolve(r, spec->tcp_port),
 			.timeout_ms = spec->timeout_ms};
+
+		if (inside) { /* a proxy of the engine's would accept for it */
+			req.host = inside;
+			req.port = launch_unit_port(r->spec, port, req.port);
+		}
 
 		return prober_tcp(prober, &req, on_result, p, &p->run, reterr);
 	}

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/controller/replica_unit.h"
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,7 +27,8 @@ struct replica_unit {
 	/* The last one that could not be started, and why. */
 	char failed[WIRE_INCARNATION_SIZE];
 	char failure[WIRE_UNIT_TEXT_SIZE];
-	uint8_t failed_what; /* enum wire_what */
+	uint8_t failed_what;	   /* enum wire_what */
+	bool direct;		   /* said.address is in a network that this machine is part of */
 	int64_t pull_mono_ms;	   /* its beginning; 0 = none is known of */
 	int64_t pull_told_mono_ms; /* the last event of it */
 	uint32_t pull_told_layers; /* done, when it was told */
@@ -100,6 +103,41 @@ const struct wire_unit_state *replica_unit_said(const struct replica *r)
 			       strcmp(u->said.key.incarnation, r->incarnation) == 0
 		       ? &u->said
 		       : NULL;
+}
+
+/* ---- its address ---- */
+
+/* Of one interface: its own address and mask, IPv4 only, as bridges are by default. */
+static bool is_in(const struct ifaddrs *i, struct in_addr address)
+{
+	const struct sockaddr_in *own = (const struct sockaddr_in *)(const void *)i->ifa_addr;
+	const struct sockaddr_in *mask = (const struct sockaddr_in *)(const void *)i->ifa_netmask;
+
+	if (!own || !mask || own->sin_family != AF_INET || mask->sin_addr.s_addr == 0)
+		return false;
+	return ((own->sin_addr.s_addr ^ address.s_addr) & mask->sin_addr.s_addr) == 0;
+}
+
+/* Not so of an engine in a machine of its own, or of an ordinary user's. */
+static bool is_near(const char *text)
+{
+	struct ifaddrs *list = NULL;
+	struct in_addr address;
+	bool near = false;
+
+	if (inet_pton(AF_INET, text, &address) != 1 || getifaddrs(&list) < 0)
+		return false;
+	for (const struct ifaddrs *i = list; i && !near; i = i->ifa_next)
+		near = is_in(i, address);
+	freeifaddrs(list);
+	return near;
+}
+
+const char *replica_unit_address(const struct replica *r)
+{
+	const struct wire_unit_state *m = replica_unit_is(r) ? replica_unit_said(r) : NULL;
+
+	return m && r->unit->direct ? m->address : NULL;
 }
 
 /* ---- the pull ---- */
@@ -196,6 +234,8 @@ void replica_unit_take(struct replica *r, const struct wire_unit_state *m)
 		memcpy(u->failure, m->text, sizeof(u->failure));
 		u->failed_what = m->what;
 	}
+	if (strcmp(u->said.address, m->address) != 0 || !m->address[0])
+		u->direct = m->address[0] && is_near(m->address);
 	u->said = *m;
 	if (!ours)
 		return;

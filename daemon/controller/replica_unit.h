@@ -44,6 +44,9 @@ const char *replica_unit_failure(const struct replica *r, const char *incarnatio
 const char *replica_unit_failed_key(const struct replica *r);
 /* What the engine has said of the present one; NULL: nothing. Borrowed. */
 const struct wire_unit_state *replica_unit_said(const struct replica *r);
+/* Where it can be asked without what stands in front of its published ports: an engine's proxy accepts
+ * connections also while nobody listens inside. NULL: nowhere, ask at 127.0.0.1. Borrowed. */
+const char *replica_unit_address(const struct replica *r);
 /* The member "container": its name, id, image, address. Nothing for a process. */
 void replica_unit_write(const struct replica *r, struct jsonw *w);
 

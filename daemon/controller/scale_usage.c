@@ -7,6 +7,7 @@
 
 #include "daemon/controller/controller.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/replica_unit.h"
 #include "daemon/controller/service.h"
 #include "daemon/controller/service_scale.h"
 #include "daemon/controller/usage.h"
@@ -90,7 +91,7 @@ static void read_now(uv_work_t *work)
 {
 	struct scale_usage *u = work->data;
 
-	usage_read(u->items, u->n, "/proc", u->cgroup_dir);
+	usage_read(u->items, u->n, USAGE_HERE(u->cgroup_dir));
 }
 
 static struct seen *find(struct scale_usage *u, const struct usage_item *item)
@@ -162,7 +163,8 @@ static void list(struct scale_usage *u, const struct service *s)
 
 		if (!r->pid || r->state != REPLICA_READY || r->frozen)
 			continue;
-		u->items[u->n] = (struct usage_item){.index = r->index, .pid = r->pid};
+		u->items[u->n] = (struct usage_item){
+			.index = r->index, .pid = r->pid, .container = replica_unit_is(r)};
 		memccpy(u->items[u->n++].service, s->name, '\0', WIRE_SERVICE_SIZE - 1);
 	}
 }

@@ -19,7 +19,7 @@
 #define US_PER_S 1000000
 
 struct reader {
-	const char *proc, *cgroup_dir;
+	const char *proc, *cgroup_dir, *cgroup_root;
 	int64_t page_size, us_per_tick;
 };
 
@@ -141,6 +141,16 @@ static int64_t read_memory(const char *dir)
 	return cache > 0 && cache <= all ? all - cache : all;
 }
 
+static int64_t read_memory_v1(const char *dir)
+{
+	int64_t all = read_number(dir, "memory.usage_in_bytes"), cache;
+
+	if (all < 0)
+		return -1;
+	cache = read_keyed(dir, "memory.stat", "total_inactive_file");
+	return cache > 0 && cache <= all ? all - cache : all;
+}
+
 /* False: there is none, or nothing is in it. */
 static bool read_cgroup(const struct reader *in, struct usage_item *item)
 {
@@ -163,6 +173,68 @@ static bool read_cgroup(const struct reader *in, struct usage_item *item)
 	item->usage.cpu_us = cpu < 0 ? item->usage.cpu_us : cpu;
 	item->usage.memory_bytes = memory < 0 ? item->usage.memory_bytes : memory;
 	item->usage.pids = pids < 0 ? item->usage.pids : pids;
+	return true;
+}
+
+/* ---- containers ---- */
+
+/* "cpu,cpuacct" has cpuacct. */
+static bool has_word(const char *list, const char *end, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *p = list; p < end; p += strcspn(p, ",:") + 1)
+		if (strncmp(p, word, n) == 0 && (p[n] == ',' || p[n] == ':'))
+			return true;
+	return false;
+}
+
+/* Where the controller's files of the process's cgroup lie: v1 has a tree for each, v2 one for all.
+ * False: it is in none but the root. */
+static bool cgroup_of(const struct reader *in, const struct usage_item *item,
+		      const char *controller, char dir[PATH_SIZE])
+{
+	char path[PATH_SIZE];
+	_cleanup_free_ char *text = NULL;
+	bool found = false;
+
+	snprintf(path, sizeof(path), "%s/%d", in->proc, item->pid);
+	text = read_in(path, "cgroup", STAT_MAX);
+	for (char *next = text, *line; next && !found && (line = strsep(&next, "\n"));) {
+		char *list = strchr(line, ':'), *at = list ? strchr(list + 1, ':') : NULL;
+		bool v2 = list && at == list + 1;
+		int len;
+
+		if (!at || (!v2 && !has_word(list + 1, at, controller)))
+			continue;
+		len = snprintf(dir, PATH_SIZE, "%s/%.*s%s", in->cgroup_root,
+			       v2 ? 0 : (int)(at - list - 1), list + 1, at + 1);
+		found = strcmp(at + 1, "/") != 0 && len > 0 && len < PATH_SIZE;
+	}
+	return found;
+}
+
+/* A container's are its engine's: they are found by its first process. */
+static bool read_container(const struct reader *in, struct usage_item *item)
+{
+	char memory[PATH_SIZE], cpu[PATH_SIZE], pids[PATH_SIZE];
+	int64_t used, ns, us, n;
+
+	if (!cgroup_of(in, item, "memory", memory) || !cgroup_of(in, item, "cpuacct", cpu) ||
+	    !cgroup_of(in, item, "pids", pids))
+		return false;
+	used = read_memory(memory);
+	if (used < 0)
+		used = read_memory_v1(memory);
+	us = read_keyed(cpu, "cpu.stat", "usage_usec");
+	ns = us < 0 ? read_number(cpu, "cpuacct.usage") : 0;
+	n = read_number(pids, "pids.current");
+	if (used < 0 || (us < 0 && ns < 0) || n <= 0)
+		return false;
+	item->usage = (struct usage){.source = "container",
+				     .memory_bytes = used,
+				     .cpu_us = us < 0 ? ns / 1000 : us,
+				     .pids = n};
 	return true;
 }
 
@@ -214,10 +286,11 @@ static void read_sessions(const struct reader *in, struct session *sessions, siz
 			sessions[i].item->usage = usage_of(in, &sessions[i].sum, "session");
 }
 
-void usage_read(struct usage_item *items, size_t n, const char *proc, const char *cgroup_dir)
+void usage_read(struct usage_item *items, size_t n, const struct usage_where *where)
 {
-	const struct reader in = {.proc = proc,
-				  .cgroup_dir = cgroup_dir,
+	const struct reader in = {.proc = where->proc,
+				  .cgroup_dir = where->cgroup_dir,
+				  .cgroup_root = where->cgroup_root,
 				  .page_size = sysconf(_SC_PAGESIZE),
 				  .us_per_tick = US_PER_S / sysconf(_SC_CLK_TCK)};
 	_cleanup_free_ struct session *sessions = mem_array(n, sizeof(*sessions));
@@ -225,7 +298,10 @@ void usage_read(struct usage_item *items, size_t n, const char *proc, const char
 
 	for (size_t i = 0; i < n; i++) {
 		items[i].usage = (struct usage){0};
-		if (items[i].pid > 0 && !read_cgroup(&in, &items[i]) && sessions)
+		if (items[i].pid > 0 &&
+		    !(items[i].container ? read_container(&in, &items[i])
+					 : read_cgroup(&in, &items[i])) &&
+		    sessions)
 			sessions[left++] = (struct session){.pid = items[i].pid, .item = &items[i]};
 	}
 	if (left > 0)

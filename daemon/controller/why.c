@@ -659,10 +659,10 @@ static void look_at_memory(struct why *y, struct why_link *l, const char *cgroup
 {
 	const struct schema_row *row = schema_find("services.*.resources.limits.memory");
 	char used[MANIFEST_WRITE_NUMBER_SIZE], limit[MANIFEST_WRITE_NUMBER_SIZE];
-	struct usage_item item = {.index = l->index, .pid = l->pid};
+	struct usage_item item = {.index = l->index, .pid = l->pid, .container = l->container};
 
 	memcpy(item.service, l->service, sizeof(item.service));
-	usage_read(&item, 1, "/proc", cgroup_dir);
+	usage_read(&item, 1, USAGE_HERE(cgroup_dir));
 	if (!item.usage.source)
 		return;
 	manifest_write_number(row, item.usage.memory_bytes >> 20 << 20, used);

@@ -48,6 +48,7 @@ struct why_link {
 	/* For why_look: */
 	char service[WIRE_SERVICE_SIZE];
 	uint32_t index;
+	bool container;	      /* pid is one's */
 	int32_t pid;	      /* whose memory counts against memory_limit; 0 = nobody's */
 	int64_t memory_limit; /* 0 = none */
 	char log_of[WIRE_INCARNATION_SIZE]; /* whose last lines; "" = nobody's */

@@ -527,6 +527,7 @@ void why_replica(struct why *y, const struct replica *r, unsigned depth, unsigne
 	memccpy(l->service, r->service->name, '\0', sizeof(l->service) - 1);
 	l->index = r->index;
 	l->pid = r->pid;
+	l->container = replica_unit_is(r);
 	if (r->spec && is_kept(r))
 		l->memory_limit = r->spec->resources.memory;
 	l->state = replica_sm_state_name(r->state);

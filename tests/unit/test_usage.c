@@ -79,7 +79,10 @@ static void look(struct usage_item *items, size_t n, bool cgroup)
 	_cleanup_free_ char *proc = mem_printf("%s/proc", base);
 	_cleanup_free_ char *dir = cgroup ? mem_printf("%s/cg", base) : mem_strdup("");
 
-	usage_read(items, n, proc, dir);
+	_cleanup_free_ char *root = mem_printf("%s/sys", base);
+	const struct usage_where where = {proc, root, dir};
+
+	usage_read(items, n, &where);
 }
 
 static void expect(const struct usage_item *i, const char *source, int64_t memory, int64_t cpu_us,
@@ -153,11 +156,37 @@ static void test_sessions(void **state)
 	expect(&items[1], "session", 15 * page, 2 * 33 * tick, 3);
 }
 
+static void test_containers(void **state)
+{
+	struct usage_item i = item("box", 0, 700);
+
+	(void)state;
+	i.container = true;
+	process(700, "nginx", 700, 3, 10);
+	put("proc/700", "cgroup",
+	    "3:memory:/docker/ab\n2:cpu,cpuacct:/docker/ab\n1:pids:/docker/ab\n0::/\n");
+	put("sys/memory/docker/ab", "memory.usage_in_bytes", "9000\n");
+	put("sys/memory/docker/ab", "memory.stat", "cache 7\ntotal_inactive_file 1000\n");
+	put("sys/cpu,cpuacct/docker/ab", "cpuacct.usage", "5000000\n");
+	put("sys/pids/docker/ab", "pids.current", "4\n");
+	look(&i, 1, true);
+	expect(&i, "container", 8000, 5000, 4);
+	put("proc/700", "cgroup", "0::/system.slice/docker-ab.scope\n");
+	put("sys/system.slice/docker-ab.scope", "memory.current", "5000\n");
+	put("sys/system.slice/docker-ab.scope", "cpu.stat", "usage_usec 77\n");
+	put("sys/system.slice/docker-ab.scope", "pids.current", "2\n");
+	look(&i, 1, true);
+	expect(&i, "container", 5000, 77, 2);
+	put("proc/700", "cgroup", "0::/\n"); /* it shares ours: as any process */
+	look(&i, 1, true);
+	assert_string_equal(i.usage.source, "session");
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_all_controllers),
-					   cmocka_unit_test(test_no_controller),
-					   cmocka_unit_test(test_sessions)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_all_controllers), cmocka_unit_test(test_no_controller),
+		cmocka_unit_test(test_containers), cmocka_unit_test(test_sessions)};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
