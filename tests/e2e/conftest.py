@@ -18,6 +18,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 
 import engines  # noqa: E402
 import harness  # noqa: E402
+import kinds  # noqa: E402
 import procfs  # noqa: E402
 
 LEFT_OUT = []  # lines for the end
@@ -27,7 +28,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "needs_root: skipped for an ordinary user")
     config.addinivalue_line("markers", "waits: takes long and does little: begun early")
     config.addinivalue_line("markers", "machine: boots one or measures it: a module in one process, begun first")
-    config.addinivalue_line("markers", "processes(why): not for containers")
+    config.addinivalue_line("markers", "containers: its services run as processes and as containers; see kinds.py")
+    config.addinivalue_line("markers", "processes(why, *engines): not as containers (of these)")
     config.addinivalue_line("markers", "xdist_group: of pytest-xdist, which need not be there")
     procfs.become_subreaper()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what runs is ended
@@ -46,14 +48,16 @@ def pytest_itemcollected(item):
 
 def engine_of(item):
     params = item.callspec.params if hasattr(item, "callspec") else {}
-    wanted = [params.get("engine"), params.get("kind"), *item.fixturenames]
+    wanted = [params.get("engine"), params.get("runs_as"), *item.fixturenames]
     return next((name for name in wanted if name in engines.NAMES), None)
 
 
 def pytest_generate_tests(metafunc):
-    """KINDS of a module: its tests run with services of each of them."""
-    if "kind" in metafunc.fixturenames and hasattr(metafunc.module, "KINDS"):
-        metafunc.parametrize("kind", metafunc.module.KINDS, indirect=True)
+    """Tests that run with services of several kinds."""
+    marked = any(m.name == "containers" for m in metafunc.definition.iter_markers())
+    wanted = kinds.ALL if marked else getattr(metafunc.module, "RUNS_AS", None)
+    if wanted and "runs_as" in metafunc.fixturenames:
+        metafunc.parametrize("runs_as", wanted, indirect=True)
 
 
 @pytest.hookimpl(trylast=True)  # after -m and -k
@@ -66,7 +70,8 @@ def pytest_collection_modifyitems(config, items):
 
 
 def haste(item):
-    return 0 if item.get_closest_marker("machine") else 1 if item.get_closest_marker("waits") else 2
+    early = item.get_closest_marker("waits") or engine_of(item)
+    return 0 if item.get_closest_marker("machine") else 1 if early else 2
 
 
 def whole_modules(config, items):
@@ -79,7 +84,7 @@ def whole_modules(config, items):
         seen.add(item.module)
         if reason := getattr(item.module, "ELSEWHERE", None):
             known = True
-        elif item.get_closest_marker("processes") and engine_of(item):
+        elif (which := engine_of(item)) and kinds.left_out(item, which):
             reason = known = True
         elif reason := getattr(item.module, "MISSING", None):
             item.add_marker(pytest.mark.skip(reason=f"all of {item.module.__name__}: {reason}"))
@@ -148,12 +153,12 @@ def base():
 
 
 @pytest.fixture
-def start(base, kind):
+def start(base, runs_as):
     """start(*aictld options, user=, ...) -> a running Daemon; all are stopped at the end."""
     daemons = []
 
     def starter(*args, **kwargs):
-        daemon = harness.Daemon(base, *args, name=f"d{len(daemons)}", **{"engine": kind, **kwargs})
+        daemon = harness.Daemon(base, *args, name=f"d{len(daemons)}", **{"engine": runs_as, **kwargs})
         daemons.append(daemon)
         return daemon.start()
 
@@ -193,7 +198,7 @@ def engine(request, testbed):
 
 
 @pytest.fixture
-def kind(request):
+def runs_as(request):
     """What the services of a test are: None for processes, else the engine of its containers."""
     name = getattr(request, "param", "process")
     yield from [None] if name == "process" else lent(request.getfixturevalue("testbed"), name)

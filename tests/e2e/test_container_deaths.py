@@ -20,7 +20,7 @@ from harness import CAMPAIGN, IN_PLACE, wait_for
 from test_adoption import AT_ONCE, SEED, pause
 from test_containers import in_engine, running, settled
 
-KINDS = engines.NAMES
+RUNS_AS = engines.NAMES
 MISSING = engines.why_not()
 DEATHS = int(os.environ.get("AICTL_DEATHS", "6"))
 VICTIMS = (("controller",), ("runtime",), ("aictld",), ("engine",), ("aictld", "runtime"), ("engine", "runtime"),
@@ -75,11 +75,11 @@ def ask_for(daemon, services):
 
 @pytest.mark.waits
 @pytest.mark.parametrize("live", [True, False], ids=["live-restore", "stopped"])
-def test_random_deaths(start, kind, live):
-    if kind.name == "podman" and not live:
+def test_random_deaths(start, runs_as, live):
+    if runs_as.name == "podman" and not live:
         pytest.skip("podman takes no container along")
-    if kind.name == "dockerd":
-        kind.restart(live_restore=live)
+    if runs_as.name == "dockerd":
+        runs_as.restart(live_restore=live)
     daemon = start("--helper-restart", CAMPAIGN, init=True)
     os.mkdir(os.path.join(daemon.base, "shared"))
     rng = random.Random(SEED)
@@ -104,7 +104,7 @@ def test_random_deaths(start, kind, live):
         if numbers[name]:
             settled(daemon, name, numbers[name])
     for container in running(daemon, "updated").values():
-        assert f"V={DEATHS}" in kind.inspect(container)["Config"]["Env"]
+        assert f"V={DEATHS}" in runs_as.inspect(container)["Config"]["Env"]
     if live:
         assert running(daemon, "kept") == kept
     for path in glob.glob(os.path.join(daemon.base, "shared/*")):

@@ -17,7 +17,7 @@ from harness import CAMPAIGN, ROOT, Daemon, numbered, tell_port, wait_for
 from test_helpers import kill_helper, wait_helper
 from test_traffic import START_FIRST, Load, ask, free_port, wait_open
 
-KINDS = engines.NAMES
+RUNS_AS = engines.NAMES
 MISSING = engines.why_not()
 NAME = re.compile(r"/?aictl-[0-9a-f]{8}-(\w+)-(\d+)-[0-9a-f]{12}")
 TCP = {"readiness": {"tcp": {}, "period": "100ms"}}
