@@ -149,6 +149,14 @@ void yaml_out_scalar(const char *s, struct buf *out)
 		put_quoted(out, s);
 }
 
+void yaml_out_flow(const char *s, struct buf *out)
+{
+	if (is_plain(s) && !strpbrk(s, ",[]{}"))
+		buf_str(out, s);
+	else
+		put_quoted(out, s);
+}
+
 /* Several lines that a literal block gives back exactly: no blank first, none before a line's end. */
 static bool is_block(const char *s)
 {
@@ -186,6 +194,14 @@ static void put_block(struct buf *out, const char *s, int depth)
 		buf_char(out, '\n');
 		s += n + (s[n] == '\n');
 	}
+}
+
+bool yaml_out_block(const char *s, int depth, struct buf *out)
+{
+	if (!is_block(s))
+		return false;
+	put_block(out, s, depth);
+	return true;
 }
 
 /* ---- the walk ---- */

@@ -9,6 +9,7 @@
 #ifndef AICTL_CLI_YAML_OUT_H
 #define AICTL_CLI_YAML_OUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct buf;
@@ -17,5 +18,10 @@ struct buf;
 void yaml_out_json(const char *text, size_t len, struct buf *out);
 /* One string as a scalar on one line, plain or quoted. */
 void yaml_out_scalar(const char *s, struct buf *out);
+/* The same inside of [...] and {...}. */
+void yaml_out_flow(const char *s, struct buf *out);
+/* Several lines as a literal block at that depth of two blanks, with the newline; false: the string is
+ * none that a block gives back exactly, nothing is written. */
+bool yaml_out_block(const char *s, int depth, struct buf *out);
 
 #endif

@@ -1,0 +1,10 @@
+/* import_health: healthcheck, depends_on and hooks of a service. */
+/* SPDX-License-Identifier: MIT */
+#ifndef AICTL_CLI_IMPORT_HEALTH_H
+#define AICTL_CLI_IMPORT_HEALTH_H
+
+struct import_part;
+
+void import_health_emit(const struct import_part *p);
+
+#endif
