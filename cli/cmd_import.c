@@ -34,7 +34,8 @@
 struct job {
 	struct compose c;
 	struct import im;
-	const char *out; /* NULL: standard output */
+	const char *out;   /* NULL: standard output */
+	const char *shown; /* as it was given */
 	char *out_dir;
 	const char **profiles;
 	size_t n_profiles, cap_profiles;
@@ -319,7 +320,8 @@ static int finish(struct job *j, struct cli *cli, const struct buf *text)
 		return CODE_MANIFEST;
 	}
 	if (j->out)
-		printf("%s: %s, %s. Next: aictl validate -f %s\n", j->out, services, notes, j->out);
+		printf("%s: %s, %s. Next: aictl validate -f %s\n", j->shown, services, notes,
+		       j->shown);
 	return CODE_OK;
 }
 
@@ -343,6 +345,7 @@ static int run(struct cli *cli, const struct args *args)
 	int code = CODE_MANIFEST;
 
 	j.out = whole;
+	j.shown = out;
 	j.out_dir = whole ? x_check(fs_dirname(whole)) : absolute(".");
 	if (whole && !j.force && access(whole, F_OK) == 0) {
 		report_plain("%s is there already", out);

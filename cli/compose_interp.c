@@ -172,7 +172,7 @@ static const struct ynode *scalar(struct compose_interp *in, const struct ynode 
 		return node;
 	}
 	copy = x_check(yamltree_new_text(in->tree, node, buf_cstr(&out)));
-	copy->quoted = node->quoted;
+	copy->quoted = true; /* an empty one is text, too */
 	copy->tag = node->tag;
 	return copy;
 }

@@ -323,8 +323,8 @@ static void resources(const struct import_part *p)
 
 void import_deploy_emit(const struct import_part *p)
 {
-	static const char *const known[] = {
-		"mode", "replicas", "resources", "labels", "restart_policy", "update_config", NULL};
+	static const char *const known[] = {"mode",	      "replicas",      "resources",
+					    "restart_policy", "update_config", NULL};
 	const struct ynode *node = import_key(p, "deploy");
 
 	if (node && node->kind != YNODE_MAP) {

@@ -135,6 +135,10 @@ static void healthcheck(const struct import_part *p)
 		import_bad(p, retries, "healthcheck.retries", "a number from 0 to 1000");
 	if (c.retries == 0)
 		c.retries = 3;
+	if (!yamltree_get(node, "timeout") && c.timeout_ms > c.interval_ms)
+		c.timeout_ms = c.interval_ms;
+	if (!yamltree_get(node, "start_interval") && c.start_interval_ms < c.timeout_ms)
+		c.start_interval_ms = c.timeout_ms;
 	if (read_test(p, test, &c.command)) {
 		import_escape(&c.command);
 		put_check(p, &c,

@@ -361,6 +361,11 @@ static void put_secret(const struct import_part *p, const struct ynode *item, st
 	buf_printf(out, " { %s: ", variable ? "env" : "file");
 	yaml_out_flow(variable ? variable : path, out);
 	buf_str(out, " }\n");
+	if (variable && (!p->im->c->reader.variable || !p->im->c->reader.variable(variable)))
+		import_note(p, IMPORT_TODO, "secrets",
+			    "%s: aictl reads it from the shell's %s, "
+			    "which is not set",
+			    ours, variable);
 	if (path && !import_exists(p->im, path))
 		import_note(p, IMPORT_TODO, "secrets", "%s is not there yet", path);
 }

@@ -66,6 +66,27 @@ void import_notes_comment(const struct import_notes *l, const char *service, int
 	}
 }
 
+static void put_rows(const struct import_notes *l, const char *service, struct table *t)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (!same(l->v[i].service, service))
+			continue;
+		table_row(t);
+		table_cell(t, NULL, "%s", service ? service : "-");
+		table_cell(t, NULL, "%s", l->v[i].field);
+		table_cell(t, NULL, "%s: %s", words[l->v[i].kind], l->v[i].text);
+	}
+}
+
+/* Of its service. */
+static bool is_first(const struct import_notes *l, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (same(l->v[k].service, l->v[i].service))
+			return false;
+	return true;
+}
+
 void import_notes_print(const struct import_notes *l, const struct term *term)
 {
 	struct table t = {.term = term};
@@ -74,12 +95,10 @@ void import_notes_print(const struct import_notes *l, const struct term *term)
 	if (l->n == 0)
 		return;
 	table_header(&t, "SERVICE", "FIELD", "WHAT HAPPENS", NULL);
-	for (size_t i = 0; i < l->n; i++) {
-		table_row(&t);
-		table_cell(&t, NULL, "%s", l->v[i].service ? l->v[i].service : "-");
-		table_cell(&t, NULL, "%s", l->v[i].field);
-		table_cell(&t, NULL, "%s: %s", words[l->v[i].kind], l->v[i].text);
-	}
+	put_rows(l, NULL, &t);
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].service && is_first(l, i))
+			put_rows(l, l->v[i].service, &t);
 	table_render(&t, "\n", &out);
 	table_done(&t);
 	fflush(stdout);

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "cli/compose_value.h"
@@ -63,15 +64,17 @@ void import_out_word(struct buf *out, int depth, const char *key, const char *fm
 void import_out_list(struct buf *out, int depth, const char *key, const struct compose_texts *t)
 {
 	_cleanup_buf_ struct buf flow = {0};
+	bool lines = false;
 
 	import_out_key(&flow, depth, key);
 	buf_str(&flow, " [");
 	for (size_t i = 0; i < t->n && flow.len <= WIDTH; i++) {
+		lines |= strchr(t->v[i], '\n') != NULL;
 		buf_str(&flow, i ? ", " : "");
 		yaml_out_flow(t->v[i], &flow);
 	}
 	buf_str(&flow, "]\n");
-	if (flow.len <= WIDTH) {
+	if (flow.len <= WIDTH && !lines) {
 		buf_str(out, buf_cstr(&flow));
 		return;
 	}

@@ -169,6 +169,27 @@ static void put_list(const struct import_part *p, const char *key)
 		import_out_list(p->out, IMPORT_DEPTH, key, &t);
 }
 
+/* "USER[:GROUP]" */
+static void user(const struct import_part *p)
+{
+	const struct ynode *node = import_key(p, "user");
+	_cleanup_free_ char *text = NULL;
+	char *group;
+
+	if (!node || node->kind != YNODE_SCALAR) {
+		put_text(p, "user");
+		return;
+	}
+	text = x_strdup(node->text);
+	group = strchr(text, ':');
+	if (group)
+		*group++ = '\0';
+	if (text[0])
+		import_out_text(p->out, IMPORT_DEPTH, "user", text);
+	if (group && group[0])
+		import_out_text(p->out, IMPORT_DEPTH, "group", group);
+}
+
 /* ---- image and command ---- */
 
 static void image(const struct import_part *p)
@@ -237,9 +258,25 @@ static void command(const struct import_part *p, const char *key)
 
 /* ---- environment ---- */
 
+/* Is it what aictl sets, the number of the first port inside? */
+static bool is_first_port(const struct import_part *p, const char *value)
+{
+	const struct ynode *ports = import_key(p, "ports"), *first;
+	const char *target, *colon;
+
+	if (!value || !ports || ports->kind != YNODE_LIST || ports->n == 0)
+		return false;
+	first = ports->items[0].value;
+	target = first->kind == YNODE_SCALAR ? first->text : compose_value_get(first, "target");
+	colon = target ? strrchr(target, ':') : NULL;
+	return target && strcmp(colon ? colon + 1 : target, value) == 0;
+}
+
 /* PORT is aictl's; the image gets the number inside. */
 static void note_reserved(const struct import_part *p, const char *name, const char *value)
 {
+	if (strcmp(name, "PORT") == 0 && is_first_port(p, value))
+		return;
 	if (strcmp(name, "PORT") == 0)
 		import_note(p, IMPORT_CHANGED, "environment",
 			    "PORT is set by aictl: to the container_port of the first port%s%s",
@@ -421,6 +458,7 @@ static void put_log_option(const struct import_part *p, const struct yitem *item
 	_cleanup_free_ char *field = x_printf("logging.options.%s", item->key->text);
 	const char *text = compose_value_text(item->value);
 	int64_t n = 0;
+	bool on;
 
 	if (strcmp(item->key->text, "max-size") == 0 && text && compose_value_size(text, &n)) {
 		import_out_key(out, 3, "max_size");
@@ -430,6 +468,9 @@ static void put_log_option(const struct import_part *p, const struct yitem *item
 	} else if (strcmp(item->key->text, "max-file") == 0 && text &&
 		   compose_value_int(text, 1, 1000, &n)) {
 		import_out_word(out, 3, "max_files", "%" PRId64, n);
+	} else if (strcmp(item->key->text, "compress") == 0 && text &&
+		   compose_value_bool(text, &on)) {
+		import_out_word(out, 3, "compress", on ? "zstd" : "none");
 	} else {
 		import_note(p, IMPORT_DROPPED, field, "no counterpart");
 	}
@@ -468,7 +509,7 @@ void import_service_emit(const struct import_part *p)
 	command(p, "entrypoint");
 	command(p, "command");
 	put_text(p, "working_dir");
-	put_text(p, "user");
+	user(p);
 	put_list(p, "group_add");
 	environment(p);
 	env_file(p);

@@ -13,6 +13,7 @@
 
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/compose_find.h"
 #include "cli/report.h"
 #include "cli/report_manifest.h"
 #include "cli/x.h"
@@ -112,8 +113,15 @@ static void load_default(struct sources *s)
 	} else if (access("aictl.yml", F_OK) == 0) {
 		load_file(s, "aictl.yml", 0);
 	} else {
+		_cleanup_free_ char *compose = compose_find(".");
+
 		report_plain("no aictl.yaml in this directory");
-		report_hint("name the manifest with -f FILE, or go to its directory");
+		if (compose)
+			report_hint("there is %s; a manifest is made of it by: aictl import -o "
+				    "aictl.yaml",
+				    strrchr(compose, '/') + 1);
+		else
+			report_hint("name the manifest with -f FILE, or go to its directory");
 		exit(CODE_USAGE);
 	}
 }

@@ -57,9 +57,12 @@ const char *schema_check_variable(const char *name)
 		return "is set by aictl itself";
 	if (isdigit((unsigned char)*p))
 		return "is not a variable's name: it starts with a digit";
-	while (*p == '_' || isalnum((unsigned char)*p))
+	if (*p == '.' || *p == '-')
+		return "is not a variable's name: it starts with a letter or \"_\"";
+	while (*p && (strchr("_.-", *p) || isalnum((unsigned char)*p)))
 		p++;
-	return *p ? "is not a variable's name: letters, digits and \"_\" make one" : NULL;
+	return *p ? "is not a variable's name: letters, digits, \"_\", \".\" and \"-\" make one"
+		  : NULL;
 }
 
 /* A name in ports: a label that cannot be taken for a number. */

@@ -69,7 +69,7 @@ static const struct {
 	{".http.path", URL_PATH_PATTERN, "string"},
 	{".host", ADDRESS_PATTERN, "string"},
 	{".listen", ADDRESS_PATTERN, "string"},
-	{".environment", "^(?!PORT$|AICTL_)[A-Za-z_][A-Za-z0-9_]*$", NULL},
+	{".environment", "^(?!PORT$|AICTL_)[A-Za-z_][A-Za-z0-9_.-]*$", NULL},
 	{".labels", "^([A-Za-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$",
 	 NULL},
 	{".secrets", "^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$", NULL},
