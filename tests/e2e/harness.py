@@ -334,6 +334,14 @@ class Daemon:
         spec = {**self.service(**keys), "command": ["/bin/sh", "-c", script.replace("$", "$$")]}
         return {**spec, "init": True} if self.engine else spec  # a shell as init would ignore SIGTERM
 
+    def process(self, *command, **keys):
+        """A service that is a process, whatever the others are."""
+        mine, self.engine = self.engine, None
+        try:
+            return self.service(*command, **keys)
+        finally:
+            self.engine = mine
+
     def contained(self, spec):
         """The same in a container, which sees the test's directory and network as a process would."""
         return {"image": engines.BUSYBOX, "volumes": [f"{self.base}:{self.base}"], "network": "host", **spec}

@@ -136,6 +136,7 @@ def every_run_is_accounted_for(daemon, deaths):
     assert len(runs) - 1 <= restarts <= len(runs) + deaths
 
 
+@pytest.mark.containers
 def test_random_kills_under_load(start_below_init):
     daemon = start_below_init()
     print(f"seed {SEED}")
@@ -192,6 +193,7 @@ def test_no_exit_is_unknown_while_a_logger_lives(start_below_init):
     assert set(causes) <= {"exit", "user", "start", "lost"}
 
 
+@pytest.mark.containers
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: "-".join(("aictld",) + k))
 def test_an_exit_while_nobody_looks(start_below_init, kind):
     """Exact where the logger lived and the kernel tells; else unknown, and said so."""
@@ -270,6 +272,7 @@ def test_a_hung_logger_is_replaced(start_below_init):
     assert lines > 1000 and lost == 0
 
 
+@pytest.mark.containers
 def test_a_stop_goes_on(start_below_init):
     """The grace period that runs when aictld dies ends when it would have."""
     daemon = start_below_init()
@@ -288,6 +291,7 @@ def test_a_stop_goes_on(start_below_init):
     stop.communicate(timeout=30)
 
 
+@pytest.mark.containers
 def test_the_end_comes_at_once(start_below_init):
     """SIGTERM while it takes over: all is stopped in order, as at any other time."""
     daemon = start_below_init()

@@ -10,8 +10,10 @@ import re
 import signal
 import time
 
+import kinds
 from harness import wait_for
 
+RUNS_AS = kinds.ALL
 FACTOR_2 = {"initial": "200ms", "factor": 2, "max": "800ms", "jitter": 0}
 
 

@@ -5,9 +5,7 @@ SPDX-License-Identifier: MIT
 import os
 import random
 import re
-import shutil
 import signal
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,11 +20,12 @@ def sh(script, **keys):
 
 
 @pytest.fixture
-def trace():
-    """A file to which hooks write, and its lines. Asked for before the daemon, it outlives that."""
-    base = tempfile.mkdtemp(prefix="ah-")
-    os.chmod(base, 0o777)  # the service may be another user's
-    path = os.path.join(base, "trace")
+def trace(base):
+    """A file to which hooks write, and its lines."""
+    directory = os.path.join(base, "hooks")
+    os.mkdir(directory)
+    os.chmod(directory, 0o777)  # the service may be another user's
+    path = os.path.join(directory, "trace")
     with open(path, "w", encoding="utf-8"):
         os.chmod(path, 0o666)
 
@@ -46,8 +45,7 @@ def trace():
 
     trace = Trace()
     trace.path = path
-    yield trace
-    shutil.rmtree(base)
+    return trace
 
 
 def lines_of(daemon, service):
@@ -153,6 +151,7 @@ def test_pre_start_is_tried_again(trace, daemon):
     assert daemon.replica("a")["restarts"] == 1
 
 
+@pytest.mark.containers
 def test_not_ready_before_post_start_is_done(trace, daemon):
     daemon.apply({"a": daemon.shell("exec sleep 1000", hooks={
         "post_start": [sh(f"until test -e {trace.path}.go; do sleep 0.02; done")]})}, wait=False)
@@ -237,6 +236,7 @@ def test_the_controller_dies_in_post_stop(trace, daemon):
     wait_for(lambda: not hooks_of(daemon, mark))
 
 
+@pytest.mark.containers
 def test_the_controller_dies_in_post_start(trace, daemon):
     daemon.apply({"a": daemon.shell(trace.says("main") + "; exec sleep 1000", hooks={
         "post_start": [sh(trace.says("post_start")
@@ -250,6 +250,7 @@ def test_the_controller_dies_in_post_start(trace, daemon):
     assert sorted(trace.lines()) == ["main", "post_start", "post_start"]
 
 
+@pytest.mark.containers
 def test_pre_stop_is_inside_the_grace_period(trace, daemon):
     """One that hangs is cut off, and the process still gets its signal."""
     daemon.apply({"a": daemon.shell(f"trap '{trace.says('term')}; exit' TERM; "
@@ -279,6 +280,7 @@ def test_the_process_ends_in_pre_stop(trace, daemon):
     trace.wait("post_stop signal")
 
 
+@pytest.mark.containers
 def test_http(trace, daemon):
     """Asks somebody before the start, and the process itself while it lives."""
     daemon.apply({"helper": daemon.service("http", port=18711, probes={
@@ -400,6 +402,7 @@ def test_a_failed_stop_hook_holds_nothing_up(trace, daemon):
         "hooks.pre_stop[0]: exit code 1", "hooks.post_stop[0]: exit code 2"] * 2
 
 
+@pytest.mark.containers
 def test_the_controller_dies_in_pre_stop(trace, daemon):
     """It is not repeated: the process is told to stop at once."""
     daemon.apply({"a": daemon.shell("exec sleep 1000", stop={"grace_period": "1h"}, hooks={

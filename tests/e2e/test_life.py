@@ -9,9 +9,11 @@ import signal
 
 import pytest
 
+import kinds
 import procfs
 from harness import wait_for
 
+RUNS_AS = kinds.ALL
 SERVICE_KEYS = {"name", "set", "type", "state", "runtime", "revision", "desired", "ready", "message", "next_run_at",
                 "held_until", "from_zero", "traffic", "endpoints", "labels", "drift", "override", "autoscale", "replicas"}
 REPLICA_KEYS = {"id", "index", "traffic", "pid", "incarnation", "state", "revision", "port", "ports",
@@ -34,7 +36,7 @@ def test_ps_json_contract(web):
     (service,) = reply["services"]
     assert set(service) == SERVICE_KEYS
     assert (service["name"], service["set"], service["state"]) == ("web", "shop", "ready")
-    assert (service["desired"], service["ready"], service["runtime"]) == (2, 2, "process")
+    assert (service["desired"], service["ready"], service["runtime"]) == (2, 2, "docker" if web.engine else "process")
     assert [e["name"] for e in service["endpoints"]] == ["http"]
     assert [r["id"] for r in service["replicas"]] == ["web/0", "web/1"]
     for replica in service["replicas"]:
@@ -147,6 +149,7 @@ def test_live_change_touches_no_process(web):
     assert {i: after[i] for i in (0, 1)} == before and set(after) == {0, 1, 2}
 
 
+@pytest.mark.processes("unrelated")
 def test_malformed_manifest(web):
     before = web.ps()
     path = web.write('version: 1\nname: shop\nservices:\n  web:\n    command: [x]\n'
@@ -161,6 +164,7 @@ def test_malformed_manifest(web):
     assert web.ps() == before
 
 
+@pytest.mark.processes("unrelated")
 def test_what_the_set_no_longer_holds_is_reported_not_removed(web):
     spec = {"version": 1, "name": "shop", "services": {"other": web.service("pause")}}
     rc, out, err = web.cli("apply", "-f", web.write(spec), "--wait", "--timeout", "20s")
@@ -168,6 +172,7 @@ def test_what_the_set_no_longer_holds_is_reported_not_removed(web):
     assert web.ps()["web"]["ready"] == 2
 
 
+@pytest.mark.processes("unrelated")
 def test_exit_codes(web):
     assert web.cli("frobnicate")[0] == 2
     assert web.cli("stop")[0] == 2
@@ -186,6 +191,7 @@ def test_exit_codes(web):
     assert "slow" in web.ps()  # nothing is undone
 
 
+@pytest.mark.processes("unrelated")
 def test_unknown_names_change_nothing(web):
     pids = web.pids("web")
     status, reply = web.api("POST", "/v1/changes", {"id": "0123456789abcdef-1", "kind": "stop",
@@ -198,6 +204,7 @@ def test_unknown_names_change_nothing(web):
     assert set(reply["error"]) == {"code", "message", "file", "line", "column", "hint"}
 
 
+@pytest.mark.processes("unrelated")
 def test_a_retried_change_is_done_once(web):
     body = {"id": "retry-0123456789abcdef", "kind": "restart", "services": ["web/0"]}
     before = web.pid_of("web")
@@ -238,6 +245,7 @@ def test_describe(web):
     assert json.loads(web.ok("describe", "web", "-o", "json"))["name"] == "web"
 
 
+@pytest.mark.processes("unended", "dockerd")
 def test_logs(daemon):
     script = "echo one; echo two >&2; sleep 0.2; printf 'no newline'; exec sleep 1000"
     daemon.apply({"talk": daemon.shell(script)})
@@ -288,6 +296,7 @@ def test_logs_rotate_by_size_and_count(daemon):
     assert numbers[:-1] == list(range(numbers[0], numbers[-1] + 1))  # a tail without gap
 
 
+@pytest.mark.processes("unrelated")
 def test_second_instance_is_refused(daemon):
     second = procfs.popen(daemon.argv(), stdout=-1, stderr=-2, text=True, env=daemon.env)
     out, _ = second.communicate(timeout=20)
@@ -325,6 +334,7 @@ def test_second_sigterm_kills_at_once(daemon):
     assert not procfs.alive(pid)
 
 
+@pytest.mark.processes("unrelated")
 def test_manifest_directory_is_applied_at_start_and_on_sighup(base, start):
     directory = os.path.join(base, "services")
     os.mkdir(directory, 0o755)
@@ -366,6 +376,7 @@ def test_services_come_back_after_a_restart_of_the_daemon(base, start):
     assert len(daemon.describe("idle")["exits"]) == exits
 
 
+@pytest.mark.processes("unrelated")
 def test_version_and_daemon_info(daemon):
     status, version = daemon.api("GET", "/v1/version")
     assert status == 200 and set(version) == {"api_version", "version"}

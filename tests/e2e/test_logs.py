@@ -17,9 +17,11 @@ import time
 
 import pytest
 
+import kinds
 import procfs
 from harness import BUILD, wait_for
 
+RUNS_AS = kinds.ALL
 AT_ONCE = {"backoff": {"initial": 0}, "budget": {"restarts": 0}}
 SPEAKS = "echo one; echo two >&2; echo Three; exec sleep 1000"
 
@@ -111,6 +113,7 @@ def test_what_is_chosen(daemon):
         assert daemon.cli("logs", *options, "talk")[0] == 2, options
 
 
+@pytest.mark.processes("unrelated")
 def test_patterns_of_anybody(daemon):
     """Perl's patterns, bytes of any kind, and one that takes too long is an error by name, not silence."""
     daemon.apply({"talk": daemon.shell(r"printf 'the the\n\303\204RGER\nnot \377 utf\n%05000d!\n'; exec sleep 1000")})
@@ -132,6 +135,7 @@ def test_patterns_of_anybody(daemon):
             assert b"libpcre2" not in f.read(), name
 
 
+@pytest.mark.processes("bytes", "dockerd")
 def test_raw_is_exact(daemon):
     """Bytes of any kind, by the files and by the API: both streams as they came, no newline more or less."""
     written = b"nul \0 in it\n\xff\xfe\r\n\n\0\0" + b"x" * 70000 + b"\nerr\nno end"
@@ -171,6 +175,7 @@ def test_a_deleted_service(daemon):
     assert daemon.api("GET", "/v1/logs?service=never&follow=1")[0] == 404
 
 
+@pytest.mark.processes("unrelated")
 def test_a_damaged_file_is_named(daemon):
     """The last one as well as the first, once, whoever reads."""
     daemon.apply({"talk": daemon.shell("seq 20000; exec sleep 1000", logs={"max_size": "64KiB", "compress": "zstd"})})
@@ -187,12 +192,13 @@ def test_a_damaged_file_is_named(daemon):
 
 
 def test_previous(daemon):
-    daemon.apply({"talk": daemon.shell("echo I am $$; exec sleep 1000", restart=AT_ONCE)})
-    first = daemon.pid_of("talk")
+    daemon.apply({"talk": daemon.shell("echo I am $AICTL_INCARNATION; exec sleep 1000", restart=AT_ONCE)})
+    first = daemon.replica("talk")["incarnation"]
     all_logged(daemon, "talk", 1)
     assert daemon.ok("logs", "-p", "talk") == ""
-    procfs.kill(first)
-    second = daemon.wait_new_pid("talk", first)
+    old = daemon.pid_of("talk")
+    procfs.kill(old)
+    second = daemon.wait_new_pid("talk", old)
     assert f"I am {first}" in daemon.ok("logs", "-p", "talk/0")  # also before the new one said anything
     all_logged(daemon, "talk", 2)
     for out in (daemon.ok("logs", "--prev", "--no-prefix", "talk"),
@@ -231,13 +237,18 @@ def in_order(lines):
     return last
 
 
+def runtimes(daemon):
+    """What dies besides where containers are somebody's."""
+    return (("runtime",), ("runtime", "logger")) if daemon.engine else ()
+
+
 def test_following_outlives_us_all(start):
     """kill -9 of aictld, controller and logger, together and each: each stored line once, in order."""
     daemon = start(init=True)
     daemon.apply({"keep": daemon.service("keep", "500", logs={"max_size": "64KiB", "max_files": 1000})})
     with following(daemon, "--no-prefix", "keep") as follower:
         wait_for(lambda: len(follower.lines()) > 100, what="the first lines")
-        for helpers in (("controller", "logger"), ("logger",), ("controller",), ("controller", "logger")):
+        for helpers in (("controller", "logger"), ("logger",), ("controller",), ("controller", "logger"), *runtimes(daemon)):
             before = len(follower.lines())
             daemon.crash(*helpers)
             daemon.start_again()
@@ -326,6 +337,7 @@ def test_until_ends_following(daemon):
     assert len(daemon.lines(f"/v1/logs?service=count&follow=1&n=1000&until={until}")) == len(lines)
 
 
+@pytest.mark.processes("hooks")
 def test_previous_is_no_hook(daemon):
     """Hooks write into logs of their own, before and after the run they belong to."""
     hooks = {"pre_start": [{"exec": {"command": ["/bin/sh", "-c", "echo hook before"]}}],
@@ -400,6 +412,7 @@ def test_following_by_the_api_goes_on(daemon):
             follower.process.wait(10)
 
 
+@pytest.mark.processes("unrelated")
 @pytest.mark.waits
 def test_a_controller_that_hangs(daemon):
     daemon.apply({"talk": daemon.shell(SPEAKS)})
@@ -413,6 +426,7 @@ def test_a_controller_that_hangs(daemon):
         procfs.kill(controller, signal.SIGCONT)
 
 
+@pytest.mark.processes("traced")
 @pytest.mark.needs_root
 @pytest.mark.waits
 def test_what_was_dropped_is_said_among_the_lines(start):
@@ -456,6 +470,7 @@ def test_what_is_named_twice_comes_once(daemon):
         assert len(daemon.ok("logs", *names).splitlines()) == 7, names
 
 
+@pytest.mark.processes("unrelated")
 def test_wrong_directories(daemon):
     daemon.apply({"talk": daemon.shell(SPEAKS)})
     all_logged(daemon, "talk", 3)

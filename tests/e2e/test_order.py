@@ -33,6 +33,7 @@ def order_of(daemon, *wanted):
     return seen
 
 
+@pytest.mark.containers
 def test_starts_after_readiness(daemon):
     """Applied at once, in an order that is wrong by the alphabet."""
     daemon.apply({"a": http(daemon, depends_on={"b": {"condition": "ready"}}),
@@ -40,6 +41,22 @@ def test_starts_after_readiness(daemon):
                   "c": http(daemon, "300")})
     pairs = [("c", "ready"), ("b", "starting"), ("b", "ready"), ("a", "starting"), ("a", "ready")]
     assert order_of(daemon, *pairs) == pairs
+
+
+@pytest.mark.containers
+def test_of_several_kinds(daemon):
+    """A process that needs what may be a container, which needs a process; they stop in reverse."""
+    def process(*args, **keys):
+        return daemon.process("http", *args, port=next(PORTS), probes=READY, **keys)
+    daemon.apply({"a": process(depends_on={"b": {"condition": "ready"}}),
+                  "b": http(daemon, "300", depends_on={"c": {"condition": "ready"}}),
+                  "c": process("300")})
+    pairs = [("c", "ready"), ("b", "starting"), ("b", "ready"), ("a", "starting"), ("a", "ready")]
+    assert order_of(daemon, *pairs) == pairs
+    daemon.ok("stop", *CHAIN)
+    for name in CHAIN:
+        daemon.wait_state(name, "stopped")
+    assert stops(daemon, *CHAIN) == ["a", "b", "c"]
 
 
 def test_short_form_waits_for_the_start_only(daemon):
@@ -73,6 +90,7 @@ def test_stop_while_waiting_leaves_nothing(daemon):
     assert daemon.ps()["a"]["replicas"] == []
 
 
+@pytest.mark.containers
 def test_a_restart_waits_too(daemon):
     """The condition is a level: what was ready once does not count."""
     daemon.apply({"a": daemon.service("pause", depends_on={"b": {"condition": "ready"}},
@@ -213,6 +231,7 @@ def chain(daemon):
             "c": daemon.shell(slow)}
 
 
+@pytest.mark.containers
 def test_stop_of_several_goes_in_reverse(daemon):
     daemon.apply(chain(daemon))
     for name in CHAIN:
@@ -239,6 +258,7 @@ def test_delete_goes_in_reverse(daemon):
     assert stops(daemon, *CHAIN) == ["a", "b", "c"]
 
 
+@pytest.mark.containers
 @pytest.mark.parametrize("hung", [False, True], ids=["controller-there", "controller-stopped"])
 def test_shutdown_goes_in_reverse(daemon, hung):
     """Also at aictld's own end; a controller that says nothing is not waited for long."""
@@ -259,6 +279,7 @@ def test_shutdown_goes_in_reverse(daemon, hung):
         assert ended["b"] - ended["a"] > 1.5e8 and ended["c"] - ended["b"] > 1.5e8
 
 
+@pytest.mark.containers
 def test_dependency_restart(daemon):
     """restart: follows once the dependency is there again; ignore: does not."""
     daemon.apply({"a": daemon.service("pause", depends_on={"b": {"condition": "ready"}},
@@ -301,6 +322,7 @@ def kill_controller(daemon):
     wait_for(lambda: daemon.helper("controller") not in (None, controller))
 
 
+@pytest.mark.containers
 @pytest.mark.parametrize("at_once", [True, False], ids=["started-by-aictld", "started-by-the-controller"])
 def test_a_dependency_that_restarts_while_the_controller_is_away(daemon, at_once):
     """Its exit record tells the next controller; what did not restart is not taken for it."""
@@ -384,6 +406,7 @@ def test_rollback_depends_on_what_it_did(daemon):
     daemon.wait_state("a", "ready")
 
 
+@pytest.mark.containers
 def test_controller_death_while_waiting(daemon):
     daemon.apply({"a": daemon.service("pause", depends_on={"b": {"condition": "ready"}}),
                   "b": http(daemon, "1500")}, wait=False)

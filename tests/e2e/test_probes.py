@@ -7,9 +7,13 @@ import signal
 import socket
 import time
 
+import pytest
+
+import kinds
 import procfs
 from harness import wait_for
 
+RUNS_AS = kinds.ALL
 AT_ONCE = {"backoff": {"initial": 0}}
 
 # Accepts nobody: its backlog is full of its own connections.
@@ -38,13 +42,15 @@ def message(daemon, service, kind="readiness"):
 
 
 def running(daemon, text):
-    return [p for p in procfs.descendants(daemon.pid)
+    root = daemon.engine.box.holder.pid if daemon.engine else daemon.pid
+    return [p for p in procfs.descendants(root)
             if text in procfs.read(f"/proc/{p}/cmdline").replace("\0", " ")]
 
 
 # tcp
 
 
+@pytest.mark.processes("image")
 def test_tcp_probe(daemon):
     tcp = {"tcp": {}, "period": "100ms", "timeout": "300ms"}
     daemon.apply({"late": daemon.service("http", "1500", port=18401, probes={"readiness": tcp}),
@@ -60,6 +66,7 @@ def test_tcp_probe(daemon):
              what=lambda: message(daemon, "full"))
 
 
+@pytest.mark.processes("image")
 def test_tcp_liveness_finds_a_closed_listener(daemon):
     """The process lives on, nobody listens any more."""
     script = ("import os, signal, socket, time\n"
@@ -102,6 +109,7 @@ def test_exec_probe(daemon):
     assert daemon.replica("web")["restarts"] == 0
 
 
+@pytest.mark.processes("keys")
 def test_exec_probe_runs_in_the_services_context(daemon):
     def whole(name):  # never half written
         return f">{out}/.{name}; mv {out}/.{name} {out}/{name}"
@@ -164,6 +172,7 @@ def test_exec_probes_that_cannot_run_or_talk_too_much(daemon):
     wait_for(lambda: message(daemon, "talker") == "exit code 1: last words")
 
 
+@pytest.mark.processes("many")
 def test_many_slow_exec_probes_are_bounded(daemon):
     """80 replicas at once: 64 run, all pass, nobody times out for waiting."""
     daemon.apply({"web": daemon.service("pause", replicas=80, probes={"readiness": {
@@ -235,6 +244,7 @@ def test_named_ports(daemon):
     assert {**now, **given[0]} == now and set(now) == set(ports)
 
 
+@pytest.mark.processes("unrelated")
 def test_a_taken_port_is_skipped(daemon):
     spec = daemon.service("pause", ports={"http": {"port": 18406}, "metrics": {}})
     daemon.apply({"web": spec})

@@ -46,6 +46,7 @@ def reasons(daemon, name):
 
 # how it ends
 
+@pytest.mark.containers
 def test_a_one_shot_is_no_failure(daemon, mark):
     """`--wait` succeeds when the task has (a bug of others), and it stays succeeded."""
     daemon.apply({"once": task(daemon, f"echo run >>{mark}")})
@@ -62,6 +63,7 @@ def test_wait_means_its_end(daemon):
     assert state(daemon, "slow") == "succeeded"
 
 
+@pytest.mark.containers
 def test_a_failed_one_fails_the_apply(daemon, mark):
     path = daemon.write({"version": 1, "name": "shop",
                          "services": {"bad": task(daemon, f"echo run >>{mark}; exit 3")}})
@@ -76,6 +78,7 @@ def test_success_exit_codes(daemon):
     assert state(daemon, "odd") == "succeeded"
 
 
+@pytest.mark.containers
 def test_retries(daemon, mark):
     """Three attempts, the third succeeds; the restart policy has no say."""
     script = f"echo run >>{mark}; test $(wc -l <{mark}) -ge 3"
@@ -92,6 +95,7 @@ def test_retries_are_spent(daemon, mark):
     assert bad["message"] == "exit code 1; given up: retries of 2 are spent"
 
 
+@pytest.mark.containers
 def test_timeout(daemon):
     daemon.apply({"long": task(daemon, "sleep 600", timeout="1s")}, wait=False)
     long = daemon.wait_state("long", "failed")
@@ -117,6 +121,7 @@ def test_a_change_runs_it_again(daemon, mark):
     assert runs(mark) == ["a", "b"]
 
 
+@pytest.mark.containers
 def test_a_change_never_runs_two_at_once(daemon, mark):
     """The old run is ended before the new one begins, whatever update.order says."""
     script = f"echo begin >>{mark}; trap 'sleep 0.3; echo end >>{mark}; exit 0' TERM; sleep 60 & wait"
@@ -159,6 +164,7 @@ def test_a_failure_is_known_after_a_start_of_the_daemon(daemon, mark):
     assert len(runs(mark)) == 1
 
 
+@pytest.mark.containers
 def test_what_the_shutdown_interrupted_runs_again(daemon, mark):
     script = f"echo run >>{mark}; test $(wc -l <{mark}) -ge 2 || exec sleep 600"
     daemon.apply({"once": task(daemon, script, stop={"grace_period": "1s"})}, wait=False)
@@ -176,6 +182,7 @@ def test_a_dead_controller_runs_nothing_again(daemon, mark):
     assert runs(mark) == ["run"]
 
 
+@pytest.mark.containers
 @pytest.mark.parametrize("run_again", ["on_change", "always"])
 def test_a_dead_daemon_runs_nothing_again(daemon, mark, run_again):
     """kill -9 of everything is no start of the daemon either: it goes on where it was."""
@@ -243,6 +250,7 @@ def test_a_run_that_is_due_while_one_runs_is_skipped(daemon, mark):
     assert "the last one still runs" in daemon.ok("events", "slow")
 
 
+@pytest.mark.containers
 def test_a_failed_run_does_not_end_the_schedule(daemon, mark):
     daemon.apply({"bad": task(daemon, f"echo run >>{mark}; exit 1", schedule={"every": "1s"})})
     wait_for(lambda: len(runs(mark)) >= 2)

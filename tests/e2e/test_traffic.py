@@ -15,10 +15,12 @@ import time
 
 import pytest
 
+import kinds
 import procfs
 from harness import CAMPAIGN, wait_for
 from test_helpers import kill_helper, wait_helper
 
+RUNS_AS = kinds.ALL
 SEED = int(os.environ.get("AICTL_E2E_SEED", time.time_ns() % 1_000_000))
 MANY = int(os.environ.get("AICTL_TRAFFIC_MANY", "1"))  # times as many rounds
 MIB = 1 << 20
@@ -37,6 +39,8 @@ def free_port():
 def talker(daemon, port, **keys):
     keys = {"port": port, "probes": READY, "update": START_FIRST,
             "stop": {"drain": "20s", "grace_period": "2s"}, **keys}
+    if daemon.engine:  # as most have it: a port of its own, published on this machine
+        keys = {"network": "bridge", **keys, "environment": {"ANYBODY": "1", **keys.get("environment", {})}}
     return daemon.service("talk", **keys)
 
 
@@ -236,7 +240,7 @@ def test_tcp(daemon):
     assert len(seen) == 1
     assert endpoint(daemon)["protocol"] == "tcp"
     wait_for(lambda: endpoint(daemon)["active"] == 1, what="it is counted")
-    daemon.apply({"web": {**web, "environment": {"V": "2"}}}, wait=False)
+    daemon.apply({"web": {**web, "environment": {**web.get("environment", {}), "V": "2"}}}, wait=False)
     wait_for(lambda: any(r["state"] == "draining" for r in daemon.ps()["web"]["replicas"]), what="it drains")
     connection.request("GET", "/")
     assert json.loads(connection.getresponse().read())["me"] in seen
@@ -296,6 +300,7 @@ def test_reexec_loses_no_request(daemon):
     load.check()
 
 
+@pytest.mark.processes("unrelated")
 def test_a_port_that_is_taken_is_told_and_tried_again(daemon):
     port = free_port()
     with socket.socket() as other:
@@ -315,6 +320,7 @@ def test_a_port_that_is_taken_is_told_and_tried_again(daemon):
     assert daemon.cli("why", "web")[0] == 0
 
 
+@pytest.mark.processes("unrelated")
 def test_two_services_on_one_port_are_refused(daemon):
     port = free_port()
     daemon.apply({"web": talker(daemon, port)})
@@ -340,6 +346,7 @@ def test_a_deleted_service_closes_its_port(daemon):
     wait_for(refused, what="nobody listens any more")
 
 
+@pytest.mark.processes("ports")
 def test_another_port_is_a_live_change(daemon):
     first, second = free_port(), free_port()
     daemon.apply({"web": talker(daemon, first)})

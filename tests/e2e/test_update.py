@@ -59,6 +59,7 @@ def states(daemon, service="web"):
     return [(e["replica"], e["to"]) for e in daemon.events(service) if e["type"] == "state"]
 
 
+@pytest.mark.containers
 def test_start_first_is_never_without(daemon):
     daemon.apply({"web": server(daemon, "1")})
     old = daemon.pid_of("web")
@@ -133,6 +134,7 @@ def test_restart_now_is_more_than_restart(daemon):
     wait_for(lambda: (p := pids_of(daemon)) and old not in p)
 
 
+@pytest.mark.containers
 def test_stop_first_keeps_the_index(daemon):
     daemon.apply({"web": server(daemon, "1", {"order": "stop-first"}, replicas=2)})
     before = len(states(daemon))
@@ -176,6 +178,7 @@ def check_rolled_back(daemon, pids, touched):
     assert all(x["revision"] == 1 for x in service_of(daemon)["replicas"])
 
 
+@pytest.mark.containers
 def test_rolls_back_by_itself(daemon):
     pids = bad_update(daemon)
     check_rolled_back(daemon, pids, touched=0)  # start-first: the old ones are not touched at all
@@ -199,6 +202,7 @@ def test_bounds_of_a_bad_update(daemon):
     check_rolled_back(daemon, pids, touched=2)
 
 
+@pytest.mark.containers
 def test_apply_tells_of_the_rollback(daemon):
     daemon.apply({"web": server(daemon, "1")})
     path = daemon.write({"version": 1, "name": "shop", "services": {
@@ -310,6 +314,7 @@ def test_on_failure_continue(daemon):
     assert {procfs.environ(pid)["VERSION"] for pid in pids_of(daemon)} == {"2"}
 
 
+@pytest.mark.containers
 def test_undo_of_a_complete_one(daemon):
     for version in "123":
         daemon.apply({"web": server(daemon, version)})
@@ -332,6 +337,7 @@ def test_on_failure_pause(daemon):
     assert pids == pids_of(daemon)
 
 
+@pytest.mark.containers
 def test_old_ones_come_back_as_they_were(daemon):
     """One of the old revision that crashes while the new one is not proved."""
     daemon.apply({"web": server(daemon, "1", replicas=2)})
@@ -351,6 +357,7 @@ def test_old_ones_come_back_as_they_were(daemon):
     assert procfs.environ(daemon.pid_of("web", 1))["VERSION"] == "1"
 
 
+@pytest.mark.containers
 def test_restart_starts_first(daemon):
     daemon.apply({"web": server(daemon, "1")})
     daemon.ok("restart", "web")
@@ -362,6 +369,7 @@ def test_restart_starts_first(daemon):
     assert indexes(daemon) == [1]
 
 
+@pytest.mark.containers
 def test_survives_a_crash_of_all(daemon):
     pids = bad_update(daemon, {"deadline": "4s"}, replicas=3)
     wait_for(lambda: len(pids_of(daemon)) == 4)
