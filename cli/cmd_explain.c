@@ -48,6 +48,14 @@ static void add_text(cJSON *o, const char *name, const char *text)
 	x_check(*text ? cJSON_AddStringToObject(o, name, text) : cJSON_AddNullToObject(o, name));
 }
 
+/* Who alone has it, or "". */
+static const char *only_of(const struct schema_row *row)
+{
+	unsigned only = schema_only(row);
+
+	return only == SCHEMA_CONTAINER ? "container" : only == SCHEMA_PROCESS ? "process" : "";
+}
+
 static void add_row(cJSON *list, const struct schema_row *row)
 {
 	_cleanup_free_ char *range = key_range(row), *example = key_example(row);
@@ -61,6 +69,7 @@ static void add_row(cJSON *list, const struct schema_row *row)
 	add_text(o, "default_note", row->def_note ? row->def_note : "");
 	add_text(o, "range", range);
 	add_text(o, "change", key_change(row));
+	add_text(o, "only", only_of(row));
 	add_text(o, "doc", row->doc);
 	add_text(o, "example", example);
 	cJSON_AddItemToArray(list, o);
@@ -153,6 +162,8 @@ static void page(const struct cli *cli, const struct schema_row *row, bool wide)
 	line(cli, "Default", key_default(row));
 	line(cli, row->type == SCHEMA_ENUM ? "Words" : "Range", range);
 	line(cli, "Change", key_change_text(row));
+	line(cli, "Only", schema_only(row) == SCHEMA_PROCESS ? "where there is no image" : "");
+	line(cli, "Only", schema_only(row) == SCHEMA_CONTAINER ? "where there is an image" : "");
 	if (row->flags & SCHEMA_EXPANDED)
 		line(cli, "Text", "${PORT}, ${REPLICA}, ${SERVICE}, ${env:NAME} ... are replaced");
 	if (row->flags & SCHEMA_ONE_OR_MANY)

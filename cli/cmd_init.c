@@ -95,7 +95,10 @@ static const char body[] =
 	"\n"
 	"  # Tasks come to an end. They run at an apply (run_again: when), or when it is time.\n"
 	"  #fetch: { type: task, command: [mkdir, -p, data], retries: 2, timeout: 5m, run_again: always }\n"
-	"  #clean: { type: task, command: [find, ., -name, \"*.tmp\", -delete], schedule: \"0 3 * * *\" }\n";
+	"  #clean: { type: task, command: [find, ., -name, \"*.tmp\", -delete], schedule: \"0 3 * * *\" }\n"
+	"\n"
+	"  # Containers, where the daemon has an engine: aictl explain image\n"
+	"  #cache: { image: \"redis:7\", ports: { redis: { port: 6379, protocol: tcp } }, volumes: [\"cache:/data\"] }\n";
 
 /* dir, made when it is not there, as an absolute path. */
 static char *open_dir(const char *dir)

@@ -119,14 +119,12 @@ static void check_process_user(const struct container *c)
 
 static void check_user(const struct container *c)
 {
-	const struct ynode *group = manifest_node_value(c->node, "group");
+	const struct ynode *group = own_key(c, "group");
 
-	if (!c->s->group)
-		return;
-	if (!c->s->user)
+	if (group && !c->s->user)
 		complain(c, group, "write user: USER:GROUP",
 			 "group: a container without user has the image's user with its group");
-	else if (strchr(c->s->user, ':'))
+	else if (group && strchr(c->s->user, ':'))
 		complain(c, group, NULL, "group: user (%s) says it already", c->s->user);
 }
 
@@ -332,13 +330,13 @@ static void check_gpus(const struct container *c)
 	if (node && node->kind == YNODE_LIST && node->n == 1)
 		node = node->items[0].value;
 	count = manifest_node_item(node, "count");
-	if (g->device_ids && count)
+	if (g->device_ids && count && g->count > 0)
 		complain(c, count->key, "leave it out",
 			 "gpus.count: device_ids say already which ones");
 	for (size_t i = 0; g->cdi && i < ARRAY_SIZE(others); i++) {
 		const struct yitem *other = manifest_node_item(node, others[i]);
 
-		if (other)
+		if (other && (i > 0 || g->count > 0)) /* all is what count is by itself */
 			complain(c, other->key, "leave one of them out",
 				 "gpus.%s: cdi says already which ones, and how", others[i]);
 	}

@@ -102,6 +102,8 @@ static const char *expected(const struct schema_row *row)
 
 	if (row->flags & SCHEMA_NAMES)
 		return "a list of names, or a map of names to maps";
+	if (row->brief)
+		return "a text or a map";
 	if (row->type == SCHEMA_TABLE && row[1].brief)
 		return "a list of texts or maps";
 	return row->flags & SCHEMA_LISTED ? "a list of maps" : names[row->type];

@@ -120,6 +120,18 @@ bool schema_below(const struct schema_row *row, const struct schema_row *parent)
 	       (row->path[len] == '.' || row->path[len] == '\0');
 }
 
+unsigned schema_only(const struct schema_row *row)
+{
+	size_t n;
+	const struct schema_row *rows = schema_table_rows(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if ((rows[i].flags & (SCHEMA_CONTAINER | SCHEMA_PROCESS)) &&
+		    schema_below(row, &rows[i]))
+			return rows[i].flags & (SCHEMA_CONTAINER | SCHEMA_PROCESS);
+	return 0;
+}
+
 const char *schema_shown(const struct schema_row *row)
 {
 	if (row->flags & SCHEMA_BARE)

@@ -106,6 +106,8 @@ const struct schema_row *schema_find(const char *path);
 const struct schema_row *schema_child(const struct schema_row *parent, const char *key);
 /* One behind the last row below row: for (r = row + 1; r < schema_end(row); r++). */
 const struct schema_row *schema_end(const struct schema_row *row);
+/* SCHEMA_CONTAINER or SCHEMA_PROCESS of the row or of what it stands below; 0 = both have it. */
+unsigned schema_only(const struct schema_row *row);
 /* The next key's row directly below parent after `last` (NULL = first), or NULL. */
 const struct schema_row *schema_next(const struct schema_row *parent,
 				     const struct schema_row *last);

@@ -30,7 +30,8 @@ const char *schema_check_given(const char *text)
 
 static bool is_account(const char *text)
 {
-	return text[0] && text[0] != '-' && strlen(text) <= 255 && !strpbrk(text, ":/ \t\n");
+	return text[0] && text[0] != '-' && strlen(text) <= 255 && !strpbrk(text, ":/ \t\n") &&
+	       !strstr(text, "${");
 }
 
 /* Of a container it may be "user:group". */

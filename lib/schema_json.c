@@ -73,10 +73,17 @@ static void write_text(const struct gen *g, const struct schema_row *row)
 		jsonw_int(g->w, "minimum", status ? 100 : 0);
 	if (status)
 		jsonw_int(g->w, "maximum", 599);
-	if (row->flags & SCHEMA_EXPANDED)
-		jsonw_string(g->w, "pattern", REFERENCES_PATTERN);
-	else if (pattern)
+	if (pattern)
 		jsonw_string(g->w, "pattern", pattern);
+	else if (row->flags & SCHEMA_EXPANDED)
+		jsonw_string(g->w, "pattern", REFERENCES_PATTERN);
+	if (!pattern || !(row->flags & SCHEMA_EXPANDED))
+		return;
+	jsonw_array_begin(g->w, "allOf");
+	jsonw_object_begin(g->w, NULL);
+	jsonw_string(g->w, "pattern", REFERENCES_PATTERN);
+	jsonw_object_end(g->w);
+	jsonw_array_end(g->w);
 }
 
 static void write_int(const struct gen *g, const struct schema_row *row)
@@ -525,8 +532,10 @@ static void write_default(const struct gen *g, const struct schema_row *row)
 {
 	if (!row->def || (!row->def[0] && row->type != SCHEMA_STRING))
 		return;
-	if (row->type == SCHEMA_INT || row->type == SCHEMA_NUMBER || row->type == SCHEMA_INTS ||
-	    row->type == SCHEMA_BOOL)
+	if (row->flags & SCHEMA_ALL)
+		jsonw_string(g->w, "default", row->def);
+	else if (row->type == SCHEMA_INT || row->type == SCHEMA_NUMBER ||
+		 row->type == SCHEMA_INTS || row->type == SCHEMA_BOOL)
 		jsonw_raw(g->w, "default", row->def);
 	else
 		jsonw_string(g->w, "default", row->def);

@@ -26,13 +26,14 @@
 	"^([A-Za-z0-9.][A-Za-z0-9.-]*(:[0-9]{1,5})?/)?" IMAGE_PART "(/" IMAGE_PART ")*"            \
 	"(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@[A-Za-z0-9+._-]+:[0-9a-f]{32,})?$"
 #define INSIDE_PATTERN "^" LITERAL "/+[^:/]([^:]|\\n)*$"
-#define HOSTNAME_PATTERN "^([A-Za-z0-9]|\\$\\{)([A-Za-z0-9.-]|\\$\\{[^}]*\\})*$"
+#define HOSTNAME_PATTERN "^([A-Za-z0-9]|\\$\\{[^}]*\\})([A-Za-z0-9.-]|\\$\\{[^}]*\\})*$"
 #define ENGINE_NAME_PATTERN "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 #define SECURITY_PATTERN                                                                           \
 	"^(no-new-privileges|seccomp|apparmor|label|systempaths|mask|unmask|proc-opts|"            \
 	"credentialspec)([=:](.|\\n)*)?$"
 #define CDI_PATTERN "^[A-Za-z0-9._:-]+/[A-Za-z0-9._:/-]+=[A-Za-z0-9._:/=-]+$"
-#define SOURCE "([./~$]([^:$]|\\$\\{[^}]*\\}|\\$)*|[A-Za-z0-9][A-Za-z0-9._-]{1,127})"
+#define SOURCE                                                                                     \
+	"(([./~]|\\$\\{[^}]*\\}|\\$)([^:$]|\\$\\{[^}]*\\}|\\$)*|[A-Za-z0-9][A-Za-z0-9._-]{1,127})"
 #define INSIDE "/+[^:/$][^:]*"
 #define VOLUME_PATTERN "^((" SOURCE ":)?" INSIDE "|" SOURCE ":" INSIDE ":(ro|rw))$"
 #define DEVICE_PATTERN "^" LITERAL INSIDE "(:" INSIDE "(:[rwm]{1,3})?)?$"
@@ -52,9 +53,10 @@ static const struct {
 	{".devices.*", DEVICE_PATTERN, "string"},
 	{".image", IMAGE_PATTERN, "string|integer"},
 	{".runtime", "^" LABEL_PATTERN "$", "string|integer"},
-	{".network", ENGINE_NAME_PATTERN, "string|number|boolean"},
-	{".hostname", HOSTNAME_PATTERN, "string|number|boolean"},
+	{".network", ENGINE_NAME_PATTERN, "string|integer"},
+	{".hostname", HOSTNAME_PATTERN, "string|integer"},
 	{".target", INSIDE_PATTERN, "string"},
+	{".volumes.*.source", "^(.|\\n)+$", "string|number"},
 	{".devices.*.source", INSIDE_PATTERN, "string"},
 	{".permissions", "^[rwm]{1,3}$", "string"},
 	{".cap_add", "^[A-Z_]{1,63}$", "string"},

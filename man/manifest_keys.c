@@ -135,6 +135,8 @@ static void print_row(const struct schema_row *row)
 		printf("Default: %s.\n", row->def_note);
 	if (row->flags & SCHEMA_EXPANDED)
 		printf("References are expanded.\n");
+	if (schema_only(row) == SCHEMA_PROCESS)
+		printf("Only a process has it.\n");
 	if (row->change == CHANGE_REPLACE)
 		printf("A change replaces the replicas.\n");
 }

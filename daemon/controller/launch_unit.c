@@ -442,9 +442,11 @@ static void add_user(struct unit *u)
 {
 	const struct service_spec *s = u->spec;
 	_cleanup_free_ char *both =
-		s->user && s->group ? mem_printf("%s:%s", s->user, s->group) : NULL;
+		s->user && s->group && !strchr(s->user, ':')
+			? mem_printf("%s:%s", s->user, s->group)
+			: NULL;
 
-	u->failed |= s->user && s->group && !both;
+	u->failed |= s->user && s->group && !strchr(s->user, ':') && !both;
 	add_text(u, u->json, "user", both ? both : s->user);
 }
 

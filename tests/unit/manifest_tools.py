@@ -44,6 +44,7 @@ ACCEPTED = {
     "backoff-initial-above-default": BETWEEN,
     "backoff-max-below": BETWEEN,
     "byte-order-mark": NOTATION,
+    "container-network": BETWEEN,
     "duplicate-key": DUPLICATE,
     "duplicate-key-quoted": DUPLICATE,
     "duplicate-service": DUPLICATE,
@@ -76,6 +77,7 @@ ACCEPTED = {
     "ulimits-soft-above-hard": BETWEEN,
     "umask-octal-digit": NOTATION,
     "umask-values": NOTATION,
+    "user": BETWEEN,
     "version-float": NOTATION,
 }
 
@@ -269,9 +271,11 @@ class Schema(SchemaCase):
         values = texts + numbers + [1.5, True, [], {}, ["x"], [1], {"a": "x"}, None]
         between = re.compile("is shorter than|is taken|no port|not in .*\\.\\.|no such (port|secret)|among success|given, too|"
                              "cannot read|No such file|a range needs max|is above max|stable port of mode|than window|"
-                             "prometheus needs|share of resources|last share|each share|autoscale.schedule: cron")
+                             "prometheus needs|share of resources|last share|each share|autoscale.schedule: cron|"
+                             "source is missing|not a volume's name|a tmpfs has|only a tmpfs|with network: |as only containers")
         tried, wrong, known = 0, [], set()
-        for path in [r["path"] for r in json.loads(self.ok("explain", "-o", "json").stdout)["keys"]]:
+        for row in json.loads(self.ok("explain", "-o", "json").stdout)["keys"]:
+            path, self.container = row["path"], row["only"] == "container"
             parts = path.split(".")[2:]
             if not path.startswith("services.") or not parts or parts[-1] == "*":
                 continue
@@ -282,7 +286,7 @@ class Schema(SchemaCase):
             some = values if "pattern" in shape else values[:10] + values[len(texts):]
             for i in range(0, len(some), BATCH):
                 for value, errors in self.judge(parts, some[i:i + BATCH]):
-                    schema = self.wrong(manifest_of([service_with(parts, value)]))
+                    schema = self.wrong(manifest_of([service_with(parts, value, self.container)]))
                     tried += 1
                     if not schema and any(not between.search(e) for e in errors) and not notation(value, errors, parts):
                         wrong.append(f"{path}: {value!r}: the schema accepts it, aictl says {errors}")
@@ -293,7 +297,7 @@ class Schema(SchemaCase):
 
     def judge(self, parts, values):
         """Pairs of a value and what aictl says about it: one service a line of one manifest, for speed."""
-        services = [json.dumps(service_with(parts, value)) for value in values]
+        services = [json.dumps(service_with(parts, value, self.container)) for value in values]
         text = "{version: 1, name: t, services: {\n" + ",\n".join(f"s{i}: {s}" for i, s in enumerate(services)) + "}}\n"
         report = json.loads(run("validate", "-f", "-", "-o", "json", stdin=text, cwd=self.dir).stdout)
         if report["more_errors"]:
@@ -305,8 +309,11 @@ class Schema(SchemaCase):
         """The schema of a key, without what is said about it."""
         at = self.schema["definitions"]["service"]
         for part in parts:
-            at = at["anyOf"][0] if "anyOf" in at else at
-            at = at["items"] if "items" in at else at["additionalProperties"] if part == "*" else at["properties"][part]
+            at = ([a for a in at["anyOf"] if a.get("type") != "string"] or at["anyOf"])[0] if "anyOf" in at else at
+            if "items" in at:
+                at = at["items"]
+                continue
+            at = at["additionalProperties"] if part == "*" else at["properties"][part]
         return json.dumps({k: v for k, v in at.items() if k not in ("description", "default")})
 
 
@@ -337,6 +344,7 @@ class Explain(SchemaCase):
                 continue
             services += f"  s{i}: # {row['path']}\n    {example}\n"
             services += "    type: task\n" if row["path"].startswith("services.*.schedule") else ""
+            services += "    image: x\n" if row["only"] == "container" else ""
             services += "    command: [x]\n" if not example.startswith("command:") else ""
             services += f"    port: {8000 + i}\n" if not example.startswith(("port:", "ports:")) else ""
         for text in top + ["version: 1\nservices:\n" + services]:
@@ -417,8 +425,8 @@ class Init(SchemaCase):
         # What a service can say is there, in one way or the other; the last file has it all.
         shown = set().union(*read_yaml(os.path.join(self.dir, "aictl.yaml"))["services"].values())
         known = [r["key"] for r in json.loads(self.ok("explain", "-o", "json").stdout)["keys"]
-                 if r["path"].startswith("services.*.") and "." not in r["key"]]
-        self.assertEqual([k for k in known if k not in shown], ["ports"])
+                 if r["path"].startswith("services.*.") and "." not in r["key"] and r["only"] != "container"]
+        self.assertEqual([k for k in known if k not in shown], [])
 
     def test_keeps_what_is_there(self):
         for name in ("aictl.yaml", "aictl.yml"):
@@ -621,12 +629,13 @@ def manifest_of(services):
 HOOKS = ("pre_start", "post_start", "pre_stop", "post_stop")
 
 
-def service_with(parts, value):
+def service_with(parts, value, container=False):
     """A service that has the key, and what has to stand beside it."""
-    service = {"command": ["x"], "ports": {"http": {}, "a": {}}}
+    service = {"command": ["x"], "ports": {"http": {}, "a": {}}, **({"image": "x"} if container else {})}
     names = {"secrets": "token", "ports": "http", "depends_on": "elsewhere"}
     step = {"exec": {"command": ["x"]}} if "exec" in parts else {"http": {"port": 1}}
     lists = {"rules": {"exit": [7], "then": "fail"}, "warmup": {"http": {"port": 1}},
+             "volumes": {"type": "tmpfs" if parts[-1] == "size" else "volume", "target": "/t"}, "devices": {"source": "/dev/x"},
              "metrics": {"metric": "cpu"}, "schedule": {"cron": "@daily", "for": "1h"}, **dict.fromkeys(HOOKS, step)}
     at = service
     for i, part in enumerate(parts[:-1]):

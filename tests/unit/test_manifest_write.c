@@ -265,10 +265,15 @@ static void test_every_string(void **state)
 
 /* --- random manifests ------------------------------------------------------------------- */
 
-static unsigned roll(unsigned *seed, unsigned n)
+struct dice {
+	unsigned state;
+	unsigned never; /* schema_flags of the rows that the service cannot have */
+};
+
+static unsigned roll(struct dice *seed, unsigned n)
 {
-	*seed = *seed * 1103515245u + 12345u;
-	return (*seed >> 16) % n;
+	seed->state = seed->state * 1103515245u + 12345u;
+	return (seed->state >> 16) % n;
 }
 
 static const char *const texts[] = {
@@ -279,16 +284,28 @@ static const char *const texts[] = {
 static const struct {
 	const char *key, *values[3];
 } forms[] = {
-	{"http.path", {"/", "/healthz?a=1", "/x"}},  {"host", {"127.0.0.1", "::1", "10.0.0.1"}},
-	{"listen", {"127.0.0.1", "::1", "0.0.0.0"}}, {"user", {"root", "1000", "bob"}},
-	{"cpuset", {"0", "0-3", "0-3,8"}},	     {"cron", {"* * * * *", "@daily", "5 4 * * 1"}},
-	{"timezone", {"UTC", "UTC", "UTC"}},	     {"log.pattern", {"^a", "b+$", "[0-9]{2}"}},
-	{"metric", {"a", "b_total", "c:d"}},	     {"pending", {"a", "b_total", "c:d"}},
-	{"progress.path", {"/", "/m", "/x"}},	     {"group", {"root", "1000", "bob"}},
-	{"working_dir", {"/tmp", "sub", "a b"}},
+	{"http.path", {"/", "/healthz?a=1", "/x"}},
+	{"host", {"127.0.0.1", "::1", "10.0.0.1"}},
+	{"listen", {"127.0.0.1", "::1", "0.0.0.0"}},
+	{"user", {"root", "1000", "bob"}},
+	{"cpuset", {"0", "0-3", "0-3,8"}},
+	{"cron", {"* * * * *", "@daily", "5 4 * * 1"}},
+	{"timezone", {"UTC", "UTC", "UTC"}},
+	{"log.pattern", {"^a", "b+$", "[0-9]{2}"}},
+	{"metric", {"a", "b_total", "c:d"}},
+	{"pending", {"a", "b_total", "c:d"}},
+	{"progress.path", {"/", "/m", "/x"}},
+	{"group", {"root", "1000", "bob"}},
+	{"working_dir", {"/tmp", "sub", "/a b"}},
+	{"affinity.header", {"X-A", "B", "c"}},
+	{"image", {"a", "b/c:1", "h:5/d/e"}},
+	{"runtime", {"docker", "podman", "x"}},
+	{"network", {"bridge", "host", "web"}},
+	{"hostname", {"a", "1", "b-${REPLICA}"}},
+	{"driver", {"nvidia", "1", "x"}},
 };
 
-static const char *form(const struct schema_row *row, unsigned *seed)
+static const char *form(const struct schema_row *row, struct dice *seed)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
 		size_t n = strlen(forms[i].key), len = strlen(row->path);
@@ -299,7 +316,7 @@ static const char *form(const struct schema_row *row, unsigned *seed)
 	return texts[roll(seed, ARRAY_SIZE(texts))];
 }
 
-static int64_t within(const struct schema_row *row, unsigned *seed)
+static int64_t within(const struct schema_row *row, struct dice *seed)
 {
 	uint64_t span = (uint64_t)(row->max - row->min) + 1;
 	uint64_t pick = (uint64_t)roll(seed, 1u << 15) << 15 | roll(seed, 1u << 15);
@@ -314,9 +331,10 @@ static int64_t within(const struct schema_row *row, unsigned *seed)
 	}
 }
 
-static void random_keys(struct buf *b, const struct schema_row *parent, int indent, unsigned *seed);
+static void random_keys(struct buf *b, const struct schema_row *parent, int indent,
+			struct dice *seed);
 
-static void random_list(struct buf *b, const struct schema_row *row, int indent, unsigned *seed)
+static void random_list(struct buf *b, const struct schema_row *row, int indent, struct dice *seed)
 {
 	unsigned n = 1 + roll(seed, 3);
 
@@ -327,6 +345,14 @@ static void random_list(struct buf *b, const struct schema_row *row, int indent,
 			buf_printf(b, "%u", roll(seed, 256));
 		else if (strcmp(schema_key(row), "status") == 0)
 			buf_str(b, i ? "200-299" : "404");
+		else if (strncmp(schema_key(row), "cap_", strlen("cap_")) == 0)
+			buf_str(b, i ? "ALL" : "SYS_PTRACE");
+		else if (strcmp(schema_key(row), "security_opt") == 0)
+			buf_str(b, i ? "seccomp=unconfined" : "no-new-privileges");
+		else if (strcmp(schema_key(row), "group_add") == 0)
+			buf_str(b, i ? "\"44\"" : "video");
+		else if (strcmp(schema_key(row), "cdi") == 0)
+			buf_str(b, i ? "nvidia.com/gpu=all" : "nvidia.com/gpu=0");
 		else if (row->flags & SCHEMA_ONE_OR_MANY)
 			manifest_write_scalar(b, i ? "a b" : "~/x");
 		else
@@ -335,7 +361,7 @@ static void random_list(struct buf *b, const struct schema_row *row, int indent,
 	}
 }
 
-static void random_map(struct buf *b, int indent, unsigned *seed)
+static void random_map(struct buf *b, int indent, struct dice *seed)
 {
 	unsigned n = 1 + roll(seed, 3);
 
@@ -348,7 +374,7 @@ static void random_map(struct buf *b, int indent, unsigned *seed)
 }
 
 /* In flow style, so that there is no indentation to think of. */
-static void random_table(struct buf *b, const struct schema_row *row, unsigned *seed)
+static void random_table(struct buf *b, const struct schema_row *row, struct dice *seed)
 {
 	static const char *const rules[] = {"{ exit: 1, then: fail }",
 					    "{ exit: [2, 3], then: restart }",
@@ -369,7 +395,14 @@ static void random_table(struct buf *b, const struct schema_row *row, unsigned *
 	static const char *const windows[] = {"{ cron: \"@daily\", for: 1h, min: 0 }",
 					      "{ cron: \"1 2 * * *\", for: 2m, max: 1 }",
 					      "{ cron: \"@weekly\", for: 1d }"};
+	static const char *const volumes[] = {
+		"{ type: bind, source: \"/a/${REPLICA}\", target: \"/b\" }", "\"vol:/c:ro\"",
+		"{ type: tmpfs, target: /d, size: 4KiB }"};
+	static const char *const devices[] = {"/dev/a", "\"/dev/b:/dev/c\"",
+					      "{ source: /dev/d, permissions: r }"};
 	const char *const *listed = strcmp(schema_key(row), "warmup") == 0     ? warmups
+				    : strcmp(schema_key(row), "volumes") == 0  ? volumes
+				    : strcmp(schema_key(row), "devices") == 0  ? devices
 				    : strcmp(schema_key(row), "metrics") == 0  ? metrics
 				    : strcmp(schema_key(row), "schedule") == 0 ? windows
 				    : strstr(row->path, ".hooks.")	       ? hooks
@@ -390,7 +423,7 @@ static void random_table(struct buf *b, const struct schema_row *row, unsigned *
 	buf_str(b, " }\n");
 }
 
-static void random_limit(struct buf *b, unsigned *seed)
+static void random_limit(struct buf *b, struct dice *seed)
 {
 	static const char *const limits[] = {"0", "unlimited", "\"1:2\"", "\"7:unlimited\"",
 					     "{ soft: 3, hard: 9 }"};
@@ -398,7 +431,7 @@ static void random_limit(struct buf *b, unsigned *seed)
 	buf_printf(b, " %s\n", limits[roll(seed, ARRAY_SIZE(limits))]);
 }
 
-static void random_word(struct buf *b, const struct schema_row *row, unsigned *seed)
+static void random_word(struct buf *b, const struct schema_row *row, struct dice *seed)
 {
 	char text[MANIFEST_WRITE_NUMBER_SIZE];
 	unsigned count = 1;
@@ -416,7 +449,7 @@ static const char *const trees[] = {
 	" { \"a b: c\": \"line\\nbreak \\x7f \\u2028 \\\" ü\", z: \"\", \"0\": [] }\n",
 };
 
-static void random_value(struct buf *b, const struct schema_row *row, int indent, unsigned *seed)
+static void random_value(struct buf *b, const struct schema_row *row, int indent, struct dice *seed)
 {
 	char text[MANIFEST_WRITE_NUMBER_SIZE];
 
@@ -460,15 +493,23 @@ static bool is_chosen(const struct schema_row *row, const struct schema_row *par
 	return place == n % count;
 }
 
-static void random_keys(struct buf *b, const struct schema_row *parent, int indent, unsigned *seed)
+static void random_keys(struct buf *b, const struct schema_row *parent, int indent,
+			struct dice *seed)
 {
 	const struct schema_row *r = NULL;
 	unsigned choice = roll(seed, 6), ports = roll(seed, 2);
 	size_t before = b->len;
 
+	if (strcmp(parent->path, "services.*") == 0)
+		seed->never = roll(seed, 2) ? SCHEMA_CONTAINER : SCHEMA_PROCESS;
 	while ((r = schema_next(parent, r)) != NULL) {
-		bool given = (r->flags & SCHEMA_REQUIRED) || roll(seed, 4) == 0;
+		bool given = (r->flags & (SCHEMA_REQUIRED | SCHEMA_NEEDED)) || roll(seed, 4) == 0;
 
+		if (strcmp(r->path, "services.*.group") == 0 && seed->never == SCHEMA_PROCESS)
+			continue; /* it needs a user */
+		if ((r->flags & seed->never) ||
+		    (strcmp(r->path, "services.*.image") == 0 && seed->never == SCHEMA_CONTAINER))
+			continue;
 		if (r->flags & SCHEMA_CHOICE)
 			given = is_chosen(r, parent, choice);
 		if (strcmp(r->path, ports ? "services.*.port" : "services.*.ports") == 0)
@@ -497,7 +538,8 @@ static void dump(const struct buf *b, unsigned i)
 
 static void test_random(void **state)
 {
-	unsigned seed = 20260101, good = 0;
+	struct dice seed = {.state = 20260101};
+	unsigned good = 0, containers = 0;
 
 	(void)state;
 	for (unsigned i = 0; i < 2000; i++) {
@@ -512,6 +554,7 @@ static void test_random(void **state)
 		}
 		if (manifest_case_parse(b.data, b.len, &m, &errors) == 0) {
 			check_round_trip(m, i % 2 ? MANIFEST_WRITE_DEFAULTS : 0);
+			containers += service_spec_is_container(m->services[0]);
 			if (good++ < DUMPED)
 				dump(&b, i);
 		} else if (getenv("AICTL_SHOW_BAD")) {
@@ -522,7 +565,9 @@ static void test_random(void **state)
 		buf_done(&b);
 	}
 	assert_true(good > 300); /* others break a rule between keys */
-	print_message("%u of 2000 random manifests were good\n", good);
+	assert_true(containers > 100);
+	print_message("%u of 2000 random manifests were good, %u with a container\n", good,
+		      containers);
 }
 
 static void test_json(void **state)

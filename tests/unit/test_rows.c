@@ -206,18 +206,6 @@ static void put_beside(struct buf *b, const char *path, const char *key, bool ha
 			buf_printf(b, "%s, ", beside[i].text);
 }
 
-/* It, or what it stands below, is a key of containers alone. */
-static bool needs_image(const struct schema_row *row)
-{
-	size_t n;
-	const struct schema_row *rows = schema_rows(&n);
-
-	for (size_t i = 0; i < n; i++)
-		if ((rows[i].flags & SCHEMA_CONTAINER) && schema_below(row, &rows[i]))
-			return true;
-	return false;
-}
-
 /*
  * A manifest in which the row's key has this value; NULL: all is there but the key. *ret_column is
  * where the value begins, on line 3.
@@ -228,7 +216,7 @@ static char *compose(const struct schema_row *row, const char *value, unsigned *
 	struct buf b = {0}, end = {0};
 	char *text;
 
-	buf_printf(&b, "  web: { %s", needs_image(row) ? "image: i, " : "");
+	buf_printf(&b, "  web: { %s", schema_only(row) == SCHEMA_CONTAINER ? "image: i, " : "");
 	for (const char *p = row->path + strlen(SVC "."); *p;) {
 		size_t n = strcspn(p, ".");
 		bool last = !p[n], starred = strncmp(p + n, ".*", 2) == 0;
