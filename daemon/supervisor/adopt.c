@@ -14,6 +14,8 @@
 #include "daemon/supervisor/push.h"
 #include "daemon/supervisor/push_keep.h"
 #include "daemon/supervisor/supervisor.h"
+#include "daemon/supervisor/unit.h"
+#include "daemon/supervisor/unit_file.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -95,7 +97,8 @@ static void finish_exit(struct slot *s)
 {
 	struct table_slot *t = s->t;
 
-	if ((t->state != WIRE_SLOT_EMPTY || has_exited(s)) && is_cookie(t->incarnation)) {
+	if (t->unit == 0 && (t->state != WIRE_SLOT_EMPTY || has_exited(s)) &&
+	    is_cookie(t->incarnation)) {
 		table_drop_cookie(t, s->cold, t->incarnation);
 		table_add_cookie(t, s->cold, t->incarnation);
 	}
@@ -201,11 +204,16 @@ static void load_slot(struct supervisor *sup, uint32_t number)
 		table_id_text(&s->cold->cookies[i], cookie);
 		sweep_add(s, cookie, SWEEP_FORMER);
 	}
+	unit_adopt(s);
 	if (t->state == WIRE_SLOT_EMPTY) {
 		empty_cgroup(s);
 		return;
 	}
-	if (t->cell.pid > 0) {
+	if (unit_of(s)) {
+		sup->adopt.n_living++;
+		return;
+	}
+	if (t->cell.pid > 0 && t->unit == 0) {
 		take_process(s);
 		return;
 	}
@@ -345,6 +353,18 @@ static void on_pipes(void *user)
 	link_flush(&sup->logger.link);
 }
 
+/* ---- files of units ---- */
+
+static bool is_units(struct supervisor *sup, const char *incarnation)
+{
+	for (uint32_t i = 0; i < sup->n_slots; i++)
+		for (const struct unit *u = sup->slots[i] ? sup->slots[i]->units : NULL; u;
+		     u = u->next_of_slot)
+			if (strcmp(u->incarnation, incarnation) == 0)
+				return true;
+	return false;
+}
+
 /* ---- begin, end ---- */
 
 void adopt_init(struct supervisor *sup)
@@ -402,6 +422,7 @@ void adopt_begin(struct supervisor *sup)
 		log_info("taking over slots=%u living=%u ended=%u damaged=%u", sup->n_used,
 			 a->n_living, a->n_gone, a->n_damaged);
 	}
+	unit_file_clean(sup, is_units);
 	push_keep_drop(sup);
 	if (a->half_made)
 		on_half_made(sup);
@@ -437,6 +458,7 @@ static void finish_slot(struct slot *s)
 		a->n_remade += child_is_alive(&s->child);
 		stream_remake(s, a->n_remade <= SAY_MAX); /* nobody reads our log yet */
 	}
+	unit_adopt_streams(s);
 	if (s->missing)
 		slot_lost(s);
 	if (s->t->flags & TABLE_RELEASED)
@@ -460,6 +482,7 @@ void adopt_poke(struct supervisor *sup)
 		log_info("taken over slots=%u given_back=%u", sup->n_used, sup->giveback.n_given);
 	helper_start(&sup->logger);
 	POINT("aictld.giveback.logger_started");
+	runtime_start_all(sup);
 	if (!sweep_has_former(sup))
 		supervisor_start_helpers(sup);
 	if (a->shutdown)

@@ -23,6 +23,7 @@
 #include "daemon/supervisor/stream.h"
 #include "daemon/supervisor/stream_fault.h"
 #include "daemon/supervisor/supervisor.h"
+#include "daemon/supervisor/unit.h"
 #include "daemon/wire/wire.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -100,8 +101,10 @@ void control_connected(struct supervisor *sup)
 			continue;
 		sup->slots[i]->note_due = true;
 		sup->slots[i]->refused = 0;
+		unit_controller_connected(sup->slots[i]);
 		control_mark(sup, sup->slots[i]);
 	}
+	runtime_controller_connected(sup);
 	manifests_connected(sup);
 	gateway_pair(sup);
 	link_flush(&sup->gateway.link);
@@ -157,6 +160,8 @@ static bool send_slot(struct link *l, struct slot *s)
 {
 	struct wire_slot *m = &l->sup->slot_message;
 
+	if (!unit_tell(l, s))
+		return false;
 	*m = (struct wire_slot){0};
 	slot_fill(s, m);
 	m->tracked = s->cgroup.dir_fd > 0;
@@ -198,7 +203,7 @@ void control_flush(void *user)
 	struct control *c = &h->sup->control;
 	struct link *l = &h->link;
 
-	if (!send_once(l, &c->hello_due, send_hello))
+	if (!send_once(l, &c->hello_due, send_hello) || !runtime_tell(h->sup, l))
 		return;
 	while (c->first) {
 		struct slot *s = c->first;
@@ -238,6 +243,16 @@ static int get_spawn(struct supervisor *sup, const struct wire_packet *p)
 		return r;
 	launch_spawn(sup, &m);
 	return 0;
+}
+
+static int get_unit_start(struct supervisor *sup, const struct wire_packet *p)
+{
+	struct wire_unit_start m;
+	int r = wire_unit_decode_start(p->body, p->len, &m);
+
+	if (r == 0)
+		unit_start(sup, &m, p);
+	return r;
 }
 
 /* The slot of key when its present incarnation is meant, else NULL. */
@@ -381,7 +396,7 @@ static int get_limits(struct supervisor *sup, const struct wire_packet *p)
 	int r = wire_cgroup_decode_limits(p->body, p->len, &key, &m);
 
 	s = r < 0 ? NULL : find_current(sup, &key);
-	if (s && slot_is_living(s))
+	if (s && slot_is_living(s) && !unit_of(s))
 		cgroup_set_limits(s, &m);
 	return r;
 }
@@ -424,7 +439,9 @@ static int get_look(struct supervisor *sup, const struct wire_packet *p)
 	int r = wire_decode_key(p->body, p->len, &key);
 
 	s = r < 0 ? NULL : find_current(sup, &key);
-	if (s)
+	if (s && unit_of(s))
+		unit_look(s);
+	else if (s)
 		evidence_answer(s);
 	return r;
 }
@@ -436,7 +453,7 @@ static int get_watch(struct supervisor *sup, const struct wire_packet *p)
 	int r = wire_decode_key(p->body, p->len, &key);
 
 	s = r < 0 ? NULL : find_current(sup, &key);
-	if (s)
+	if (s && !unit_of(s))
 		push_watch(s);
 	return r;
 }
@@ -494,6 +511,7 @@ static int get_log_level(struct supervisor *sup, const struct wire_packet *p)
 	log_set_level((enum log_level)level);
 	stream_log_level(sup);
 	gateway_log_level(sup);
+	runtime_log_level(sup);
 	return 0;
 }
 
@@ -502,6 +520,8 @@ static int dispatch(struct supervisor *sup, struct wire_packet *p)
 	switch ((int)p->type) {
 	case WIRE_SPAWN:
 		return get_spawn(sup, p);
+	case WIRE_UNIT_START:
+		return get_unit_start(sup, p);
 	case WIRE_STOP:
 		return get_stop(sup, p);
 	case WIRE_SIGNAL:

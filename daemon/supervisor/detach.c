@@ -8,6 +8,7 @@
 #include "daemon/supervisor/control.h"
 #include "daemon/supervisor/reexec.h"
 #include "daemon/supervisor/supervisor.h"
+#include "daemon/supervisor/unit.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/point.h"
@@ -46,7 +47,8 @@ static uint32_t count_living(const struct supervisor *sup)
 static bool any_half_made(const struct supervisor *sup)
 {
 	for (uint32_t i = 0; i < sup->n_slots; i++)
-		if (sup->slots[i] && sup->slots[i]->t->state == WIRE_SLOT_SPAWNING)
+		if (sup->slots[i] && sup->slots[i]->t->state == WIRE_SLOT_SPAWNING &&
+		    !unit_of(sup->slots[i]))
 			return true;
 	return run_any(sup); /* killed when the controller went */
 }

@@ -71,6 +71,7 @@ int dirs_find_users(struct dirs *d, struct err **reterr)
 	if (r < 0)
 		return r;
 	find_user("aictl-gw", &d->gateway, NULL); /* first missed when a port is to be served */
+	find_user("aictl-rt", &d->runtime, NULL); /* first missed when a runtime is enabled */
 	gr = getgrnam("aictl");
 	if (!gr) {
 		err_set(reterr, ERR_NOTFOUND, "the system group aictl does not exist");

@@ -23,7 +23,7 @@ struct options;
 
 struct dirs {
 	struct helper_user controller, logger; /* unset for a user instance */
-	struct helper_user gateway;	       /* unset where there is no such user, too */
+	struct helper_user gateway, runtime;   /* unset where there is no such user, too */
 	gid_t group;			       /* of the API socket; -1 for a user instance */
 	int sup_fd, lock_fd;
 	int access_fd; /* the directory of the gateway's access log; -1 = there is none */

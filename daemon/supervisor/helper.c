@@ -22,6 +22,8 @@
 
 static void disconnected(struct helper *h)
 {
+	if (h->on_event)
+		h->on_event(h, HELPER_DISCONNECTED);
 	if (h->on_disconnect)
 		h->on_disconnect(h->sup);
 }
@@ -182,7 +184,10 @@ void helper_start(struct helper *h)
 	notify_changed(h->sup);
 	helpers_note(h);
 	h->sup->control.status_due = true;
-	h->on_connect(h->sup);
+	if (h->on_event)
+		h->on_event(h, HELPER_CONNECTED);
+	else
+		h->on_connect(h->sup);
 	link_flush(&h->link);
 	if (&h->sup->controller != h)
 		link_flush(&h->sup->controller.link);
@@ -229,7 +234,9 @@ void helper_quit(struct helper *h, int64_t grace_ms)
 	loop_timer_disarm(&h->sup->loop, &h->timer);
 	if (!child_is_alive(&h->child))
 		return;
-	if (h->on_quit)
+	if (h->on_event)
+		h->on_event(h, HELPER_QUIT);
+	else if (h->on_quit)
 		h->on_quit(h->sup);
 	else if (h->link.fd >= 0)
 		shutdown(h->link.fd, SHUT_WR); /* EOF there; what it still says can be read */

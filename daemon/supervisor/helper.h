@@ -28,6 +28,8 @@ struct helper_user {
 	uint32_t n_groups;
 };
 
+enum helper_event { HELPER_CONNECTED, HELPER_DISCONNECTED, HELPER_QUIT };
+
 struct helper {
 	/* Filled by the owner. */
 	struct supervisor *sup;
@@ -40,6 +42,8 @@ struct helper {
 	void (*on_disconnect)(struct supervisor *sup); /* at least once per connection; or NULL */
 	void (*on_quit)(struct supervisor *sup); /* ends the conversation; NULL: end of file */
 	void (*on_early_deaths)(struct supervisor *sup); /* LIMIT reached; may be NULL */
+	/* In the place of the first three, where there are several of a kind; or NULL. */
+	void (*on_event)(struct helper *h, enum helper_event event);
 
 	struct link link; /* on_flush, on_packet filled by the owner */
 

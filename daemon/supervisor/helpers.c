@@ -38,6 +38,18 @@ static int find_one(const struct options *o, const char *own_dir, const char *na
 		       o->helper_dir ? "" : " or " LIBEXECDIR);
 }
 
+/* In the build tree they lie beside us. */
+static int find_plugins(struct supervisor *sup, const char *own_dir, struct err **reterr)
+{
+	_cleanup_free_ char *beside = mem_printf("%s/plugins/.libs", own_dir);
+	const char *dir = sup->opt->plugin_dir;
+
+	if (!dir)
+		dir = beside && access(beside, X_OK) == 0 ? beside : PLUGINDIR;
+	sup->runtimes.plugin_dir = mem_strdup(dir);
+	return sup->runtimes.plugin_dir ? 0 : err_nomem(reterr);
+}
+
 int helpers_find(struct supervisor *sup, struct err **reterr)
 {
 	_cleanup_free_ char *dir = NULL;
@@ -56,6 +68,10 @@ int helpers_find(struct supervisor *sup, struct err **reterr)
 	if (r == 0)
 		r = find_one(sup->opt, dir, "aictl-logger", &sup->logger.binary_fd, reterr);
 	find_one(sup->opt, dir, "aictl-gateway", &sup->gateway.binary_fd, NULL);
+	if (sup->opt->n_runtimes > 0)
+		find_one(sup->opt, dir, "aictl-runtime", &sup->runtimes.binary_fd, NULL);
+	if (r == 0)
+		r = find_plugins(sup, dir, reterr);
 	return r;
 }
 
@@ -215,6 +231,10 @@ void helpers_note(struct helper *h)
 
 	if (h == &h->sup->controller) {
 		t->controller = now;
+		return;
+	}
+	if (runtime_is(h->sup, h)) {
+		runtime_note(h);
 		return;
 	}
 	if (h == &h->sup->gateway) {

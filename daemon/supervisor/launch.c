@@ -97,6 +97,7 @@ static void fill_table(struct slot *s, const struct wire_spawn *m)
 	memcpy(t->incarnation, m->key.incarnation, WIRE_INCARNATION_SIZE);
 	t->cell = (struct spawn_cell){.stage = WIRE_STAGE_CLONE};
 	t->flags = 0;
+	t->unit = 0;
 	t->stop_signal = m->stop_signal;
 	t->grace_ms = m->grace_ms;
 	t->uid = m->child.set_user ? m->child.uid : (uint32_t)-1;

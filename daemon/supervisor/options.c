@@ -27,6 +27,8 @@ enum {
 	OPT_METRICS,
 	OPT_HELPER_RESTART,
 	OPT_HELPER_DIR,
+	OPT_ENGINE,
+	OPT_PLUGIN_DIR,
 	OPT_GATEWAY_THREADS,
 	OPT_CGROUP,
 	OPT_LOG_LEVEL,
@@ -48,6 +50,8 @@ static const struct option table[] = {
 	{"port-range", required_argument, NULL, OPT_PORT_RANGE},
 	{"metrics", required_argument, NULL, OPT_METRICS},
 	{"helper-restart", required_argument, NULL, OPT_HELPER_RESTART},
+	{"runtime", required_argument, NULL, OPT_ENGINE},
+	{"plugin-dir", required_argument, NULL, OPT_PLUGIN_DIR},
 	{"helper-dir", required_argument, NULL, OPT_HELPER_DIR},
 	{"gateway-threads", required_argument, NULL, OPT_GATEWAY_THREADS},
 	{"cgroup", required_argument, NULL, OPT_CGROUP},
@@ -82,6 +86,11 @@ const char *options_help(void)
 	       "                        ours, where we may]\n"
 	       "  --gateway-threads N   the stable ports are served by so many threads, each port\n"
 	       "                        by one of them; 1 to 64 [1]\n"
+	       "  --runtime NAME[=CONFIG]\n"
+	       "                        containers by this runtime, such as docker or\n"
+	       "                        docker=unix:///run/podman/podman.sock; may be repeated. Whoever\n"
+	       "                        may start services is root on this machine then [none]\n"
+	       "  --plugin-dir DIR      runtime modules [" PLUGINDIR "]\n"
 	       "Logs of all services together, on each file system that holds some:\n"
 	       "  --log-max-total SIZE  more than that is not kept: the oldest go [no limit]\n"
 	       "  --log-keep-free SIZE  so much of the disk is left free [5 %, at most 256MiB]\n"
@@ -183,6 +192,31 @@ static int set_restart(struct options *o, const char *value, struct err **reterr
 	return 0;
 }
 
+/* NAME[=CONFIG]; of the same name the last counts. */
+static int set_engine(struct options *o, const char *value, struct err **reterr)
+{
+	const char *config = strchr(value, '=');
+	size_t n = config ? (size_t)(config - value) : strlen(value);
+	struct options_runtime *r = o->runtimes;
+
+	if (n == 0 || n >= WIRE_RUNTIME_SIZE || value[0] == '-' ||
+	    strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-") != n)
+		return err_set(reterr, ERR_INVALID, "want NAME or NAME=CONFIG, such as docker");
+	while (r < o->runtimes + o->n_runtimes &&
+	       (strlen(r->name) != n || memcmp(r->name, value, n) != 0))
+		r++;
+	if (r == o->runtimes + OPTIONS_RUNTIMES_MAX)
+		return err_set(reterr, ERR_INVALID, "more than %d runtimes", OPTIONS_RUNTIMES_MAX);
+	if (r == o->runtimes + o->n_runtimes)
+		o->n_runtimes++;
+	memcpy(r->name, value, n);
+	if (config)
+		return set_text(&r->config, config + 1, reterr);
+	mem_free(r->config);
+	r->config = NULL;
+	return 0;
+}
+
 /* The helpers read it again. */
 static int set_size(char **to, const char *value, struct err **reterr)
 {
@@ -242,6 +276,10 @@ static int set_option(struct options *o, int opt, const char *value, struct err 
 		return set_path(&o->paths.manifests, value, reterr);
 	case OPT_HELPER_DIR:
 		return set_path(&o->helper_dir, value, reterr);
+	case OPT_ENGINE:
+		return set_engine(o, value, reterr);
+	case OPT_PLUGIN_DIR:
+		return set_path(&o->plugin_dir, value, reterr);
 	case OPT_GATEWAY_THREADS:
 		return set_threads(o, value, reterr);
 	case OPT_CGROUP:
@@ -351,6 +389,9 @@ void options_done(struct options *o)
 	mem_free(o->log_max_total);
 	mem_free(o->log_keep_free);
 	mem_free(o->helper_dir);
+	mem_free(o->plugin_dir);
+	for (unsigned i = 0; i < o->n_runtimes; i++)
+		mem_free(o->runtimes[i].config);
 	mem_free(o->cgroup);
 	*o = (struct options){.parent_fd = -1};
 }

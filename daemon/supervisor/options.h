@@ -9,10 +9,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/wire/wire.h"
 #include "lib/log.h"
 #include "lib/paths.h"
 
 struct reexec_self;
+
+#define OPTIONS_RUNTIMES_MAX 4
 
 struct options {
 	struct paths paths;		     /* absolute; manifests NULL = none */
@@ -21,6 +24,12 @@ struct options {
 	char *port_range;		     /* "20000-29999", checked */
 	char *log_max_total, *log_keep_free; /* sizes, checked, or NULL */
 	char *cgroup;			     /* a cgroup for services, "none", or NULL: find one */
+	char *plugin_dir;		     /* of runtime modules; NULL = as built, or beside us */
+	struct options_runtime {
+		char name[WIRE_RUNTIME_SIZE];
+		char *config; /* or NULL */
+	} runtimes[OPTIONS_RUNTIMES_MAX];
+	unsigned n_runtimes;
 	char *helper_dir; /* tests: look for helpers here only; NULL = beside us, LIBEXECDIR */
 	int64_t restart_initial_ms, restart_max_ms;
 	unsigned restart_limit; /* 0 = never safe mode */

@@ -3,6 +3,7 @@
 #include "daemon/supervisor/run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,9 +12,11 @@
 #include <unistd.h>
 
 #include "daemon/supervisor/child.h"
+#include "daemon/supervisor/proc.h"
 #include "daemon/supervisor/stream.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/supervisor/sweep.h"
+#include "daemon/supervisor/unit.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -36,6 +39,10 @@ struct run {
 	bool killed;		 /* our SIGKILL is out */
 	bool stuck;		 /* ... and has not ended it */
 	bool told;		 /* RUN_END is sent, queued, or owed to nobody */
+	struct runtime *runtime; /* of the unit inside which it runs, or NULL */
+	bool start_due;		 /* RUN, with fds */
+	int signal_due;		 /* RUN_KILL; 0 = none */
+	int fds[3];		 /* copies; -1 = none */
 };
 
 /* Nobody may wait for `end` any more when this returns; n is freed or queued. */
@@ -90,6 +97,7 @@ static void tell_early(struct run *n)
 	if (!copy)
 		return; /* when it ends after all */
 	copy->sup = n->sup;
+	copy->fds[0] = copy->fds[1] = copy->fds[2] = -1;
 	copy->end = n->end;
 	copy->end.signal = SIGKILL;
 	copy->end.code = -1;
@@ -97,12 +105,31 @@ static void tell_early(struct run *n)
 	tell(copy);
 }
 
+/* The runtime may not be able to: where its pid is known, it is ended from here. */
+static void signal_inside(struct run *n, int signal)
+{
+	const struct table_run *place = &n->sup->runs.places[n->place];
+
+	n->signal_due = signal;
+	if (signal == SIGKILL && place->cell.pid > 1)
+		proc_kill(place->cell.pid, 0, place->started_mono_ms);
+	link_flush(&n->runtime->helper.link);
+}
+
+static void signal_run(struct run *n, int signal)
+{
+	if (n->runtime)
+		signal_inside(n, signal);
+	else
+		child_signal_group(&n->child, signal);
+}
+
 static void kill_run(struct run *n)
 {
 	if (!n->killed)
 		loop_timer_arm(&n->sup->loop, &n->timer, clock_mono_ms() + UNKILLABLE_MS);
 	n->killed = true;
-	child_signal_group(&n->child, SIGKILL);
+	signal_run(n, SIGKILL);
 }
 
 static void on_timer(void *user)
@@ -116,7 +143,7 @@ static void on_timer(void *user)
 		tell_early(n);
 		return;
 	}
-	if (!child_has_execed(&n->child)) /* it hangs on its way */
+	if (!n->runtime && !child_has_execed(&n->child)) /* it hangs on its way */
 		n->end.err = ETIMEDOUT;
 	n->end.timed_out = true;
 	kill_run(n);
@@ -141,6 +168,10 @@ static void end_log(const struct run *n)
 
 	if (!s)
 		return;
+	if (n->runtime) {
+		stream_end(s, n->key.incarnation);
+		return;
+	}
 	sweep_add(s, n->key.incarnation, SWEEP_URGENT); /* in the table since its start */
 	stream_end(s, n->key.incarnation);
 }
@@ -155,21 +186,16 @@ static void on_memory_free(void *user)
 		loop_timer_arm(&n->sup->loop, &n->timer, n->kill_at_mono_ms);
 }
 
-static void on_exit_(void *user, const siginfo_t *si)
+/* It has ended, and n->end says how. */
+static void finish(struct run *n)
 {
-	struct run *n = user;
 	struct runs *all = &n->sup->runs;
-	struct spawn_cell *cell = &all->places[n->place].cell;
 
 	loop_timer_disarm(&n->sup->loop, &n->timer);
 	wire_run_free(&n->m);
-	n->end.stage = (uint8_t)cell->stage;
-	n->end.what = (uint8_t)cell->what;
-	if (cell->err != 0 || cell->stage == WIRE_STAGE_EXEC)
-		n->end.err = cell->err;
-	n->end.code = si->si_code == CLD_EXITED ? si->si_status : -1;
-	n->end.signal = si->si_code == CLD_EXITED ? 0 : si->si_status;
-	cell->pid = 0;
+	for (int i = 0; i < 3; i++)
+		mem_closep(&n->fds[i]);
+	all->places[n->place].cell.pid = 0;
 	end_log(n);
 	all->live[n->place] = NULL;
 	all->n--;
@@ -178,6 +204,20 @@ static void on_exit_(void *user, const siginfo_t *si)
 		mem_free(n);
 	else
 		tell(n);
+}
+
+static void on_exit_(void *user, const siginfo_t *si)
+{
+	struct run *n = user;
+	struct spawn_cell *cell = &n->sup->runs.places[n->place].cell;
+
+	n->end.stage = (uint8_t)cell->stage;
+	n->end.what = (uint8_t)cell->what;
+	if (cell->err != 0 || cell->stage == WIRE_STAGE_EXEC)
+		n->end.err = cell->err;
+	n->end.code = si->si_code == CLD_EXITED ? si->si_status : -1;
+	n->end.signal = si->si_code == CLD_EXITED ? 0 : si->si_status;
+	finish(n);
 }
 
 /* Its user may open /dev/stdin and /dev/tty by name. Pipes and terminals only: whatever else the
@@ -235,7 +275,9 @@ static int open_log(const struct run *n, int fds[3])
 	if (r < 0)
 		return r;
 	fds[0] = n->sup->spawner.null_fd;
-	table_add_cookie(s->t, s->cold, n->key.incarnation); /* should we die before it ends */
+	if (!n->m.inside)
+		table_add_cookie(s->t, s->cold,
+				 n->key.incarnation); /* should we die before it ends */
 	return 0;
 }
 
@@ -301,10 +343,41 @@ static int launch(struct run *n, const int fds[3])
 	return 0;
 }
 
+/* The same in the unit of its slot. */
+static int launch_inside(struct run *n, const int fds[3])
+{
+	struct slot *s = slot_find(n->sup, &n->m.key);
+	struct unit *u = s ? unit_of(s) : NULL;
+	struct table_run *place = &n->sup->runs.places[n->place];
+
+	if (!u || s->t->cell.stage != WIRE_STAGE_EXEC)
+		return -ESRCH;
+	if (u->runtime->helper.link.fd < 0)
+		return -ENOTCONN;
+	for (int i = 0; i < 3; i++) {
+		n->fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
+		if (n->fds[i] < 0)
+			return -errno;
+	}
+	memcpy(n->m.key.incarnation, u->incarnation, sizeof(u->incarnation));
+	*place = (struct table_run){.started_mono_ms = clock_mono_ms()};
+	n->runtime = u->runtime;
+	n->start_due = true;
+	set_timers(n, place->started_mono_ms);
+	if (n->m.timeout_ms)
+		loop_timer_arm(&n->sup->loop, &n->timer, n->kill_at_mono_ms);
+	announce_log(n);
+	if (n->log)
+		stream_begin(s, n->key.incarnation);
+	return 0;
+}
+
 static int open_and_launch(struct run *n, struct wire_packet *p)
 {
 	int fds[3] = {-1, -1, -1}, r;
 
+	if (!n->log && n->m.inside)
+		return launch_inside(n, p->fds);
 	if (!n->log) {
 		r = give_fds(n->sup, &n->m, p->fds);
 		return r < 0 ? r : launch(n, p->fds);
@@ -312,7 +385,7 @@ static int open_and_launch(struct run *n, struct wire_packet *p)
 	r = open_log(n, fds);
 	if (r < 0)
 		return r;
-	r = launch(n, fds);
+	r = n->m.inside ? launch_inside(n, fds) : launch(n, fds);
 	close_log(n, fds, r < 0);
 	return r;
 }
@@ -385,6 +458,7 @@ void run_start(struct supervisor *sup, struct wire_run *m, struct wire_packet *p
 		return;
 	}
 	n->sup = sup;
+	n->fds[0] = n->fds[1] = n->fds[2] = -1;
 	n->m = *m;
 	*m = (struct wire_run){0};
 	n->key = n->m.key;
@@ -399,11 +473,15 @@ void run_start(struct supervisor *sup, struct wire_run *m, struct wire_packet *p
 	if (r < 0) {
 		n->end.err = -r;
 		wire_run_free(&n->m);
+		for (int i = 0; i < 3; i++)
+			mem_closep(&n->fds[i]);
 		tell(n);
 		return;
 	}
 	all->live[n->place] = n;
 	all->n++;
+	if (n->runtime)
+		link_flush(&n->runtime->helper.link);
 }
 
 void run_kill(struct supervisor *sup, uint64_t id, int signal)
@@ -416,8 +494,93 @@ void run_kill(struct supervisor *sup, uint64_t id, int signal)
 		if (signal == SIGKILL)
 			kill_run(n);
 		else
-			child_signal_group(&n->child, signal);
+			signal_run(n, signal);
 		return;
+	}
+}
+
+/* ---- inside units ---- */
+
+static bool send_inside(struct run *n, struct link *l)
+{
+	buf_clear(&l->out);
+	if (n->start_due) {
+		wire_run_encode(&l->out, &n->m);
+		if (!link_send(l, n->fds, 3))
+			return false;
+		n->start_due = false;
+		for (int i = 0; i < 3; i++)
+			mem_closep(&n->fds[i]);
+		wire_run_free(&n->m);
+		buf_clear(&l->out);
+	}
+	if (n->signal_due) {
+		wire_run_encode_kill(&l->out, n->end.id, n->signal_due);
+		if (!link_send(l, NULL, 0))
+			return false;
+		n->signal_due = 0;
+	}
+	return true;
+}
+
+bool run_send_inside(struct runtime *r, struct link *l)
+{
+	struct runs *all = &r->helper.sup->runs;
+
+	for (unsigned i = 0; i < WIRE_RUNS_MAX && all->n > 0; i++)
+		if (all->live[i] && all->live[i]->runtime == r && !send_inside(all->live[i], l))
+			return false;
+	return true;
+}
+
+static struct run *find_inside(struct runtime *r, uint64_t id)
+{
+	struct runs *all = &r->helper.sup->runs;
+
+	for (unsigned i = 0; i < WIRE_RUNS_MAX; i++)
+		if (all->live[i] && all->live[i]->runtime == r && all->live[i]->end.id == id)
+			return all->live[i];
+	return NULL;
+}
+
+void run_end_inside(struct runtime *r, const struct wire_run_end *m)
+{
+	struct run *n = find_inside(r, m->id);
+	bool timed_out = n && n->end.timed_out;
+
+	if (!n || n->start_due)
+		return;
+	n->end = *m;
+	n->end.timed_out = timed_out;
+	finish(n);
+}
+
+void run_note_inside(struct runtime *r, uint64_t id, int pid)
+{
+	struct run *n = find_inside(r, id);
+
+	if (!n)
+		return;
+	n->sup->runs.places[n->place].cell.pid = pid;
+	if (n->killed)
+		signal_inside(n, SIGKILL);
+}
+
+void run_lose_inside(struct runtime *r)
+{
+	struct runs *all = &r->helper.sup->runs;
+
+	for (unsigned i = 0; i < WIRE_RUNS_MAX; i++) {
+		struct run *n = all->live[i];
+
+		if (!n || n->runtime != r)
+			continue;
+		if (all->places[i].cell.pid > 1)
+			proc_kill(all->places[i].cell.pid, 0, all->places[i].started_mono_ms);
+		n->end.stage = WIRE_STAGE_CLONE;
+		n->end.what = WIRE_WHAT_RUNTIME;
+		n->end.err = ECONNRESET;
+		finish(n);
 	}
 }
 

@@ -22,7 +22,9 @@
 #include "daemon/supervisor/table.h"
 #include "daemon/wire/wire.h"
 
+struct link;
 struct run;
+struct runtime;
 struct supervisor;
 
 #define RUN_ENDS_MAX 4096 /* not yet told; a controller that reads nothing loses more */
@@ -46,6 +48,15 @@ void run_abandon(struct supervisor *sup);
 void run_kill_all(struct supervisor *sup);
 bool run_any(const struct supervisor *sup);
 bool run_any_hook(const struct supervisor *sup); /* one whose time is not over */
+/* ---- inside units (RUN with `inside`): its aictl-runtime starts them and tells of their ends ---- */
+
+/* What is due to that runtime; false: the socket is full. */
+bool run_send_inside(struct runtime *r, struct link *l);
+void run_end_inside(struct runtime *r, const struct wire_run_end *m);
+void run_note_inside(struct runtime *r, uint64_t id, int pid);
+/* Its process is gone, and with it those who would tell. */
+void run_lose_inside(struct runtime *r);
+
 /* From control_flush: false = the socket is full. */
 bool run_flush(struct supervisor *sup);
 

@@ -138,8 +138,8 @@ static void name_the_unsettled(struct supervisor *sup)
 		if (!s || slot_is_living(s))
 			continue;
 		if (s->unswept > 0) {
-			log_error("replica=%s/%u may have left processes behind", s->t->service,
-				  s->t->index);
+			log_error("replica=%s/%u may have left %s behind", s->t->service,
+				  s->t->index, s->units ? "containers" : "processes");
 			sup->shutdown.failed = true;
 		}
 		if (s->n_streams > 0 || s->t->n_exits > 0)
@@ -208,9 +208,10 @@ static bool step(struct supervisor *sup)
 		if (!helper_is_gone(&sup->controller) && !late)
 			return false;
 		enter(sup, SHUTDOWN_GATEWAY, GATEWAY_MS + 2000);
+		runtime_quit_all(sup);
 		return true;
 	case SHUTDOWN_GATEWAY: /* before the logger: that stores what it still says */
-		if (!helper_is_gone(&sup->gateway) && !late)
+		if ((!helper_is_gone(&sup->gateway) || !runtime_all_gone(sup)) && !late)
 			return false;
 		enter(sup, SHUTDOWN_LOGGER, HELPER_MS + 2000);
 		helper_quit(&sup->logger, HELPER_MS);

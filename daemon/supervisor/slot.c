@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -15,6 +16,7 @@
 #include "daemon/supervisor/stream_fault.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/supervisor/sweep.h"
+#include "daemon/supervisor/unit.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -92,6 +94,7 @@ static void detach(struct slot *s)
 	push_close(s);
 	launch_free(s);
 	standby_free(s);
+	unit_free_all(s);
 	stream_fault_free(s);
 	mem_free(s);
 }
@@ -166,11 +169,20 @@ static void arm(struct slot *s, int64_t delay_ms)
 	loop_timer_arm(&s->sup->loop, &s->timer, clock_add(clock_mono_ms(), delay_ms));
 }
 
+/* To the process and its group, or to the unit's main process. */
+static void signal_all(struct slot *s, int signal)
+{
+	if (unit_of(s))
+		unit_signal(s, signal);
+	else
+		child_signal_group(&s->child, signal);
+}
+
 static void kill_now(struct slot *s)
 {
 	s->t->flags |= TABLE_KILLED;
 	POINT("aictld.stop.killing");
-	child_signal_group(&s->child, SIGKILL);
+	signal_all(s, SIGKILL);
 	cgroup_kill(s);
 	arm(s, SLOT_STUCK_MS);
 }
@@ -236,7 +248,7 @@ void slot_stop(struct slot *s, int signal, int64_t grace_ms)
 		kill_at = s->timer.deadline_mono_ms; /* not exec'd yet: the spawn deadline holds */
 	}
 	if (s->t->state != WIRE_SLOT_STOPPING)
-		child_signal_group(&s->child, signal);
+		signal_all(s, signal);
 	POINT("aictld.stop.signalled");
 	s->t->state = WIRE_SLOT_STOPPING;
 	s->t->kill_at_mono_ms = kill_at;
@@ -247,7 +259,9 @@ void slot_stop(struct slot *s, int signal, int64_t grace_ms)
 void slot_signal(struct slot *s, int signal)
 {
 	child_look(&s->child);
-	if (child_has_execed(&s->child))
+	if (s->t->state == WIRE_SLOT_RUNNING && unit_of(s))
+		unit_signal(s, signal);
+	else if (child_has_execed(&s->child))
 		child_signal(&s->child, signal);
 }
 
@@ -263,8 +277,9 @@ void slot_extend(struct slot *s, int64_t until_mono_ms)
 
 /* ---- exit ---- */
 
-static void record_exit(struct slot *s, const siginfo_t *si)
+static void record_exit(struct slot *s, const struct slot_end *e)
 {
+	const siginfo_t *si = e->si;
 	struct table_slot *t = s->t;
 	struct table_exit *x = table_push_exit(t, s->cold);
 	bool by_signal = si && (si->si_code == CLD_KILLED || si->si_code == CLD_DUMPED);
@@ -276,7 +291,7 @@ static void record_exit(struct slot *s, const siginfo_t *si)
 	x->core_dumped = si && si->si_code == CLD_DUMPED;
 	x->by_stop = (t->flags & TABLE_BY_STOP) != 0;
 	x->killed = (t->flags & TABLE_KILLED) != 0;
-	x->oom_killed = cgroup_oom_killed(s);
+	x->oom_killed = cgroup_oom_killed(s) || e->oom_killed;
 	x->stage = (uint8_t)t->cell.stage;
 	x->err = t->cell.err;
 	x->what = (uint8_t)t->cell.what;
@@ -286,7 +301,7 @@ static void record_exit(struct slot *s, const siginfo_t *si)
 	x->status_known = (!ran && x->err != 0) || (si && si->si_code != CHILD_UNKNOWN);
 	x->started_wall_ms = t->started_wall_ms;
 	x->started_mono_ms = t->started_mono_ms;
-	x->ended_wall_ms = clock_wall_ms();
+	x->ended_wall_ms = e->ended_wall_ms > 0 ? e->ended_wall_ms : clock_wall_ms();
 	x->ended_mono_ms = clock_mono_ms();
 	POINT("aictld.exit.half");
 	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* last: without it the next aictld drops it */
@@ -308,6 +323,25 @@ static bool left_in_cgroup(struct slot *s)
 	return known;
 }
 
+static void become_empty(struct slot *s)
+{
+	s->t->state = WIRE_SLOT_EMPTY;
+	s->t->cell.pid = 0;
+	s->t->start_ticks = 0;
+	s->t->flags &= ~(uint32_t)(TABLE_BY_STOP | TABLE_KILLED | TABLE_LATE);
+}
+
+void slot_unit_ended(struct slot *s, const struct slot_end *e)
+{
+	loop_timer_disarm(&s->sup->loop, &s->timer);
+	record_exit(s, e);
+	become_empty(s);
+	POINT("aictld.exit.emptied");
+	control_mark(s->sup, s);
+	link_flush(&s->sup->controller.link);
+	shutdown_poke(s->sup);
+}
+
 /* The word to the controller goes out before anything that can wait, the reaping included. */
 static void on_death(void *user, const siginfo_t *si)
 {
@@ -318,12 +352,9 @@ static void on_death(void *user, const siginfo_t *si)
 	loop_timer_disarm(&s->sup->loop, &s->timer);
 	push_ended(s);
 	POINT("aictld.exit.recording");
-	record_exit(s, si);
+	record_exit(s, &(struct slot_end){.si = si});
 	POINT("aictld.exit.recorded");
-	s->t->state = WIRE_SLOT_EMPTY;
-	s->t->cell.pid = 0;
-	s->t->start_ticks = 0;
-	s->t->flags &= ~(uint32_t)(TABLE_BY_STOP | TABLE_KILLED | TABLE_LATE);
+	become_empty(s);
 	/* An adopted one may have left processes where no cgroup of ours is: looked for as well. */
 	if (ran && (!left_in_cgroup(s) || s->child.adopted)) {
 		table_drop_cookie(s->t, s->cold, s->t->incarnation);
@@ -384,6 +415,17 @@ static void resume_timer(struct slot *s)
 		kill_now(s);
 	else if (t->flags & TABLE_LATE)
 		child_signal(&s->child, SIGKILL);
+}
+
+/* The signal goes out when the runtime is told of the unit. */
+void slot_unit_adopted(struct slot *s)
+{
+	const struct table_slot *t = s->t;
+
+	if (t->state == WIRE_SLOT_STOPPING)
+		loop_timer_arm(&s->sup->loop, &s->timer,
+			       t->flags & TABLE_KILLED ? clock_mono_ms() + SLOT_STUCK_MS
+						       : t->kill_at_mono_ms);
 }
 
 void slot_settle(struct slot *s)
@@ -534,6 +576,7 @@ void slot_fill(const struct slot *s, struct wire_slot *m)
 	m->err = s->refused ? s->refused : t->cell.err;
 	m->what = s->refused ? WIRE_WHAT_NONE : (uint8_t)t->cell.what;
 	m->pid = t->state == WIRE_SLOT_EMPTY ? 0 : t->cell.pid;
+	snprintf(m->runtime, sizeof(m->runtime), "%s", runtime_name(s->sup, t->unit));
 	m->swept = t->state == WIRE_SLOT_EMPTY && s->unswept == 0;
 	m->frozen = s->cgroup.frozen;
 	m->started_wall_ms = t->started_wall_ms;

@@ -33,6 +33,7 @@ struct launch;
 struct standby;
 struct standby_body;
 struct slot_fault;
+struct unit;
 
 struct slot {
 	struct supervisor *sup;
@@ -57,6 +58,7 @@ struct slot {
 	int sockets_wd;		  /* inotify's, or 0 */
 	struct push *push;	  /* its notify socket, or NULL */
 	struct slot_fault *fault; /* of its output's storing, see stream_fault.h; or NULL */
+	struct unit *units;	  /* of runs in an engine, see unit.h */
 	struct stream *streams;	  /* undrained, newest first */
 	uint32_t n_streams;
 	uint32_t unswept; /* incarnations that may have left processes behind */
@@ -88,6 +90,16 @@ void slot_signal(struct slot *s, int signal); /* the main process only */
 /* It asks for more time before its SIGKILL; never for less. */
 void slot_extend(struct slot *s, int64_t until_mono_ms);
 void slot_note(struct slot *s, const uint8_t *note, uint32_t len);
+/* Its unit's end: how (NULL = it never ran, why stands in the table). What is left of it is swept by
+ * somebody else. */
+struct slot_end {
+	const siginfo_t *si;
+	bool oom_killed;
+	int64_t ended_wall_ms; /* 0 = now */
+};
+void slot_unit_ended(struct slot *s, const struct slot_end *e);
+/* A former aictld's unit lives: a stop goes on. */
+void slot_unit_adopted(struct slot *s);
 /* What is kept of its output, of what runs and of the next start. */
 void slot_set_logs(struct slot *s, const struct wire_logs *m);
 struct wire_logs slot_logs(const struct slot *s);

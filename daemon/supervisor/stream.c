@@ -13,6 +13,7 @@
 #include "daemon/supervisor/slot.h"
 #include "daemon/supervisor/stream_fault.h"
 #include "daemon/supervisor/supervisor.h"
+#include "daemon/supervisor/unit.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -248,6 +249,7 @@ int stream_adopt(struct slot *s, const struct wire_stream *m, int fds[2], bool i
 		stream_free(t);
 		return r;
 	}
+	unit_stream_adopted(s, t);
 	stream_submit(t);
 	if (strcmp(s->t->incarnation, t->incarnation) == 0)
 		s->stream_due = false;

@@ -294,6 +294,7 @@ static void clear(struct supervisor *sup, const struct options *opt)
 	sup->manifests.peer_fd = sup->manifests.writer_fd = -1;
 	sup->secrets.dir_fd = sup->pushes.dir_fd = -1;
 	sup->sockets.dir_fd = sup->sockets.watch_fd = -1;
+	sup->runtimes.binary_fd = -1;
 	sup->dying.fds[0] = sup->dying.fds[1] = -1;
 	sup->notify.fd = -1;
 	sup->reexec.text_fd = -1;
@@ -375,7 +376,8 @@ int supervisor_init(struct supervisor *sup, const struct options *opt, struct er
 	if (r < 0)
 		return r;
 	set_up_timers(sup);
-	return helpers_init(sup, reterr);
+	r = helpers_init(sup, reterr);
+	return r < 0 ? r : runtime_init(sup, reterr);
 }
 
 int supervisor_run(struct supervisor *sup)
@@ -431,6 +433,7 @@ void supervisor_done(struct supervisor *sup, int exit_code)
 	giveback_done(sup);
 	run_done(sup);
 	slot_free_all(sup);
+	runtime_done(sup, exit_code == 0);
 	cgroups_done(sup, exit_code == 0);
 	stream_done(sup);
 	control_done(sup);

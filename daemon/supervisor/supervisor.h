@@ -33,6 +33,7 @@
 #include "daemon/supervisor/push.h"
 #include "daemon/supervisor/reexec.h"
 #include "daemon/supervisor/run.h"
+#include "daemon/supervisor/runtime.h"
 #include "daemon/supervisor/secrets.h"
 #include "daemon/supervisor/shutdown.h"
 #include "daemon/supervisor/slot.h"
@@ -65,6 +66,7 @@ struct supervisor {
 	struct logwork logwork;
 	struct listens listens;
 	struct gateway gateways;
+	struct runtimes runtimes;
 	struct streams streams;
 	struct dying dying;
 	struct standbys standbys;

@@ -590,6 +590,12 @@ static bool is_cold(const struct table_slot *s, const struct table_cold *c)
 	for (uint32_t i = 0; i < s->n_cookies; i++)
 		if (table_id_is(&c->cookies[i], ""))
 			return false;
+	if (c->n_units > TABLE_UNITS_MAX)
+		return false;
+	for (uint32_t i = 0; i < c->n_units; i++)
+		if (table_id_is(&c->units[i], "") || c->unit_runtimes[i] == 0 ||
+		    c->unit_runtimes[i] > TABLE_RUNTIMES)
+			return false;
 	return true;
 }
 
@@ -599,7 +605,7 @@ bool table_slot_valid(const struct table_slot *s, const struct table_cold *c)
 	    s->state >= WIRE_SLOT_STATE_MAX_ || !is_cell(&s->cell))
 		return false;
 	if (s->n_exits > WIRE_EXITS_MAX || s->n_cookies > TABLE_COOKIES_MAX ||
-	    s->note_len > WIRE_NOTE_MAX || s->cold_used > 1)
+	    s->note_len > WIRE_NOTE_MAX || s->cold_used > 1 || s->unit > TABLE_RUNTIMES)
 		return false;
 	if (s->cold_used)
 		return is_cold(s, c);
@@ -671,6 +677,32 @@ void table_drop_cookie(struct table_slot *s, struct table_cold *c, const char *c
 		if (!table_id_is(&c->cookies[i], cookie))
 			continue;
 		remove_cookie(s, c, i);
+		return;
+	}
+}
+
+bool table_add_unit(struct table_slot *s, struct table_cold *c, const char *incarnation)
+{
+	table_use_cold(s, c);
+	if (c->n_units == TABLE_UNITS_MAX)
+		return false;
+	c->units[c->n_units] = table_id(incarnation);
+	c->unit_runtimes[c->n_units] = (uint8_t)s->unit;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	c->n_units++;
+	return true;
+}
+
+void table_drop_unit(struct table_slot *s, struct table_cold *c, const char *incarnation)
+{
+	uint32_t n = s->cold_used ? c->n_units : 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (!table_id_is(&c->units[i], incarnation))
+			continue;
+		memmove(&c->units[i], &c->units[i + 1], sizeof(c->units[0]) * (n - i - 1));
+		memmove(&c->unit_runtimes[i], &c->unit_runtimes[i + 1], n - i - 1);
+		c->n_units = n - 1;
 		return;
 	}
 }

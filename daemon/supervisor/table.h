@@ -46,6 +46,8 @@
 	(TABLE_OWNER_WORD - STEPS_WORDS) /* the first ones; between: what loggers do (steps.h) */
 #define TABLE_COOKIES_MAX 8
 #define TABLE_GATEWAYS 4
+#define TABLE_RUNTIMES 8
+#define TABLE_UNITS_MAX 8
 #define TABLE_NOTE_SHORT 200 /* most notes; longer ones stand in the cold part */
 #define TABLE_SEVERAL UINT64_MAX
 
@@ -117,6 +119,8 @@ struct table_slot {
 	uint32_t log_flags; /* enum wire_logs_flags */
 	uint32_t spare_;
 	uint64_t log_revision;
+	uint32_t unit; /* 0 = a process, else 1 + place in header's runtimes */
+	uint32_t spare2_;
 #ifdef TABLE_SLOT_SPARE
 	uint8_t later_[TABLE_SLOT_SPARE]; /* tests: a build with a longer slot */
 #endif
@@ -129,6 +133,10 @@ struct table_cold {
 	struct table_exit exits[WIRE_EXITS_MAX];
 	uint8_t note[WIRE_NOTE_MAX]; /* of more than TABLE_NOTE_SHORT bytes: all of it */
 	struct table_push push;
+	/* Units that have ended and are to be removed, oldest first. */
+	struct table_id units[TABLE_UNITS_MAX];
+	uint8_t unit_runtimes[TABLE_UNITS_MAX]; /* as `unit` */
+	uint32_t n_units, spare_;
 #ifdef TABLE_SLOT_SPARE
 	uint8_t later_[TABLE_SLOT_SPARE];
 #endif
@@ -173,6 +181,8 @@ struct table_header {
 	uint64_t state_dev, state_ino;
 	/* The present one, and those before it: that serve on until it does, or end what is under way. */
 	struct table_helper gateways[TABLE_GATEWAYS];
+	char runtimes[TABLE_RUNTIMES][WIRE_RUNTIME_SIZE]; /* that units refer to; "" = none */
+	struct table_helper runtime_helpers[TABLE_RUNTIMES];
 };
 
 struct err;
@@ -222,6 +232,9 @@ struct table_exit *table_push_exit(struct table_slot *s, struct table_cold *c);
 bool table_ack_exits(struct table_slot *s, struct table_cold *c, uint64_t seq);
 void table_add_cookie(struct table_slot *s, struct table_cold *c, const char *cookie);
 void table_drop_cookie(struct table_slot *s, struct table_cold *c, const char *cookie);
+/* Of units. False: there are TABLE_UNITS_MAX already. */
+bool table_add_unit(struct table_slot *s, struct table_cold *c, const char *incarnation);
+void table_drop_unit(struct table_slot *s, struct table_cold *c, const char *incarnation);
 /* Of at most WIRE_NOTE_MAX bytes. */
 void table_set_note(struct table_slot *s, struct table_cold *c, const uint8_t *note, uint32_t len);
 /* Its s->note_len bytes. */
