@@ -309,6 +309,12 @@ class Daemon:
         assert status == 200 and change["state"] == "done", change
         return change
 
+    def below(self, text):
+        """pids of living processes of ours, or in our engine, whose command line has text in it."""
+        root = self.engine.box.holder.pid if self.engine else self.pid
+        return [p for p in procfs.descendants(root)
+                if text in procfs.read(f"/proc/{p}/cmdline").replace("\0", " ")]
+
     # manifests
 
     def write(self, text, name="aictl.yaml"):

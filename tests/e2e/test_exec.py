@@ -44,12 +44,6 @@ def popen(daemon, *args, **kwargs):
                         **{**options, **kwargs})
 
 
-def below(daemon, text):
-    """pids of living processes under aictld whose command line has text in it."""
-    return [p for p in procfs.descendants(daemon.pid)
-            if text in procfs.read(f"/proc/{p}/cmdline").replace("\0", " ")]
-
-
 class Terminal:
     """aictl exec as the leader of a session on a terminal of ours."""
 
@@ -181,6 +175,7 @@ def test_dashes_behind_the_service_are_the_commands(web):
 # pipes
 
 
+@pytest.mark.containers
 def test_ten_megabytes_there_and_back(web):
     data = os.urandom(10 << 20)
     done = subprocess.run(web.cli_argv("exec", "-i", "web", "cat"), input=data, timeout=60,
@@ -189,16 +184,19 @@ def test_ten_megabytes_there_and_back(web):
     assert done.stdout == data
 
 
+@pytest.mark.containers
 def test_streams_are_separate(web):
     rc, out, err = web.cli("exec", "web", "sh", "-c", "echo out; echo err >&2; cat; echo end")
     assert (rc, out, err) == (0, "out\nend\n", "err\n")
 
 
+@pytest.mark.containers
 @pytest.mark.parametrize("code", [0, 3, 255])
 def test_exit_code_is_the_commands(web, code):
     assert web.cli("exec", "web", "sh", "-c", f"exit {code}") == (code, "", "")
 
 
+@pytest.mark.containers
 @pytest.mark.parametrize("name", ["TERM", "KILL", "SEGV"])
 def test_death_by_signal(web, name):
     rc, out, _ = web.cli("exec", "web", "sh", "-c", f"echo dying; kill -{name} $$; echo no")
@@ -210,6 +208,7 @@ def test_death_by_a_real_time_signal(web):
     assert (rc, err) == (128 + 40, "")
 
 
+@pytest.mark.containers
 def test_what_cannot_run(web):
     assert web.cli("exec", "web", "no-such-program") == (
         127, "", "error: no-such-program: cannot start: exec: No such file or directory\n")
@@ -223,6 +222,7 @@ def test_what_cannot_run(web):
     assert rc == 3 and "not running" in err
 
 
+@pytest.mark.containers
 def test_our_interrupt_goes_to_the_command(web):
     process = popen(web, "web", "sh", "-c", "trap 'echo caught; exit 9' INT; echo up; sleep 60 & wait")
     assert process.stdout.readline() == b"up\n"
@@ -231,6 +231,7 @@ def test_our_interrupt_goes_to_the_command(web):
     assert (process.returncode, out) == (9, b"caught\n")
 
 
+@pytest.mark.containers
 def test_the_end_waits_for_no_grandchild(web):
     """One that has left the group and keeps the pipes open."""
     since = time.monotonic()
@@ -257,9 +258,9 @@ def test_terminal(web, terminal):
     wait_for(lambda: t.say("stty size\n") or "44 111" in t.read_some())
     t.say("echo hold; sleep 1000\n")
     t.expect("hold\r\n")
-    wait_for(lambda: below(web, "sleep 1000")[1:], what="the terminal's sleep")
+    wait_for(lambda: web.below("sleep 1000")[1:], what="the terminal's sleep")
     t.say("\x03")
-    wait_for(lambda: not below(web, "sleep 1000")[1:], what="Ctrl-C ends it")
+    wait_for(lambda: not web.below("sleep 1000")[1:], what="Ctrl-C ends it")
     t.say("echo still; exit 5\n")
     t.expect("still\r\n")
     assert t.wait() == 5
@@ -284,7 +285,7 @@ def test_terminal_is_restored_on_every_way_out(web, terminal):
         t.process.send_signal(number)
         assert t.wait() == 128 + number
         assert t.is_restored()
-    wait_for(lambda: not below(web, "sleep 1001"), what="their commands end")
+    wait_for(lambda: not web.below("sleep 1001"), what="their commands end")
     t = terminal(web, "web", "no-such-program")
     assert t.wait() == 127 and t.is_restored()
 
@@ -302,7 +303,7 @@ def test_terminal_is_restored_when_the_reader_leaves(web, terminal):
     os.close(read_end)
     assert client.wait(30) == 128 + signal.SIGPIPE and client.stderr.read() == b""
     assert t.is_restored()
-    wait_for(lambda: not below(web, "yes"))
+    wait_for(lambda: not web.below("yes"))
 
 
 def test_nohup_is_heard(web):
@@ -330,19 +331,21 @@ def test_end_of_file_and_many_bytes_by_terminal(web):
 # ends
 
 
+@pytest.mark.containers
 @pytest.mark.parametrize("options", [("-i",), ("-t",)])
 def test_client_killed_command_dies(web, options):
     process = popen(web, *options, "web", "sh", "-c", "trap '' HUP; echo up; sleep 1002; sleep 1002")
     assert process.stdout.readline().strip() == b"up"
-    wait_for(lambda: len(below(web, "sleep 1002")) == 2)
+    wait_for(lambda: len(web.below("sleep 1002")) == 2)
     since = time.monotonic()
     process.kill()
     process.wait()
-    wait_for(lambda: not below(web, "sleep 1002"), 10, "SIGKILL follows SIGHUP")
+    wait_for(lambda: not web.below("sleep 1002"), 10, "SIGKILL follows SIGHUP")
     assert time.monotonic() - since >= 1.9
     assert web.replica("web")["state"] == "ready"
 
 
+@pytest.mark.containers
 def test_controller_killed_session_ends(web):
     process = popen(web, "-i", "web", "sh", "-c", "trap '' HUP TERM; echo up; sleep 1003")
     assert process.stdout.readline() == b"up\n"
@@ -350,7 +353,7 @@ def test_controller_killed_session_ends(web):
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (125, b"")
     assert b"the connection to the daemon broke: the command was ended" in err
-    wait_for(lambda: not below(web, "sleep 1003"), what="nothing is left of it")
+    wait_for(lambda: not web.below("sleep 1003"), what="nothing is left of it")
     wait_for(lambda: web.mode() == "normal")
     assert web.ok("exec", "web", "echo", "again") == "again\n"
 
@@ -366,6 +369,7 @@ def test_daemon_stops_with_sessions_open(web):
         assert process.returncode in (125, 137)
 
 
+@pytest.mark.containers
 def test_replica_stop_takes_its_sessions_along(web):
     polite = popen(web, "web", "sh", "-c", "echo up; sleep 1005")
     stubborn = popen(web, "web", "sh", "-c", "trap '' HUP TERM; echo up; sleep 1005")
@@ -375,7 +379,7 @@ def test_replica_stop_takes_its_sessions_along(web):
     for process, number in ((polite, signal.SIGHUP), (stubborn, signal.SIGKILL)):
         process.communicate(timeout=30)
         assert process.returncode == 128 + number
-    wait_for(lambda: not below(web, "sleep 1005"))
+    wait_for(lambda: not web.below("sleep 1005"))
 
 
 @pytest.mark.needs_root
@@ -493,7 +497,7 @@ def test_a_command_that_does_not_read_stops_the_client(web):
         for _ in range(1000):
             full.frame(0, b"x" * 60000)
     full.socket.close()  # noticed, though nothing is read from it
-    wait_for(lambda: not below(web, "sleep 1006"), what="it is ended")
+    wait_for(lambda: not web.below("sleep 1006"), what="it is ended")
 
 
 def test_frames_of_no_client_end_the_session(web):
@@ -503,7 +507,7 @@ def test_frames_of_no_client_end_the_session(web):
         raw.socket.sendall(bad)
         assert raw.next() is None
         raw.socket.close()
-    wait_for(lambda: not below(web, "sleep 1007"))
+    wait_for(lambda: not web.below("sleep 1007"))
 
 
 def test_at_most_32_sessions(web):
@@ -517,7 +521,7 @@ def test_at_most_32_sessions(web):
     assert web.ok("exec", "web", "echo", "room") == "room\n"
     for s in sessions + [one_more]:
         s.socket.close()
-    wait_for(lambda: not below(web, "cat"))
+    wait_for(lambda: not web.below("cat"))
 
 
 def test_signal_frames(web):

@@ -7,6 +7,8 @@ import json
 import os
 import sqlite3
 
+import pytest
+
 import procfs
 from harness import wait_for
 
@@ -28,6 +30,7 @@ def remove_logs(daemon, service):
     assert paths
 
 
+@pytest.mark.containers
 def test_lines_outlive_their_files(daemon):
     script = "for i in $(seq 200); do echo line $i; done; echo oh no >&2; exit 3"
     daemon.apply({"web": daemon.shell(script, **ONCE)}, wait=False)
@@ -91,6 +94,7 @@ def test_a_line_with_a_nul(daemon):
     wait_for(lambda: stored(daemon, "web") == [["a\0bc", "end"]], what=lambda: stored(daemon, "web"))
 
 
+@pytest.mark.containers
 def test_controller_killed_before_it_read(daemon):
     """And twice the same exit: what was read stays."""
     daemon.apply({"web": daemon.shell("echo last words; exit 3", **ONCE)}, wait=False)

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 
+import pytest
+
 import procfs
 from harness import AS_ROOT, program, wait_for
 
@@ -27,7 +29,7 @@ def overlay(daemon, text, name):
 def base_manifest(daemon, **keys):
     return overlay(daemon, {"name": "shop", "defaults": DEFAULTS, "services": {
         "web": {"command": [daemon.svc, "pause"], "environment": {"A": "base", "B": "base"},
-                "labels": {"team": "x"}, **keys}}}, "base.yaml")
+                "labels": {"team": "x"}, **(daemon.contained({}) if daemon.engine else {}), **keys}}}, "base.yaml")
 
 
 def validate(directory, *args, stdin=None, env=None):
@@ -125,6 +127,7 @@ def test_a_null_that_deletes_nothing(tmp_path):
     assert rc == 9 and "b.yaml:2:16: error: y: expected a map, this is nothing" in err
 
 
+@pytest.mark.containers
 def test_env_file_precedence(daemon):
     directory = os.path.join(daemon.base, "m")
     os.makedirs(os.path.join(directory, "sub"))

@@ -41,12 +41,6 @@ def message(daemon, service, kind="readiness"):
     return probe(daemon, service, kind).get("message", "")
 
 
-def running(daemon, text):
-    root = daemon.engine.box.holder.pid if daemon.engine else daemon.pid
-    return [p for p in procfs.descendants(root)
-            if text in procfs.read(f"/proc/{p}/cmdline").replace("\0", " ")]
-
-
 # tcp
 
 
@@ -138,10 +132,10 @@ def test_exec_probe_times_out_and_its_group_is_killed(daemon):
     daemon.apply({"web": daemon.service("pause", probes={"readiness": {
         "exec": {"command": ["/bin/sh", "-c", command]}, "period": "5s", "timeout": "500ms"}})},
         wait=False)
-    wait_for(lambda: len(running(daemon, "sleep 2001")) == 3, what="the probe runs")
+    wait_for(lambda: len(daemon.below("sleep 2001")) == 3, what="the probe runs")
     wait_for(lambda: message(daemon, "web") == "no end within 500ms: waiting",
              what=lambda: message(daemon, "web"))
-    wait_for(lambda: not running(daemon, "sleep 2001"), 2, "its group is gone")
+    wait_for(lambda: not daemon.below("sleep 2001"), 2, "its group is gone")
 
 
 def test_exec_liveness_kills(daemon):
@@ -180,7 +174,7 @@ def test_many_slow_exec_probes_are_bounded(daemon):
     most = [0]
 
     def all_ready():
-        most[0] = max(most[0], len(running(daemon, "sleep 1.01")))
+        most[0] = max(most[0], len(daemon.below("sleep 1.01")))
         return daemon.ps()["web"]["ready"] == 80
     wait_for(all_ready, 60)
     assert 1 < most[0] <= 64
@@ -190,7 +184,7 @@ def test_exec_probes_over_the_controllers_death(daemon):
     daemon.apply({"web": daemon.service("pause", replicas=3, probes={"liveness": {
         "exec": {"command": ["/bin/sleep", "0.5"]}, "period": "100ms", "timeout": "20s"}})})
     pids = daemon.pids("web")
-    wait_for(lambda: running(daemon, "sleep 0.5"))
+    wait_for(lambda: daemon.below("sleep 0.5"))
     procfs.kill(daemon.helper("controller"))
     wait_for(lambda: daemon.mode() == "normal")
     since = time.time()
@@ -203,13 +197,13 @@ def test_probe_of_the_old_handler_is_gone_after_a_live_change(daemon):
     slow = {"exec": {"command": ["/bin/sleep", "2002"]}, "period": "100ms", "timeout": "60s"}
     spec = daemon.service("pause", probes={"readiness": slow})
     daemon.apply({"web": spec}, wait=False)
-    wait_for(lambda: running(daemon, "sleep 2002"))
+    wait_for(lambda: daemon.below("sleep 2002"))
     pid = daemon.pid_of("web")
     del spec["probes"]
     daemon.apply({"web": spec})
     assert daemon.pid_of("web") == pid
     daemon.ok("delete", "web")
-    wait_for(lambda: not running(daemon, "sleep 2002"), what="the probe went with its replica")
+    wait_for(lambda: not daemon.below("sleep 2002"), what="the probe went with its replica")
 
 
 # ports

@@ -7,6 +7,8 @@ import os
 import re
 import signal
 
+import pytest
+
 import procfs
 from harness import wait_for
 
@@ -21,6 +23,7 @@ def reloads(daemon, service):
     return [(e["reason"], e["message"]) for e in daemon.events(service) if e["type"] == "reload"]
 
 
+@pytest.mark.containers
 def test_signal(daemon):
     """To services and to single replicas; no process ends."""
     daemon.apply({"a": daemon.shell(LISTENS, replicas=2, reload={"signal": "SIGHUP"})})
@@ -35,6 +38,7 @@ def test_signal(daemon):
     assert daemon.replica("a")["message"] == "running"
 
 
+@pytest.mark.containers
 def test_request(daemon):
     daemon.apply({"a": daemon.service("http", port=18751, reload={"http": {"path": "/ready"}}),
                   "b": daemon.service("pause", port=18752, reload={

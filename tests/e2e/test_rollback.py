@@ -10,6 +10,8 @@ import sqlite3
 import time
 import uuid
 
+import pytest
+
 import procfs
 from harness import wait_for
 from test_helpers import kill_helper, wait_helper
@@ -138,6 +140,7 @@ def causes(daemon):
     return [e["cause"] for e in daemon.describe("web")["exits"]]
 
 
+@pytest.mark.containers
 def test_causes_of_wanted_ends(daemon):
     """Each kept apart: by the user, by an update, taken back, too many."""
     daemon.apply({"web": server(daemon, "1", replicas=2)})
