@@ -96,17 +96,17 @@ static void cgroups(const cJSON *c)
 	puts(limits ? ")" : "no limits (see aictl doctor)");
 }
 
-/* "docker: Podman 4.3.1", "docker: engine unreachable for 2m: Connection refused" */
+/* "docker: Docker Engine 26.1.4, API 1.45", "docker: engine unreachable for 2m: Connection refused" */
 static void runtime(const cJSON *r, const char *label)
 {
 	_cleanup_free_ char *age = text_age(r, "since", clock_wall_ms());
-	const char *name = js_str(r, "name", "?"), *engine = js_str(r, "engine", "engine"),
-		   *error = js_str(r, "error", "no answer yet");
+	const char *name = js_str(r, "name", "?"), *error = js_str(r, "error", "no answer yet");
 
 	if (js_bool(r, "reachable"))
-		printf("%-12s %s: %s %s\n", label, name, engine, js_str(r, "engine_version", ""));
+		printf("%-12s %s: %s\n", label, name, js_str(r, "engine", "the engine answers"));
 	else
-		printf("%-12s %s: %s unreachable for %s: %s\n", label, name, engine, age, error);
+		printf("%-12s %s: engine %s for %s: %s\n", label, name,
+		       js_str(r, "state", "unreachable"), age, error);
 }
 
 static void runtimes(const cJSON *d)

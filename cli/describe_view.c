@@ -518,23 +518,19 @@ static void traffic_line(const struct page *p, const cJSON *r)
 		replica_field(p, "traffic", buf_cstr(&out), "", 0);
 }
 
-/* "aictl-1f00-web-0-0123456789ab (3f2a9c81d0e4), 172.17.0.2, image sha256:..." */
+/* "3f2a9c81d0e4, running, 172.17.0.2" */
 static void container_line(const struct page *p, const cJSON *r)
 {
 	const cJSON *c = js_get(r, "container");
-	const char *id = js_str(c, "id", ""), *ip = js_str(c, "ip", ""),
-		   *image = js_str(c, "image_id", "");
+	const char *id = js_str(c, "id", ""), *ip = js_str(c, "ip", "");
 	_cleanup_buf_ struct buf out = {0};
 
 	if (!cJSON_IsObject(c))
 		return;
-	buf_str(&out, js_str(c, "name", "?"));
-	if (*id)
-		buf_printf(&out, " (%.*s)", p->wide ? 64 : ID_SHOWN, id);
+	buf_printf(&out, "%.*s", p->wide ? 64 : ID_SHOWN, id);
+	buf_printf(&out, "%s%s", out.len ? ", " : "", js_str(c, "state", ""));
 	if (*ip)
 		buf_printf(&out, ", %s", ip);
-	if (*image && p->wide)
-		buf_printf(&out, ", image %s", image);
 	replica_field(p, "container", buf_cstr(&out), "", 0);
 }
 

@@ -44,8 +44,7 @@ void doctor_runtimes_engines(const struct doctor_machine *m, struct doctor_findi
 
 		buf_printf(&out, "%s%s: ", out.len ? "; " : "", js_str(r, "name", "?"));
 		if (reachable)
-			buf_printf(&out, "%s %s answers", js_str(r, "engine", "the engine"),
-				   js_str(r, "engine_version", ""));
+			buf_printf(&out, "%s answers", js_str(r, "engine", "the engine"));
 		else
 			buf_printf(&out, "the engine is not reachable: %s", error);
 		if (reachable || f->level == DOCTOR_PROBLEM)
@@ -63,13 +62,13 @@ void doctor_runtimes_engines(const struct doctor_machine *m, struct doctor_findi
 /* Below the root; NULL: it is no Unix socket. Caller frees. */
 static char *socket_of(const struct doctor_machine *m, const cJSON *r)
 {
-	const char *config = js_str(r, "config", "");
+	const char *endpoint = js_str(r, "endpoint", "");
 
-	if (!*config)
-		config = UNIX_SCHEME DEFAULT_SOCKET;
-	if (strncmp(config, UNIX_SCHEME, strlen(UNIX_SCHEME)) != 0)
+	if (!*endpoint)
+		endpoint = UNIX_SCHEME DEFAULT_SOCKET;
+	if (strncmp(endpoint, UNIX_SCHEME, strlen(UNIX_SCHEME)) != 0)
 		return NULL;
-	return x_printf("%s%s", m->root, config + strlen(UNIX_SCHEME));
+	return x_printf("%s%s", m->root, endpoint + strlen(UNIX_SCHEME));
 }
 
 void doctor_runtimes_rights(const struct doctor_machine *m, struct doctor_finding *f)

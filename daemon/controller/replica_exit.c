@@ -74,10 +74,10 @@ static const char *say_signal(const struct wire_exit *x, const char *oom, char *
 /* " /srv/app": the directory or program that the failed stage was about, or "". */
 static void say_object(const struct wire_exit *x, const struct service_spec *spec, char *out)
 {
-	const char *name = !spec			  ? NULL
-			   : x->stage == WIRE_STAGE_CHDIR ? spec->working_dir
+	const char *name = !spec					  ? NULL
+			   : x->stage == WIRE_STAGE_CHDIR		  ? spec->working_dir
 			   : x->stage == WIRE_STAGE_EXEC && spec->command ? spec->command[0]
-							  : NULL;
+									  : NULL;
 
 	*out = '\0';
 	if (name && !x->what)

@@ -97,9 +97,9 @@ class World:
                              last_exit=last)], labels={"team": "chat"}, message="replica 0 crashes again and again",
                 endpoints=[self.endpoint(open=False, error="Address already in use")]),
             self.service("db", "degraded", [
-                self.replica("db", 0, "unknown", reason="engine_unreachable", message="engine unreachable for 2h: Connection refused",
-                             container={"name": "aictl-5f1c0a2b-db-0-019af0c2d3e4", "id": "3f2a9c81d0e4" + "0" * 52,
-                                        "image_id": "sha256:" + "ab" * 32, "ip": "172.17.0.2"})], runtime="docker"),
+                self.replica("db", 0, "unknown", reason="engine_unreachable", message="engine unreachable since 2026-01-02T03:04:05Z: Connection refused",
+                             container={"state": "running", "id": "3f2a9c81d0e4" + "0" * 52, "image": "postgres:16", "ip": "172.17.0.2",
+                                        "pull": None})], runtime="docker"),
             self.service("api", "updating", [self.replica("api", 0, "ready"),
                          self.replica("api", 1, "ready", frozen=True, reason="frozen", message="frozen by the user"),
                          self.replica("api", 2, "starting")],
@@ -190,10 +190,10 @@ class World:
                 "role": "admin", "controller_restarts": 1, "logger_restarts": 0, "gateway_restarts": 0,
                 "gateway_threads": 4,
                 "cgroup": {"dir": "/sys/fs/cgroup/system.slice/aictld.service", "can": ["track", "memory", "pids"]},
-                "runtimes": [{"name": "docker", "config": "", "plugin": "docker", "engine": "Docker Engine", "engine_version": "20.10.24",
-                              "reachable": True, "since": self.at("start"), "error": None},
-                             {"name": "podman", "config": "unix:///run/podman/podman.sock", "plugin": "docker", "engine": None,
-                              "engine_version": None, "reachable": False, "since": self.at("probe"), "error": "Connection refused"}],
+                "runtimes": [{"name": "docker", "state": "ok", "reachable": True, "since": self.at("start"),
+                              "engine": "Docker Engine 20.10.24, API 1.41", "endpoint": "unix:///var/run/docker.sock", "error": None},
+                             {"name": "podman", "state": "unreachable", "reachable": False, "since": self.at("probe"), "engine": None,
+                              "endpoint": "unix:///run/podman/podman.sock", "error": "Connection refused"}],
                 "store": {"queued": 0, "dropped": 0, "ok": True}}
 
     def revisions(self):

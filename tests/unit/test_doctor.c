@@ -356,14 +356,12 @@ static void engines(void **state)
 	struct doctor_machine *m = *state;
 
 	look(m, "runtimes", "services are processes");
-	set_runtimes(
-		m, "[{\"name\":\"docker\",\"config\":\"\",\"reachable\":true,\"engine\":\"Podman\","
-		   "\"engine_version\":\"4.3.1\"}]");
+	set_runtimes(m, "[{\"name\":\"docker\",\"reachable\":true,\"engine\":\"Podman 4.3.1\"}]");
 	assert_int_equal(look(m, "runtimes", "docker: Podman 4.3.1 answers"), DOCTOR_OK);
 	assert_int_equal(look(m, "runtime-rights", "can become root"), DOCTOR_OK);
-	set_runtimes(m,
-		     "[{\"name\":\"docker\",\"config\":\"unix:///run/d.sock\",\"reachable\":false,"
-		     "\"error\":\"Permission denied\"}]");
+	set_runtimes(
+		m, "[{\"name\":\"docker\",\"endpoint\":\"unix:///run/d.sock\",\"reachable\":false,"
+		   "\"error\":\"Permission denied\"}]");
 	assert_int_equal(look(m, "runtimes", "not reachable: Permission denied"), DOCTOR_PROBLEM);
 	put("/run/d.sock", "");
 	assert_int_equal(look(m, "runtime-rights", "docker enabled"), DOCTOR_OK);
