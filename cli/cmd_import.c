@@ -123,7 +123,7 @@ static void add_file(struct compose *c, const char *path)
 
 		err_sys(&e, errno, "%s", path);
 		report_err(e);
-		exit(errno == ENOENT ? CODE_USAGE : CODE_FAILED);
+		exit(e->sys == ENOENT ? CODE_USAGE : CODE_FAILED);
 	}
 	add_path(c, absolute(path));
 }

@@ -69,8 +69,10 @@ static bool read_test(const struct import_part *p, const struct ynode *test,
 	for (size_t i = 1; strcmp(t.v[0], "CMD") == 0 && i < t.n; i++)
 		compose_value_add(ret, t.v[i], strlen(t.v[i]));
 	if (ret->n == 0)
-		import_bad(p, test, "healthcheck.test",
-			   "a list of NONE, CMD or CMD-SHELL and more");
+		compose_fail(p->im->c, test, NULL,
+			     "services.%s.healthcheck.test: a list begins with NONE, CMD or "
+			     "CMD-SHELL",
+			     p->s->from);
 	return ret->n > 0;
 }
 

@@ -1,0 +1,182 @@
+#!/usr/bin/python3
+"""What `aictl import` makes of Compose projects of the kinds that people publish: import/NN-*/. Each
+runs in a copy of its directory; the manifest is compared with golden.yaml there, what is said with
+golden.txt, and `aictl validate` takes the manifest. A file `args` has arguments, `environment` the
+shell's variables. Runs in the build directory.
+
+`import_golden.py --update` writes the golden files anew: look at the difference.
+
+SPDX-License-Identifier: MIT
+"""
+import difflib
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROJECTS = os.path.join(HERE, "import")
+AICTL = os.path.join(os.getcwd(), "aictl")
+DEADLINE = 20
+WEB = "services: { web: { image: nginx } }\n"
+
+# what is wrong -> the line and column it is said of, and a part of the message
+ERRORS = {
+    "services: [a": (1, 11, "not closed"),
+    "services: {}\nservices: {}": (2, 1, "duplicate key"),
+    "name: x": (1, 1, "there are no services"),
+    "- a": (1, 1, "a Compose file is a map with services, this is a list"),
+    "services:\n  web: nginx": (2, 8, "services.web: expected a map, this is text"),
+    "services:\n  web: { command: a }": (2, 8, "neither an image nor a build"),
+    "services:\n  web: { image: a, command: \"it's\" }": (2, 29, "its quotes are not closed"),
+    "services:\n  web: { image: \"${TAG:?say which}\" }": (2, 17, "${TAG} is needed and not set: say which"),
+    "services:\n  web: { image: \"a:$\" }": (2, 17, "begins no variable"),
+    "services:\n  web: { image: \"${TAG\" }": (2, 17, "\"${\" without \"}\""),
+    "services:\n  web: { image: \"${T AG}\" }": (2, 17, "${T AG} is not a variable"),
+    "services:\n  web: { image: a, ports: [\"99999:80\"] }": (2, 28, "\"99999:80\" is not [[IP:]PORT:]PORT"),
+    "services:\n  web: { image: a, restart: sometimes }": (2, 29, "\"sometimes\" is not no, always"),
+    "services:\n  web: { image: a, extends: web }": (2, 29, "in a circle"),
+    "services:\n  web: { image: a, extends: db }": (2, 29, "this file has no service db"),
+    "services:\n  web: { extends: { file: none.yaml, service: a } }": (2, 19, "none.yaml"),
+    "services:\n  web: { image: a, volumes: [\"./a:b\"] }": (2, 30, "\"b\" must be an absolute path"),
+    "services:\n  web: { image: a, healthcheck: { test: a, interval: 5 } }": (2, 54, "\"5\" is not a time"),
+    "services:\n  web: { image: a, healthcheck: { test: [curl] } }": (2, 41, "a list begins with NONE, CMD or CMD-SHELL"),
+    "services:\n  web: { image: a, depends_on: { b: { condition: x } }}\n  b: { image: b }": (2, 50, "\"x\" is not a cond"),
+    "services:\n  web: { image: a, deploy: { replicas: many } }": (2, 40, "\"many\" is not a number"),
+    "services:\n  web: { image: a, mem_limit: lots }": (2, 31, "\"lots\" is not a size"),
+    "include: [compose.yaml]\nservices: { a: { image: a } }": (1, 11, "too deep, or in a circle"),
+    "services:\n  web: !secret { image: a }": (2, 8, "tags"),
+    "services:\n  web: { image: a, profiles: [dev] }": (1, 1, "no service is left"),
+}
+
+
+class Failure(Exception):
+    pass
+
+
+def require(condition, message):
+    if not condition:
+        raise Failure(message)
+
+
+def aictl(args, cwd, text="", **environment):
+    kept = {k: v for k, v in os.environ.items() if k.startswith(("ASAN_", "UBSAN_", "LSAN_"))}
+    env = {"PATH": os.environ["PATH"], "HOME": cwd, "LC_ALL": "C.UTF-8", **kept, **environment}
+    return subprocess.run([AICTL, *args], env=env, cwd=cwd, input=text, capture_output=True, text=True,
+                          timeout=DEADLINE, check=False)
+
+
+def read(path, missing=""):
+    if not os.path.exists(path):
+        return missing
+    with open(path, encoding="utf-8") as f:
+        return f.read()
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+def import_project(name, where):
+    """(manifest, what was said) of a copy of a project."""
+    project = os.path.join(PROJECTS, name)
+    shutil.copytree(project, where, ignore=shutil.ignore_patterns("golden.*"))
+    args = read(os.path.join(project, "args")).split()
+    environment = dict(line.split("=", 1) for line in read(os.path.join(project, "environment")).splitlines())
+    r = aictl(["import", "-o", "aictl.yaml", *args], where, **environment)
+    said = r.stdout + r.stderr
+    require(r.returncode == 0, f"exit code {r.returncode}\n{said}")
+    manifest = read(os.path.join(where, "aictl.yaml"))
+    r = aictl(["validate"], where, **environment)
+    require(r.returncode == 0, f"validate: exit code {r.returncode}\n{r.stdout}{r.stderr}")
+    return re.sub(r"schema=.*/", "schema=DATADIR/", manifest), said
+
+
+def compare(what, golden, got, update):
+    if update:
+        write(golden, got)
+    want = read(golden)
+    if want != got:
+        raise Failure(f"{what}:\n" + "".join(difflib.unified_diff(want.splitlines(True), got.splitlines(True),
+                                                                  os.path.basename(golden), "got", n=2)))
+
+
+def check_project(name, directory, update):
+    where = os.path.join(directory, name)
+    manifest, said = import_project(name, where)
+    compare(name, os.path.join(PROJECTS, name, "golden.yaml"), manifest, update)
+    compare(name, os.path.join(PROJECTS, name, "golden.txt"), said, update)
+
+
+def check_errors(directory):
+    path = os.path.join(directory, "compose.yaml")
+    wrong = []
+    for text, (line, column, part) in ERRORS.items():
+        write(path, text)
+        r = aictl(["import"], directory)
+        if r.returncode != 9 or r.stdout:
+            wrong.append(f"exit code {r.returncode} of {text!r}\n{r.stdout}{r.stderr}")
+        elif f"compose.yaml:{line}:{column}: error: " not in r.stderr or part not in r.stderr:
+            wrong.append(f"expected {line}:{column} {part!r} of {text!r}\n{r.stderr}")
+    require(not wrong, "\n".join(wrong))
+
+
+def check_files(directory):
+    """Where it comes from and goes to, and that nothing is overwritten."""
+    compose, manifest = (os.path.join(directory, f) for f in ("compose.yaml", "aictl.yaml"))
+    r = aictl(["import"], directory)
+    require(r.returncode == 2 and "no compose.yaml in this directory" in r.stderr, r.stderr)
+    r = aictl(["import", "missing.yaml"], directory)
+    require(r.returncode == 2 and "missing.yaml" in r.stderr, r.stderr)
+    write(compose, WEB)
+    r = aictl(["up"], directory)
+    require(r.returncode == 2 and "there is compose.yaml; a manifest is made of it by: aictl import -o aictl.yaml"
+            in r.stderr, r.stderr)
+    to_stdout = aictl(["import"], directory)
+    require(to_stdout.returncode == 0 and "image: nginx" in to_stdout.stdout, to_stdout.stderr)
+    piped = aictl(["import", "-f", "-"], directory, WEB)
+    require(piped.stdout == to_stdout.stdout.replace("compose.yaml", "standard input"), piped.stdout + piped.stderr)
+    write(manifest, "mine\n")
+    r = aictl(["import", "-o", "aictl.yaml"], directory)
+    require(r.returncode == 8 and read(manifest) == "mine\n", r.stderr)
+    r = aictl(["import", "-o", "aictl.yaml", "--force"], directory)
+    require(r.returncode == 0 and read(manifest) == to_stdout.stdout, r.stderr)
+    os.unlink(manifest)
+    write(compose, "services: { web: { image: \"nginx:${TAG}\", privileged: true } }\n")
+    r = aictl(["import", "-o", "aictl.yaml", "--strict"], directory, TAG="1")
+    require(r.returncode == 9 and not os.path.exists(manifest) and "privileged" in r.stderr, r.stderr)
+    r = aictl(["import", "-o", "aictl.yaml"], directory, TAG="1")
+    require(r.returncode == 0 and stat.S_IMODE(os.stat(manifest).st_mode) == 0o600, "values of the shell: 0600")
+    write(os.path.join(directory, "more.env"), "TAG=from-file\n")
+    r = aictl(["import", "--env-file", "more.env"], directory)
+    require("nginx:from-file" in r.stdout, r.stdout + r.stderr)
+    os.mkdir(os.path.join(directory, "sub"))
+    write(compose, "services: { web: { image: nginx, volumes: [ \"./data:/data\", \"../up:/up\" ] } }\n")
+    r = aictl(["import", "..", "-o", "new.yaml"], os.path.join(directory, "sub"))
+    text = read(os.path.join(directory, "sub", "new.yaml"))
+    require(f"{os.path.realpath(directory)}/data:/data" in text, text)
+
+
+def main():
+    update = "--update" in sys.argv
+    failed = []
+    checks = {name: lambda d, n=name: check_project(n, d, update) for name in sorted(os.listdir(PROJECTS))}
+    checks.update(errors=check_errors, files=check_files)
+    for name, check in checks.items():
+        directory = tempfile.mkdtemp(prefix="aictl-import-")
+        try:
+            check(directory)
+        except Failure as e:
+            failed.append(f"{name}: {e}")
+        finally:
+            shutil.rmtree(directory)
+    print("\n".join(failed) if failed else f"ok: {len(checks)} checks")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
