@@ -300,6 +300,28 @@ static int ports(const struct making *m)
 	return r;
 }
 
+/* In a network of the user's own a service is known to the others by its name. */
+static int network(const struct making *m)
+{
+	static const char *const engines[] = {"bridge", "host", "none", "default", "podman"};
+	const char *name = docker_json_text(m->spec, "network");
+	const char *service =
+		docker_json_text(docker_json_get(m->spec, "labels"), "io.aictl.service");
+	cJSON *ends, *aliases;
+
+	for (size_t i = 0; name && i < COUNT(engines); i++)
+		if (strcmp(engines[i], name) == 0)
+			return AICTL_OK;
+	if (!name || !service)
+		return AICTL_OK;
+	ends = docker_json_object(m->body, "NetworkingConfig");
+	ends = ends ? docker_json_object(ends, "EndpointsConfig") : NULL;
+	ends = ends ? docker_json_object(ends, name) : NULL;
+	aliases = ends ? docker_json_array(ends, "Aliases") : NULL;
+	return aliases && docker_json_add(aliases, cJSON_CreateString(service)) ? AICTL_OK
+										: no_memory(m);
+}
+
 /* ---- limits ---- */
 
 static int limits(const struct making *m)
@@ -464,7 +486,7 @@ int docker_spec_body(const cJSON *spec, const struct aictl_pair *pairs, size_t n
 		     const struct docker_spec_engine *engine, char **ret, char *error,
 		     size_t error_size)
 {
-	static const part parts[] = {environment, mounts,  devices, ports,
+	static const part parts[] = {environment, mounts,  devices, ports, network,
 				     limits,	  ulimits, gpus,    fixed};
 	struct making m = {
 		.spec = spec, .engine = engine, .error = error, .error_size = error_size};
