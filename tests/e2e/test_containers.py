@@ -6,6 +6,7 @@ SPDX-License-Identifier: MIT
 import json
 import os
 import re
+import shutil
 import time
 
 import pytest
@@ -422,6 +423,19 @@ def test_sentiment_example(daemon):
     daemon.apply({"sentiment": {"image": image, "command": command, "working_dir": "/app", "port": port,
                                 "probes": probes, "environment": {"OMP_NUM_THREADS": "1"}}}, timeout=120)
     assert tell_port(port, "/healthz")
+
+
+def test_container_example(base, daemon):
+    """Both kinds in one manifest; what the process has read came from a container's mounted directory."""
+    directory = os.path.join(base, "container")
+    shutil.copytree(os.path.join(ROOT, "examples/container"), directory)
+    os.chmod(base, 0o755)
+    daemon.engine.import_image("docker.io/library/busybox:1.36", images.busybox_tar())
+    daemon.ok("apply", "--wait", "--timeout", "60s", cwd=directory, timeout=90)
+    settled(daemon, "pages", 2)
+    wait_for(lambda: [e["line"] for e in daemon.logged("greet")] == ["hello from a container"],
+             what=lambda: daemon.logged("greet"))
+    assert daemon.ok("exec", "pages/0", "--", "id", "-u").strip() == "65534"
 
 
 def test_without_its_runtime(base, start):
