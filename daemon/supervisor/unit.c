@@ -384,7 +384,8 @@ static void take_running(struct unit *u, const struct wire_unit_state *m)
 	int64_t now = clock_wall_ms();
 	bool first = t->cell.stage != WIRE_STAGE_EXEC;
 
-	t->cell.pid = m->pid > 1 ? m->pid : 0;
+	if (m->pid > 1)
+		t->cell.pid = m->pid;
 	if (!first)
 		return;
 	if (m->started_wall_ms > 0 && m->started_wall_ms <= now) {

@@ -143,6 +143,7 @@ void rig_start(struct rig *r, const char *const *extra)
 	r->logger_level = -1;
 	r->controller.conn = r->controller.wire = r->logger.conn = r->logger.wire = -1;
 	r->gateway.conn = r->gateway.wire = r->controller_peer = r->gateway_peer = -1;
+	r->runtime.conn = r->runtime.wire = -1;
 	snprintf(r->dir, sizeof(r->dir), "%s/aictld-test.XXXXXX",
 		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	assert_non_null(mkdtemp(r->dir));
@@ -152,6 +153,7 @@ void rig_start(struct rig *r, const char *const *extra)
 	link_helper(r, "aictl-controller");
 	link_helper(r, "aictl-logger");
 	link_helper(r, "aictl-gateway");
+	link_helper(r, "aictl-runtime");
 	listen_for_helpers(r);
 	r->slots = mem_array(RIG_SLOTS_MAX, sizeof(*r->slots));
 	r->streams = mem_array(RIG_SLOTS_MAX, sizeof(*r->streams));
@@ -208,6 +210,7 @@ static void accept_helper(struct rig *r)
 	assert_int_equal(sscanf(text, "%63s %d", name, &pid), 2);
 	h = strcmp(name, "aictl-controller") == 0 ? &r->controller
 	    : strcmp(name, "aictl-logger") == 0	  ? &r->logger
+	    : strcmp(name, "aictl-runtime") == 0  ? &r->runtime
 						  : &r->gateway;
 	drop_helper(h);
 	if (h == &r->gateway)
@@ -395,12 +398,22 @@ static void got_run_end(struct rig *r)
 	r->runs[r->n_runs++] = m;
 }
 
+static bool is_of_unit(enum wire_type type)
+{
+	return type == WIRE_UNIT_STATE || type == WIRE_UNIT_STATS || type == WIRE_RUNTIME;
+}
+
 static void handle(struct rig *r, struct rig_helper *h)
 {
 	struct wire_packet *p = &r->packet;
 	struct buf b = {0};
 	uint32_t level;
 
+	if (h == &r->runtime || is_of_unit(p->type)) {
+		if (r->on_unit)
+			r->on_unit(r, h, p);
+		return;
+	}
 	switch ((int)p->type) {
 	case WIRE_HELLO:
 		got_hello(r, h);
@@ -483,12 +496,13 @@ static void read_helper(struct rig *r, struct rig_helper *h)
 
 void rig_pump(struct rig *r, int ms)
 {
-	struct pollfd p[4] = {{.fd = r->listen_fd, .events = POLLIN},
+	struct pollfd p[5] = {{.fd = r->listen_fd, .events = POLLIN},
 			      {.fd = r->controller.wire, .events = POLLIN},
 			      {.fd = r->logger.wire, .events = POLLIN},
-			      {.fd = r->gateway.wire, .events = POLLIN}};
+			      {.fd = r->gateway.wire, .events = POLLIN},
+			      {.fd = r->on_unit ? r->runtime.wire : -1, .events = POLLIN}};
 
-	if (poll(p, 4, ms) <= 0)
+	if (poll(p, 5, ms) <= 0)
 		return;
 	if (p[1].revents)
 		read_helper(r, &r->controller);
@@ -496,6 +510,8 @@ void rig_pump(struct rig *r, int ms)
 		read_helper(r, &r->logger);
 	if (p[3].revents)
 		read_helper(r, &r->gateway);
+	if (p[4].revents)
+		read_helper(r, &r->runtime);
 	if (p[0].revents)
 		accept_helper(r);
 }
@@ -536,6 +552,7 @@ int rig_wait_exit(struct rig *r)
 	drop_helper(&r->controller);
 	drop_helper(&r->logger);
 	drop_helper(&r->gateway);
+	drop_helper(&r->runtime);
 	return status;
 }
 
@@ -556,6 +573,7 @@ void rig_crash(struct rig *r, struct rig_helper *controller, struct rig_helper *
 	drop_helper(&r->controller);
 	drop_helper(&r->logger);
 	drop_helper(&r->gateway);
+	drop_helper(&r->runtime);
 }
 
 int rig_connect_as(const struct rig_helper *h, const char *path)
@@ -602,6 +620,7 @@ void rig_remove_tree(const char *dir)
 void rig_remove(struct rig *r)
 {
 	drop_helper(&r->gateway);
+	drop_helper(&r->runtime);
 	rig_forget_gateway(r);
 	mem_closep(&r->controller_peer);
 	wire_listen_free(&r->listening);

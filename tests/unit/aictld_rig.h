@@ -52,7 +52,10 @@ struct rig {
 	char dir[64];
 	pid_t pid;
 	int listen_fd;
-	struct rig_helper controller, logger, gateway;
+	struct rig_helper controller, logger, gateway, runtime;
+	/* For aictl-runtime, and about units for the controller; may take descriptors. NULL: what there is
+	 * for the former waits. To be set after rig_start. */
+	void (*on_unit)(struct rig *r, struct rig_helper *h, struct wire_packet *p);
 	struct rig_slot *slots;
 	unsigned n_slots;
 	struct wire_exit *exits; /* all that were ever reported, one per incarnation */
