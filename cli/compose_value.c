@@ -67,8 +67,10 @@ bool compose_value_duration(const char *text, int64_t *ret_ms)
 		sum += value * units[i].ms;
 		p += n;
 	}
+	if (p == text || sum > 1e15)
+		return false;
 	*ret_ms = (int64_t)(sum + 0.5);
-	return p > text && sum < 1e15;
+	return true;
 }
 
 bool compose_value_size(const char *text, int64_t *ret)
@@ -91,8 +93,10 @@ bool compose_value_size(const char *text, int64_t *ret)
 		p++;
 	for (; unit > units; unit--)
 		value *= 1024;
+	if (*p || value > 9e18)
+		return false;
 	*ret = (int64_t)value;
-	return !*p && value < 9e18;
+	return true;
 }
 
 bool compose_value_thousandths(const char *text, int64_t *ret)
