@@ -340,7 +340,7 @@ class Daemon:
         spec = {**self.service(**keys), "command": ["/bin/sh", "-c", script.replace("$", "$$")]}
         return {**spec, "init": True} if self.engine else spec  # a shell as init would ignore SIGTERM
 
-    def process(self, *command, **keys):
+    def plain(self, *command, **keys):
         """A service that is a process, whatever the others are."""
         mine, self.engine = self.engine, None
         try:

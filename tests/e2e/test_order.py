@@ -47,7 +47,7 @@ def test_starts_after_readiness(daemon):
 def test_of_several_kinds(daemon):
     """A process that needs what may be a container, which needs a process; they stop in reverse."""
     def process(*args, **keys):
-        return daemon.process("http", *args, port=next(PORTS), probes=READY, **keys)
+        return daemon.plain("http", *args, port=next(PORTS), probes=READY, **keys)
     daemon.apply({"a": process(depends_on={"b": {"condition": "ready"}}),
                   "b": http(daemon, "300", depends_on={"c": {"condition": "ready"}}),
                   "c": process("300")})
