@@ -96,7 +96,7 @@ static void cgroups(const cJSON *c)
 	puts(limits ? ")" : "no limits (see aictl doctor)");
 }
 
-/* "docker: Docker Engine 26.1.4, API 1.45", "docker: engine unreachable for 2m: Connection refused" */
+/* "docker: Docker Engine 26.1.4, API 1.45", "docker: unreachable for 2m: Connection refused" */
 static void runtime(const cJSON *r, const char *label)
 {
 	_cleanup_free_ char *age = text_age(r, "since", clock_wall_ms());
@@ -105,8 +105,8 @@ static void runtime(const cJSON *r, const char *label)
 	if (js_bool(r, "reachable"))
 		printf("%-12s %s: %s\n", label, name, js_str(r, "engine", "the engine answers"));
 	else
-		printf("%-12s %s: engine %s for %s: %s\n", label, name,
-		       js_str(r, "state", "unreachable"), age, error);
+		printf("%-12s %s: %s for %s: %s\n", label, name, js_str(r, "state", "unreachable"),
+		       age, error);
 }
 
 static void runtimes(const cJSON *d)

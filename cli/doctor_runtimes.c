@@ -26,6 +26,8 @@ static const char *advice_for(const char *error)
 	if (strstr(error, "ermission denied") || strstr(error, "not permitted"))
 		return "let the user aictl-rt in: usermod -aG docker aictl-rt (or the group of the "
 		       "engine's socket), then restart aictld";
+	if (strstr(error, "not installed"))
+		return "install it beside the other programs of aictl (libexec/aictl)";
 	if (strstr(error, "plugin"))
 		return "see aictl plugins, and aictld --plugin-dir";
 	return "start the engine (systemctl start docker), or correct aictld --runtime "
@@ -46,7 +48,7 @@ void doctor_runtimes_engines(const struct doctor_machine *m, struct doctor_findi
 		if (reachable)
 			buf_printf(&out, "%s answers", js_str(r, "engine", "the engine"));
 		else
-			buf_printf(&out, "the engine is not reachable: %s", error);
+			buf_printf(&out, "%s: %s", js_str(r, "state", "unreachable"), error);
 		if (reachable || f->level == DOCTOR_PROBLEM)
 			continue;
 		f->level = DOCTOR_PROBLEM;

@@ -231,8 +231,11 @@ static void on_current(struct replica *r, const struct wire_slot *slot)
 			replica_push_take(r, slot);
 		break;
 	case WIRE_SLOT_STUCK:
-		replica_say(r, "stuck", "SIGKILL does not end it (stuck in %s)",
-			    wire_stage_name((enum wire_stage)slot->stage));
+		if (slot->runtime[0])
+			replica_say(r, "stuck", "its engine has not ended it by SIGKILL");
+		else
+			replica_say(r, "stuck", "SIGKILL does not end it (stuck in %s)",
+				    wire_stage_name((enum wire_stage)slot->stage));
 		replica_post(r, REPLICA_EV_STUCK);
 		break;
 	case WIRE_SLOT_EMPTY:

@@ -234,6 +234,8 @@ void slot_stop(struct slot *s, int signal, int64_t grace_ms)
 		launch_cancel(s, ECANCELED);
 		return;
 	}
+	if (unit_drop(s))
+		return;
 	cgroup_freeze(s, false);
 	if (s->t->state == WIRE_SLOT_STUCK || grace_ms == 0 || signal == SIGKILL) {
 		if (s->t->state != WIRE_SLOT_STUCK)

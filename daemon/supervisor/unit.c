@@ -142,7 +142,7 @@ static int prepare(struct slot *s, struct runtime *r, const struct wire_unit_sta
 	rc = unit_file_write_start(s->sup, u->incarnation, p->body, p->len);
 	if (rc < 0)
 		return rc;
-	u->open_due = true;
+	u->open_due = u->unsent = true;
 	return 0;
 }
 
@@ -216,6 +216,16 @@ void unit_signal(struct slot *s, int signal)
 	if (u->signal != SIGKILL)
 		u->signal = signal;
 	runtime_mark(u);
+}
+
+bool unit_drop(struct slot *s)
+{
+	const struct unit *u = unit_of(s);
+
+	if (!u || !u->unsent)
+		return false;
+	fail_at_once(s, ECANCELED);
+	return true;
 }
 
 void unit_look(struct slot *s)
@@ -301,7 +311,7 @@ static bool send_open(struct unit *u, struct link *l)
 	if (!link_send(l, fds, 3))
 		return false;
 	POINT("aictld.unit.sent");
-	u->open_due = false;
+	u->open_due = u->unsent = false;
 	return true;
 }
 

@@ -40,10 +40,11 @@ struct unit {
 	struct runtime *runtime;
 	struct unit *next_of_slot; /* the one that has not ended is first */
 	char incarnation[WIRE_INCARNATION_SIZE];
-	int fds[2]; /* write ends of stdout's and stderr's pipe */
-	bool ended; /* its exit stands in the table; unswept */
-	bool kept;  /* UNIT_KEEP, not UNIT_START, was sent to the present runtime process */
-	int signal; /* due; 0 = none */
+	int fds[2];  /* write ends of stdout's and stderr's pipe */
+	bool unsent; /* no runtime process has heard of it */
+	bool ended;  /* its exit stands in the table; unswept */
+	bool kept;   /* UNIT_KEEP, not UNIT_START, was sent to the present runtime process */
+	int signal;  /* due; 0 = none */
 	bool open_due, remove_due, look_due;
 	struct unit *next_due, *prev_due;
 	bool due;
@@ -58,6 +59,8 @@ void unit_start(struct supervisor *sup, const struct wire_unit_start *m,
 struct unit *unit_of(const struct slot *s);
 /* To its main process; one that has not started is given up. */
 void unit_signal(struct slot *s, int signal);
+/* Ends one that no runtime process has heard of; false: it has none like that. */
+bool unit_drop(struct slot *s);
 void unit_look(struct slot *s);
 /* Every word about the slot's units is due again. */
 void unit_controller_connected(struct slot *s);

@@ -362,7 +362,8 @@ static void engines(void **state)
 	set_runtimes(
 		m, "[{\"name\":\"docker\",\"endpoint\":\"unix:///run/d.sock\",\"reachable\":false,"
 		   "\"error\":\"Permission denied\"}]");
-	assert_int_equal(look(m, "runtimes", "not reachable: Permission denied"), DOCTOR_PROBLEM);
+	assert_int_equal(look(m, "runtimes", "docker: unreachable: Permission denied"),
+			 DOCTOR_PROBLEM);
 	put("/run/d.sock", "");
 	assert_int_equal(look(m, "runtime-rights", "docker enabled"), DOCTOR_OK);
 	_cleanup_free_ char *path = mem_printf("%s/run/d.sock", root);
