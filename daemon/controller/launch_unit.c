@@ -204,7 +204,7 @@ static int find_source(struct unit *u, const struct volume_spec *v, char **ret)
 {
 	int r = v->source ? expand(u, v->source, "volumes", ret) : 0;
 
-	if (r < 0 || v->type != VOLUME_BIND)
+	if (r < 0 || v->type != VOLUME_BIND || !*ret)
 		return r;
 	r = go_home(u, ret);
 	if (r < 0 || (*ret)[0] == '/')
@@ -441,10 +441,9 @@ static void add_labels(struct unit *u)
 static void add_user(struct unit *u)
 {
 	const struct service_spec *s = u->spec;
-	_cleanup_free_ char *both =
-		s->user && s->group && !strchr(s->user, ':')
-			? mem_printf("%s:%s", s->user, s->group)
-			: NULL;
+	_cleanup_free_ char *both = s->user && s->group && !strchr(s->user, ':')
+					    ? mem_printf("%s:%s", s->user, s->group)
+					    : NULL;
 
 	u->failed |= s->user && s->group && !strchr(s->user, ':') && !both;
 	add_text(u, u->json, "user", both ? both : s->user);
