@@ -56,10 +56,10 @@ def pytest_generate_tests(metafunc):
     """Tests that run with services of several kinds."""
     marked = any(m.name == "containers" for m in metafunc.definition.iter_markers())
     wanted = kinds.ALL if marked else getattr(metafunc.module, "RUNS_AS", None)
-    if wanted == kinds.ALL and (reason := engines.why_not()):
-        wanted = ("process",)
-        if f"containers: {reason}" not in LEFT_OUT:
-            LEFT_OUT.append(f"containers: {reason}")
+    if wanted == kinds.ALL:
+        wanted, missing = kinds.here()
+        if missing and missing not in LEFT_OUT:
+            LEFT_OUT.append(missing)
     if wanted and "runs_as" in metafunc.fixturenames:
         metafunc.parametrize("runs_as", wanted, indirect=True)
 

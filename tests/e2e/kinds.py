@@ -25,6 +25,15 @@ NOT_HERE = {
 }
 
 
+def here():
+    """(what tests of ALL run as with this build on this machine, what is to be said of the others or None)"""
+    if reason := engines.why_not():
+        return ("process",), f"services as containers: {reason}"
+    if harness.built_with("AICTL_SANITIZED"):
+        return ALL[:2], "services as containers of podman: with the other build"
+    return ALL, None
+
+
 def differences():
     """name -> what is said of it, of the rows of the table."""
     with open(DOC, encoding="utf-8") as f:
