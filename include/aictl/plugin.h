@@ -142,7 +142,7 @@ struct aictl_unit_state {
 	int64_t finished_wall_ms; /* EXITED; 0 = not known */
 	int32_t exit_status;	  /* EXITED: 0..255, 128 + n for signal n */
 	uint32_t flags;		  /* AICTL_UNIT_* */
-	/* In a list: at least the five AICTL_LABEL_*. Elsewhere NULL will do. */
+	/* In a list: what the unit carries, as far as the engine has kept it. Elsewhere NULL will do. */
 	const struct aictl_pair *labels;
 	size_t n_labels;
 };
@@ -352,6 +352,16 @@ struct aictl_plugin {
 /* The one symbol. host_abi is AICTL_PLUGIN_ABI of the host. NULL: cannot work with that one.
  * Called before anything else; does nothing but answer. */
 AICTL_PLUGIN_EXPORT const struct aictl_plugin *aictl_plugin_query(uint32_t host_abi);
+
+/* The whole of it, for one that works with this version only. ops_ is a struct, not a pointer. */
+#define AICTL_RUNTIME_PLUGIN(name_, version_, description_, ops_)                                  \
+	const struct aictl_plugin *aictl_plugin_query(uint32_t host_abi)                           \
+	{                                                                                          \
+		static const struct aictl_plugin plugin = {                                        \
+			AICTL_PLUGIN_ABI, sizeof(plugin), AICTL_KIND_RUNTIME, 0, name_, version_,  \
+			description_,	  &ops_};                                                  \
+		return host_abi == AICTL_PLUGIN_ABI ? &plugin : NULL;                              \
+	}
 
 #ifdef __cplusplus
 }
