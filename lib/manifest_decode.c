@@ -238,6 +238,7 @@ static void decode_brief(struct manifest_decoder *d, const struct schema_row *ob
 {
 	_cleanup_err_ struct err *e = NULL;
 
+	manifest_value_place(d, node);
 	if (object->brief(node->text, element, &e) == 0)
 		return;
 	d->errors->nomem |= e->code == ERR_NOMEM;

@@ -269,6 +269,36 @@ static void check_processors(const struct host *h, const struct service_spec *s)
 			 (long long)last + 1);
 }
 
+/* What cannot be told before a start is passed over. */
+static bool is_missing(const char *path)
+{
+	struct stat st;
+
+	return path && path[0] == '/' && !strstr(path, "${") && stat(path, &st) < 0 &&
+	       (errno == ENOENT || errno == ENOTDIR);
+}
+
+/* The engine makes no directory for a bind, and no device; it may see other files than we do. */
+static void check_mounts(const struct host *h, const struct service_spec *s)
+{
+	const struct volume_spec *v = s->container.volumes.v;
+	const struct device_spec *d = s->container.devices.v;
+	char key[40];
+
+	for (size_t i = 0; h->what == HOST_WARN && i < s->container.volumes.n; i++) {
+		snprintf(key, sizeof(key), "volumes[%zu].source", i);
+		if (v[i].type == VOLUME_BIND && is_missing(v[i].source))
+			complain(h, s, key, "make it before the start: no engine does",
+				 "%s: %s: there is no such file or directory", key, v[i].source);
+	}
+	for (size_t i = 0; h->what == HOST_WARN && i < s->container.devices.n; i++) {
+		snprintf(key, sizeof(key), "devices[%zu].source", i);
+		if (is_missing(d[i].source))
+			complain(h, s, key, NULL, "%s: %s: there is no such device", key,
+				 d[i].source);
+	}
+}
+
 static void check_service(const struct host *h, const struct service_spec *s)
 {
 	static const char *const probes[PROBE_KEYS] = {"probes.startup.exec.command",
@@ -276,6 +306,7 @@ static void check_service(const struct host *h, const struct service_spec *s)
 						       "probes.liveness.exec.command"};
 
 	check_processors(h, s);
+	check_mounts(h, s);
 	if (service_spec_is_container(s)) /* the rest is in its image */
 		return;
 	check_accounts(h, s);

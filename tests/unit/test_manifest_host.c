@@ -109,6 +109,23 @@ static void test_working_dir(void **state)
 
 /* This process as an ordinary user's daemon would be: its own hard limit counts; root's does not,
  * but the kernel's maximum does. */
+/* User, program and directory are the image's; what is mounted is this machine's. */
+static void test_containers(void **state)
+{
+	(void)state;
+	expect("    image: nginx\n    command: [aictl-nope]\n    user: no-such-user-x\n"
+	       "    working_dir: /nope\n    ulimits: { nofile: unlimited }\n"
+	       "    volumes: [\"vol:/a\", \"~/x:/b\", \"./${REPLICA}:/c\", \"/etc:/d\"]\n"
+	       "    probes: { liveness: { exec: { command: [aictl-nope] } } }\n",
+	       "", false);
+	expect("    image: nginx\n    volumes: [\"vol:/a\", \"./sub:/x\"]\n",
+	       "5:25: volumes[1].source: DIR/sub: there is no such file or directory\n", false);
+	expect("    image: nginx\n    volumes: [{ type: bind, source: /nope, target: /x }]\n",
+	       "5:37: volumes[0].source: /nope: there is no such file or directory\n", false);
+	expect("    image: nginx\n    devices: [/dev/null, /dev/nope]\n",
+	       "5:26: devices[1].source: /dev/nope: there is no such device\n", false);
+}
+
 static void test_limits(void **state)
 {
 	static const char high[] = "    command: [sh]\n    ulimits: { core: \"0:9\" }\n";
@@ -177,9 +194,10 @@ static int remove_dir(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),	 cmocka_unit_test(test_accounts),
-		cmocka_unit_test(test_programs), cmocka_unit_test(test_working_dir),
-		cmocka_unit_test(test_limits),	 cmocka_unit_test(test_processors),
+		cmocka_unit_test(test_good),	   cmocka_unit_test(test_accounts),
+		cmocka_unit_test(test_programs),   cmocka_unit_test(test_working_dir),
+		cmocka_unit_test(test_containers), cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_processors),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
