@@ -186,7 +186,7 @@ struct secret_spec {
 	uint8_t *data; /* contents; NULL when they were not asked for */
 	size_t len;
 	/* Of the contents, so that a change of them is one of the service: the second one where it
-	 * declares a reload, else the first. The other is 0. */
+	 * declares a reload and is no container, else the first. The other is 0. */
 	int64_t digest, reloaded_digest;
 };
 

@@ -289,10 +289,12 @@ static void read_secret(struct files *f, struct secret_spec *s, const struct yno
 static void read_secrets(struct files *f, struct service_spec *s, const struct ynode *node)
 {
 	struct secret_spec *v = s->secrets.v;
+	/* What is mounted in a container stays what it was. */
+	bool reloads = s->reload.enabled && !service_spec_is_container(s);
 	size_t sum = 0;
 
 	for (size_t i = 0; node && i < s->secrets.n; i++)
-		read_secret(f, &v[i], yamltree_get(node, v[i].name), s->reload.enabled, &sum);
+		read_secret(f, &v[i], yamltree_get(node, v[i].name), reloads, &sum);
 }
 
 void manifest_files_read(const struct manifest_input *in, const struct ynode *services,

@@ -30,7 +30,8 @@ static bool same_secrets(const struct service_spec *a, const struct service_spec
 	const struct secret_spec *x = a->secrets.v, *y = b->secrets.v;
 
 	if (a->secrets.n != b->secrets.n || !same_text(a->user, b->user) ||
-	    !same_text(a->group, b->group))
+	    !same_text(a->group, b->group) ||
+	    service_spec_is_container(a) != service_spec_is_container(b))
 		return false;
 	for (size_t i = 0; i < a->secrets.n; i++)
 		if (strcmp(x[i].name, y[i].name) != 0 || x[i].len != y[i].len || !x[i].data ||

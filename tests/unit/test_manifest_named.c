@@ -193,6 +193,26 @@ static void test_secrets(void **state)
 	buf_done(&disk.asked);
 }
 
+/* Where it is read again; a container has mounted what it was. */
+static void test_reloaded_secrets(void **state)
+{
+	static const char keys[] = X "    secrets: { t: { file: tok } }\n"
+				     "    reload: { signal: SIGHUP }\n";
+	_cleanup_free_ char *contained = mem_printf("%s    image: a\n", keys);
+	struct manifest_errors errors = {0};
+	struct disk d1, d2;
+	struct manifest *process = parse(keys, NULL, &d1, &errors);
+	struct manifest *container = parse(contained, NULL, &d2, &errors);
+
+	(void)state;
+	assert_true(secret(process, 0)->reloaded_digest && !secret(process, 0)->digest);
+	assert_true(!secret(container, 0)->reloaded_digest && secret(container, 0)->digest);
+	manifest_free(process);
+	manifest_free(container);
+	buf_done(&d1.asked);
+	buf_done(&d2.asked);
+}
+
 /* Another content is a change of the service, whatever else stays. */
 static void test_content_is_a_change(void **state)
 {
@@ -386,11 +406,12 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_env_files),	 cmocka_unit_test(test_read_once),
-		cmocka_unit_test(test_secrets),		 cmocka_unit_test(test_content_is_a_change),
-		cmocka_unit_test(test_missing_secrets),	 cmocka_unit_test(test_no_reader),
-		cmocka_unit_test(test_secrets_together), cmocka_unit_test(test_files_together),
-		cmocka_unit_test(test_file_count),	 cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_env_files),	    cmocka_unit_test(test_read_once),
+		cmocka_unit_test(test_reloaded_secrets),    cmocka_unit_test(test_secrets),
+		cmocka_unit_test(test_content_is_a_change), cmocka_unit_test(test_missing_secrets),
+		cmocka_unit_test(test_no_reader),	    cmocka_unit_test(test_secrets_together),
+		cmocka_unit_test(test_files_together),	    cmocka_unit_test(test_file_count),
+		cmocka_unit_test(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
