@@ -25,7 +25,7 @@ class Check:
     def __init__(self, engine, instance=INSTANCE):
         self.events, self.begun = [], 0
         self.process = procfs.popen([program("aictl-plugin-check"), "--config", engine.url, "--instance", instance,
-                                     program("plugins/.libs/docker.so")], stdin=subprocess.PIPE,
+                                     program("plugins/docker.so")], stdin=subprocess.PIPE,
                                     stdout=subprocess.PIPE, text=True)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
@@ -52,7 +52,7 @@ class Check:
         """How the operation ended."""
         op = self.begin(*words)
         end = self.wait("end", op=op)
-        assert end["code"] == code, (words, end)
+        assert end["code"] == code, (*words[:2], end["code"], end["message"])
         return end
 
     def seen(self, event, **keys):
@@ -84,7 +84,7 @@ class Check:
 
 
 @pytest.fixture
-def check(engine):
+def check(base, engine):  # base: whose end comes later
     with checking(engine) as c:
         yield c
 
@@ -160,7 +160,7 @@ def test_what_the_engine_refuses(check, engine):
     engine.request("DELETE", f"/containers/{foreign}?force=true")
 
 
-def test_exits(check, engine):
+def test_exits(check):
     limits = {"memory": 16 << 20, "memory_swap": 16 << 20}
     check.do("start", "oom", shell("head -c 100000000 /dev/zero | tail", limits=limits))
     check.do("start", "kill", spec("/svc", "pause"))
@@ -169,7 +169,7 @@ def test_exits(check, engine):
     assert check.unit("kill", "exited")["exit_status"] == 137
     assert check.unit("seven", "exited")["exit_status"] == 7
     oom = check.unit("oom", "exited")
-    assert oom["exit_status"] == 137 and oom["oom"] == (engine.name == "dockerd"), oom
+    assert oom["exit_status"] == 137 and oom["oom"], oom
 
 
 def test_keys(check, engine, base):
@@ -241,27 +241,21 @@ def test_stats(check, engine):
     assert end["ms"] < 1500
 
 
-def test_logs_go_on_where_a_dead_reader_was(engine):
-    """Three readers are killed; the bytes that each had told to be written come once."""
+def test_logs_go_on_where_a_reader_was(engine):
+    """One reader after the other: each byte comes once. (One that is killed: test_containers.)"""
     text = ""
     with checking(engine) as first:
         first.do("start", "u1", spec("/svc", "lines", "500"))
         at = ["0", "0", "0"]
         for _ in range(3):
-            c = Check(engine)
-            op = c.begin("logs", "u1", *at)
-            wait_for(lambda c=c, op=op: len(c.output(op=op)) > 4000, what="lines")
-            c.process.kill()
-            c.process.wait()
-            c.reader.join()
-            procfs.POPEN.remove(c.process)
-            got, told = "", 0
-            for e in c.events:  # as a cell in memory: what it says last was written
-                if e["event"] == "output" and e.get("op") == op:
-                    got += e["text"]
-                if e["event"] == "position":
-                    at, told = [str(e[k]) for k in ("stamp_ns", "bytes", "lines")], len(got)
-            text += got[:told] if told else ""
+            with checking(engine) as c:
+                op = c.begin("logs", "u1", *at)
+                wait_for(lambda c=c, op=op: len(c.output(op=op)) > 4000, what="lines")
+                c.say("cancel", str(op))
+                assert c.wait("end", op=op)["code"] == "canceled"
+                told = c.seen("position", op=op)[-1]
+                at = [str(told[k]) for k in ("stamp_ns", "bytes", "lines")]
+                text += c.output(op=op)
         first.do("signal", "u1", "TERM")
         first.unit("u1", "exited")
         op = first.begin("logs", "u1", *at)
@@ -292,11 +286,13 @@ def test_engine_comes_and_goes(engine):
 
 
 def test_engine_hangs(check, engine):
+    """That is as if it was away; what was asked meanwhile has an end."""
     check.do("start", "u1", spec("/svc", "pause"))
-    check.say("deadline", "list", "500")
     with engine.hung():
-        check.do("list", code="timeout")
-        check.say("deadline", "list", "30000")
+        asked = check.begin("list")
+        assert check.wait("engine", reachable=False)["error"]
+        assert check.wait("end", op=asked)["code"] in ("unreachable", "timeout")
+    check.wait("engine", reachable=True, after=1)
     assert check.items()["u1"]["phase"] == "running"
 
 
@@ -304,7 +300,7 @@ def test_foreign_ones_are_not_seen(check, engine):
     other = engine.run(engines.BUSYBOX, "sleep", "1000", Labels={"io.aictl.instance": "d" * 32}, name="u1")
     plain = engine.run(engines.BUSYBOX, "sleep", "1000", name="u2")
     assert check.items() == {}
-    check.do("remove", "u1")
+    check.do("remove", "u1", code="conflict")
     check.begin("signal", "u2", "KILL")
     check.wait("end", op=check.begun)
     assert all(engine.inspect(c)["State"]["Running"] for c in (other, plain))
