@@ -180,13 +180,20 @@ static bool same_target(const struct ynode *a, const struct ynode *b)
 	return n > 0 && n == m && memcmp(s, t, n) == 0;
 }
 
+/* Into one that has room for them, and none yet. */
+static void take_items(struct ynode *to, const struct ynode *from)
+{
+	if (from->n > 0)
+		memcpy(to->items, from->items, from->n * sizeof(*from->items));
+	to->n = from->n;
+}
+
 static const struct ynode *append(struct yamltree *t, const struct ynode *base,
 				  const struct ynode *over, bool by_target)
 {
 	struct ynode *list = new_list(t, over, base->n + over->n);
 
-	memcpy(list->items, base->items, base->n * sizeof(*base->items));
-	list->n = base->n;
+	take_items(list, base);
 	for (size_t i = 0; i < over->n; i++) {
 		const struct ynode *item = over->items[i].value;
 		size_t k = 0;
@@ -208,8 +215,7 @@ static const struct ynode *merge_maps(struct yamltree *t, enum level level,
 {
 	struct ynode *map = x_check(yamltree_new_map(t, over, base->n + over->n));
 
-	memcpy(map->items, base->items, base->n * sizeof(*base->items));
-	map->n = base->n;
+	take_items(map, base);
 	for (size_t i = 0; i < over->n; i++) {
 		const struct yitem *item = &over->items[i];
 		struct yitem *there = find(map, item->key->text);

@@ -291,8 +291,8 @@ static void put_variable(const struct import_part *p, const struct yitem *item, 
 	const char *name = item->key->text, *value;
 	_cleanup_free_ char *text = NULL;
 
-	if (item->value->kind != YNODE_SCALAR) {
-		import_bad(p, item->value, "environment", "a text");
+	if (item->value->kind != YNODE_SCALAR || !name[0]) {
+		import_bad(p, item->value, "environment", "the text of a variable");
 		return;
 	}
 	value = yamltree_is_null(item->value) ? compose_env_get(&p->im->c->env, name)
