@@ -1,5 +1,10 @@
-/* import_deploy: replicas, restart, update, resources and GPUs of a service. */
-/* SPDX-License-Identifier: MIT */
+/*
+ * import_deploy: replicas, restart, stop, update and resources of a service, from `deploy` and from the
+ * older keys beside it that say the same; `deploy` wins, as in Compose. What Compose does without a
+ * word (no restart, the old one stopped first) is written down.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #ifndef AICTL_CLI_IMPORT_DEPLOY_H
 #define AICTL_CLI_IMPORT_DEPLOY_H
 

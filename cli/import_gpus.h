@@ -1,5 +1,10 @@
-/* import_gpus: devices and GPUs of a service. */
-/* SPDX-License-Identifier: MIT */
+/*
+ * import_gpus: devices and GPUs of a service, from all the places where Compose has had them: `gpus`,
+ * deploy.resources.reservations.devices, `runtime: nvidia`, and CDI names among `devices`. The first
+ * request counts; a second one is noted.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #ifndef AICTL_CLI_IMPORT_GPUS_H
 #define AICTL_CLI_IMPORT_GPUS_H
 

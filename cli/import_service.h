@@ -1,5 +1,11 @@
-/* import_service: one service, its parts in the order of a tidy manifest. */
-/* SPDX-License-Identifier: MIT */
+/*
+ * import_service: one service of a Compose project, in the order of a tidy manifest: what runs, with
+ * which environment, where it is reached, what it is given, its health, how it is kept, its limits.
+ * The larger parts are in import_*.c of their own; the small ones, and the table of what has no
+ * counterpart, are here.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #ifndef AICTL_CLI_IMPORT_SERVICE_H
 #define AICTL_CLI_IMPORT_SERVICE_H
 
