@@ -9,8 +9,7 @@
  * packet (flag WIRE_F_MEMFD). The codec is sans-IO: wire_encode_* appends a whole packet to a
  * struct buf, wire_decode_* reads a body and never trusts a length. Every message is
  * level-triggered or idempotent (DESIGN.md 2.3), so both sides may resend at any time, and a peer
- * that died loses nothing. Of stable ports: wire_listen.h, wire_routes.h, wire_traffic.h; of
- * containers: wire_unit.h.
+ * that died loses nothing. Ports: wire_listen.h, wire_routes.h, wire_traffic.h; units: wire_unit.h.
  *
  * aictld -> controller
  *   HELLO        once per connection, first: build version, boot id, modes; fds: the API's listener

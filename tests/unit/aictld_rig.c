@@ -398,18 +398,13 @@ static void got_run_end(struct rig *r)
 	r->runs[r->n_runs++] = m;
 }
 
-static bool is_of_unit(enum wire_type type)
-{
-	return type == WIRE_UNIT_STATE || type == WIRE_UNIT_STATS || type == WIRE_RUNTIME;
-}
-
 static void handle(struct rig *r, struct rig_helper *h)
 {
 	struct wire_packet *p = &r->packet;
 	struct buf b = {0};
 	uint32_t level;
 
-	if (h == &r->runtime || is_of_unit(p->type)) {
+	if (h == &r->runtime || p->type >= WIRE_UNIT_START) {
 		if (r->on_unit)
 			r->on_unit(r, h, p);
 		return;
@@ -496,23 +491,17 @@ static void read_helper(struct rig *r, struct rig_helper *h)
 
 void rig_pump(struct rig *r, int ms)
 {
-	struct pollfd p[5] = {{.fd = r->listen_fd, .events = POLLIN},
-			      {.fd = r->controller.wire, .events = POLLIN},
-			      {.fd = r->logger.wire, .events = POLLIN},
-			      {.fd = r->gateway.wire, .events = POLLIN},
-			      {.fd = r->on_unit ? r->runtime.wire : -1, .events = POLLIN}};
+	struct rig_helper *all[] = {&r->controller, &r->logger, &r->gateway, &r->runtime};
+	struct pollfd p[5] = {[3] = {.fd = -1}, [4] = {.fd = r->listen_fd, .events = POLLIN}};
 
+	for (int i = 0; i < 3 + (r->on_unit != NULL); i++)
+		p[i] = (struct pollfd){.fd = all[i]->wire, .events = POLLIN};
 	if (poll(p, 5, ms) <= 0)
 		return;
-	if (p[1].revents)
-		read_helper(r, &r->controller);
-	if (p[2].revents)
-		read_helper(r, &r->logger);
-	if (p[3].revents)
-		read_helper(r, &r->gateway);
+	for (int i = 0; i < 4; i++)
+		if (p[i].revents)
+			read_helper(r, all[i]);
 	if (p[4].revents)
-		read_helper(r, &r->runtime);
-	if (p[0].revents)
 		accept_helper(r);
 }
 

@@ -482,6 +482,7 @@ static void another_runtime_process_is_told_everything(void **state)
 	start(&r, &starting, "fake", 100);
 	rig_stop_key(&r, &stopping, 0, 100000);
 	say_exited(&r, &ended, 0);
+	RIG_UNTIL(&r, unit_of(&starting)->n_start == 1);
 	RIG_UNTIL(&r, unit_of(&stopping)->n_signals == 1 && unit_of(&ended)->n_remove == 1);
 	rig_kill_helper(&r, &r.runtime);
 	RIG_UNTIL(&r, fake.n_synced == 2);
@@ -524,7 +525,7 @@ static void another_aictld_goes_on(void **state)
 	starting = rig_key(&r, "web", 2);
 	start(&r, &starting, "fake", 100);
 	say_exited(&r, &ended, 7);
-	RIG_UNTIL(&r, unit_of(&ended)->n_remove == 1);
+	RIG_UNTIL(&r, unit_of(&starting)->n_start == 1 && unit_of(&ended)->n_remove == 1);
 	rig_crash(&r, NULL, NULL);
 	r.n_slots = r.n_exits = 0;
 	rig_run(&r, enabled);
