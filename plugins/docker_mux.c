@@ -11,6 +11,8 @@
 
 /* dockerd cuts longer lines; each part has a stamp, on a terminal in the middle of the line. */
 #define CUT 16384
+/* Stamps of the two streams are this much out of order at the most; a clock that is set back is more. */
+#define SETTLED_NS 1000000000
 
 void docker_mux_init(struct docker_mux *m, bool raw, bool stamps,
 		     const struct aictl_log_position *from)
@@ -18,9 +20,9 @@ void docker_mux_init(struct docker_mux *m, bool raw, bool stamps,
 	*m = (struct docker_mux){.raw = raw, .stamps = stamps, .in_stamp = raw && stamps};
 	if (from) {
 		m->from = m->written = *from;
-		m->stamp_ns = from->stamp_ns;
+		m->stamp_ns = m->newest = from->stamp_ns;
 	}
-	m->passed = m->from.stamp_ns == 0;
+	m->passed = m->from.bytes == 0;
 	if (raw)
 		m->stream = DOCKER_MUX_STDOUT;
 }
@@ -60,11 +62,17 @@ static size_t old(struct docker_mux *m, const struct docker_mux_piece *p)
 		return 0;
 	if (p->stamp_ns < m->from.stamp_ns)
 		return p->len;
-	rest = p->stamp_ns == m->from.stamp_ns ? m->from.bytes - m->dropped : 0;
+	if (m->dropped == 0 && m->from.stamp_ns > 0 && p->stamp_ns > m->from.stamp_ns) {
+		m->passed = true; /* the engine has dropped what we stood at: all of this is new */
+		return 0;
+	}
+	if (p->stamp_ns > m->newest)
+		m->newest = p->stamp_ns;
+	rest = m->from.bytes - m->dropped;
 	if (rest > p->len)
 		rest = p->len;
 	m->dropped += rest;
-	m->passed = rest < p->len;
+	m->passed = m->dropped == m->from.bytes;
 	return (size_t)rest;
 }
 
@@ -173,13 +181,40 @@ ssize_t docker_mux_next(struct docker_mux *m, const char *data, size_t n,
 	return m->raw ? take_raw(m, data, n, ret) : take_frame(m, data, n, ret);
 }
 
+/* Moves the stamp that is counted from: to one that was younger than all before it, once nothing older
+ * can follow. */
+static void settle(struct docker_mux *m, int64_t stamp_ns)
+{
+	const struct aictl_log_position here = {.stamp_ns = stamp_ns};
+
+	if (stamp_ns < m->written.stamp_ns) { /* the clock was set back */
+		m->written = here;
+		m->next = (struct aictl_log_position){0};
+		m->newest = stamp_ns;
+	}
+	if (stamp_ns <= m->newest)
+		return;
+	m->newest = stamp_ns;
+	if (m->next.stamp_ns == 0) {
+		m->next = here;
+	} else if (stamp_ns - m->next.stamp_ns >= SETTLED_NS) {
+		m->written = m->next;
+		m->next = here;
+	}
+}
+
 void docker_mux_wrote(struct docker_mux *m, const struct docker_mux_piece *piece, size_t n)
 {
+	struct aictl_log_position *counted[] = {&m->written, &m->next};
+	bool ended = n == piece->len && piece->ends;
+
 	if (!m->stamps || piece->stream == DOCKER_MUX_ENGINE)
 		return;
-	if (piece->stamp_ns != m->written.stamp_ns)
-		m->written = (struct aictl_log_position){.stamp_ns = piece->stamp_ns};
-	m->written.bytes += n;
-	if (n == piece->len && piece->ends)
-		m->written.lines++;
+	settle(m, piece->stamp_ns);
+	for (size_t i = 0; i < 2; i++) {
+		if (i > 0 && (m->next.stamp_ns == 0 || piece->stamp_ns < m->next.stamp_ns))
+			continue;
+		counted[i]->bytes += n;
+		counted[i]->lines += ended;
+	}
 }

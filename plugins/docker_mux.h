@@ -9,10 +9,12 @@
  * not 0, what to write. A piece points into the input, or, if it says `held`, into the mux, and
  * has to be written before the next call.
  *
- * The position (see aictl/plugin.h) is of what was written: docker_mux_wrote counts. What a
- * predecessor has written up to `from` is dropped: everything until its stamp, and of that stamp
- * the first from.bytes bytes. From the first byte on that is new, stamps are not compared any
- * more: a clock that was set back costs nothing while one reader lives.
+ * The position (see aictl/plugin.h) is of what was written, as docker_mux_wrote counts it: so many
+ * bytes of what has this stamp or a younger one, 0 being the beginning. Stamps of the two streams
+ * are not in order, so it is a stamp that was younger than all before it, and a second old: what an
+ * engine gives `since` then is what was counted, in the same order, and more. Of that a successor
+ * drops the first from.bytes bytes. From the first byte on that is new, stamps are not compared
+ * any more: a clock that was set back costs nothing while one reader lives.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -44,9 +46,10 @@ struct docker_mux {
 	size_t line;	  /* raw: bytes of the line so far */
 	int64_t stamp_ns; /* of what comes now */
 
-	struct aictl_log_position from, written;
-	uint64_t dropped; /* at from.stamp_ns */
-	bool passed;	  /* `from` is behind us */
+	struct aictl_log_position from, written, next; /* next: what written will be counted from */
+	int64_t newest;				       /* stamp of all so far */
+	uint64_t dropped;			       /* since from.stamp_ns */
+	bool passed;				       /* `from` is behind us */
 };
 
 struct docker_mux_piece {
