@@ -54,13 +54,18 @@ static void say_output(struct job *j, bool err, const char *data, size_t n)
 	report_end(&r);
 }
 
+static void close_mine(struct stream *s)
+{
+	if (s->fd < 0)
+		return;
+	loop_del(&s->job->check->loop, &s->io);
+	close(s->fd);
+	s->fd = -1;
+}
+
 static void close_stream(struct stream *s)
 {
-	if (s->fd >= 0) {
-		loop_del(&s->job->check->loop, &s->io);
-		close(s->fd);
-		s->fd = -1;
-	}
+	close_mine(s);
 	if (s->theirs >= 0) {
 		close(s->theirs);
 		s->theirs = -1;
@@ -129,7 +134,7 @@ static void on_writable(void *user, uint32_t events)
 	if (n > 0)
 		buf_consume(&j->feed, (size_t)n);
 	if (j->feed.len == 0 || (n < 0 && n != -EAGAIN))
-		close_stream(s);
+		close_mine(s); /* the other end is the plugin's until the operation has ended */
 }
 
 static void on_ended(void *user, uint64_t op, const struct aictl_result *result)

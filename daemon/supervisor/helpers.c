@@ -41,7 +41,7 @@ static int find_one(const struct options *o, const char *own_dir, const char *na
 /* In the build tree they lie beside us. */
 static int find_plugins(struct supervisor *sup, const char *own_dir, struct err **reterr)
 {
-	_cleanup_free_ char *beside = mem_printf("%s/plugins/.libs", own_dir);
+	_cleanup_free_ char *beside = mem_printf("%s/plugins", own_dir);
 	const char *dir = sup->opt->plugin_dir;
 
 	if (!dir)
