@@ -11,7 +11,6 @@
 #include "cli/import.h"
 #include "cli/import_out.h"
 #include "cli/x.h"
-#include "cli/yaml_out.h"
 #include "lib/buf.h"
 #include "lib/mem.h"
 #include "lib/schema_check.h"
@@ -34,7 +33,7 @@ static void put(const struct mount *m, struct buf *out)
 	buf_str(out, "      - ");
 	if (!tmpfs && m->source && !strchr(m->source, ':') && !strchr(m->source, '$')) {
 		brief = x_printf("%s:%s%s", m->source, m->target, m->read_only ? ":ro" : "");
-		yaml_out_scalar(brief, out);
+		import_out_scalar(out, brief, false);
 		buf_char(out, '\n');
 		return;
 	}
@@ -42,10 +41,10 @@ static void put(const struct mount *m, struct buf *out)
 	if (m->source) {
 		brief = import_out_escape(m->source);
 		buf_str(out, ", source: ");
-		yaml_out_flow(brief, out);
+		import_out_scalar(out, brief, true);
 	}
 	buf_str(out, ", target: ");
-	yaml_out_flow(m->target, out);
+	import_out_scalar(out, m->target, true);
 	if (m->read_only)
 		buf_str(out, ", read_only: true");
 	if (m->size) {
@@ -359,7 +358,7 @@ static void put_secret(const struct import_part *p, const struct ynode *item, st
 	import_out_key(out, IMPORT_DEPTH + 1, ours);
 	path = variable ? NULL : import_path(p->im, file, file->text);
 	buf_printf(out, " { %s: ", variable ? "env" : "file");
-	yaml_out_flow(variable ? variable : path, out);
+	import_out_scalar(out, variable ? variable : path, true);
 	buf_str(out, " }\n");
 	if (variable && (!p->im->c->reader.variable || !p->im->c->reader.variable(variable)))
 		import_note(p, IMPORT_TODO, "secrets",

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/import_out.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -34,12 +35,31 @@ void import_out_open(struct buf *out, int depth, const char *key)
 	buf_char(out, '\n');
 }
 
+void import_out_scalar(struct buf *out, const char *text, bool flow)
+{
+	size_t start = strncmp(text, "./", 2) == 0 || strncmp(text, "~/", 2) == 0 ? 2
+		       : text[0] != '-' || !text[1]				  ? 0
+		       : text[1] == '-'						  ? 2
+										  : 1;
+	_cleanup_buf_ struct buf rest = {0};
+
+	/* A path or an option is plain where what follows is; "-inf" and "-.5" are not. */
+	yaml_out_flow(text + start, &rest);
+	if (start > 0 && isalpha((unsigned char)text[start]) &&
+	    strcmp(buf_cstr(&rest), text + start) == 0)
+		buf_str(out, text);
+	else if (flow)
+		yaml_out_flow(text, out);
+	else
+		yaml_out_scalar(text, out);
+}
+
 static void scalar(struct buf *out, int depth, const char *text)
 {
 	buf_char(out, ' ');
 	if (yaml_out_block(text, depth + 1, out))
 		return;
-	yaml_out_scalar(text, out);
+	import_out_scalar(out, text, false);
 	buf_char(out, '\n');
 }
 
@@ -71,7 +91,7 @@ void import_out_list(struct buf *out, int depth, const char *key, const struct c
 	for (size_t i = 0; i < t->n && flow.len <= WIDTH; i++) {
 		lines |= strchr(t->v[i], '\n') != NULL;
 		buf_str(&flow, i ? ", " : "");
-		yaml_out_flow(t->v[i], &flow);
+		import_out_scalar(&flow, t->v[i], true);
 	}
 	buf_str(&flow, "]\n");
 	if (flow.len <= WIDTH && !lines) {

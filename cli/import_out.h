@@ -7,6 +7,7 @@
 #ifndef AICTL_CLI_IMPORT_OUT_H
 #define AICTL_CLI_IMPORT_OUT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct buf;
@@ -14,6 +15,8 @@ struct compose_texts;
 
 /* "key:", without anything behind it. */
 void import_out_key(struct buf *out, int depth, const char *key);
+/* One scalar on one line; flow: inside of [...] and {...}. */
+void import_out_scalar(struct buf *out, const char *text, bool flow);
 /* "key:" and a newline: what follows is below it. */
 void import_out_open(struct buf *out, int depth, const char *key);
 void import_out_text(struct buf *out, int depth, const char *key, const char *text);

@@ -66,23 +66,15 @@ static bool is_word(const char *s)
 	return false;
 }
 
-/* Letters first (or ./, ~/, -, --), then letters, digits and marks that mean nothing inside a plain scalar. */
+/* Letters first, then letters, digits and marks that mean nothing inside a plain scalar. */
 static bool is_plain(const char *s)
 {
-	const char *first = s;
-
-	if ((s[0] == '.' || s[0] == '~') && s[1] == '/') /* a path */
-		first++;
-	else if (s[0] == '-') /* an option */
-		first += s[1] == '-' ? 2 : 1;
-	if (!isascii(*first) ||
-	    (!isalpha((unsigned char)*first) && *first != '/' && *first != '_') ||
-	    (first > s && *first == '_') || is_word(first))
+	if (!isascii(*s) || (!isalpha((unsigned char)*s) && *s != '/' && *s != '_') || is_word(s))
 		return false;
 	for (const char *p = s; *p; p++) {
 		if (isascii(*p) && isalnum((unsigned char)*p))
 			continue;
-		if (strchr("/_.@%+=-", *p) || (p == s && *p == '~'))
+		if (strchr("/_.@%+=-", *p))
 			continue;
 		if ((*p == ' ' || *p == '(' || *p == ')' || *p == ';' || *p == ',') && p[1] &&
 		    p[1] != '#')
