@@ -37,7 +37,7 @@ def here():
 def differences():
     """name -> what is said of it, of the rows of the table."""
     with open(DOC, encoding="utf-8") as f:
-        return dict(ROW.findall(f.read()))
+        return dict(ROW.findall(f.read().partition("\n## Differences\n")[2]))
 
 
 def left_out(item, kind):
