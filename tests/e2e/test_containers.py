@@ -164,7 +164,7 @@ def test_mounts_and_limits(daemon):
                                volumes=[f"{shared}:/given:ro", "e2e-data:/data",
                                         {"type": "tmpfs", "target": "/mem", "size": "8MiB"}],
                                hostname="shopkeeper", working_dir="/tmp", read_only=True,
-                               environment={"GREETING": "good day"}, ulimits={"nofile": 1000},
+                               environment={"GREETING": "good day"}, ulimits={"nofile": 1000, "nproc": 400},
                                resources={"limits": {"memory": "64MiB", "pids": 50, "cpus": 0.5}})})
     wait_for(lambda: "good day" in str(daemon.logged("all")), what=lambda: daemon.logged("all"))
     text = [line["line"] for line in daemon.logged("all")]
