@@ -226,8 +226,9 @@ def test_exec(check, engine):
     assert check.output(op=big["op"]).splitlines() == [str(i) for i in range(1, 200001)]
     counted = check.do("exec", "u1", {"argv": ["wc", "-c"], "stdin": "x" * 300000})
     assert check.output(op=counted["op"]).strip() == "300000"
-    tty = check.do("exec", "u1", {"argv": ["sh", "-c", "tty; until stty size; do :; done 2>&-"], "tty": True, "rows": 33, "columns": 99})
-    assert "/dev/pts" in check.output(op=tty["op"]) and "33 99" in check.output(op=tty["op"])
+    script = 'tty; until [ "$(stty size 2>&1)" = "33 99" ]; do :; done; echo resized'
+    tty = check.do("exec", "u1", {"argv": ["sh", "-c", script], "tty": True, "rows": 33, "columns": 99})
+    assert "/dev/pts" in check.output(op=tty["op"]) and "resized" in check.output(op=tty["op"])
     missing = check.begin("exec", "u1", {"argv": ["/nope"]})
     end = check.wait("end", op=missing)
     assert end["code"] != "ok" or end["exit_status"] in (126, 127), end
