@@ -162,10 +162,11 @@ static void test_stats(void **state)
 
 static void test_error(void **state)
 {
+	static const char said[] = "{\"message\":\"No such\\ncontainer: x.\\n\"}";
 	char text[32];
 
 	(void)state;
-	docker_look_error("{\"message\":\"No such\\ncontainer: x.\\n\"}", 37, text, sizeof(text));
+	docker_look_error(said, strlen(said), text, sizeof(text));
 	assert_string_equal(text, "No such container: x");
 	docker_look_error("plain", 5, text, sizeof(text));
 	assert_string_equal(text, "plain");
