@@ -6,6 +6,7 @@
 #include "docker_exec.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -34,7 +35,7 @@ struct executing {
 	char *unit, *body, *id;
 	bool tty;
 	uint32_t rows, columns;
-	int stdin_fd;
+	int stdin_fd; /* ours: the host's may be that of the output as well, and be watched */
 	bool started, canceled, told_pid;
 	struct docker_units_asking *asking;
 	struct docker_http_call *call;
@@ -58,11 +59,19 @@ static void stop_input(struct executing *x)
 	x->stdin_watched = false;
 }
 
+static void close_input(struct executing *x)
+{
+	stop_input(x);
+	if (x->stdin_fd >= 0)
+		close(x->stdin_fd);
+	x->stdin_fd = -1;
+}
+
 static void executing_free(struct executing *x)
 {
 	const struct aictl_host *host = x->op.d->host;
 
-	stop_input(x);
+	close_input(x);
 	docker_units_forget(x->asking);
 	docker_http_cancel(x->call);
 	docker_stream_free(x->stream);
@@ -205,8 +214,7 @@ static void want_input(struct executing *x)
 
 static void end_input(struct executing *x)
 {
-	stop_input(x);
-	x->stdin_fd = -1;
+	close_input(x);
 	docker_stream_want_write(x->stream, false);
 	docker_stream_shut(x->stream);
 }
@@ -219,8 +227,7 @@ static bool send_input(struct executing *x)
 
 		if (k < 0) {
 			/* It does not read any more; its output may go on. */
-			stop_input(x);
-			x->stdin_fd = -1;
+			close_input(x);
 			x->sent = x->n_input;
 			docker_stream_want_write(x->stream, false);
 			return false;
@@ -505,7 +512,7 @@ void docker_exec_begin(struct docker *d, uint64_t op, const struct aictl_exec *w
 	x->tty = what->tty;
 	x->rows = what->rows;
 	x->columns = what->columns;
-	x->stdin_fd = what->stdin_fd;
+	x->stdin_fd = what->stdin_fd < 0 ? -1 : fcntl(what->stdin_fd, F_DUPFD_CLOEXEC, 3);
 	x->refusal.limit = ERROR_MAX;
 	docker_mux_init(&x->mux, x->tty, false, NULL);
 	docker_out_init(&x->out, d->host, &x->mux, what->stdout_fd, what->stderr_fd);
@@ -515,7 +522,7 @@ void docker_exec_begin(struct docker *d, uint64_t op, const struct aictl_exec *w
 	x->body = make_body(what);
 	x->timer = d->host->timer_new(d->host, on_timer, x);
 	x->input = x->stdin_fd >= 0 ? docker_mem_zalloc(INPUT) : NULL;
-	if (!x->unit || !x->body || !x->timer || (x->stdin_fd >= 0 && !x->input)) {
+	if (!x->unit || !x->body || !x->timer || (what->stdin_fd >= 0 && !x->input)) {
 		no_memory(x);
 		return;
 	}

@@ -155,7 +155,7 @@ class Engine:
     def tell(self, action, c, **attributes):
         at = {"name": c.name, **c.labels(), **attributes}
         with self.changed:
-            self.events.append((self.now() // 10**9, {"Type": "container", "Action": action, "status": action,
+            self.events.append((int(time.time()), {"Type": "container", "Action": action, "status": action,
                                                       "id": c.id, "Actor": {"ID": c.id, "Attributes": at}}))
             self.changed.notify_all()
 
