@@ -71,7 +71,10 @@ static int store_mode(struct volume_spec *v, const char *mode, struct err **rete
 	v->read_only = strcmp(mode, "ro") == 0;
 	if (v->read_only || strcmp(mode, "rw") == 0)
 		return 0;
-	return err_set(reterr, ERR_INVALID, "\"%s\" is neither ro nor rw", mode);
+	err_set(reterr, ERR_INVALID, "\"%s\" is neither ro nor rw", mode);
+	return mode[strspn(mode, "zZ,rwo")]
+		       ? -ERR_INVALID
+		       : err_hint(reterr, "nothing is relabelled: security_opt: [label=disable]");
 }
 
 int schema_brief_volume(const char *text, void *element, struct err **reterr)
@@ -112,6 +115,10 @@ int schema_brief_device(const char *text, void *element, struct err **reterr)
 
 	if (!copy)
 		return err_nomem(reterr);
+	if (!schema_check_cdi(text)) {
+		err_set(reterr, ERR_INVALID, "\"%s\" is a CDI device", text);
+		return err_hint(reterr, "write gpus: { cdi: [%s] }", text);
+	}
 	if (n > PARTS_MAX)
 		return err_set(reterr, ERR_INVALID, "\"%s\" is not SOURCE[:TARGET[:rwm]]", text);
 	r = store_target(&d->source, parts[0], reterr);
