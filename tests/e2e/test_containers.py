@@ -328,10 +328,10 @@ def test_ends_while_the_engine_is_away(start):
 
 def test_engine_hangs(daemon):
     """Nothing of ours hangs with it, and what was asked meanwhile is done once it answers."""
-    daemon.apply({"web": contained("pause"), "process": {"command": [daemon.svc, "pause"]}})
+    daemon.apply({"web": contained("pause"), "process": daemon.process("pause")})
     ids = settled(daemon, "web", 1)
     with daemon.engine.hung():
-        daemon.apply({"web": contained("pause", replicas=2), "process": {"command": [daemon.svc, "pause"]}}, wait=False)
+        daemon.apply({"web": contained("pause", replicas=2), "process": daemon.process("pause")}, wait=False)
         daemon.ok("restart", "process")
         began = time.monotonic()
         assert daemon.ps()["web"]["replicas"] and time.monotonic() - began < 5
@@ -404,7 +404,7 @@ def test_depends_on_between_kinds(daemon):
     """A process waits for a container, and a container for a process."""
     port = free_port()
     daemon.apply({"store": contained("talk", "700", port=port, environment={"ANYBODY": "1"}, probes=TCP),
-                  "app": {"command": [daemon.svc, "pause"], "depends_on": {"store": {"condition": "ready"}}},
+                  "app": daemon.process("pause", depends_on={"store": {"condition": "ready"}}),
                   "front": contained("pause", depends_on={"app": {"condition": "started"}})})
     events = [(e["service"], e["to"]) for e in daemon.events() if e["type"] == "state"]
     at = {key: events.index(key) for key in (("store", "ready"), ("app", "starting"), ("front", "starting"))}
