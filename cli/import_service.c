@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/import_service.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -38,7 +39,7 @@ static const struct {
 	{"cgroup_parent", "aictl has control groups of its own"},
 	{"command", NULL},
 	{"configs", NULL},
-	{"container_name", "aictl names containers itself; the service's name finds them"},
+	{"container_name", NULL},
 	{"cpu_period", NULL},
 	{"cpu_quota", NULL},
 	{"cpu_shares", NULL},
@@ -167,6 +168,47 @@ static void put_list(const struct import_part *p, const char *key)
 		import_bad(p, node, key, "a list of texts");
 	else if (t.n > 0)
 		import_out_list(p->out, IMPORT_DEPTH, key, &t);
+}
+
+/* In capitals. */
+static void capabilities(const struct import_part *p, const char *key)
+{
+	_cleanup_texts_ struct compose_texts t = {0};
+	const struct ynode *node = import_key(p, key);
+
+	if (node && !compose_value_texts(node, &t))
+		import_bad(p, node, key, "a list of texts");
+	for (size_t i = 0; i < t.n; i++)
+		for (char *c = t.v[i]; *c; c++)
+			*c = (char)toupper((unsigned char)*c);
+	if (t.n > 0)
+		import_out_list(p->out, IMPORT_DEPTH, key, &t);
+}
+
+/* The others may know it by its container_name, and here by its hostname. Compose takes "_", which is
+ * in no host's name. */
+static void hostname(const struct import_part *p)
+{
+	const char *container = compose_value_text(import_key(p, "container_name"));
+	const char *text = compose_value_text(import_key(p, "hostname"));
+	_cleanup_free_ char *name = text ? x_strdup(text) : NULL;
+
+	if (container && !text && p->im->n_services > 1 && strcmp(container, p->s->name) != 0) {
+		import_note(p, IMPORT_CHANGED, "container_name",
+			    "aictl names containers itself; %s is its hostname", container);
+		text = container;
+		name = x_strdup(text);
+	} else if (container) {
+		import_note(p, IMPORT_DROPPED, "container_name",
+			    "aictl names containers itself; the service's name finds them");
+	}
+	for (char *c = name; c && *c; c++)
+		*c = (char)(*c == '_' ? '-' : *c);
+	if (!name || !name[0])
+		return;
+	if (strcmp(name, text) != 0)
+		import_note(p, IMPORT_CHANGED, "hostname", "%s: \"_\" is in no host's name", name);
+	import_out_text(p->out, IMPORT_DEPTH, "hostname", name);
 }
 
 /* "USER[:GROUP]" */
@@ -515,7 +557,7 @@ void import_service_emit(const struct import_part *p)
 	env_file(p);
 	import_ports_emit(p);
 	import_network_emit(p);
-	put_text(p, "hostname");
+	hostname(p);
 	import_mounts_emit(p);
 	import_gpus_emit(p);
 	shm_size(p);
@@ -523,8 +565,8 @@ void import_service_emit(const struct import_part *p)
 	import_deploy_emit(p);
 	put_true(p, "init");
 	put_true(p, "read_only");
-	put_list(p, "cap_add");
-	put_list(p, "cap_drop");
+	capabilities(p, "cap_add");
+	capabilities(p, "cap_drop");
 	put_list(p, "security_opt");
 	ulimits(p);
 	logging(p);

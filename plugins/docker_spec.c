@@ -300,13 +300,14 @@ static int ports(const struct making *m)
 	return r;
 }
 
-/* In a network of the user's own a service is known to the others by its name. */
+/* In a network of the user's own a service is known to the others by its name, and by its hostname. */
 static int network(const struct making *m)
 {
 	static const char *const engines[] = {"bridge", "host", "none", "default", "podman"};
 	const char *name = docker_json_text(m->spec, "network");
 	const char *service =
 		docker_json_text(docker_json_get(m->spec, "labels"), "io.aictl.service");
+	const char *host = docker_json_text(m->spec, "hostname");
 	cJSON *ends, *aliases;
 
 	for (size_t i = 0; name && i < COUNT(engines); i++)
@@ -318,8 +319,12 @@ static int network(const struct making *m)
 	ends = ends ? docker_json_object(ends, "EndpointsConfig") : NULL;
 	ends = ends ? docker_json_object(ends, name) : NULL;
 	aliases = ends ? docker_json_array(ends, "Aliases") : NULL;
-	return aliases && docker_json_add(aliases, cJSON_CreateString(service)) ? AICTL_OK
-										: no_memory(m);
+	if (!aliases || !docker_json_add(aliases, cJSON_CreateString(service)))
+		return no_memory(m);
+	if (host && strcmp(host, service) != 0 &&
+	    !docker_json_add(aliases, cJSON_CreateString(host)))
+		return no_memory(m);
+	return AICTL_OK;
 }
 
 /* ---- limits ---- */
