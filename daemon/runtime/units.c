@@ -298,6 +298,8 @@ void units_keep(struct units *us, const struct wire_key *key, const int fds[UNIT
 		u = add(us, key);
 	if (u) {
 		take_fds(u, fds, plugin_writes(us));
+		if (us->synced) /* it was not looked for */
+			units_list_soon(us);
 		return;
 	}
 	for (int i = 0; i < UNITS_FDS; i++)

@@ -166,10 +166,13 @@ static void on_event(struct helper *h, enum helper_event event)
 	struct runtime *r = (struct runtime *)(void *)h;
 
 	if (event == HELPER_CONNECTED) {
-		r->hello_due = r->synced_due = true;
-		r->level_due = false;
+		r->hello_due = true;
+		r->synced_due = r->level_due = false;
 		say(r, WIRE_RUNTIME_STARTING, "");
 		for_each_unit(r, unit_connected);
+		r->synced_due =
+			true; /* not before the last of them: what it does not name is removed */
+		link_flush(&h->link);
 	} else if (event == HELPER_DISCONNECTED) {
 		while (r->first_due)
 			runtime_unmark(r->first_due);
