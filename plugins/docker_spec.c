@@ -136,6 +136,15 @@ static int environment(const struct making *m)
 	return env ? AICTL_OK : no_memory(m);
 }
 
+/* aictl's own may stand in the specification too, as the host gives them. */
+static bool is_given(const cJSON *label, const struct aictl_pair *pairs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(pairs[i].key, label->string) == 0)
+			return strcmp(pairs[i].value, label->valuestring) == 0;
+	return false;
+}
+
 static int labels(const struct making *m, const struct aictl_pair *pairs, size_t n)
 {
 	const cJSON *of_user = docker_json_get(m->spec, "labels"), *v;
@@ -144,6 +153,8 @@ static int labels(const struct making *m, const struct aictl_pair *pairs, size_t
 	if (!to)
 		return no_memory(m);
 	cJSON_ArrayForEach (v, of_user) {
+		if (cJSON_IsString(v) && is_given(v, pairs, n))
+			continue;
 		if (!cJSON_IsString(v) || strncmp(v->string, "io.aictl.", 9) == 0)
 			return invalid(m, "labels",
 				       "the values are texts, and io.aictl. is not the user's");
