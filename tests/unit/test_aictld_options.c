@@ -75,6 +75,26 @@ static void values_are_taken(void **state)
 	options_done(&o);
 }
 
+static void runtimes_have_names_and_addresses(void **state)
+{
+	const char *args[] = {
+		"--runtime", "docker",	   "--runtime",	   "pod-man=unix:///run/p.sock",
+		"--runtime", "docker=a=b", "--plugin-dir", "/p",
+		NULL};
+	_cleanup_err_ struct err *e = NULL;
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(&o, &e, args), 0);
+	assert_int_equal(o.n_runtimes, 2);
+	assert_string_equal(o.runtimes[0].name, "docker");
+	assert_string_equal(o.runtimes[0].config, "a=b");
+	assert_string_equal(o.runtimes[1].name, "pod-man");
+	assert_string_equal(o.runtimes[1].config, "unix:///run/p.sock");
+	assert_string_equal(o.plugin_dir, "/p");
+	options_done(&o);
+}
+
 static void mistakes_name_their_option(void **state)
 {
 	static const char *const bad[][3] = {
@@ -91,6 +111,10 @@ static void mistakes_name_their_option(void **state)
 		{"--parent-fd", "2", "--parent-fd"},
 		{"--parent-fd", "900", "--parent-fd"},
 		{"--state-dir", "", "--state-dir"},
+		{"--runtime", "", "--runtime"},
+		{"--runtime", "=x", "--runtime"},
+		{"--runtime", "../docker", "--runtime"},
+		{"--runtime", "Docker", "--runtime"},
 		{"--nonsense", NULL, "--nonsense"},
 		{"--state-dir", NULL, "--state-dir"},
 		{"stray", NULL, "stray"},
@@ -113,6 +137,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_filled_in),
 		cmocka_unit_test(values_are_taken),
+		cmocka_unit_test(runtimes_have_names_and_addresses),
 		cmocka_unit_test(mistakes_name_their_option),
 	};
 

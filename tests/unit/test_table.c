@@ -518,6 +518,34 @@ static void cookies_give_way_oldest_first(void **state)
 	assert_int_equal(s.n_cookies, TABLE_COOKIES_MAX - 1);
 }
 
+static void units_to_be_removed_are_kept(void **state)
+{
+	static struct table_cold c;
+	struct table_slot s;
+	char id[WIRE_INCARNATION_SIZE];
+
+	(void)state;
+	fill(&s, "web");
+	s.unit = 2;
+	for (unsigned i = 0; i < TABLE_UNITS_MAX; i++) {
+		snprintf(id, sizeof(id), "%032x", i + 1);
+		assert_true(table_add_unit(&s, &c, id));
+	}
+	assert_false(table_add_unit(&s, &c, "0123456789abcdef0123456789abcdef"));
+	assert_true(table_slot_valid(&s, &c));
+	table_drop_unit(&s, &c, "00000000000000000000000000000002");
+	table_drop_unit(&s, &c, "unknown");
+	assert_int_equal(c.n_units, TABLE_UNITS_MAX - 1);
+	assert_true(table_id_is(&c.units[1], "00000000000000000000000000000003"));
+	assert_int_equal(c.unit_runtimes[1], 2);
+	c.unit_runtimes[0] = 0;
+	assert_false(table_slot_valid(&s, &c));
+	c.unit_runtimes[0] = TABLE_RUNTIMES;
+	assert_true(table_slot_valid(&s, &c));
+	s.unit = TABLE_RUNTIMES + 1;
+	assert_false(table_slot_valid(&s, &c));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -534,6 +562,7 @@ int main(void)
 		cmocka_unit_test(an_unused_cold_part_counts_as_0),
 		cmocka_unit_test(a_note_of_any_length_is_kept),
 		cmocka_unit_test(cookies_give_way_oldest_first),
+		cmocka_unit_test(units_to_be_removed_are_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
