@@ -42,6 +42,7 @@ static void a_unit_runs_writes_and_exits(void **state)
 	u = unit_rig_start_running(&r, &k);
 	s = rig_slot(&r, &k);
 	assert_string_equal(u->spec, UNIT_RIG_SPEC);
+	assert_true(unit_rig_has_files(&r, &k));
 	assert_string_equal(s->m.runtime, "fake");
 	assert_int_equal(s->m.pid, 4711);
 	assert_int_equal(s->m.stage, WIRE_STAGE_EXEC);
@@ -334,7 +335,7 @@ static void a_loggers_pipes_get_new_write_ends(void **state)
 	unit_rig_end(&r);
 }
 
-static void a_reexec_loses_no_start(void **state)
+static void a_detach_loses_no_start(void **state)
 {
 	struct wire_key running, starting;
 	struct buf b = {0};
@@ -348,8 +349,10 @@ static void a_reexec_loses_no_start(void **state)
 	starting = rig_key(&r, "web", 1);
 	unit_rig_start(&r, &starting, "fake", 100);
 	RIG_UNTIL(&r, unit_rig_of(&starting)->n_start == 1);
-	wire_encode_u32(&b, WIRE_CONTROL, WIRE_CONTROL_REEXEC);
+	wire_encode_u32(&b, WIRE_CONTROL, WIRE_CONTROL_DETACH);
 	rig_send(&r, &b, NULL, 0);
+	assert_int_equal(WEXITSTATUS(rig_wait_exit(&r)), 100);
+	rig_run(&r, unit_rig_enabled);
 	rig_wait_synced(&r);
 	RIG_UNTIL(&r, unit_rig()->n_synced == 2);
 	assert_int_equal(unit_rig_of(&starting)->n_start, 2);
@@ -615,7 +618,7 @@ int main(void)
 		cmocka_unit_test(another_runtime_process_is_told_everything),
 		cmocka_unit_test(another_aictld_goes_on),
 		cmocka_unit_test(a_loggers_pipes_get_new_write_ends),
-		cmocka_unit_test(a_reexec_loses_no_start),
+		cmocka_unit_test(a_detach_loses_no_start),
 		cmocka_unit_test(a_start_is_given_up_by_a_stop),
 		cmocka_unit_test(a_controller_of_another_time_finds_its_slots),
 		cmocka_unit_test(hooks_inside_are_logged),

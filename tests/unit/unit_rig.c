@@ -207,7 +207,9 @@ static void on_unit(struct rig *r, struct rig_helper *h, struct wire_packet *p)
 		rig_send_to(h->wire, &b);
 		break;
 	case WIRE_LOG_LEVEL:
+		break;
 	case WIRE_QUIT:
+		mem_closep(&h->conn); /* it ends */
 		break;
 	default:
 		fail_msg("unexpected %s for the runtime", wire_type_name(p->type));
@@ -272,11 +274,20 @@ void unit_rig_write(const struct fake_unit *u, const char *text)
 
 bool unit_rig_has_files(const struct rig *r, const struct wire_key *key)
 {
-	char path[256];
+	static const char *const suffixes[] = {"start", "cell"};
+	char path[512], dir[256];
+	struct stat st;
 
-	snprintf(path, sizeof(path), "%s/run/sup/unit-%s.cell", r->dir, key->incarnation);
-	if (access(path, F_OK) == 0)
-		return true;
-	snprintf(path, sizeof(path), "%s/run/sup/unit-%s.start", r->dir, key->incarnation);
-	return access(path, F_OK) == 0;
+	snprintf(path, sizeof(path), "%s/run", r->dir);
+	assert_int_equal(stat(path, &st), 0);
+	snprintf(dir, sizeof(dir), "/dev/shm/aictl-%u-%llx-%llx", geteuid(),
+		 (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	if (access(dir, F_OK) < 0)
+		snprintf(dir, sizeof(dir), "%s/run/sup", r->dir);
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		snprintf(path, sizeof(path), "%s/unit-%s.%s", dir, key->incarnation, suffixes[i]);
+		if (access(path, F_OK) == 0)
+			return true;
+	}
+	return false;
 }
