@@ -278,7 +278,7 @@ bool unit_rig_has_files(const struct rig *r, const struct wire_key *key)
 	char path[512], dir[256];
 	struct stat st;
 
-	snprintf(path, sizeof(path), "%s/run", r->dir);
+	snprintf(path, sizeof(path), "%s/run/sup", r->dir);
 	assert_int_equal(stat(path, &st), 0);
 	snprintf(dir, sizeof(dir), "/dev/shm/aictl-%u-%llx-%llx", geteuid(),
 		 (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
