@@ -1,7 +1,6 @@
 /*
- * ticker: the smallest plugin of aictl that does something. Its units write "tick N" each period
- * (NAME=PERIOD_MS, default 1000) until they get a signal. They live in this process and end with it,
- * which no real engine's do: a real plugin asks its engine in `list`. See aictl-plugin(3).
+ * ticker: a small plugin of aictl. Its units write "tick N" each period (ticker=PERIOD_MS) until they get
+ * a signal. They end with this process, which no real engine's do. See aictl-plugin(3).
  *
  * SPDX-License-Identifier: MIT
  */
@@ -30,18 +29,17 @@ struct ticker {
 /* Every operation ends here, once. */
 static void done(struct ticker *t, uint64_t op, int code, const char *why)
 {
-	struct aictl_result r = {.struct_size = sizeof(r), .code = code, .message = why};
-
-	t->host->complete(t->host, op, &r);
+	t->host->complete(t->host, op,
+			  &(struct aictl_result){sizeof(struct aictl_result), code, why, -1, NULL});
 }
 
 static struct unit **find(struct ticker *t, const char *name)
 {
-	struct unit **u = &t->units;
+	struct unit **at = &t->units;
 
-	while (*u && strcmp((*u)->state.unit, name) != 0)
-		u = &(*u)->next;
-	return u;
+	while (*at && strcmp((*at)->name, name) != 0)
+		at = &(*at)->next;
+	return at;
 }
 
 static void tell(struct unit *u, uint32_t phase)
@@ -58,8 +56,11 @@ static void tick(void *user)
 	u->ticker->host->timer_set(u->ticker->host, u->timer, u->ticker->period_ms);
 }
 
-static void unit_free(struct unit *u)
+static void drop(struct unit **at)
 {
+	struct unit *u = *at;
+
+	*at = u->next;
 	u->ticker->host->timer_free(u->ticker->host, u->timer);
 	close(u->fd);
 	free(u);
@@ -68,18 +69,14 @@ static void unit_free(struct unit *u)
 static int open_ticker(const struct aictl_host *host, const struct aictl_open *with,
 		       void **ret_self, char *error, size_t error_size)
 {
-	struct aictl_engine_state up = {
-		.struct_size = sizeof(up), .reachable = 1, .name = "ticker"};
-	struct ticker *t = calloc(1, sizeof(*t));
+	struct aictl_engine_state up = {.struct_size = sizeof(up), .reachable = 1};
+	long period_ms = with->config[0] ? strtol(with->config, NULL, 10) : 1000;
+	struct ticker *t = *ret_self = calloc(1, sizeof(*t));
 
-	t->host = host;
-	t->period_ms = with->config[0] ? strtol(with->config, NULL, 10) : 1000;
-	if (t->period_ms < 1) {
-		snprintf(error, error_size, "not a period in ms: \"%s\"", with->config);
-		free(t);
-		return AICTL_INVALID;
-	}
-	*ret_self = t;
+	snprintf(error, error_size, "not a period in ms: \"%s\"", with->config);
+	if (!t || period_ms < 1)
+		return free(t), AICTL_INVALID;
+	*t = (struct ticker){.host = host, .period_ms = period_ms};
 	host->engine_state(host, &up);
 	return AICTL_OK;
 }
@@ -87,36 +84,29 @@ static int open_ticker(const struct aictl_host *host, const struct aictl_open *w
 static void close_ticker(void *self, uint64_t op)
 {
 	struct ticker *t = self;
-	const struct aictl_host *host = t->host;
 
-	for (struct unit *u = t->units, *next; u; u = next) {
-		next = u->next;
-		unit_free(u);
-	}
+	while (t->units)
+		drop(&t->units);
+	done(t, op, AICTL_OK, NULL);
 	free(t);
-	host->complete(host, op, NULL);
 }
 
 static void start(void *self, uint64_t op, const struct aictl_start *what)
 {
 	struct ticker *t = self;
-	struct unit *u = calloc(1, sizeof(*u));
+	struct unit **at = find(t, what->unit);
 
-	if (*find(t, what->unit)) { /* started twice is started once */
-		free(u);
-		done(t, op, AICTL_OK, NULL);
-		return;
+	if (!*at && (*at = calloc(1, sizeof(**at)))) { /* started twice is started once */
+		(*at)->ticker = t;
+		(*at)->timer = t->host->timer_new(t->host, tick, *at);
+		(*at)->fd = fcntl(what->stdout_fd, F_DUPFD_CLOEXEC, 0); /* the host's own ends */
+		snprintf((*at)->name, sizeof((*at)->name), "%s", what->unit);
+		(*at)->state.struct_size = sizeof((*at)->state);
+		(*at)->state.unit = (*at)->name;
+		t->host->timer_set(t->host, (*at)->timer, 0);
+		tell(*at, AICTL_UNIT_RUNNING);
 	}
-	u->ticker = t;
-	u->timer = t->host->timer_new(t->host, tick, u);
-	u->fd = fcntl(what->stdout_fd, F_DUPFD_CLOEXEC, 0); /* the host closes its own */
-	snprintf(u->name, sizeof(u->name), "%s", what->unit);
-	u->state = (struct aictl_unit_state){.struct_size = sizeof(u->state), .unit = u->name};
-	u->next = t->units;
-	t->units = u;
-	t->host->timer_set(t->host, u->timer, 0);
-	tell(u, AICTL_UNIT_RUNNING);
-	done(t, op, AICTL_OK, NULL);
+	done(t, op, *at ? AICTL_OK : AICTL_NO_MEMORY, "out of memory");
 }
 
 static void send_signal(void *self, uint64_t op, const char *name, int signal_number)
@@ -135,12 +125,11 @@ static void send_signal(void *self, uint64_t op, const char *name, int signal_nu
 
 static void remove_unit(void *self, uint64_t op, const char *name)
 {
-	struct unit **at = find(self, name), *u = *at;
+	struct unit **at = find(self, name);
 
-	if (u) {
-		*at = u->next;
-		tell(u, AICTL_UNIT_GONE);
-		unit_free(u);
+	if (*at) {
+		tell(*at, AICTL_UNIT_GONE);
+		drop(at);
 	}
 	done(self, op, AICTL_OK, NULL);
 }
@@ -154,12 +143,9 @@ static void list(void *self, uint64_t op)
 	done(t, op, AICTL_OK, NULL);
 }
 
-static const struct aictl_runtime_ops ops = {.struct_size = sizeof(ops),
-					     .open = open_ticker,
-					     .close = close_ticker,
-					     .start = start,
-					     .signal = send_signal,
-					     .remove = remove_unit,
-					     .list = list};
+/* It has no exec, no stats, and no logs: what its units write goes to the descriptors of start. */
+static const struct aictl_runtime_ops ops = {
+	sizeof(ops), 0,	   open_ticker, close_ticker, start, send_signal, remove_unit,
+	list,	     NULL, NULL,	NULL,	      NULL,  NULL};
 
 AICTL_RUNTIME_PLUGIN("ticker", "1.0", "units that tick", ops)
