@@ -428,6 +428,7 @@ static int encode_unit(struct controller *c, const struct replica *r, const stru
 		return rc;
 	memccpy(m.runtime, spec->container.runtime, '\0', sizeof(m.runtime) - 1);
 	replica_logs_of(spec, r->revision, &m.logs);
+	m.logs.revision = r->revision; /* a label */
 	m.spec = buf_cstr(&json);
 	m.spec_len = (uint32_t)json.len;
 	wire_unit_encode_start(out, &m);
