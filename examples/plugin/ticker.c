@@ -1,7 +1,6 @@
 /*
- * ticker: a small plugin of aictl. Its units write "tick N" each period (ticker=PERIOD_MS) until they get
- * a signal. They end with this process, which no real engine's do. See aictl-plugin(3).
- *
+ * ticker: a small plugin of aictl, see aictl-plugin(3). Its units write "tick N" each period
+ * (ticker=PERIOD_MS) until they get a signal. They end with it, which no real engine's do.
  * SPDX-License-Identifier: MIT
  */
 #include <aictl/plugin.h>
