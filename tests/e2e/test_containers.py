@@ -425,8 +425,9 @@ def test_sentiment_example(daemon):
     assert tell_port(port, "/healthz")
 
 
-def test_container_example(base, daemon):
+def test_container_example(base, start):
     """Both kinds in one manifest; what the process has read came from a container's mounted directory."""
+    daemon = start("--default-user", "nobody")
     directory = os.path.join(base, "container")
     shutil.copytree(os.path.join(ROOT, "examples/container"), directory)
     os.chmod(base, 0o755)
