@@ -51,6 +51,8 @@ static void helper(const cJSON *d, const char *name)
 
 static void processes(const cJSON *d)
 {
+	const cJSON *one;
+
 	printf("%-12s aictld %lld", "Processes", (long long)js_int(d, "pid", 0));
 	helper(d, "controller");
 	helper(d, "logger");
@@ -58,6 +60,10 @@ static void processes(const cJSON *d)
 		helper(d, "gateway");
 	if (js_int(d, "gateway_pid", 0) && js_int(d, "gateway_threads", 1) > 1)
 		printf(" (%lld threads)", (long long)js_int(d, "gateway_threads", 1));
+	cJSON_ArrayForEach (one, js_get(d, "runtimes"))
+		if (js_int(one, "pid", 0))
+			printf(", runtime %s %lld", js_str(one, "name", "?"),
+			       (long long)js_int(one, "pid", 0));
 	putchar('\n');
 }
 

@@ -131,6 +131,39 @@ static int run_loop(struct up_loop *u)
 	return code;
 }
 
+/* NAME[=CONFIG] is for this runtime. */
+static bool is_for(const char *option, const char *name)
+{
+	size_t n = strlen(name);
+
+	return strncmp(option, name, n) == 0 && (option[n] == '\0' || option[n] == '=');
+}
+
+static void add_runtime(struct up_daemon *d, const char *option)
+{
+	x_grow(&d->runtimes, &d->cap_runtimes, d->n_runtimes + 1, sizeof(*d->runtimes));
+	d->runtimes[d->n_runtimes++] = x_strdup(option);
+}
+
+/* Those asked for, and those that the manifest names: what the engine lets this user do, it lets
+ * this user do without us. */
+static void choose_runtimes(struct up_daemon *d, const struct manifest *m, const struct args *args)
+{
+	const char *option;
+
+	for (size_t i = 0; (option = args_nth(args, "runtime", i)); i++)
+		add_runtime(d, option);
+	for (size_t i = 0; i < m->n_services; i++) {
+		const struct service_spec *s = m->services[i];
+		bool known = !service_spec_is_container(s);
+
+		for (size_t k = 0; k < d->n_runtimes && !known; k++)
+			known = is_for(d->runtimes[k], s->container.runtime);
+		if (!known)
+			add_runtime(d, s->container.runtime);
+	}
+}
+
 static int run(struct cli *cli, const struct args *args)
 {
 	struct up_daemon daemon;
@@ -142,6 +175,7 @@ static int run(struct cli *cli, const struct args *args)
 	sources_load(cli, args, &sources);
 	u.manifest = m = sources_check(&sources);
 	up_daemon_init(&daemon, sources.dir);
+	choose_runtimes(&daemon, m, args);
 	code = up_daemon_is_running(&daemon) ? refuse_second(&daemon) : run_loop(&u);
 	up_daemon_done(&daemon);
 	manifest_free(m);
@@ -152,6 +186,7 @@ static int run(struct cli *cli, const struct args *args)
 
 static const struct option_spec options[] = {
 	{'f', "file", "FILE|DIR", "manifest; may be repeated", NULL},
+	{0, "runtime", "NAME[=CONFIG]", "containers by this runtime; may be repeated", NULL},
 	{0},
 };
 
@@ -166,7 +201,9 @@ const struct command cmd_up_command = {
 		"terminal) stops all services in their grace period, then the daemon; a second\n"
 		"Ctrl-C kills. Exit code 0 after a clean stop.\n\n"
 		"Services get the environment of this shell. Other commands given in the same\n"
-		"directory talk to this daemon. A second `up` here exits 8.",
+		"directory talk to this daemon. A second `up` here exits 8.\n\n"
+		"Services with `image:` are containers of the engine at DOCKER_HOST, or at\n"
+		"another one with --runtime docker=unix:///PATH.",
 	.examples = "aictl up\n"
 		    "aictl up -f examples/sentiment",
 	.options = options,

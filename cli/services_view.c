@@ -23,12 +23,13 @@ struct view {
 static void header(struct view *v)
 {
 	v->table.drop = "INCARNATION SET REVISION SINCE LAST-EXIT PIDS PORTS PORT CPU PID "
-			"IN-FLIGHT P95 REQ/S RUNTIME RESTARTS "
+			"IN-FLIGHT P95 REQ/S CONTAINER RUNTIME RESTARTS "
 			"AGE MEM";
 	if (v->wide)
 		table_header(&v->table, "NAME", "STATE", "PID", "PORTS", "RESTARTS", "AGE", "MEM",
 			     "CPU", "PIDS", "REQ/S", "IN-FLIGHT", "P95", "LAST-EXIT", "SINCE",
-			     "RUNTIME", "SET", "REVISION", "INCARNATION", "MESSAGE", NULL);
+			     "RUNTIME", "CONTAINER", "SET", "REVISION", "INCARNATION", "MESSAGE",
+			     NULL);
 	else if (v->usage)
 		table_header(&v->table, "NAME", "STATE", "PID", "PORT", "RESTARTS", "AGE", "MEM",
 			     "CPU", "PIDS", "MESSAGE", NULL);
@@ -84,6 +85,7 @@ static void wide_cells(struct view *v, const cJSON *service, const cJSON *r)
 	}
 	table_cell(&v->table, NULL, "%s", since);
 	table_cell(&v->table, NULL, "%s", js_str(service, "runtime", "-"));
+	table_cell(&v->table, NULL, "%.12s", js_str(js_get(r, "container"), "id", "-"));
 	table_cell(&v->table, NULL, "%s", js_str(service, "set", "-"));
 	table_cell(&v->table, NULL, "%s", revision);
 	table_cell(&v->table, NULL, "%s", js_str(r, "incarnation", "-"));
@@ -174,6 +176,7 @@ static void service_row(struct view *v, const cJSON *s, const char *drift)
 		table_cell(t, NULL, "-");
 		table_cell(t, NULL, "-");
 		table_cell(t, NULL, "%s", js_str(s, "runtime", "-"));
+		table_cell(t, NULL, "-");
 		table_cell(t, NULL, "%s", js_str(s, "set", "-"));
 		table_cell(t, NULL, "%s", revision);
 		table_cell(t, NULL, "-");

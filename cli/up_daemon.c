@@ -44,6 +44,9 @@ void up_daemon_done(struct up_daemon *d)
 	mem_closep(&d->life_fd);
 	mem_free(d->socket);
 	mem_free(d->log);
+	for (size_t i = 0; i < d->n_runtimes; i++)
+		mem_free(d->runtimes[i]);
+	mem_free(d->runtimes);
 	paths_done(&d->paths);
 }
 
@@ -88,21 +91,32 @@ static int spawn_daemon(struct up_daemon *d, int log_flags, struct err **reterr)
 	_cleanup_close_ int log_fd = -1, read_fd = -1;
 	_cleanup_free_ char *life = x_printf("%d", AICTLD_LIFE_FD);
 	const char *user = geteuid() == 0 ? own_name() : NULL;
-	const char *argv[] = {program,
-			      "--runtime-dir",
-			      d->paths.runtime_dir,
-			      "--state-dir",
-			      d->paths.state_dir,
-			      "--log-dir",
-			      d->paths.log_dir,
-			      "--inherit-env",
-			      "--parent-fd",
-			      life,
-			      user ? "--default-user" : NULL,
-			      user,
-			      NULL};
-	struct aictld_start start = {.argv = argv};
+	size_t n = 0;
+	const char *fixed[] = {program,
+			       "--runtime-dir",
+			       d->paths.runtime_dir,
+			       "--state-dir",
+			       d->paths.state_dir,
+			       "--log-dir",
+			       d->paths.log_dir,
+			       "--inherit-env",
+			       "--parent-fd",
+			       life,
+			       user ? "--default-user" : NULL,
+			       user,
+			       NULL};
+	_cleanup_free_ const char **argv = NULL;
+	struct aictld_start start = {0};
 	int fds[2], r;
+
+	argv = x_alloc((ARRAY_SIZE(fixed) + 2 * d->n_runtimes) * sizeof(*argv));
+	for (; fixed[n]; n++)
+		argv[n] = fixed[n];
+	for (size_t i = 0; i < d->n_runtimes; i++) {
+		argv[n++] = "--runtime";
+		argv[n++] = d->runtimes[i];
+	}
+	start.argv = argv;
 
 	log_fd = open(d->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | log_flags,
 		      0600);

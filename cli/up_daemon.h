@@ -11,6 +11,7 @@
 #define AICTL_CLI_UP_DAEMON_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "lib/paths.h"
 
@@ -20,8 +21,10 @@ struct up_daemon {
 	struct paths paths; /* paths_up of the manifest's directory */
 	char *socket, *log; /* <runtime-dir>/aictl.sock, <state-dir>/aictld.log */
 	int pid;
-	int pidfd;   /* readable when it has ended; -1 when it does not run */
-	int life_fd; /* the pipe's write end */
+	int pidfd;	 /* readable when it has ended; -1 when it does not run */
+	int life_fd;	 /* the pipe's write end */
+	char **runtimes; /* NAME[=CONFIG] of --runtime; owned */
+	size_t n_runtimes, cap_runtimes;
 };
 
 /* Names only; exits when dir cannot be looked at. */

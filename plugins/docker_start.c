@@ -81,6 +81,7 @@ static void no_memory(struct starting *s)
 	end(s, AICTL_NO_MEMORY, "out of memory");
 }
 
+/* doing: NULL, or what is done with the image. */
 static void tell(struct starting *s, const char *doing)
 {
 	const struct aictl_host *host = s->op.d->host;
@@ -89,8 +90,10 @@ static void tell(struct starting *s, const char *doing)
 
 	if (s->pull)
 		docker_pull_progress(s->pull, &p);
-	snprintf(text, sizeof(text), "%s %.200s", doing, s->image);
-	p.text = text;
+	if (doing) {
+		snprintf(text, sizeof(text), "%s %.200s", doing, s->image);
+		p.text = text;
+	}
 	s->told_ms = host->now_ms(host);
 	host->progress(host, s->op.op, &p);
 }
@@ -229,7 +232,7 @@ static void start(struct starting *s)
 
 	s->made = true;
 	s->n_starts++;
-	tell(s, "starting");
+	tell(s, NULL);
 	s->call = docker_engine_send(s->op.d->engine, &ask, "/containers/%s/start", s->name);
 	if (!s->call)
 		no_memory(s);
@@ -285,7 +288,7 @@ static void create(struct starting *s)
 					    .done = on_created,
 					    .user = s};
 
-	tell(s, "creating");
+	tell(s, NULL);
 	s->call = docker_engine_send(s->op.d->engine, &ask, "/containers/create?name=%s", s->name);
 	if (!s->call)
 		no_memory(s);

@@ -12,6 +12,7 @@
 #include "daemon/controller/controller.h"
 #include "daemon/controller/exec.h"
 #include "daemon/controller/replica.h"
+#include "daemon/controller/replica_unit.h"
 #include "daemon/controller/service.h"
 #include "lib/buf.h"
 #include "lib/err.h"
@@ -186,6 +187,11 @@ static const struct replica *find_replica(struct api_call *call, const char *id)
 			api_reply_error(call->r, 404, "not_found", "no replica \"%s\"", id);
 			return NULL;
 		}
+	}
+	if (r && replica_unit_is_lost(r)) {
+		api_reply_error(call->r, 409, "not_ready", "%s \"%s\": %s",
+				slash ? "replica" : "service", id, replica_unit_why_lost(r));
+		return NULL;
 	}
 	if (r && r->pid && r->identity && r->state != REPLICA_STOPPING && !r->frozen)
 		return r;

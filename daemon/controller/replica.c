@@ -328,6 +328,7 @@ void replica_spawn_prepared(struct replica *r)
 	POINT("controller.spawn.sending");
 	link_send(c->link, &c->packet);
 	POINT("controller.spawn.sent");
+	replica_unit_asked(r);
 }
 
 /* Starts the next process, or takes over what aictld has started already. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/controller/controller.h"
+#include "daemon/controller/events.h"
 #include "daemon/controller/replica.h"
 #include "daemon/controller/replica_own.h"
 #include "daemon/controller/runtimes.h"
@@ -49,6 +50,18 @@ void replica_unit_begin(struct replica *r)
 	r->unit->pull_mono_ms = r->unit->pull_told_mono_ms = 0;
 	r->unit->pull_told_layers = 0;
 	r->unit->pull_total = 0;
+}
+
+void replica_unit_asked(const struct replica *r)
+{
+	if (!replica_unit_is_lost(r))
+		return;
+	events_add(r->service->controller->events,
+		   &(struct event_args){.service = r->service->name,
+					.replica = (int)r->index,
+					.type = "engine",
+					.reason = "engine_lost",
+					.message = replica_unit_why_lost(r)});
 }
 
 bool replica_unit_is(const struct replica *r)

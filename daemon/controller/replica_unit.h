@@ -27,6 +27,8 @@ struct replica;
 void replica_unit_free(struct replica *r);
 /* A new one is to be started: what was said of the last does not hold for it. */
 void replica_unit_begin(struct replica *r);
+/* Its start has been asked for: tells who watches if nobody is there to do it. */
+void replica_unit_asked(const struct replica *r);
 /* Its runtime's word. */
 void replica_unit_take(struct replica *r, const struct wire_unit_state *m);
 /* Is its process (to be) a container? By what it was started with. */

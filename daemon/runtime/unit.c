@@ -224,6 +224,8 @@ static void on_start_progress(void *user, uint64_t op, const struct aictl_progre
 	struct unit *u = user;
 
 	(void)op;
+	if (!p->text && !p->layers_total && p->bytes_done <= 0)
+		return; /* a sign of life */
 	if (u->state.state == WIRE_UNIT_RUNNING || u->state.state == WIRE_UNIT_EXITED)
 		return;
 	u->state.state = WIRE_UNIT_PULLING;

@@ -161,7 +161,7 @@ struct aictl_engine_state {
 	uint32_t reserved;
 };
 
-/* How far a start has come, chiefly the pull of its image. */
+/* How far the pull of a start's image has come; with nothing in it, that the start is at work. */
 struct aictl_progress {
 	uint32_t struct_size;
 	uint32_t layers_done, layers_total; /* 0 total: not known */
