@@ -21,6 +21,7 @@
 #include "cli/report.h"
 #include "cli/report_manifest.h"
 #include "cli/sources.h"
+#include "cli/term.h"
 #include "cli/text.h"
 #include "cli/x.h"
 #include "lib/buf.h"
@@ -74,6 +75,15 @@ static char *absolute(const char *path)
 	return x_check(fs_join(cwd, path));
 }
 
+/* Paths in a file count from where it is named: the link, not what it leads to. As in Compose. */
+static char *absolute_file(const char *path)
+{
+	_cleanup_free_ char *dir = x_check(fs_dirname(path)), *real = absolute(dir);
+	const char *slash = strrchr(path, '/');
+
+	return x_check(fs_join(real, slash ? slash + 1 : path));
+}
+
 static bool is_dir(const char *path)
 {
 	struct stat st;
@@ -100,10 +110,10 @@ static void add_dir(struct compose *c, const char *dir)
 		report_hint("name the file: aictl import FILE");
 		exit(CODE_USAGE);
 	}
-	add_path(c, absolute(path));
+	add_path(c, absolute_file(path));
 	over = compose_find_override(path);
 	if (over)
-		add_path(c, absolute(over));
+		add_path(c, absolute_file(over));
 }
 
 static void add_file(struct compose *c, const char *path)
@@ -118,6 +128,8 @@ static void add_file(struct compose *c, const char *path)
 		add_dir(c, path);
 		return;
 	}
+	if (!path[0])
+		report_usage(&cmd_import_command, "a file without a name");
 	if (access(path, R_OK) < 0) {
 		_cleanup_err_ struct err *e = NULL;
 
@@ -125,7 +137,46 @@ static void add_file(struct compose *c, const char *path)
 		report_err(e);
 		exit(e->sys == ENOENT ? CODE_USAGE : CODE_FAILED);
 	}
-	add_path(c, absolute(path));
+	add_path(c, absolute_file(path));
+}
+
+/* $COMPOSE_FILE of the shell or of .env: true when it names any. */
+static bool add_listed(struct compose *c)
+{
+	struct compose_env env = {.shell = variable};
+	struct manifest_errors errors = {0};
+	_cleanup_free_ char *text = NULL, *list = NULL;
+	_cleanup_err_ struct err *e = NULL;
+	const char *value, *separator;
+	size_t len;
+
+	if (fs_read_file(".env", BYTES_MAX, &text, &len, &e) == 0)
+		compose_env_parse(&env, ".env", text, len, &errors);
+	value = compose_env_get(&env, "COMPOSE_FILE");
+	separator = compose_env_get(&env, "COMPOSE_PATH_SEPARATOR");
+	list = x_strdup(value ? value : "");
+	for (char *p = list, *next; p; p = next) {
+		next = strstr(p, separator && separator[0] ? separator : ":");
+		if (next) {
+			*next = '\0';
+			next += separator && separator[0] ? strlen(separator) : 1;
+		}
+		if (p[0])
+			add_file(c, p);
+	}
+	compose_env_done(&env);
+	manifest_errors_done(&errors);
+	return c->n_paths > 0;
+}
+
+/* Of the first file; what is piped has none. */
+static char *project_dir(const struct compose *c)
+{
+	struct stat st;
+
+	if (strcmp(c->paths[0], "-") != 0 && stat(c->paths[0], &st) == 0 && S_ISREG(st.st_mode))
+		return x_check(fs_dirname(c->paths[0]));
+	return absolute(".");
 }
 
 static void choose_files(struct job *j, const struct args *args)
@@ -137,9 +188,9 @@ static void choose_files(struct job *j, const struct args *args)
 		add_file(c, args->operands[i]);
 	for (size_t i = 0; (path = args_nth(args, "file", i)) != NULL; i++)
 		add_file(c, path);
-	if (c->n_paths == 0)
+	if (c->n_paths == 0 && !add_listed(c))
 		add_dir(c, ".");
-	c->dir = strcmp(c->paths[0], "-") == 0 ? absolute(".") : x_check(fs_dirname(c->paths[0]));
+	c->dir = project_dir(c);
 	for (size_t i = 0; (path = args_nth(args, "env-file", i)) != NULL; i++) {
 		c->env_paths = x_check(mem_realloc(c->env_paths, i + 1, sizeof(*c->env_paths)));
 		c->env_paths[c->n_env_paths++] = absolute(path);
@@ -154,7 +205,7 @@ static void add_profile(struct job *j, const char *name)
 
 static void choose_profiles(struct job *j, const struct args *args)
 {
-	const char *list = getenv("COMPOSE_PROFILES"), *name;
+	const char *list = compose_env_get(&j->c.env, "COMPOSE_PROFILES"), *name;
 
 	for (size_t i = 0; (name = args_nth(args, "profile", i)) != NULL; i++)
 		add_profile(j, name);
@@ -270,7 +321,7 @@ static int write_manifest(const struct job *j, const struct buf *text)
 	if (!j->out) {
 		fwrite(text->data, 1, text->len, stdout);
 		for (size_t i = 0; i < j->im.n_files; i++)
-			report_hint("with -o %s is written, too", j->im.files[i].path);
+			report_hint("%s is written only with -o", j->im.files[i].path);
 		return CODE_OK;
 	}
 	code = write_files(j);
@@ -305,7 +356,7 @@ static int finish(struct job *j, struct cli *cli, const struct buf *text)
 	bool valid;
 	int code;
 
-	term.columns = 0;
+	term.columns = term_columns(STDERR_FILENO);
 	import_notes_print(&j->im.notes, &term);
 	if (j->strict && j->im.notes.n > 0) {
 		report_plain("%s, and --strict makes errors of them", notes);
@@ -334,6 +385,36 @@ static void done(struct job *j)
 	mem_free(j->profiles);
 }
 
+static bool may_write(const struct job *j)
+{
+	if (is_dir(j->out))
+		report_plain("%s is a directory", j->shown);
+	else if (!j->force && access(j->out, F_OK) == 0) {
+		report_plain("%s is there already", j->shown);
+		report_hint("--force overwrites it");
+	} else {
+		return true;
+	}
+	return false;
+}
+
+/* Nobody wants that: not even with --force. */
+static bool overwrites_source(const struct job *j)
+{
+	struct stat out, st;
+
+	if (!j->out || stat(j->out, &out) < 0)
+		return false;
+	for (size_t i = 0; i < j->c.n_files; i++) {
+		if (stat(j->c.files[i]->path, &st) < 0 || st.st_ino != out.st_ino ||
+		    st.st_dev != out.st_dev)
+			continue;
+		report_plain("%s is what the manifest is made of", j->shown);
+		return true;
+	}
+	return false;
+}
+
 static int run(struct cli *cli, const struct args *args)
 {
 	struct job j = {.c.reader = {read_file, variable, NULL},
@@ -344,18 +425,18 @@ static int run(struct cli *cli, const struct args *args)
 	_cleanup_buf_ struct buf text = {0};
 	int code = CODE_MANIFEST;
 
+	if (out && !out[0])
+		report_usage(&cmd_import_command, "-o needs the name of a file");
 	j.out = whole;
 	j.shown = out;
 	j.out_dir = whole ? x_check(fs_dirname(whole)) : absolute(".");
-	if (whole && !j.force && access(whole, F_OK) == 0) {
-		report_plain("%s is there already", out);
-		report_hint("--force overwrites it");
+	if (whole && !may_write(&j)) {
 		done(&j);
-		return CODE_CONFLICT;
+		return is_dir(whole) ? CODE_USAGE : CODE_CONFLICT;
 	}
 	choose_files(&j, args);
-	choose_profiles(&j, args);
 	compose_load(&j.c);
+	choose_profiles(&j, args);
 	if (j.c.root) {
 		j.im.c = &j.c;
 		j.im.out_dir = j.out_dir;
@@ -365,10 +446,10 @@ static int run(struct cli *cli, const struct args *args)
 		note_override(&j, args);
 		import_make(&j.im, &text);
 	}
-	if (j.c.errors.n == 0)
-		code = finish(&j, cli, &text);
-	else
+	if (j.c.errors.n > 0)
 		show_errors(&j.c);
+	else
+		code = overwrites_source(&j) ? (int)CODE_CONFLICT : finish(&j, cli, &text);
 	done(&j);
 	return code;
 }

@@ -12,14 +12,21 @@
 #include "lib/err.h"
 #include "lib/fs.h"
 #include "lib/mem.h"
-#include "lib/schema.h"
 #include "lib/yamltree.h"
 
 #define INCLUDES_MAX 8 /* deep */
 
-static const struct ynode *load_project(struct compose *c, char *const *paths, size_t n,
-					const char *base, const struct compose_env *env,
-					unsigned depth);
+/* Files, one over the other, and where they are asked for. */
+struct project {
+	char *paths[COMPOSE_FILES_MAX];
+	size_t n;
+	const char *base;
+	const struct compose_env *env;
+	const struct ynode *at; /* NULL: on the command line */
+	unsigned depth;
+};
+
+static const struct ynode *load_project(struct compose *c, const struct project *p);
 
 void compose_fail(struct compose *c, const struct ynode *at, const char *hint, const char *fmt, ...)
 {
@@ -47,6 +54,15 @@ const char *compose_base(const struct compose *c, const struct ynode *node)
 	return f ? f->base : c->dir;
 }
 
+/* An editor's byte-order mark: Compose takes it. */
+static void drop_mark(struct compose_file *f)
+{
+	if (f->len < 3 || memcmp(f->text, "\xef\xbb\xbf", 3) != 0)
+		return;
+	f->len -= 3;
+	memmove(f->text, f->text + 3, f->len + 1);
+}
+
 /* Its text; NULL with an error. */
 static struct compose_file *open_file(struct compose *c, const char *path, const char *base,
 				      const struct ynode *at)
@@ -65,8 +81,10 @@ static struct compose_file *open_file(struct compose *c, const char *path, const
 	f->base = x_strdup(base);
 	x_grow(&c->files, &c->cap_files, c->n_files + 1, sizeof(*c->files));
 	c->files[c->n_files++] = f;
-	if (c->reader.read(c->reader.user, path, &f->text, &f->len, &e) == 0)
+	if (c->reader.read(c->reader.user, path, &f->text, &f->len, &e) == 0) {
+		drop_mark(f);
 		return f;
+	}
 	compose_fail(c, at, NULL, "%s", err_msg(e));
 	return NULL;
 }
@@ -166,9 +184,8 @@ static const struct ynode *include_one(struct compose *c, const struct ynode *en
 	const struct ynode *dir = yamltree_get(entry, "project_directory"), *first = first_of(path);
 	const char *here = compose_base(c, entry);
 	_cleanup_free_ char *main = NULL, *base = NULL;
+	struct project p = {.at = entry, .depth = depth + 1};
 	const struct ynode *root = NULL;
-	char *paths[COMPOSE_FILES_MAX];
-	size_t n = 0;
 
 	if (!first || first->kind != YNODE_SCALAR || depth >= INCLUDES_MAX) {
 		compose_fail(c, entry, NULL, "include: %s",
@@ -178,15 +195,43 @@ static const struct ynode *include_one(struct compose *c, const struct ynode *en
 	main = x_check(fs_join(here, first->text));
 	base = dir && dir->kind == YNODE_SCALAR ? x_check(fs_join(here, dir->text))
 						: x_check(fs_dirname(main));
-	for (size_t i = 0; path->kind == YNODE_LIST && i < path->n && n < COMPOSE_FILES_MAX; i++)
+	for (size_t i = 0; path->kind == YNODE_LIST && i < path->n && p.n < COMPOSE_FILES_MAX; i++)
 		if (path->items[i].value->kind == YNODE_SCALAR)
-			paths[n++] = x_check(fs_join(here, path->items[i].value->text));
-	if (n == 0)
-		paths[n++] = x_strdup(main);
-	root = load_project(c, paths, n, base, inner_env(c, entry, base, env), depth + 1);
-	while (n > 0)
-		mem_free(paths[--n]);
+			p.paths[p.n++] = x_check(fs_join(here, path->items[i].value->text));
+	if (p.n == 0)
+		p.paths[p.n++] = x_strdup(main);
+	p.base = base;
+	p.env = inner_env(c, entry, base, env);
+	root = load_project(c, &p);
+	while (p.n > 0)
+		mem_free(p.paths[--p.n]);
 	return root;
+}
+
+/* What two of them call the same has to be the same. */
+static void check_conflicts(struct compose *c, const struct ynode *included,
+			    const struct ynode *root, const struct ynode *at)
+{
+	static const char *const kinds[] = {"services", "networks", "volumes", "secrets",
+					    "configs"};
+
+	for (size_t k = 0; included && k < ARRAY_SIZE(kinds); k++) {
+		const struct ynode *theirs = yamltree_get(included, kinds[k]);
+		const struct ynode *ours = yamltree_get(root, kinds[k]), *other;
+
+		for (size_t i = 0; ours && ours->kind == YNODE_MAP && i < ours->n; i++) {
+			const struct yitem *item = &ours->items[i];
+
+			other = yamltree_get(theirs, item->key->text);
+			if (other && !compose_merge_is_same(other, item->value))
+				compose_fail(
+					c, at ? at : item->key,
+					"a file that changes an included one is named with it: "
+					"path: [one.yaml, changes.yaml]",
+					"%s.%s: an included file has another one", kinds[k],
+					item->key->text);
+		}
+	}
 }
 
 /* What a file includes, merged. */
@@ -204,27 +249,28 @@ static const struct ynode *include_all(struct compose *c, const struct ynode *ro
 	}
 	for (size_t i = 0; i < include->n; i++) {
 		one = include_one(c, include->items[i].value, env, depth);
-		if (one)
-			all = compose_merge_files(c->tree, all, one);
+		if (!one)
+			continue;
+		check_conflicts(c, all, one, include->items[i].value);
+		all = compose_merge_files(c->tree, all, one);
 	}
 	return all;
 }
 
 /* ---- projects ---- */
 
-static const struct ynode *load_project(struct compose *c, char *const *paths, size_t n,
-					const char *base, const struct compose_env *env,
-					unsigned depth)
+static const struct ynode *load_project(struct compose *c, const struct project *p)
 {
 	const struct ynode *all = NULL, *included;
 
-	for (size_t i = 0; i < n; i++) {
-		const struct ynode *root = compose_read(c, paths[i], base, env, NULL);
+	for (size_t i = 0; i < p->n; i++) {
+		const struct ynode *root = compose_read(c, p->paths[i], p->base, p->env, p->at);
 
 		if (!root)
 			continue;
-		included = include_all(c, root, env, depth);
-		root = compose_extend_file(c, root, all ? all : included, env);
+		included = include_all(c, root, p->env, p->depth);
+		root = compose_extend_file(c, root, all ? all : included, p->env);
+		check_conflicts(c, included, root, NULL);
 		if (included)
 			all = compose_merge_files(c->tree, all, included);
 		all = compose_merge_files(c->tree, all, root);
@@ -232,8 +278,19 @@ static const struct ynode *load_project(struct compose *c, char *const *paths, s
 	return all;
 }
 
+/* Version 1 had its services at the top. */
+static const char *hint_of(const struct ynode *root)
+{
+	for (size_t i = 0; i < root->n; i++)
+		if (yamltree_get(root->items[i].value, "image") ||
+		    yamltree_get(root->items[i].value, "build"))
+			return "write them below `services:`, as since version 2 of the format";
+	return NULL;
+}
+
 void compose_load(struct compose *c)
 {
+	struct project p = {.base = c->dir, .env = &c->env};
 	const struct ynode *root, *services;
 
 	c->tree = x_check(yamltree_new());
@@ -245,27 +302,21 @@ void compose_load(struct compose *c)
 
 		read_env(c, &c->env, path, NULL, false);
 	}
-	root = load_project(c, c->paths, c->n_paths, c->dir, &c->env, 0);
+	for (; p.n < c->n_paths && p.n < COMPOSE_FILES_MAX; p.n++)
+		p.paths[p.n] = c->paths[p.n];
+	if (p.n < c->n_paths)
+		compose_fail(c, NULL, NULL, "more than %d files", COMPOSE_FILES_MAX);
+	root = load_project(c, &p);
 	if (!root)
 		return;
 	root = compose_merge_strip(c->tree, root);
 	services = yamltree_get(root, "services");
-	if (!services || services->kind != YNODE_MAP)
-		compose_fail(c, services ? services : root, NULL, "there are no services");
-	else if (c->errors.n == 0)
+	if (c->errors.n > 0)
+		return;
+	if (!services || services->kind != YNODE_MAP || services->n == 0)
+		compose_fail(c, services ? services : root, hint_of(root), "there are no services");
+	else
 		c->root = root;
-}
-
-char *compose_name(const struct compose *c)
-{
-	const struct ynode *name = yamltree_get(c->root, "name");
-	const char *variable = compose_env_get(&c->env, "COMPOSE_PROJECT_NAME");
-
-	if (variable && variable[0])
-		return x_check(schema_make_label(variable, "app"));
-	if (name && name->kind == YNODE_SCALAR && name->text[0])
-		return x_check(schema_make_label(name->text, "app"));
-	return x_check(schema_make_label(c->dir, "app"));
 }
 
 void compose_done(struct compose *c)

@@ -72,8 +72,6 @@ void compose_load(struct compose *c);
 void compose_done(struct compose *c);
 /* Where a relative path counts from. Borrowed. */
 const char *compose_base(const struct compose *c, const struct ynode *node);
-/* What the project is called, as a DNS label. Caller frees. */
-char *compose_name(const struct compose *c);
 
 /* For compose_extend.c: the tree of a file with ${NAME} replaced, or NULL with an error at `at`. */
 const struct ynode *compose_read(struct compose *c, const char *path, const char *base,

@@ -22,23 +22,33 @@ static char *first_of(const char *dir, const char *const *names)
 	return NULL;
 }
 
+static const char *const names[] = {"compose.yaml", "compose.yml", "docker-compose.yml",
+				    "docker-compose.yaml", NULL};
+
 char *compose_find(const char *dir)
 {
-	static const char *const names[] = {"compose.yaml", "compose.yml", "docker-compose.yml",
-					    "docker-compose.yaml", NULL};
-
 	return first_of(dir, names);
+}
+
+bool compose_find_is_name(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	const char *const *n = names;
+
+	while (*n && strcmp(*n, name) != 0)
+		n++;
+	return *n != NULL;
 }
 
 char *compose_find_override(const char *path)
 {
-	static const char *const names[] = {"compose.override.yaml", "compose.override.yml", NULL};
+	static const char *const newer[] = {"compose.override.yaml", "compose.override.yml", NULL};
 	static const char *const older[] = {"docker-compose.override.yml",
 					    "docker-compose.override.yaml", NULL};
 	_cleanup_free_ char *dir = x_check(fs_dirname(path));
 	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
 
 	if (strncmp(name, "compose.y", 9) == 0)
-		return first_of(dir, names);
+		return first_of(dir, newer);
 	return strncmp(name, "docker-compose.y", 16) == 0 ? first_of(dir, older) : NULL;
 }

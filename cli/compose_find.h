@@ -6,6 +6,10 @@
 #ifndef AICTL_CLI_COMPOSE_FIND_H
 #define AICTL_CLI_COMPOSE_FIND_H
 
+#include <stdbool.h>
+
+/* Is a file called as Compose looks for it? */
+bool compose_find_is_name(const char *path);
 /* Its path, or NULL. Caller frees. */
 char *compose_find(const char *dir);
 /* The file beside it that overrides it, or NULL. Caller frees. */

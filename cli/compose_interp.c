@@ -85,6 +85,7 @@ static bool apply(struct compose_interp *in, const struct expression *e, const c
 		return expand(in, text, end, depth + 1, out);
 	if (!expand(in, text, end, depth + 1, &said))
 		return false;
+	in->missing = true;
 	return fail(in, x_printf("${%s} is needed and not set%s%s", e->name, said.len ? ": " : "",
 				 buf_cstr(&said)));
 }
@@ -166,8 +167,12 @@ static const struct ynode *scalar(struct compose_interp *in, const struct ynode 
 	if (!strchr(node->text, '$'))
 		return node;
 	in->at = node;
+	in->missing = false;
 	if (!compose_interp_text(in, node->text, &out)) {
-		manifest_errors_add(in->errors, &at, "a dollar is written as $$", "%s", in->error);
+		manifest_errors_add(in->errors, &at,
+				    in->missing ? "set it in the shell or in .env"
+						: "a dollar is written as $$",
+				    "%s", in->error);
 		fail(in, NULL);
 		return node;
 	}

@@ -31,7 +31,8 @@ struct compose_interp {
 	/* A variable was asked for; value NULL: there is none, and no other text for it. Or NULL. */
 	void (*used)(void *user, const struct ynode *at, const char *name, const char *value);
 	void *user;
-	char *error; /* owned: why compose_interp_text failed */
+	char *error;  /* owned: why compose_interp_text failed */
+	bool missing; /* because of a ${NAME:?...} */
 };
 
 /* Appends; false: error says why. */

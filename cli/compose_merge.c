@@ -139,7 +139,7 @@ static const struct ynode *to_list(struct yamltree *t, const struct ynode *node)
 	return list;
 }
 
-static bool equal(const struct ynode *a, const struct ynode *b)
+bool compose_merge_is_same(const struct ynode *a, const struct ynode *b)
 {
 	if (a->kind != b->kind || a->n != b->n)
 		return false;
@@ -149,7 +149,7 @@ static bool equal(const struct ynode *a, const struct ynode *b)
 		const struct ynode *other = a->items[i].key ? yamltree_get(b, a->items[i].key->text)
 							    : b->items[i].value;
 
-		if (!other || !equal(a->items[i].value, other))
+		if (!other || !compose_merge_is_same(a->items[i].value, other))
 			return false;
 	}
 	return true;
@@ -198,8 +198,9 @@ static const struct ynode *append(struct yamltree *t, const struct ynode *base,
 		const struct ynode *item = over->items[i].value;
 		size_t k = 0;
 
-		while (k < list->n && !(by_target ? same_target(list->items[k].value, item)
-						  : equal(list->items[k].value, item)))
+		while (k < list->n &&
+		       !(by_target ? same_target(list->items[k].value, item)
+				   : compose_merge_is_same(list->items[k].value, item)))
 			k++;
 		list->items[k] = (struct yitem){NULL, item};
 		list->n += k == list->n;

@@ -13,6 +13,8 @@
 #ifndef AICTL_CLI_COMPOSE_MERGE_H
 #define AICTL_CLI_COMPOSE_MERGE_H
 
+#include <stdbool.h>
+
 struct ynode;
 struct yamltree;
 
@@ -23,6 +25,7 @@ const struct ynode *compose_merge_services(struct yamltree *t, const struct ynod
 					   const struct ynode *over);
 /* Without what !reset marks. */
 const struct ynode *compose_merge_strip(struct yamltree *t, const struct ynode *node);
+bool compose_merge_is_same(const struct ynode *a, const struct ynode *b);
 /* A copy of a map without a key. */
 const struct ynode *compose_merge_without(struct yamltree *t, const struct ynode *map,
 					  const char *key);

@@ -11,6 +11,7 @@
 #include "cli/import_network.h"
 #include "cli/import_out.h"
 #include "cli/import_service.h"
+#include "cli/suggest.h"
 #include "cli/x.h"
 #include "lib/buf.h"
 #include "lib/fs.h"
@@ -51,6 +52,19 @@ const struct ynode *import_key(const struct import_part *p, const char *key)
 const struct ynode *import_defined(const struct import_part *p, const char *kind, const char *name)
 {
 	return yamltree_get(yamltree_get(p->im->c->root, kind), name);
+}
+
+bool import_is_defined(const struct import_part *p, const char *kind, const char *name,
+		       const struct ynode *at)
+{
+	if (name && import_defined(p, kind, name))
+		return true;
+	if (name)
+		compose_fail(p->im->c, at, NULL, "services.%s.%s: the project has no %s.%s",
+			     p->s->from, kind, kind, name);
+	else
+		import_bad(p, at, kind, "one of those that the project defines");
+	return false;
 }
 
 char *import_engine_name(const struct import_part *p, const char *kind, const char *name)
@@ -308,6 +322,17 @@ static void note_unset(struct import *im)
 	}
 }
 
+static void note_stranger(struct import *im, const char *key, const char *const *known, size_t n)
+{
+	struct suggest s = {.wanted = key};
+
+	for (size_t i = 0; i < n; i++)
+		suggest_offer(&s, known[i]);
+	import_notes_add(&im->notes, IMPORT_DROPPED, NULL, key, "no %s%s%s",
+			 s.best ? "key of Compose's; is it " : "counterpart", s.best ? s.best : "",
+			 s.best ? "?" : "");
+}
+
 static void note_top(struct import *im)
 {
 	static const char *const known[] = {"version", "name",	  "services", "networks",
@@ -321,7 +346,7 @@ static void note_top(struct import *im)
 		while (k < ARRAY_SIZE(known) && strcmp(known[k], key) != 0)
 			k++;
 		if (k == ARRAY_SIZE(known) && strncmp(key, "x-", 2) != 0)
-			import_notes_add(&im->notes, IMPORT_DROPPED, NULL, key, "no counterpart");
+			note_stranger(im, key, known, k);
 	}
 }
 
@@ -346,7 +371,7 @@ void import_make(struct import *im, struct buf *out)
 		import_notes_comment(&im->notes, im->services[i].from, IMPORT_DEPTH, &body);
 		buf_str(&body, buf_cstr(&lines));
 	}
-	if (im->n_services == 0)
+	if (im->n_services == 0 && im->c->errors.n == 0)
 		compose_fail(im->c, im->c->root, "--profile NAME takes in those of a profile",
 			     "no service is left: all are in profiles");
 	put_head(im, out);

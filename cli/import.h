@@ -73,6 +73,9 @@ void import_bad(const struct import_part *p, const struct ynode *at, const char 
 const struct ynode *import_key(const struct import_part *p, const char *key);
 /* The definition of a top-level thing ("volumes", "secrets", ...), or NULL. */
 const struct ynode *import_defined(const struct import_part *p, const char *kind, const char *name);
+/* The same, as a question; name may be NULL. false with an error at `at`. */
+bool import_is_defined(const struct import_part *p, const char *kind, const char *name,
+		       const struct ynode *at);
 /* The name by which the engine knows a volume or network. Caller frees. */
 char *import_engine_name(const struct import_part *p, const char *kind, const char *name);
 /* A path that stands in a Compose file, as the manifest needs it. Caller frees. */

@@ -163,6 +163,22 @@ static const char *condition_of(const char *theirs)
 	return NULL;
 }
 
+/* It is in a profile, or nowhere. */
+static void no_dependency(const struct import_part *p, const struct ynode *key, bool needed)
+{
+	const struct ynode *services = yamltree_get(p->im->c->root, "services");
+
+	if (yamltree_get(services, key->text))
+		import_note(p, IMPORT_DROPPED, "depends_on", "%s is in a profile that is left out",
+			    key->text);
+	else if (!needed)
+		import_note(p, IMPORT_DROPPED, "depends_on", "%s is not among the services",
+			    key->text);
+	else
+		compose_fail(p->im->c, key, NULL, "services.%s.depends_on: there is no service %s",
+			     p->s->from, key->text);
+}
+
 static void put_dependency(const struct import_part *p, const struct yitem *item, struct buf *out,
 			   bool *restart)
 {
@@ -173,9 +189,10 @@ static void put_dependency(const struct import_part *p, const struct yitem *item
 	const char *required = compose_value_get(item->value, "required");
 	bool needed = true, also = false;
 
+	if (required)
+		compose_value_bool(required, &needed);
 	if (!name) {
-		import_note(p, IMPORT_DROPPED, "depends_on", "%s is not among the services",
-			    item->key->text);
+		no_dependency(p, item->key, needed);
 		return;
 	}
 	import_unknown(p, item->value, "depends_on.", known);
@@ -189,8 +206,6 @@ static void put_dependency(const struct import_part *p, const struct yitem *item
 	    !yamltree_get(import_service_find(p->im, item->key->text)->node, "healthcheck"))
 		import_note(p, IMPORT_TODO, "depends_on",
 			    "%s has no healthcheck here: give it a readiness probe", name);
-	if (required)
-		compose_value_bool(required, &needed);
 	if (again && compose_value_bool(again, &also) && also)
 		*restart = true;
 	import_out_key(out, IMPORT_DEPTH + 1, name);

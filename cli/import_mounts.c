@@ -93,6 +93,8 @@ static void put_named(const struct import_part *p, struct mount *m, const struct
 	_cleanup_free_ char *name = import_engine_name(p, "volumes", m->source);
 	const char *was = m->source;
 
+	if (!import_is_defined(p, "volumes", was, at))
+		return;
 	m->type = "volume";
 	m->source = name;
 	note_volume(p, was, name);
@@ -272,8 +274,7 @@ static char *config_file(const struct import_part *p, const char *name)
 	if (!text || strchr(name, '/')) {
 		import_note(p, IMPORT_DROPPED, "configs", "%s: %s", name,
 			    variable ? "its variable is not set"
-			    : def    ? "it is in no file of this project"
-				     : "it is not defined");
+				     : "it is in no file of this project");
 		return NULL;
 	}
 	path = x_printf("./aictl.configs/%s", name);
@@ -306,7 +307,8 @@ static void configs(const struct import_part *p, struct buf *out)
 		const char *name =
 			item->kind == YNODE_SCALAR ? item->text : compose_value_get(item, "source");
 		const char *target = compose_value_get(item, "target");
-		_cleanup_free_ char *path = name ? config_file(p, name) : NULL, *at = NULL;
+		bool defined = import_is_defined(p, "configs", name, item);
+		_cleanup_free_ char *path = defined ? config_file(p, name) : NULL, *at = NULL;
 
 		note_owner(p, item, "configs");
 		if (!path)
@@ -345,9 +347,11 @@ static void put_secret(const struct import_part *p, const struct ynode *item, st
 	_cleanup_free_ char *path = NULL;
 
 	note_owner(p, item, "secrets");
-	if (!name || (!compose_value_text(file) && !variable)) {
+	if (!import_is_defined(p, "secrets", name, item))
+		return;
+	if (!compose_value_text(file) && !variable) {
 		import_note(p, IMPORT_TODO, "secrets",
-			    "%s: say where it comes from, as { file: ... }", name ? name : "?");
+			    "%s: say where it comes from, as { file: ... }", name);
 		return;
 	}
 	ours = secret_name(p, name, compose_value_get(item, "target"));

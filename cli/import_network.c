@@ -72,14 +72,40 @@ static void note_keys(const struct import_part *p, const struct ynode *nets)
 	}
 }
 
+static bool is_external(const struct import_part *p, const char *name)
+{
+	const struct ynode *node = yamltree_get(import_defined(p, "networks", name), "external");
+	bool on = node && node->kind == YNODE_MAP; /* { name } of Compose 2 */
+
+	if (node && node->kind == YNODE_SCALAR)
+		compose_value_bool(node->text, &on);
+	return on;
+}
+
+/* The others in an external network are not ours to move. */
+static void check_networks(const struct import_part *p, const struct ynode *nets)
+{
+	for (size_t i = 0; i < nets->n; i++) {
+		const char *name = nets->items[i].key->text;
+		_cleanup_free_ char *engine = NULL;
+
+		if (strcmp(name, "default") == 0 ||
+		    !import_is_defined(p, "networks", name, nets->items[i].key) || nets->n == 1 ||
+		    !is_external(p, name))
+			continue;
+		engine = import_engine_name(p, "networks", name);
+		import_note(p, IMPORT_DROPPED, "networks",
+			    "%s: the others in it do not reach this one", engine);
+	}
+}
+
 /* The one that it is in; NULL = the engine's default. Caller frees. */
 static char *choose(const struct import_part *p, const struct ynode *nets)
 {
 	const char *only = nets && nets->n == 1 ? nets->items[0].key->text : NULL;
-	_cleanup_free_ char *plain = only ? x_printf("%s_%s", p->im->project, only) : NULL;
 	_cleanup_free_ char *name = only ? import_engine_name(p, "networks", only) : NULL;
 
-	if (only && (!p->im->one_network || strcmp(name, plain) != 0))
+	if (only && (!p->im->one_network || is_external(p, only)))
 		return TAKE_PTR(name);
 	if (p->im->n_services > 1 || nets)
 		return import_engine_name(p, "networks", "default");
@@ -93,7 +119,7 @@ static bool emit_mode(const struct import_part *p)
 
 	if (!text)
 		return false;
-	if (strcmp(text, "host") == 0 || strcmp(text, "none") == 0 || strcmp(text, "bridge") == 0) {
+	if (!strchr(text, ':')) { /* host, none, bridge, or one of the engine's */
 		import_out_text(p->out, IMPORT_DEPTH, "network", text);
 		return true;
 	}
@@ -109,8 +135,10 @@ void import_network_emit(const struct import_part *p)
 
 	if (emit_mode(p))
 		return;
-	if (nets)
+	if (nets) {
+		check_networks(p, nets);
 		note_keys(p, nets);
+	}
 	name = choose(p, nets);
 	if (!name)
 		return;

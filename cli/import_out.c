@@ -126,8 +126,8 @@ void import_out_comment(struct buf *out, int depth, const char *text)
 	while (*p) {
 		size_t n = strcspn(p, " ");
 
-		if (n >= left || left == room) {
-			if (left)
+		if (n >= left) {
+			if (p > copy)
 				buf_char(out, '\n');
 			indent(out, depth);
 			buf_str(out, "#");

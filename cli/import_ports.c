@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cli/compose.h"
 #include "cli/compose_value.h"
@@ -17,6 +18,7 @@
 #include "lib/buf.h"
 #include "lib/manifest.h"
 #include "lib/mem.h"
+#include "lib/schema_check.h"
 #include "lib/yamltree.h"
 
 struct port {
@@ -150,7 +152,7 @@ static void add_all(const struct import_part *p, struct ports *l, const struct p
 
 static bool is_protocol(const struct import_part *p, const char *protocol, int64_t target)
 {
-	if (!protocol || strcmp(protocol, "tcp") == 0)
+	if (!protocol || strcasecmp(protocol, "tcp") == 0)
 		return true;
 	import_note(p, IMPORT_DROPPED, "ports", "%" PRId64 ": %s is not passed on, only tcp",
 		    target, protocol);
@@ -181,6 +183,11 @@ static const char *plain_address(char *ip)
 	return ip + 1;
 }
 
+static bool is_address(const char *ip)
+{
+	return !ip || !ip[0] || !schema_check_address(ip);
+}
+
 /* [[IP:]PUBLISHED:]TARGET[/PROTOCOL]; IP may be [v6]. */
 static void read_short(const struct import_part *p, struct ports *l, const struct ynode *item)
 {
@@ -198,7 +205,7 @@ static void read_short(const struct import_part *p, struct ports *l, const struc
 		published = published ? published : text;
 	}
 	target = target ? target : text;
-	if (!parse_range(target, strlen(target), &to) ||
+	if (!parse_range(target, strlen(target), &to) || !is_address(port.listen) ||
 	    (published && published[0] && !parse_range(published, strlen(published), &from))) {
 		import_bad(p, item, "ports", "[[IP:]PORT:]PORT[/PROTOCOL]");
 		return;
@@ -221,14 +228,14 @@ static void read_long(const struct import_part *p, struct ports *l, const struct
 	struct port port = {0};
 
 	import_unknown(p, item, "ports.", known);
-	if (!target || !parse_range(target, strlen(target), &to) ||
+	port.listen = address && address[0] ? plain_address(address) : NULL;
+	if (!target || !parse_range(target, strlen(target), &to) || !is_address(port.listen) ||
 	    (published && !parse_range(published, strlen(published), &from))) {
 		import_bad(p, item, "ports", "a port with a target");
 		return;
 	}
 	if (!is_protocol(p, compose_value_get(item, "protocol"), to.first))
 		return;
-	port.listen = address && address[0] ? plain_address(address) : NULL;
 	port.http = speaks_http(p, to.first, compose_value_get(item, "app_protocol"));
 	add_all(p, l, &port, from, to);
 }

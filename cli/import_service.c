@@ -18,9 +18,11 @@
 #include "cli/import_network.h"
 #include "cli/import_out.h"
 #include "cli/import_ports.h"
+#include "cli/suggest.h"
 #include "cli/x.h"
 #include "cli/yaml_out.h"
 #include "lib/buf.h"
+#include "lib/fs.h"
 #include "lib/mem.h"
 #include "lib/schema_check.h"
 #include "lib/yamltree.h"
@@ -121,6 +123,18 @@ static bool says_nothing(const struct ynode *node)
 	       (node->kind == YNODE_SCALAR && compose_value_bool(node->text, &on) && !on);
 }
 
+static void note_stranger(const struct import_part *p, const char *key)
+{
+	struct suggest s = {.wanted = key};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		suggest_offer(&s, known[i].key);
+	if (s.best)
+		import_note(p, IMPORT_DROPPED, key, "no key of Compose's; is it %s?", s.best);
+	else
+		import_note(p, IMPORT_DROPPED, key, "no counterpart");
+}
+
 static void note_keys(const struct import_part *p)
 {
 	for (size_t i = 0; i < p->s->node->n; i++) {
@@ -132,7 +146,7 @@ static void note_keys(const struct import_part *p)
 		if (strncmp(key, "x-", 2) == 0 || says_nothing(p->s->node->items[i].value))
 			continue;
 		if (k == ARRAY_SIZE(known))
-			import_note(p, IMPORT_DROPPED, key, "no counterpart");
+			note_stranger(p, key);
 		else if (known[k].note)
 			import_note(p, IMPORT_DROPPED, key, "%s", known[k].note);
 	}
@@ -185,30 +199,27 @@ static void capabilities(const struct import_part *p, const char *key)
 		import_out_list(p->out, IMPORT_DEPTH, key, &t);
 }
 
-/* The others may know it by its container_name, and here by its hostname. Compose takes "_", which is
- * in no host's name. */
+/* The others know it by the name that it has here, and by its hostname: that is the name that they had
+ * for it, where there is another one. */
 static void hostname(const struct import_part *p)
 {
 	const char *container = compose_value_text(import_key(p, "container_name"));
 	const char *text = compose_value_text(import_key(p, "hostname"));
-	_cleanup_free_ char *name = text ? x_strdup(text) : NULL;
+	bool others = p->im->n_services > 1;
 
-	if (container && !text && p->im->n_services > 1 && strcmp(container, p->s->name) != 0) {
+	if (!text && others && strcmp(p->s->from, p->s->name) != 0 &&
+	    !schema_check_hostname(p->s->from))
+		text = p->s->from;
+	if (!text && others && container && strcmp(container, p->s->name) != 0) {
 		import_note(p, IMPORT_CHANGED, "container_name",
 			    "aictl names containers itself; %s is its hostname", container);
 		text = container;
-		name = x_strdup(text);
 	} else if (container) {
 		import_note(p, IMPORT_DROPPED, "container_name",
 			    "aictl names containers itself; the service's name finds them");
 	}
-	for (char *c = name; c && *c; c++)
-		*c = (char)(*c == '_' ? '-' : *c);
-	if (!name || !name[0])
-		return;
-	if (strcmp(name, text) != 0)
-		import_note(p, IMPORT_CHANGED, "hostname", "%s: \"_\" is in no host's name", name);
-	import_out_text(p->out, IMPORT_DEPTH, "hostname", name);
+	if (text && text[0])
+		import_out_text(p->out, IMPORT_DEPTH, "hostname", text);
 }
 
 /* "USER[:GROUP]" */
@@ -234,12 +245,62 @@ static void user(const struct import_part *p)
 
 /* ---- image and command ---- */
 
+/* One word of a command to be copied. */
+static void put_argument(struct buf *out, const char *text)
+{
+	bool plain = text[0] && !text[strcspn(text, " \t\n'\"\\$&|;<>()*?[]#~`!{}")];
+
+	buf_char(out, ' ');
+	if (plain || strchr(text, '\'')) {
+		buf_str(out, text);
+		return;
+	}
+	buf_printf(out, "'%s'", text);
+}
+
+/* How it is built by hand; what `docker build` has no simple option for is left to Compose. */
+static void note_build(const struct import_part *p, const struct ynode *build, const char *name)
+{
+	static const char *const options[][2] = {{"dockerfile", "-f"}, {"target", "--target"}};
+	bool brief = build->kind == YNODE_SCALAR;
+	const struct ynode *context = brief ? build : yamltree_get(build, "context");
+	const char *text = compose_value_text(context);
+	_cleanup_free_ char *path = NULL;
+	_cleanup_buf_ struct buf out = {0};
+	bool simple = true, remote;
+
+	for (size_t i = 0; !brief && i < build->n; i++) {
+		const char *key = build->items[i].key->text;
+
+		simple &= strcmp(key, "context") == 0 || strcmp(key, "dockerfile") == 0 ||
+			  strcmp(key, "target") == 0 || strncmp(key, "x-", 2) == 0;
+	}
+	remote = text && (strstr(text, "://") || strncmp(text, "git@", 4) == 0);
+	path = remote ? x_strdup(text) : import_path(p->im, build, text ? text : ".");
+	buf_str(&out, "docker build -t");
+	put_argument(&out, name);
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		const char *value = compose_value_get(build, options[i][0]);
+		_cleanup_free_ char *file =
+			value && i == 0 && !remote ? x_check(fs_join(path, value)) : NULL;
+
+		if (!value)
+			continue;
+		buf_printf(&out, " %s", options[i][1]);
+		put_argument(&out, file ? file : value);
+	}
+	put_argument(&out, path);
+	if (!simple) {
+		buf_clear(&out);
+		buf_printf(&out, "docker compose build %s", p->s->from);
+	}
+	import_note(p, IMPORT_TODO, "build", "nothing is built here; build it before: %s",
+		    buf_cstr(&out));
+}
+
 static void image(const struct import_part *p)
 {
 	const struct ynode *node = import_key(p, "image"), *build = import_key(p, "build");
-	const char *context = build && build->kind == YNODE_SCALAR
-				      ? build->text
-				      : compose_value_get(build, "context");
 	_cleanup_free_ char *name = NULL;
 
 	if (node && node->kind != YNODE_SCALAR) {
@@ -251,12 +312,12 @@ static void image(const struct import_part *p)
 			     "services.%s: it has neither an image nor a build", p->s->from);
 		return;
 	}
-	name = node ? x_strdup(node->text) : x_printf("%s-%s", p->im->project, p->s->name);
+	name = node ? x_strdup(node->text) : x_printf("%s-%s", p->im->project, p->s->from);
+	for (char *c = name; !node && *c; c++)
+		*c = (char)tolower((unsigned char)*c);
 	import_out_text(p->out, IMPORT_DEPTH, "image", name);
 	if (build)
-		import_note(p, IMPORT_TODO, "build",
-			    "nothing is built here; build it before: docker build -t %s %s", name,
-			    context ? context : ".");
+		note_build(p, build, name);
 }
 
 static void pull_policy(const struct import_part *p)
@@ -281,8 +342,9 @@ static void pull_policy(const struct import_part *p)
 	}
 	if (strcmp(text, "build") == 0)
 		import_out_text(p->out, IMPORT_DEPTH, "pull_policy", "never");
-	import_note(p, IMPORT_CHANGED, "pull_policy", "%s: an image is fetched when it is missing",
-		    text);
+	else
+		import_note(p, IMPORT_CHANGED, "pull_policy",
+			    "%s: an image is fetched when it is missing", text);
 }
 
 static void command(const struct import_part *p, const char *key)
@@ -442,6 +504,13 @@ static const char *limit_text(const char *text)
 	return strcmp(text, "-1") == 0 ? "unlimited" : text;
 }
 
+static bool is_limit(const char *text)
+{
+	int64_t n;
+
+	return text && compose_value_int(text, -1, INT64_MAX, &n);
+}
+
 static void ulimits(const struct import_part *p)
 {
 	const struct ynode *node = import_key(p, "ulimits");
@@ -461,7 +530,7 @@ static void ulimits(const struct import_part *p)
 
 		if (value->kind == YNODE_SCALAR)
 			soft = hard = value->text;
-		if (!soft && !hard) {
+		if (!is_limit(soft ? soft : hard) || !is_limit(hard ? hard : soft)) {
 			import_bad(p, value, "ulimits", "a number, or soft and hard");
 			continue;
 		}

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/client.h"
+#include "cli/compose_find.h"
 #include "cli/js.h"
 #include "cli/report.h"
 #include "cli/sources.h"
@@ -57,6 +58,14 @@ void report_manifest_errors(const struct sources *sources, const struct manifest
 		print_one(sources, errors->errs[i]);
 	if (errors->more)
 		report_hint("there are more errors; repair these first");
+	for (size_t i = 0; sources && sources->dir && errors->n > 0 && i < sources->n; i++) {
+		_cleanup_free_ char *path = shown_path(sources->v[i].path);
+
+		if (compose_find_is_name(path))
+			report_hint("a manifest is made of a Compose file by: "
+				    "aictl import %s -o aictl.yaml",
+				    path);
+	}
 }
 
 void report_manifest_warnings(const struct sources *sources, const struct manifest_errors *warnings)

@@ -15,7 +15,7 @@ struct manifest_errors;
 struct reply;
 struct sources;
 
-/* sources may be NULL: then no source lines. */
+/* sources may be NULL: then no source lines. Those that sources_load read may be Compose files: a hint. */
 void report_manifest_errors(const struct sources *sources, const struct manifest_errors *errors);
 /* The same as warnings; they change no exit code. */
 void report_manifest_warnings(const struct sources *sources,

@@ -330,11 +330,11 @@ const char *schema_check_hostname(const char *text)
 {
 	const char *p = text;
 
-	while (*p && (strchr(LETTERS "-.", *p) || (p[0] == '$' && p[1] == '{')))
+	while (*p && (strchr(LETTERS "-_.", *p) || (p[0] == '$' && p[1] == '{')))
 		p += *p == '$' ? strcspn(p, "}") + (strchr(p, '}') != NULL) : 1;
-	if (text[0] && !*p && !strchr("-.", text[0]) && strlen(text) <= 253)
+	if (text[0] && !*p && !strchr("-_.", text[0]) && strlen(text) <= 253)
 		return NULL;
-	return "is not a host's name: letters, digits, \"-\" and \".\" make one";
+	return "is not a host's name: letters, digits, \"-\", \"_\" and \".\" make one";
 }
 
 const char *schema_check_permissions(const char *text)

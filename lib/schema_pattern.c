@@ -26,7 +26,7 @@
 	"^([A-Za-z0-9.][A-Za-z0-9.-]*(:[0-9]{1,5})?/)?" IMAGE_PART "(/" IMAGE_PART ")*"            \
 	"(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@[A-Za-z0-9+._-]+:[0-9a-f]{32,})?$"
 #define INSIDE_PATTERN "^" LITERAL "/+[^:/]([^:]|\\n)*$"
-#define HOSTNAME_PATTERN "^([A-Za-z0-9]|\\$\\{[^}]*\\})([A-Za-z0-9.-]|\\$\\{[^}]*\\})*$"
+#define HOSTNAME_PATTERN "^([A-Za-z0-9]|\\$\\{[^}]*\\})([A-Za-z0-9._-]|\\$\\{[^}]*\\})*$"
 #define ENGINE_NAME_PATTERN "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 #define SECURITY_PATTERN                                                                           \
 	"^(no-new-privileges|seccomp|apparmor|label|systempaths|mask|unmask|proc-opts|"            \

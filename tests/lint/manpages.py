@@ -22,7 +22,7 @@ CLI_OPTION = re.compile(r"\{\s*(?:'(.)'|0)\s*,\s*\"([a-z][a-z0-9-]+)\"\s*,")
 CLI_COMMAND = re.compile(r'^\s*\.name\s*=\s*"([a-z][a-z-]*)"', re.M)
 CLI_ALIASES = re.compile(r"^\s*\.aliases\s*=\s*\{([^}]*)\}", re.M)
 CLI_CODE = re.compile(r"^\s*CODE_\w+\s*=\s*(\d+)", re.M)
-GETENV = re.compile(r'\bgetenv\("([A-Z_]+)"\)')
+GETENV = re.compile(r'\b(?:getenv\(|compose_env_get\([^"()]+, )"([A-Z_]+)"\)')
 # .Fl -name, .Fl Fl name, \-\-name; inline as "Fl -name"
 MAN_OPTION = re.compile(r"(?:\bFl Fl |\bFl -|\\-\\-|(?<![\w-])--)([a-z][a-z0-9-]+)")
 MAN_LETTER = re.compile(r"\bFl ([A-Za-z]+)\b")

@@ -17,6 +17,11 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import on_pty  # noqa: E402
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECTS = os.path.join(HERE, "import")
 AICTL = os.path.join(os.getcwd(), "aictl")
@@ -39,6 +44,9 @@ ERRORS = {
     "services:\n  web: { image: a, ports: [\"99999:80\"] }": (2, 28, "\"99999:80\" is not [[IP:]PORT:]PORT"),
     "services:\n  web: { image: a, restart: sometimes }": (2, 29, "\"sometimes\" is not no, always"),
     "services:\n  web: { image: a, extends: web }": (2, 29, "in a circle"),
+    "web: { image: a }": (1, 1, "there are no services"),
+    "services:": (1, 10, "there are no services"),
+    "services:\n  web:": (2, 7, "services.web: expected a map, this is nothing"),
     "services:\n  web: { image: a, extends: db }": (2, 29, "this file has no service db"),
     "services:\n  web: { extends: { file: none.yaml, service: a } }": (2, 19, "none.yaml"),
     "services:\n  web: { image: a, volumes: [\"./a:b\"] }": (2, 30, "\"b\" must be an absolute path"),
@@ -48,6 +56,15 @@ ERRORS = {
     "services:\n  web: { image: a, deploy: { replicas: many } }": (2, 40, "\"many\" is not a number"),
     "services:\n  web: { image: a, mem_limit: lots }": (2, 31, "\"lots\" is not a size"),
     "include: [compose.yaml]\nservices: { a: { image: a } }": (1, 11, "too deep, or in a circle"),
+    "include: [none.yaml]\nservices: { a: { image: a } }": (1, 11, "none.yaml"),
+    "include: [other.yaml]\nservices: { a: { image: a } }": (2, 13, "services.a: an included file has another one"),
+    "services:\n  web: { image: a, ports: [\"999.1.1.1:80:80\"] }": (2, 28, "\"999.1.1.1:80:80\" is not [[IP:]PORT:]P"),
+    "services:\n  web: { image: a, ulimits: { nofile: few } }": (2, 39, "\"few\" is not a number, or soft and hard"),
+    "services:\n  web: { image: a, volumes: [\"b:/b\"] }": (2, 30, "services.web.volumes: the project has no volumes.b"),
+    "services:\n  web: { image: a, networks: [b] }": (2, 31, "services.web.networks: the project has no networks.b"),
+    "services:\n  web: { image: a, secrets: [b] }": (2, 30, "services.web.secrets: the project has no secrets.b"),
+    "services:\n  web: { image: a, configs: [b] }": (2, 30, "services.web.configs: the project has no configs.b"),
+    "services:\n  web: { image: a, depends_on: [b] }": (2, 33, "services.web.depends_on: there is no service b"),
     "services:\n  web: !secret { image: a }": (2, 8, "tags"),
     "services:\n  web: { image: a, profiles: [dev] }": (1, 1, "no service is left"),
 }
@@ -117,12 +134,114 @@ def check_errors(directory):
     wrong = []
     for text, (line, column, part) in ERRORS.items():
         write(path, text)
+        write(os.path.join(directory, "other.yaml"), "services: { a: { image: b } }\n")
         r = aictl(["import"], directory)
         if r.returncode != 9 or r.stdout:
             wrong.append(f"exit code {r.returncode} of {text!r}\n{r.stdout}{r.stderr}")
         elif f"compose.yaml:{line}:{column}: error: " not in r.stderr or part not in r.stderr:
             wrong.append(f"expected {line}:{column} {part!r} of {text!r}\n{r.stderr}")
+        elif r.stderr.count("error: ") > 1:
+            wrong.append(f"more than one error of {text!r}\n{r.stderr}")
     require(not wrong, "\n".join(wrong))
+
+
+# what is odd, and allowed -> parts of the manifest and of what is said
+ODD = {
+    "services:\n  web: { image: a, command: , ports: , volumes: null, deploy: ~, networks: , labels: }\nvolumes:":
+        (["    image: a\n    restart: never\n"], []),
+    "\ufeffservices: { web: { image: a } }\r\n": (["image: a\n"], []),
+    "services: { web: { image: a, imagee: b, x-b: 1 }, db: { image: c, new_key: 1 } }\nvolume: {}":
+        ([], ["imagee    dropped: no key of Compose's; is it image?", "new_key   dropped: no counterpart",
+              "volume    dropped: no key of Compose's; is it volumes?"]),
+    "services: { my_app: { image: a }, other: { image: b, container_name: the_other } }":
+        (["  my-app:\n", "hostname: my_app\n", "hostname: the_other\n"], ["my_app   (name)          changed: it is called my-app"]),
+    "services: { a: { image: a, depends_on: [b] }, b: { image: b, profiles: [x] } }":
+        ([], ["a        depends_on  dropped: b is in a profile that is left out"]),
+    "services: { a: { image: a, network_mode: shared } }": (["network: shared\n"], []),
+    "services: { a: { image: a, networks: [n, m] }, b: { image: b, networks: [n] } }\nnetworks: { n: { name: own }, m: { external: true } }":
+        (["  b:\n    image: b\n    network: p_default\n"], ["a        networks  dropped: m: the others in it do not reach this one"]),
+    "services: { A_b: { build: { context: 'a b', dockerfile: D } }, c: { build: { context: ., args: { A: b } } } }":
+        (["image: p-a_b\n    pull_policy: never\n"],
+         ["docker build -t p-a_b -f './a b/D' './a b'", "docker compose build c"]),
+    "services: { a: { build: ., pull_policy: build } }": (["pull_policy: never"], ["docker build -t p-a ."]),
+    "services: { a: { image: a, ports: ['80:80/TCP', '[::1]:81:81', 'localhost:82:82', '9000-9001'] } }":
+        (["http: { port: 80, container_port: 80 }", 'tcp-81: { port: 81, container_port: 81, listen: "::1", protocol: tcp }',
+          "tcp-82: { port: 82, container_port: 82, protocol: tcp }", "tcp-9001: { container_port: 9001, protocol: tcp }"], []),
+    "services: { a: { image: a, extra: } }": ([], []),
+}
+
+
+def check_odd(directory):
+    wrong = []
+    os.mkdir(os.path.join(directory, "p"))
+    for text, (parts, said) in ODD.items():
+        write(os.path.join(directory, "p", "compose.yaml"), text)
+        r = aictl(["import"], os.path.join(directory, "p"))
+        missing = [p for p in parts if p not in r.stdout] + [p for p in said if p not in r.stderr]
+        if r.returncode != 0 or missing:
+            wrong.append(f"exit code {r.returncode}, without {missing} of {text!r}\n{r.stdout}{r.stderr}")
+    require(not wrong, "\n".join(wrong))
+
+
+def check_terminal(directory):
+    """What is said on a terminal stays within it."""
+    for name in sorted(os.listdir(PROJECTS)):
+        where = os.path.join(directory, name)
+        shutil.copytree(os.path.join(PROJECTS, name), where)
+        env = {"PATH": os.environ["PATH"], "HOME": where, "LC_ALL": "C.UTF-8", "TERM": "xterm", "TAG": "1"}
+        for columns in (80, 60):  # a field is never cut
+            argv = [AICTL, "import", "--force", "-o", "new.yaml"]
+            text = on_pty.run(argv, columns, DEADLINE, env=env, cwd=where).decode("utf-8")
+            require("WHAT HAPPENS" in text, text)
+            long = [line for line in text.splitlines() if len(line) > columns and "Next:" not in line]
+            require(not long, f"{name}: longer than {columns}:\n" + "\n".join(long))
+    text = on_pty.run([AICTL, "import", "-o", "new.yaml", "10-include-swarm"], 80, DEADLINE,
+                      env={"HOME": directory, "LC_ALL": "C.UTF-8", "TERM": "xterm"}, cwd=directory).decode("utf-8")
+    require("voting_app  deploy.update_config.max_failure_ratio\n" + 40 * " " in text, text)
+
+
+def check_places(directory):
+    """Links, pipes, lists of files, and what must not be written over."""
+    def import_in(where, *args, **environment):
+        return aictl(["import", *args], os.path.join(directory, where), **environment)
+
+    for d in ("real", "link"):
+        os.mkdir(os.path.join(directory, d))
+    write(os.path.join(directory, "real", "site.yaml"), "services: { web: { image: nginx, volumes: [ \"./data:/data\" ] } }\n")
+    os.symlink("../real/site.yaml", os.path.join(directory, "link", "compose.yaml"))
+    r = import_in("link")
+    require("name: link\n" in r.stdout and "- ./data:/data" in r.stdout, r.stdout + r.stderr)
+    r = import_in("real", "site.yaml", "-o", "site.yaml", "--force")
+    require(r.returncode == 8 and "site.yaml is what the manifest is made of" in r.stderr, r.stderr)
+    require("nginx" in read(os.path.join(directory, "real", "site.yaml")), "it was written over")
+    r = import_in("real", "site.yaml", "-o", "../link")
+    require(r.returncode == 2 and "../link is a directory" in r.stderr, r.stderr)
+    for args in (["-o", "", "site.yaml"], [""]):
+        require(import_in("real", *args).returncode == 2, args)
+    r = subprocess.run(["bash", "-c", f"'{AICTL}' import <(cat site.yaml)"], cwd=os.path.join(directory, "real"),
+                       capture_output=True, text=True, timeout=DEADLINE, check=False)
+    require("name: real\n" in r.stdout, r.stdout + r.stderr)
+    write(os.path.join(directory, "link", ".env"), "COMPOSE_FILE=compose.yaml;more.yaml\nCOMPOSE_PATH_SEPARATOR=;\n"
+                                                   "COMPOSE_PROFILES=gpu\n")
+    write(os.path.join(directory, "link", "more.yaml"), "services: { db: { image: pg, profiles: [gpu] }, "
+                                                        "no: { image: x, profiles: [y] } }\n")
+    r = import_in("link")
+    require("name: link\n" in r.stdout and "image: pg" in r.stdout and "image: x" not in r.stdout, r.stdout + r.stderr)
+    r = import_in("link", COMPOSE_FILE="more.yaml", COMPOSE_PROFILES="y")
+    require("image: pg" not in r.stdout and "image: x" in r.stdout, r.stdout + r.stderr)
+    r = import_in("link", "nope.yaml")
+    require(r.returncode == 2 and "nope.yaml: No such file" in r.stderr, r.stderr)
+    write(os.path.join(directory, "real", "big.yaml"), "# " + 10 * 1024 * 1024 * "x" + "\n")
+    r = import_in("real", "big.yaml")
+    require(r.returncode == 9 and "is larger than 1048576 bytes" in r.stderr, r.stderr)
+    if os.geteuid() != 0:
+        os.chmod(os.path.join(directory, "real", "big.yaml"), 0)
+        r = import_in("real", "big.yaml")
+        require(r.returncode == 1 and "Permission denied" in r.stderr, r.stderr)
+    write(os.path.join(directory, "real", "compose.yaml"), WEB)
+    for verb in ("validate", "up"):
+        r = aictl([verb, "-f", "compose.yaml"], os.path.join(directory, "real"))
+        require(r.returncode == 9 and "of a Compose file by: aictl import compose.yaml -o" in r.stderr, r.stderr)
 
 
 def check_files(directory):
@@ -165,7 +284,7 @@ def main():
     update = "--update" in sys.argv
     failed = []
     checks = {name: lambda d, n=name: check_project(n, d, update) for name in sorted(os.listdir(PROJECTS))}
-    checks.update(errors=check_errors, files=check_files)
+    checks.update(errors=check_errors, odd=check_odd, files=check_files, terminal=check_terminal, places=check_places)
     for name, check in checks.items():
         directory = tempfile.mkdtemp(prefix="aictl-import-")
         try:

@@ -330,11 +330,25 @@ static void test_extends(void **state)
 static void test_include(void **state)
 {
 	(void)state;
-	check_web((struct file[]){{"/p/a", "include: [d/x.yaml]\n" WEB("{user: u}")},
+	check_web((struct file[]){{"/p/a", "include: [d/x.yaml]\n"},
 				  {"/p/d/x.yaml", WEB("{image: \"i${V}\", user: i}")},
 				  {"/p/d/.env", "V=1\n"},
 				  {0}},
-		  1, "{image: i1, user: u}");
+		  1, "{image: i1, user: i}");
+	check_web((struct file[]){{"/p/a", "include: [x, y]\n" WEB("{image: i}")},
+				  {"/p/x", WEB("{image: i}")},
+				  {"/p/y", WEB("{image: i}")},
+				  {0}},
+		  1, "{image: i}");
+	check_web((struct file[]){{"/p/a", "include: [x]\n" WEB("{user: u}")},
+				  {"/p/x", WEB("{image: i, user: i}")},
+				  {0}},
+		  1, "services.web: an included file has another one\n");
+	check_web((struct file[]){{"/p/a", "include: [x, y]\n"},
+				  {"/p/x", WEB("{image: i}")},
+				  {"/p/y", WEB("{image: j}")},
+				  {0}},
+		  1, "services.web: an included file has another one\n");
 	check_web((struct file[]){{"/p/a", "include:\n"
 					   "  - {path: [x, y], project_directory: q, env_file: e}\n"
 					   "services: {other: {image: o}}\n"},

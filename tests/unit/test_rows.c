@@ -35,7 +35,7 @@ static const struct {
 	{SVC ".volumes.*.source", "vol", "\"\""},
 	{SVC ".volumes.*.target", "/x", "x"},
 	{SVC ".network", "web-net", "\"a b\""},
-	{SVC ".hostname", "\"h-${REPLICA}\"", "\"a b\""},
+	{SVC ".hostname", "\"my_h-${REPLICA}\"", "\"a b\""},
 	{SVC ".devices.*.source", "/dev/x", "x"},
 	{SVC ".devices.*.target", "/dev/x", "x"},
 	{SVC ".devices.*.permissions", "r", "x"},
