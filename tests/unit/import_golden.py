@@ -171,6 +171,58 @@ ODD = {
 }
 
 
+# a key and its value in a service `a`, beside `b` -> what there is of it in the manifest, and what is said
+FIELDS = {
+    "deploy: { replicas: 3 }": ("replicas: 3\n", ""),
+    "scale: 2": ("replicas: 2\n", ""),
+    "deploy: { mode: global }": ("", "deploy.mode  changed: global: one replica"),
+    "deploy: { resources: { limits: { cpus: '0.25', memory: 64M, pids: 9 } } }":
+        ("resources:\n      limits:\n        memory: 64MiB\n        cpus: 0.25\n        pids: 9\n", ""),
+    "deploy: { resources: { reservations: { memory: 1G } } }":
+        ("", "deploy.resources.reservations.memory  dropped: no counterpart"),
+    "deploy: { update_config: { parallelism: 2, delay: 5s, order: start-first, failure_action: rollback } }":
+        ("update:\n      order: start-first\n      max_surge: 2\n      min_ready: 5s\n      on_failure: rollback\n", ""),
+    "deploy: { update_config: { parallelism: 0, failure_action: pause } }":
+        ("update:\n      order: stop-first\n      max_unavailable: \"100%\"\n      on_failure: pause\n", ""),
+    "deploy: { update_config: { failure_action: continue } }": ("on_failure: continue\n", ""),
+    "deploy: { update_config: { max_failure_ratio: 0.1 } }": ("", "deploy.update_config.max_failure_ratio  dropped: no c"),
+    "deploy: { rollback_config: { parallelism: 1 } }": ("", "deploy.rollback_config  dropped: no counterpart"),
+    "deploy: { restart_policy: { condition: on-failure, delay: 1s, max_attempts: 3, window: 1m } }":
+        ("policy: on-failure\n      backoff: { initial: 1s, factor: 1 }\n      budget: { restarts: 3, window: 1m, then: fail }", ""),
+    "depends_on: [b]": ("b: { condition: started }\n", ""),
+    "depends_on: { b: { condition: service_healthy } }":
+        ("b: { condition: ready }\n", "depends_on  to do: b has no healthcheck here: give it a readiness probe"),
+    "depends_on: { b: { condition: service_completed_successfully, required: false } }":
+        ("b: { condition: completed, required: false }\n", ""),
+    "depends_on: { b: { condition: service_started, restart: true } }": ("on_dependency_restart: restart\n", ""),
+    "gpus: all": ("gpus: all\n", ""),
+    "gpus: 2": ("gpus: 2\n", ""),
+    "gpus: [{ driver: nvidia, count: 1, capabilities: [gpu, compute] }]":
+        ("gpus:\n      count: 1\n      capabilities: [gpu, compute]\n", ""),
+    "deploy: { resources: { reservations: { devices: [{ driver: nvidia, count: all, capabilities: [gpu] }] } } }":
+        ("gpus: all\n", ""),
+    "deploy: { resources: { reservations: { devices: [{ device_ids: ['0', '3'], capabilities: [gpu], options: { a: b } }] } } }":
+        ('device_ids: ["0", "3"]\n', "deploy.resources.reservations.devices.options  dropped: no counterpart"),
+    "deploy: { resources: { reservations: { devices: [{ capabilities: [tpu] }] } } }":
+        ("", "deploy.resources.reservations.devices  dropped: a device that is no GPU"),
+    "devices: [ 'nvidia.com/gpu=0', '/dev/dri:/dev/dri:rw' ]":
+        ("devices: [/dev/dri:/dev/dri:rw]\n    gpus:\n      cdi: [nvidia.com/gpu=0]\n", ""),
+    "build: ./src": ("image: a\n", "build     to do: nothing is built here; build it before: docker build -t a ./src"),
+}
+
+
+def check_fields(directory):
+    wrong = []
+    for text, (part, said) in FIELDS.items():
+        write(os.path.join(directory, "compose.yaml"),
+              f"services:\n  a:\n    image: a\n    {text}\n  b: {{ image: b }}\n")
+        r = aictl(["import", "--force", "-o", "aictl.yaml"], directory)
+        manifest = read(os.path.join(directory, "aictl.yaml"))
+        if r.returncode != 0 or part not in manifest or said not in r.stderr or (not said and "  a" in r.stderr):
+            wrong.append(f"exit code {r.returncode}, without {part!r} or {said!r} of {text!r}\n{manifest}{r.stderr}")
+    require(not wrong, "\n".join(wrong))
+
+
 def check_odd(directory):
     wrong = []
     os.mkdir(os.path.join(directory, "p"))
@@ -284,7 +336,7 @@ def main():
     update = "--update" in sys.argv
     failed = []
     checks = {name: lambda d, n=name: check_project(n, d, update) for name in sorted(os.listdir(PROJECTS))}
-    checks.update(errors=check_errors, odd=check_odd, files=check_files, terminal=check_terminal, places=check_places)
+    checks.update(errors=check_errors, fields=check_fields, odd=check_odd, files=check_files, terminal=check_terminal, places=check_places)
     for name, check in checks.items():
         directory = tempfile.mkdtemp(prefix="aictl-import-")
         try:
