@@ -216,11 +216,12 @@ static void on_started(void *user, uint64_t op, pid_t pid)
 
 struct job *job_new(struct check *c, enum host_kind kind, const char *unit)
 {
-	struct job *j = mem_alloc(sizeof(*j) + strlen(unit) + 1);
+	size_t size = strlen(unit) + 1;
+	struct job *j = mem_alloc(sizeof(*j) + size);
 
 	if (!j)
 		return NULL;
-	strcpy(j->unit, unit); /* NOLINT */
+	memcpy(j->unit, unit, size);
 	j->check = c;
 	j->kind = kind;
 	j->begun_mono_ms = clock_mono_ms();

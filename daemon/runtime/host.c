@@ -7,11 +7,18 @@
 #include <unistd.h>
 
 #include "daemon/runtime/host_watch.h"
+#include "daemon/runtime/sized.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
 
 #define TEXT_MAX 2000
+#define ID_MAX 256
+#define FIRST_RESULT SIZED_FIRST(aictl_result, stats)
+#define FIRST_STATS SIZED_FIRST(aictl_stats, sent_bytes)
+#define FIRST_STATE SIZED_FIRST(aictl_unit_state, n_labels)
+#define FIRST_ENGINE SIZED_FIRST(aictl_engine_state, reserved)
+#define FIRST_PROGRESS SIZED_FIRST(aictl_progress, text)
 
 struct host_call {
 	struct host *host;
@@ -139,16 +146,15 @@ static const char *of_unit(const struct host_call *c)
 static void ask_to_end(struct host_call *c)
 {
 	struct host *h = c->host;
-	const struct aictl_runtime_ops *ops = h->plugin->runtime;
 	uint64_t op = c->op;
 	int64_t entered;
 
 	c->canceled = true;
 	loop_timer_arm(h->loop, &c->timer, clock_mono_ms() + h->cancel_ms);
-	if (!ops->cancel || !h->open)
+	if (!h->ops.cancel || !h->open)
 		return;
 	entered = host_enter(h);
-	ops->cancel(h->self, op); /* c may be gone now */
+	h->ops.cancel(h->self, op); /* c may be gone now */
 	host_leave(h, entered, "cancel");
 }
 
@@ -217,10 +223,22 @@ static void clean(char *out, size_t size, const char *text)
 	size_t n = 0;
 
 	for (; *text && n + 1 < size; text++)
-		out[n++] = (unsigned char)*text < ' ' ? ' ' : *text;
+		out[n++] = (unsigned char)*text < ' ' || *text == 0x7f ? ' ' : *text;
+	while (*text && n > 0 && ((unsigned char)out[n - 1] & 0xc0) == 0x80)
+		n--; /* cut: no half character */
+	if (*text && n > 0 && (unsigned char)out[n - 1] >= 0xc0)
+		n--;
 	while (n > 0 && out[n - 1] == ' ')
 		n--;
 	out[n] = '\0';
+}
+
+static const char *tidy(char *out, size_t size, const char *text)
+{
+	if (!text)
+		return NULL;
+	clean(out, size, text);
+	return out;
 }
 
 static void on_log(const struct aictl_host *table, int level, const char *text)
@@ -255,30 +273,48 @@ static struct host_call *spoken_of(const struct aictl_host *table, uint64_t op, 
 	return c;
 }
 
-/* What the plugin said, made fit to be passed on. */
-static void normalise(struct host *h, const struct host_call *c, const struct aictl_result *in,
-		      struct aictl_result *out)
-{
-	static const struct aictl_result fine = {.struct_size = sizeof(fine)};
+/* Copies of what the plugin said. */
+struct taken_result {
+	struct aictl_result result;
+	struct aictl_stats stats;
+	char message[TEXT_MAX];
+};
 
-	*out = fine;
-	if (in && in->struct_size < sizeof(*in)) {
-		host_fault(h, "%s ended with a result of %u bytes: too short", kinds[c->kind].name,
-			   in->struct_size);
-		out->code = AICTL_FAILED;
-	} else if (in) {
-		*out = *in;
-	}
-	if (out->code < AICTL_OK || out->code > AICTL_FAILED)
-		out->code = AICTL_FAILED;
-	if (!out->message)
-		out->message = out->code == AICTL_OK ? "" : "the plugin gives no reason";
-	if (c->kind != HOST_STATS || (out->stats && out->stats->struct_size < sizeof(*out->stats)))
-		out->stats = NULL;
-	if (c->kind == HOST_STATS && out->code == AICTL_OK && !out->stats) {
+struct taken_state {
+	struct aictl_unit_state state;
+	char engine_id[ID_MAX], image[TEXT_MAX], address[ID_MAX], error[TEXT_MAX];
+};
+
+static void take_stats(struct host *h, const struct host_call *c, struct aictl_result *out,
+		       struct aictl_stats *stats)
+{
+	bool has =
+		c->kind == HOST_STATS && sized_take(stats, sizeof(*stats), out->stats, FIRST_STATS);
+
+	out->stats = has ? stats : NULL;
+	if (c->kind == HOST_STATS && out->code == AICTL_OK && !has) {
 		host_fault(h, "stats ended without any");
 		out->code = AICTL_FAILED;
 	}
+}
+
+/* What the plugin said, made fit to be passed on. */
+static void normalise(struct host *h, const struct host_call *c, const struct aictl_result *in,
+		      struct taken_result *taken)
+{
+	struct aictl_result *out = &taken->result;
+
+	if (!sized_take(out, sizeof(*out), in, FIRST_RESULT) && in) {
+		host_fault(h, "%s ended with a result of %u bytes: too short", kinds[c->kind].name,
+			   in->struct_size);
+		out->code = AICTL_FAILED;
+	}
+	if (out->code < AICTL_OK || out->code > AICTL_FAILED)
+		out->code = AICTL_FAILED;
+	take_stats(h, c, out, &taken->stats);
+	out->message = tidy(taken->message, sizeof(taken->message), out->message);
+	if (!out->message)
+		out->message = out->code == AICTL_OK ? "" : "the plugin gives no reason";
 	if (c->kind != HOST_EXEC)
 		out->exit_status = -1;
 }
@@ -303,7 +339,7 @@ static void on_complete(const struct aictl_host *table, uint64_t op,
 {
 	struct host *h = host_of(table);
 	struct host_call *c = spoken_of(table, op, "complete");
-	struct aictl_result r;
+	struct taken_result r;
 	struct host_reply reply;
 	bool answered, closes;
 
@@ -317,39 +353,56 @@ static void on_complete(const struct aictl_host *table, uint64_t op,
 	if (closes)
 		end_close(h);
 	if (!answered)
-		reply.ended(reply.user, op, &r);
+		reply.ended(reply.user, op, &r.result);
 }
 
-static bool state_is_sane(struct host *h, const struct aictl_unit_state *s, const char *what)
+static bool take_state(struct host *h, struct taken_state *taken, const struct aictl_unit_state *in,
+		       const char *what)
 {
-	if (s && s->struct_size >= sizeof(*s) && s->unit && s->unit[0] &&
-	    s->phase <= AICTL_UNIT_GONE && (s->n_labels == 0 || s->labels))
-		return true;
-	host_fault(h,
-		   "%s was called with a state that is too short, has no unit or an unknown phase",
-		   what);
-	return false;
+	struct aictl_unit_state *out = &taken->state;
+
+	if (!sized_take(out, sizeof(*out), in, FIRST_STATE) || !out->unit || !out->unit[0] ||
+	    (out->n_labels > 0 && !out->labels)) {
+		host_fault(h, "%s was called with a state that is too short or has no unit", what);
+		return false;
+	}
+	if (out->phase > AICTL_UNIT_GONE) /* of a later version */
+		out->phase = AICTL_UNIT_UNKNOWN;
+	out->engine_id = tidy(taken->engine_id, sizeof(taken->engine_id), out->engine_id);
+	out->image = tidy(taken->image, sizeof(taken->image), out->image);
+	out->address = tidy(taken->address, sizeof(taken->address), out->address);
+	out->error = tidy(taken->error, sizeof(taken->error), out->error);
+	return true;
 }
 
 static void on_unit_state(const struct aictl_host *table, const struct aictl_unit_state *s)
 {
 	struct host *h = host_of(table);
+	struct taken_state own;
 
-	if (host_may_call(h, "unit_state") && state_is_sane(h, s, "unit_state") &&
+	if (host_may_call(h, "unit_state") && take_state(h, &own, s, "unit_state") &&
 	    h->events.unit_state)
-		h->events.unit_state(h->events.user, s);
+		h->events.unit_state(h->events.user, &own.state);
 }
 
 static void on_engine_state(const struct aictl_host *table, const struct aictl_engine_state *s)
 {
 	struct host *h = host_of(table);
+	struct aictl_engine_state own;
+	char name[ID_MAX], version[ID_MAX], endpoint[TEXT_MAX], error[TEXT_MAX];
 
 	if (!host_may_call(h, "engine_state"))
 		return;
-	if (!s || s->struct_size < sizeof(*s))
+	if (!sized_take(&own, sizeof(own), s, FIRST_ENGINE)) {
 		host_fault(h, "engine_state was called with a state that is too short");
-	else if (h->events.engine_state)
-		h->events.engine_state(h->events.user, s);
+		return;
+	}
+	own.name = tidy(name, sizeof(name), own.name);
+	own.version = tidy(version, sizeof(version), own.version);
+	own.endpoint = tidy(endpoint, sizeof(endpoint), own.endpoint);
+	own.error = tidy(error, sizeof(error), own.error);
+	if (h->events.engine_state)
+		h->events.engine_state(h->events.user, &own);
 }
 
 /* The open operation of that kind; NULL is either said to be wrong, or nobody wants it any more. */
@@ -369,26 +422,30 @@ static struct host_call *spoken_of_kind(const struct aictl_host *table, uint64_t
 static void on_progress(const struct aictl_host *table, uint64_t op, const struct aictl_progress *p)
 {
 	struct host_call *c = spoken_of_kind(table, op, HOST_START, "progress");
+	struct aictl_progress own;
+	char text[TEXT_MAX];
 
 	if (!c)
 		return;
-	if (!p || p->struct_size < sizeof(*p)) {
+	if (!sized_take(&own, sizeof(own), p, FIRST_PROGRESS)) {
 		host_fault(c->host, "progress was called with a report that is too short");
 		return;
 	}
 	if (!c->canceled)
 		arm_deadline(c);
+	own.text = tidy(text, sizeof(text), own.text);
 	if (c->reply.progress)
-		c->reply.progress(c->reply.user, op, p);
+		c->reply.progress(c->reply.user, op, &own);
 }
 
 static void on_list_item(const struct aictl_host *table, uint64_t op,
 			 const struct aictl_unit_state *s)
 {
 	struct host_call *c = spoken_of_kind(table, op, HOST_LIST, "list_item");
+	struct taken_state own;
 
-	if (c && state_is_sane(c->host, s, "list_item") && c->reply.item)
-		c->reply.item(c->reply.user, op, s);
+	if (c && take_state(c->host, &own, s, "list_item") && c->reply.item)
+		c->reply.item(c->reply.user, op, &own.state);
 }
 
 static void on_log_position(const struct aictl_host *table, uint64_t op,
@@ -424,11 +481,11 @@ void host_init(struct host *h, struct loop *loop, const struct aictl_plugin *plu
 			  .log_position = on_log_position,
 			  .exec_started = on_exec_started},
 		.loop = loop,
-		.plugin = plugin,
 		.cancel_ms = AICTL_CANCEL_MS,
 		.call_ms = AICTL_CALL_MS,
 		.thread = gettid(),
 	};
+	sized_take(&h->ops, sizeof(h->ops), plugin->runtime, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		h->deadline_ms[i] = kinds[i].deadline_ms;
 	host_watch_init(h);
@@ -441,7 +498,7 @@ int host_open(struct host *h, const struct aictl_open *with, struct err **reterr
 	int r;
 
 	entered = host_enter(h);
-	r = h->plugin->runtime->open(&h->table, with, &h->self, raw, sizeof(raw));
+	r = h->ops.open(&h->table, with, &h->self, raw, sizeof(raw));
 	host_leave(h, entered, "open");
 	raw[sizeof(raw) - 1] = '\0';
 	clean(text, sizeof(text), raw);
@@ -475,10 +532,8 @@ void host_done(struct host *h)
 
 bool host_can(const struct host *h, enum host_kind kind)
 {
-	const struct aictl_runtime_ops *ops = h->plugin->runtime;
-
-	return (kind != HOST_STATS || ops->stats) && (kind != HOST_EXEC || ops->exec) &&
-	       (kind != HOST_LOGS || ops->logs);
+	return (kind != HOST_STATS || h->ops.stats) && (kind != HOST_EXEC || h->ops.exec) &&
+	       (kind != HOST_LOGS || h->ops.logs);
 }
 
 /* The number of an operation that is to be handed to the plugin; else 0, and it has been answered
@@ -507,7 +562,7 @@ uint64_t host_start(struct host *h, const struct aictl_start *what, const struct
 	int64_t entered = host_enter(h);
 
 	if (op)
-		h->plugin->runtime->start(h->self, op, what);
+		h->ops.start(h->self, op, what);
 	host_leave(h, entered, "start");
 	return ret;
 }
@@ -518,7 +573,7 @@ uint64_t host_signal(struct host *h, const char *unit, int number, const struct 
 	int64_t entered = host_enter(h);
 
 	if (op)
-		h->plugin->runtime->signal(h->self, op, unit, number);
+		h->ops.signal(h->self, op, unit, number);
 	host_leave(h, entered, "signal");
 	return ret;
 }
@@ -529,7 +584,7 @@ uint64_t host_remove(struct host *h, const char *unit, const struct host_reply *
 	int64_t entered = host_enter(h);
 
 	if (op)
-		h->plugin->runtime->remove(h->self, op, unit);
+		h->ops.remove(h->self, op, unit);
 	host_leave(h, entered, "remove");
 	return ret;
 }
@@ -540,7 +595,7 @@ uint64_t host_list(struct host *h, const struct host_reply *reply)
 	int64_t entered = host_enter(h);
 
 	if (op)
-		h->plugin->runtime->list(h->self, op);
+		h->ops.list(h->self, op);
 	host_leave(h, entered, "list");
 	return ret;
 }
@@ -551,7 +606,7 @@ uint64_t host_stats(struct host *h, const char *unit, const struct host_reply *r
 	int64_t entered = host_enter(h);
 
 	if (op)
-		h->plugin->runtime->stats(h->self, op, unit);
+		h->ops.stats(h->self, op, unit);
 	host_leave(h, entered, "stats");
 	return ret;
 }
@@ -562,7 +617,7 @@ uint64_t host_exec(struct host *h, const struct aictl_exec *what, const struct h
 	int64_t entered = host_enter(h);
 
 	if (op)
-		h->plugin->runtime->exec(h->self, op, what);
+		h->ops.exec(h->self, op, what);
 	host_leave(h, entered, "exec");
 	return ret;
 }
@@ -573,7 +628,7 @@ uint64_t host_logs(struct host *h, const struct aictl_logs *what, const struct h
 	int64_t entered = host_enter(h);
 
 	if (op)
-		h->plugin->runtime->logs(h->self, op, what);
+		h->ops.logs(h->self, op, what);
 	host_leave(h, entered, "logs");
 	return ret;
 }
@@ -584,7 +639,7 @@ uint64_t host_close(struct host *h, const struct host_reply *reply)
 	int64_t entered = host_enter(h);
 
 	if (op)
-		h->plugin->runtime->close(h->self, op);
+		h->ops.close(h->self, op);
 	host_leave(h, entered, "close");
 	return ret;
 }
@@ -602,10 +657,10 @@ void host_resize(struct host *h, uint64_t op, uint32_t rows, uint32_t columns)
 	const struct host_call *c = find(h, op);
 	int64_t entered;
 
-	if (!c || c->kind != HOST_EXEC || !h->open || !h->plugin->runtime->exec_resize)
+	if (!c || c->kind != HOST_EXEC || !h->open || !h->ops.exec_resize)
 		return;
 	entered = host_enter(h);
-	h->plugin->runtime->exec_resize(h->self, op, rows, columns);
+	h->ops.exec_resize(h->self, op, rows, columns);
 	host_leave(h, entered, "exec_resize");
 }
 

@@ -60,8 +60,8 @@ struct host_events {
 struct host {
 	struct aictl_host table; /* first: the plugin's pointer is ours */
 	struct loop *loop;
-	const struct aictl_plugin *plugin;
-	void *self; /* the plugin's; NULL = not open */
+	struct aictl_runtime_ops ops; /* the plugin's, as far as it goes */
+	void *self;		      /* the plugin's; NULL = not open */
 	struct host_events events;
 	int64_t deadline_ms[HOST_KIND_MAX_]; /* 0 = none; tests make them shorter */
 	int64_t cancel_ms, call_ms;

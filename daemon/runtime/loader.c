@@ -12,9 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/runtime/sized.h"
 #include "lib/err.h"
 #include "lib/fs.h"
 #include "lib/mem.h"
+
+#define FIRST_PLUGIN SIZED_FIRST(aictl_plugin, runtime)
+#define FIRST_OPS SIZED_FIRST(aictl_runtime_ops, cancel)
 
 typedef const struct aictl_plugin *query_fn(uint32_t host_abi);
 
@@ -80,12 +84,19 @@ static int open_trusted(struct loader *l, const char *dir, const char *base, str
 	l->path = mem_printf("%s/%s", strcmp(real, "/") == 0 ? "" : real, base);
 	if (!l->path)
 		return err_nomem(reterr);
+	snprintf(l->facts.path, sizeof(l->facts.path), "%s", l->path);
 	r = walk(real, &at, reterr);
 	if (r < 0)
 		return r;
 	fd = openat(at, base, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0 && errno == ENOENT)
-		return err_set(reterr, ERR_NOTFOUND, "there is no %s", l->path);
+		return err_set(reterr, ERR_NOTFOUND,
+			       "there is no %s: install it there, or name its directory by "
+			       "--plugin-dir",
+			       l->path);
+	if (fd < 0 && errno == ELOOP)
+		return err_set(reterr, ERR_PERM, "%s is a symbolic link: put the file there",
+			       l->path);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(reterr, errno, "%s", l->path);
 	if (!S_ISREG(st.st_mode))
@@ -114,7 +125,7 @@ static int check_runtime(const struct loader *l, struct err **reterr)
 {
 	const struct aictl_runtime_ops *ops = l->plugin->runtime;
 
-	if (!ops || ops->struct_size < sizeof(struct aictl_runtime_ops))
+	if (!ops || ops->struct_size < FIRST_OPS)
 		return err_set(reterr, ERR_INVALID,
 			       "%s: its table of operations is missing or too short", l->path);
 	if (!ops->open || !ops->close || !ops->start || !ops->signal || !ops->remove || !ops->list)
@@ -138,7 +149,7 @@ static int check_name(const struct loader *l, const char *base, struct err **ret
 	return 0;
 }
 
-static int check(const struct loader *l, const char *base, struct err **reterr)
+static int check(struct loader *l, const char *base, struct err **reterr)
 {
 	const struct aictl_plugin *p = l->plugin;
 	int r;
@@ -147,14 +158,21 @@ static int check(const struct loader *l, const char *base, struct err **reterr)
 		return err_set(reterr, ERR_INVALID,
 			       "%s does not work with version %u of the plugin interface", l->path,
 			       AICTL_PLUGIN_ABI);
+	l->facts.abi = p->abi;
 	if (p->abi != AICTL_PLUGIN_ABI)
 		return err_set(
 			reterr, ERR_INVALID,
-			"%s is for version %u of the plugin interface, this aictl has version %u",
-			l->path, p->abi, AICTL_PLUGIN_ABI);
-	if (p->struct_size < sizeof(*p))
+			"%s is for version %u of the plugin interface, this aictl has version %u: "
+			"build it against %s",
+			l->path, p->abi, AICTL_PLUGIN_ABI,
+			p->abi < AICTL_PLUGIN_ABI ? "the header of this one" : "an older header");
+	if (p->struct_size < FIRST_PLUGIN)
 		return err_set(reterr, ERR_INVALID, "%s: its description is too short (%u bytes)",
 			       l->path, p->struct_size);
+	l->facts.kind = p->kind;
+	snprintf(l->facts.version, sizeof(l->facts.version), "%s", p->version ? p->version : "");
+	snprintf(l->facts.description, sizeof(l->facts.description), "%s",
+		 p->description ? p->description : "");
 	r = check_name(l, base, reterr);
 	if (r < 0)
 		return r;
@@ -177,7 +195,9 @@ static int load(struct loader *l, const char *base, struct err **reterr)
 		return explain(l, as, reterr);
 	symbol = dlsym(l->handle, AICTL_PLUGIN_SYMBOL);
 	if (!symbol)
-		return err_set(reterr, ERR_INVALID, "%s is no plugin of aictl: it has no %s",
+		return err_set(reterr, ERR_INVALID,
+			       "%s is no plugin of aictl: it has no function %s "
+			       "(is it declared with AICTL_PLUGIN_EXPORT?)",
 			       l->path, AICTL_PLUGIN_SYMBOL);
 	memcpy(&query, &symbol, sizeof(query)); /* ISO C has no cast for it */
 	l->plugin = query(AICTL_PLUGIN_ABI);
@@ -226,7 +246,7 @@ void loader_close(struct loader *l)
 	if (l->fd >= 0)
 		close(l->fd);
 	mem_free(l->path);
-	*l = (struct loader){.fd = -1};
+	*l = (struct loader){.fd = -1, .facts = l->facts};
 }
 
 const char *loader_kind_name(unsigned kind)

@@ -17,18 +17,25 @@
 struct err;
 
 #define LOADER_NAME_MAX 32
+#define LOADER_PATH_MAX 512
 
 struct loader {
 	char *path;			   /* owned */
 	int fd;				   /* open as long as it is loaded; -1 = not loaded */
 	void *handle;			   /* dlopen's */
 	const struct aictl_plugin *plugin; /* the module's own */
+	struct loader_facts {		   /* as far as it came, also of one that was refused */
+		char path[LOADER_PATH_MAX];
+		uint32_t abi;  /* 0 = not known */
+		uint32_t kind; /* enum aictl_kind; 0 = not known */
+		char version[64], description[160];
+	} facts;
 };
 
-/* Its name without .so is name. 0, or -ERR_*, and *l is zero but for fd -1. */
+/* Its name without .so is name. 0, or -ERR_*, and *l is zero but for fd -1 and the facts. */
 int loader_open(struct loader *l, const char *dir, const char *name, struct err **reterr);
 int loader_open_file(struct loader *l, const char *path, struct err **reterr);
-void loader_close(struct loader *l); /* idempotent */
+void loader_close(struct loader *l); /* idempotent; the facts stay */
 
 /* Of an enum aictl_kind: "runtime" …, "unknown". */
 const char *loader_kind_name(unsigned kind);

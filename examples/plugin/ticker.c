@@ -1,6 +1,6 @@
 /*
- * ticker: a small plugin of aictl, see aictl-plugin(3). Its units write "tick N" each period
- * (ticker=PERIOD_MS) until they get a signal. They end with it, which no real engine's do.
+ * ticker: a plugin of aictl, see aictl-plugin(3). Its units write "tick N" each ticker=PERIOD_MS to
+ * the descriptors of start (it has no logs, exec or stats) and end with it, as no real ones do.
  * SPDX-License-Identifier: MIT
  */
 #include <aictl/plugin.h>
@@ -29,7 +29,7 @@ struct ticker {
 static void done(struct ticker *t, uint64_t op, int code, const char *why)
 {
 	t->host->complete(t->host, op,
-			  &(struct aictl_result){sizeof(struct aictl_result), code, why, -1, NULL});
+			  &(struct aictl_result){sizeof(struct aictl_result), code, why, -1, 0, 0});
 }
 
 static struct unit **find(struct ticker *t, const char *name)
@@ -93,19 +93,19 @@ static void close_ticker(void *self, uint64_t op)
 static void start(void *self, uint64_t op, const struct aictl_start *what)
 {
 	struct ticker *t = self;
-	struct unit **at = find(t, what->unit);
+	struct unit **at = find(t, what->unit), *u = *at;
 
-	if (!*at && (*at = calloc(1, sizeof(**at)))) { /* started twice is started once */
-		(*at)->ticker = t;
-		(*at)->timer = t->host->timer_new(t->host, tick, *at);
-		(*at)->fd = fcntl(what->stdout_fd, F_DUPFD_CLOEXEC, 0); /* the host's own ends */
-		snprintf((*at)->name, sizeof((*at)->name), "%s", what->unit);
-		(*at)->state.struct_size = sizeof((*at)->state);
-		(*at)->state.unit = (*at)->name;
-		t->host->timer_set(t->host, (*at)->timer, 0);
-		tell(*at, AICTL_UNIT_RUNNING);
+	if (!u && (u = *at = calloc(1, sizeof(*u)))) { /* started twice is started once */
+		u->ticker = t;
+		u->timer = t->host->timer_new(t->host, tick, u);
+		u->fd = fcntl(what->stdout_fd, F_DUPFD_CLOEXEC, 0); /* the host's own ends */
+		snprintf(u->name, sizeof(u->name), "%s", what->unit);
+		u->state.struct_size = sizeof(u->state);
+		u->state.unit = u->name;
+		t->host->timer_set(t->host, u->timer, 0);
+		tell(u, AICTL_UNIT_RUNNING);
 	}
-	done(t, op, *at ? AICTL_OK : AICTL_NO_MEMORY, "out of memory");
+	done(t, op, u ? AICTL_OK : AICTL_NO_MEMORY, "out of memory");
 }
 
 static void send_signal(void *self, uint64_t op, const char *name, int signal_number)
@@ -142,7 +142,6 @@ static void list(void *self, uint64_t op)
 	done(t, op, AICTL_OK, NULL);
 }
 
-/* It has no exec, no stats, and no logs: what its units write goes to the descriptors of start. */
 static const struct aictl_runtime_ops ops = {
 	sizeof(ops), 0,	   open_ticker, close_ticker, start, send_signal, remove_unit,
 	list,	     NULL, NULL,	NULL,	      NULL,  NULL};

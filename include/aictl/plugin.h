@@ -35,12 +35,22 @@
  * unless told.
  *
  * THE FUTURE. `abi` is AICTL_PLUGIN_ABI of the header that a side was compiled with; other
- * numbers are refused. Within one number, structures only grow at their end and enums only gain
- * values: a side that reads a member that is younger than the first version of its structure asks
- * AICTL_HAS first. Who makes a structure sets its struct_size and clears what it does not know.
+ * numbers are refused. Within one number:
+ *  - a structure that begins with struct_size, or with abi and struct_size, grows at its end only;
+ *    none has padding there. Who makes one clears all of it and sets struct_size to its own
+ *    sizeof; what is 0 or NULL is as if it had never been invented. Who reads one reads nothing
+ *    beyond its struct_size: for members that are younger than version 1 it asks AICTL_HAS. What
+ *    is beyond the own sizeof is not looked at;
+ *  - a structure without struct_size (aictl_pair, aictl_log_position) never changes;
+ *  - enums and flags gain values. Integers of a fixed size carry them. A value that the reader does
+ *    not know is, for a code, AICTL_FAILED; for a phase, AICTL_UNIT_UNKNOWN; for a level,
+ *    AICTL_ERROR; a flag is ignored;
+ *  - members called reserved are 0 until they have a name;
+ *  - functions and operations keep their meaning; new ones come at the end of their table.
  *
  * UNITS OF MEASURE. Times end in _ms, _us or _ns; wall times count from 1970 in UTC; sizes are
- * bytes; text is UTF-8 with a NUL; 0, -1 or NULL for "not known" is said per member.
+ * bytes; signals have Linux's numbers; text is UTF-8 with a NUL, and bytes that are none are
+ * replaced; 0, -1 or NULL for "not known" is said per member.
  *
  * C99. SPDX-License-Identifier: MIT
  */
@@ -64,7 +74,7 @@ extern "C" {
 	 (size_t)((const char *)&(p)->member - (const char *)(p)) + sizeof((p)->member))
 
 /* What an operation may take, until the host gives it up. `start` counts from its last
- * progress(); `exec` and `logs` have no deadline. */
+ * progress(); `exec` and `logs` have no deadline. A later host may wait longer, never shorter. */
 #define AICTL_CALL_MS 1000
 #define AICTL_START_MS 60000
 #define AICTL_SIGNAL_MS 15000
@@ -113,7 +123,8 @@ struct aictl_result {
 	int32_t code; /* enum aictl_code */
 	const char
 		*message; /* for people, one line, without a full stop; NULL only with AICTL_OK */
-	int32_t exit_status;		 /* exec: 0..255, 128 + n for signal n */
+	int32_t exit_status; /* exec: 0..255, 128 + n for signal n */
+	uint32_t reserved;
 	const struct aictl_stats *stats; /* stats */
 };
 
@@ -165,8 +176,9 @@ struct aictl_engine_state {
 struct aictl_progress {
 	uint32_t struct_size;
 	uint32_t layers_done, layers_total; /* 0 total: not known */
-	int64_t bytes_done, bytes_total;    /* 0 total: not known */
-	const char *text;		    /* "pulling llama:8b", or NULL */
+	uint32_t reserved;
+	int64_t bytes_done, bytes_total; /* 0 total: not known */
+	const char *text;		 /* "pulling llama:8b", or NULL */
 };
 
 /* Where in a unit's output a reader stands: what came with stamps before stamp_ns has been
@@ -286,11 +298,12 @@ struct aictl_exec {
 	const char *working_dir;	    /* or NULL: the unit's */
 	int stdin_fd, stdout_fd, stderr_fd; /* any kind, any mode; stdin -1: none */
 	uint32_t rows, columns;		    /* of the terminal; 0 = not known */
+	uint32_t reserved;
 };
 
 /* `self` is what open gave. All but open, exec_resize and cancel are operations: see the head of
  * this file. NULL is allowed for exec, exec_resize, stats, logs and cancel: "not supported".
- * 
+ *
  * The host sees to it that a unit has one start or remove under way at most, and that signal,
  * exec, stats and logs come for units only that it knows to exist. */
 struct aictl_runtime_ops {
@@ -349,8 +362,9 @@ struct aictl_plugin {
 	const struct aictl_runtime_ops *runtime; /* AICTL_KIND_RUNTIME */
 };
 
-/* The one symbol. host_abi is AICTL_PLUGIN_ABI of the host. NULL: cannot work with that one.
- * Called before anything else; does nothing but answer. */
+/* The one symbol, of all versions. host_abi is AICTL_PLUGIN_ABI of the host. NULL: cannot work with
+ * that one; of an answer with another abi nothing but that is read. Called before anything else;
+ * does nothing but answer. */
 AICTL_PLUGIN_EXPORT const struct aictl_plugin *aictl_plugin_query(uint32_t host_abi);
 
 /* The whole of it, for one that works with this version only. ops_ is a struct, not a pointer. */
