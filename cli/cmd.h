@@ -18,6 +18,6 @@ extern const struct command cmd_up_command, cmd_down_command, cmd_apply_command,
 	cmd_reload_command, cmd_reset_command, cmd_rollout_command, cmd_config_command,
 	cmd_explain_command, cmd_graph_command, cmd_init_command, cmd_freeze_command,
 	cmd_thaw_command, cmd_hold_command, cmd_release_command, cmd_check_command, cmd_why_command,
-	cmd_top_command, cmd_autoscale_command, cmd_import_command;
+	cmd_top_command, cmd_autoscale_command, cmd_import_command, cmd_plugins_command;
 
 #endif

@@ -48,6 +48,7 @@ struct traffic;
 struct controller_opts {
 	const char *runtime_dir, *state_dir, *log_dir;
 	const char *manifests;	  /* or NULL */
+	const char *plugin_dir;	  /* or NULL */
 	const char *default_user; /* or NULL */
 	const char *metrics;	  /* ADDRESS:PORT, or NULL */
 	unsigned port_first, port_last;

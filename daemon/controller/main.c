@@ -61,7 +61,8 @@ enum {
 	OPT_INHERIT_ENV,
 	OPT_LOG_LEVEL,
 	OPT_LOG_TOTAL,
-	OPT_LOG_FREE
+	OPT_LOG_FREE,
+	OPT_PLUGIN_DIR
 };
 
 static const struct option options[] = {{"runtime-dir", required_argument, NULL, OPT_RUNTIME_DIR},
@@ -75,6 +76,7 @@ static const struct option options[] = {{"runtime-dir", required_argument, NULL,
 					{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 					{"log-max-total", required_argument, NULL, OPT_LOG_TOTAL},
 					{"log-keep-free", required_argument, NULL, OPT_LOG_FREE},
+					{"plugin-dir", required_argument, NULL, OPT_PLUGIN_DIR},
 					{NULL, 0, NULL, 0}};
 
 static int parse_range(char *text, struct controller_opts *o)
@@ -111,6 +113,9 @@ static int parse_options(int argc, char **argv, struct controller_opts *o)
 			break;
 		case OPT_MANIFESTS:
 			o->manifests = optarg;
+			break;
+		case OPT_PLUGIN_DIR:
+			o->plugin_dir = optarg;
 			break;
 		case OPT_DEFAULT_USER:
 			o->default_user = optarg;

@@ -56,6 +56,11 @@ const struct wire_runtime *runtimes_find(const struct runtimes *k, const char *n
 	return x ? &x->said : NULL;
 }
 
+const struct wire_runtime *runtimes_at(const struct runtimes *k, size_t i)
+{
+	return k && i < k->n ? &k->list[i].said : NULL;
+}
+
 static bool is_lost(const struct wire_runtime *m, int64_t now_wall_ms)
 {
 	switch ((enum wire_runtime_state)m->state) {

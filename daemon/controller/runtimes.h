@@ -32,6 +32,8 @@ struct runtimes *runtimes_new(void); /* NULL: out of memory */
 void runtimes_free(struct runtimes *k);
 /* aictld's word: told to the services that have replicas there. */
 void runtimes_take(struct controller *c, const struct wire_runtime *m);
+/* In the order of aictld's options; NULL: there are no more. Borrowed as below. */
+const struct wire_runtime *runtimes_at(const struct runtimes *k, size_t i);
 /* NULL: it is not enabled. Borrowed until the next runtimes_take. */
 const struct wire_runtime *runtimes_find(const struct runtimes *k, const char *name);
 /* Nobody can say what it runs: it is not reachable, or not enabled (any more). */

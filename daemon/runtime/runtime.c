@@ -10,7 +10,8 @@
 #include "lib/log.h"
 
 #define LOAD_AGAIN_MS 10000
-#define CLOSE_MS 1000 /* another one of us may begin meanwhile */
+#define FAULTS_LOGGED 1000 /* who breaks rules may do so without end */
+#define CLOSE_MS 1000	   /* another one of us may begin meanwhile */
 
 #define PUT(array, text) snprintf(array, sizeof(array), "%s", (text) ? (text) : "")
 
@@ -80,11 +81,14 @@ static void on_fault(void *user, const char *text)
 {
 	struct runtime *r = user;
 
-	log_error("runtime=%s plugin=%s version=%s broke a rule of the interface: %s", r->said.name,
-		  r->said.plugin, r->said.version, text);
-	if (r->said.state != WIRE_RUNTIME_OK)
-		return;
-	snprintf(r->said.text, sizeof(r->said.text), "plugin fault: %s", text);
+	r->said.faults++;
+	PUT(r->said.fault, text);
+	if (r->said.faults <= FAULTS_LOGGED)
+		log_error("runtime=%s plugin=%s version=%s broke a rule of the interface: %s",
+			  r->said.name, r->said.plugin, r->said.version, text);
+	if (r->said.faults == FAULTS_LOGGED)
+		log_error("runtime=%s more of them are counted only: see aictl plugins",
+			  r->said.name);
 	control_say_runtime(&r->control);
 }
 
@@ -99,11 +103,13 @@ static int open_plugin(struct runtime *r, struct err **reterr)
 					.instance = o->instance};
 	int e = loader_open(&r->loader, o->plugin_dir, o->name, reterr);
 
+	PUT(r->said.plugin, r->loader.facts.path);
+	PUT(r->said.version, r->loader.facts.version);
+	PUT(r->said.description, r->loader.facts.description);
+	PUT(r->said.kind, r->loader.facts.kind ? loader_kind_name(r->loader.facts.kind) : "");
+	r->said.abi = r->loader.facts.abi;
 	if (e < 0)
 		return e;
-	PUT(r->said.plugin, r->loader.path);
-	PUT(r->said.version, r->loader.plugin->version);
-	r->said.abi = r->loader.plugin->abi;
 	host_init(&r->host, &r->loop, r->loader.plugin);
 	r->host.events = (struct host_events){.user = r,
 					      .unit_state = on_unit_state,

@@ -3,6 +3,7 @@
 #include "daemon/supervisor/helper.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -16,6 +17,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/parse.h"
 #include "lib/sock.h"
 
 #define CLOSED_MS 1000 /* from the end of its socket to its own end */
@@ -106,10 +108,22 @@ static void ended(struct helper *h)
 	link_flush(&h->sup->controller.link); /* the restart count */
 }
 
+static void note_end(struct helper *h, const siginfo_t *si)
+{
+	const char *name = si->si_code == CLD_EXITED ? NULL : parse_signal_name(si->si_status);
+
+	if (name)
+		snprintf(h->last_end, sizeof(h->last_end), "%s", name);
+	else
+		snprintf(h->last_end, sizeof(h->last_end), "%s %d",
+			 si->si_code == CLD_EXITED ? "exit" : "signal", si->si_status);
+}
+
 static void on_exit_(void *user, const siginfo_t *si)
 {
 	struct helper *h = user;
 
+	note_end(h, si);
 	hang_up(h);
 	if (h->child.own_cell.stage != WIRE_STAGE_EXEC || h->child.own_cell.err != 0)
 		log_start_failure(h);

@@ -20,6 +20,7 @@
 
 #define HELPER_STEADY_MS 10000 /* alive that long: healthy */
 #define HELPER_WINDOW_MS 60000
+#define HELPER_END_SIZE 32
 
 struct helper_user {
 	bool set;
@@ -55,6 +56,7 @@ struct helper {
 	int64_t early_deaths[OPTIONS_RESTART_LIMIT_MAX]; /* mono ms, newest first */
 	uint32_t n_early_deaths;
 	uint32_t restarts;
+	char last_end[HELPER_END_SIZE]; /* "SIGSEGV", "exit 1"; "" = it has not ended */
 	bool quitting;
 };
 

@@ -14,7 +14,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 
-#define ARGS_MAX 24
+#define ARGS_MAX 32
 
 static int open_in(const char *dir, const char *name)
 {
@@ -125,8 +125,9 @@ static char **gateway_args(const struct options *o)
 	return mem_strv_dup(a.v);
 }
 
-static char **controller_args(const struct options *o)
+static char **controller_args(const struct supervisor *sup)
 {
+	const struct options *o = sup->opt;
 	struct args a = {{"aictl-controller"}, 1};
 
 	if (o->inherit_env)
@@ -140,6 +141,7 @@ static char **controller_args(const struct options *o)
 	add(&a, "--metrics", o->metrics);
 	add(&a, "--default-user", o->default_user);
 	add(&a, "--manifests", o->paths.manifests);
+	add(&a, "--plugin-dir", sup->runtimes.plugin_dir);
 	add(&a, "--log-level", level_name(o->log_level));
 	return mem_strv_dup(a.v);
 }
@@ -151,7 +153,7 @@ int helpers_init(struct supervisor *sup, struct err **reterr)
 	c->sup = l->sup = g->sup = sup;
 	c->name = "aictl-controller";
 	l->name = "aictl-logger";
-	c->argv = controller_args(sup->opt);
+	c->argv = controller_args(sup);
 	l->argv = logger_args(sup->opt);
 	g->name = "aictl-gateway";
 	g->argv = gateway_args(sup->opt);

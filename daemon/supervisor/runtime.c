@@ -59,6 +59,16 @@ static void say(struct runtime *r, enum wire_runtime_state state, const char *te
 	link_flush(&r->helper.sup->controller.link);
 }
 
+static void say_ended(struct runtime *r)
+{
+	char text[WIRE_UNIT_TEXT_SIZE];
+
+	snprintf(text, sizeof(text), "aictl-runtime has ended%s%s%s and is started again",
+		 r->helper.last_end[0] ? " (" : "", r->helper.last_end,
+		 r->helper.last_end[0] ? ")" : "");
+	say(r, WIRE_RUNTIME_DOWN, text);
+}
+
 /* ---- sending ---- */
 
 void runtime_mark(struct unit *u)
@@ -168,6 +178,8 @@ static void on_event(struct helper *h, enum helper_event event)
 	if (event == HELPER_CONNECTED) {
 		r->hello_due = true;
 		r->synced_due = r->level_due = false;
+		r->said.abi = r->said.faults = 0; /* of another process */
+		r->said.fault[0] = '\0';
 		say(r, WIRE_RUNTIME_STARTING, "");
 		for_each_unit(r, unit_connected);
 		r->synced_due =
@@ -178,7 +190,7 @@ static void on_event(struct helper *h, enum helper_event event)
 			runtime_unmark(r->first_due);
 		run_lose_inside(r);
 		if (!h->quitting)
-			say(r, WIRE_RUNTIME_DOWN, "aictl-runtime has ended and is started again");
+			say_ended(r);
 	} else {
 		r->quit_due = true;
 		link_flush(&h->link);
@@ -278,6 +290,7 @@ bool runtime_tell(struct supervisor *sup, struct link *l)
 			continue;
 		r->said.pid = helper_pid(&r->helper);
 		r->said.restarts = r->helper.restarts;
+		snprintf(r->said.ended, sizeof(r->said.ended), "%s", r->helper.last_end);
 		buf_clear(&l->out);
 		wire_unit_encode_runtime(&l->out, &r->said);
 		if (!link_send(l, NULL, 0))

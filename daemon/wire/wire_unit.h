@@ -69,6 +69,9 @@ struct buf;
 #define WIRE_UNIT_ADDRESS_SIZE 46
 #define WIRE_UNIT_VERSION_SIZE 64
 #define WIRE_UNIT_PATH_SIZE 512
+#define WIRE_UNIT_KIND_SIZE 16
+#define WIRE_UNIT_ENDED_SIZE 32
+#define WIRE_UNIT_DESCRIPTION_SIZE 160
 #define WIRE_UNIT_INSTANCE_SIZE 33 /* 32 lower-case hex digits and NUL; names have the first 8 */
 
 /* WIRE_UNIT_START; strings borrow from the decoded body. */
@@ -138,15 +141,20 @@ struct wire_runtime {
 	char name[WIRE_RUNTIME_SIZE];
 	uint8_t state;	       /* enum wire_runtime_state */
 	int64_t since_wall_ms; /* of the state */
-	int32_t pid;	       /* of the aictl-runtime; filled in by aictld, as the next one */
+	int32_t pid;	       /* of the aictl-runtime; filled in by aictld, as the next two */
 	uint32_t restarts;
+	char ended[WIRE_UNIT_ENDED_SIZE];     /* how it did last: "SIGSEGV", "exit 1"; "" = not */
 	uint32_t can;			      /* enum wire_runtime_can */
-	uint32_t abi;			      /* of the plugin; 0 = not loaded */
+	uint32_t abi;			      /* of the plugin; 0 = not known */
+	char kind[WIRE_UNIT_KIND_SIZE];	      /* "runtime"; "" = not known */
 	char plugin[WIRE_UNIT_PATH_SIZE];     /* its file */
 	char version[WIRE_UNIT_VERSION_SIZE]; /* the plugin's */
-	char engine[WIRE_UNIT_VERSION_SIZE];  /* "Docker Engine 26.1.4, API 1.45"; "" = not known */
-	char endpoint[WIRE_UNIT_PATH_SIZE];   /* what it talks to: "unix:///run/docker.sock" */
-	char text[WIRE_UNIT_TEXT_SIZE];	      /* what is wrong, for people; "" = nothing */
+	char description[WIRE_UNIT_DESCRIPTION_SIZE]; /* the plugin's */
+	uint32_t faults;		     /* how often the plugin broke a rule in this process */
+	char fault[WIRE_UNIT_TEXT_SIZE];     /* the last of them */
+	char engine[WIRE_UNIT_VERSION_SIZE]; /* "Docker Engine 26.1.4, API 1.45"; "" = not known */
+	char endpoint[WIRE_UNIT_PATH_SIZE];  /* what it talks to: "unix:///run/docker.sock" */
+	char text[WIRE_UNIT_TEXT_SIZE];	     /* what is wrong, for people; "" = nothing */
 };
 
 /* WIRE_UNIT_STATS; 0 = not known. err: errno, then nothing is. */

@@ -32,7 +32,7 @@ AGED = 25  # seconds after which an age of golden_world may be another word
 
 # verb of the file -> arguments
 VERBS = {"ps": ["ps"], "describe": ["describe", "sentiment", "chat", "old", "db"], "why": ["why", "sentiment", "chat"], "autoscale": ["autoscale", "sentiment"], "events": ["events"], "check": ["check", "sentiment", "chat/0"],
-         "logs": ["logs", "--log-dir", "logs"], "wait": ["wait", "sentiment"], "daemon": ["daemon", "info"],
+         "logs": ["logs", "--log-dir", "logs"], "wait": ["wait", "sentiment"], "daemon": ["daemon", "info"], "plugins": ["plugins"],
          "rollout": ["rollout", "history", "shop"], "version": ["version"], "plan": ["plan"], "graph": ["graph"], "explain": ["explain", "restart.budget.window"],
          "config": ["config"], "validate": ["validate"]}
 OTHER_FORMATS = {"config": ("yaml", "json", "name"), "graph": (*FORMATS, "dot", "tree"),

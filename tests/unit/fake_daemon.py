@@ -152,6 +152,9 @@ class Handler(BaseHTTPRequestHandler):
                          "controller_restarts": 1, "logger_restarts": 0, "gateway_restarts": 0, "gateway_threads": 1,
                          "store": {"queued": 0, "dropped": 0, "ok": True}})
 
+    def get_plugins(self, parts, query):
+        self.reply(200, STATE.golden.plugins() if STATE.golden else {"directory": "/nonexistent", "error": None, "plugins": []})
+
     def missing(self, name):
         if name == "denied":
             self.reply(403, error("permission_denied", "only root may do this"))

@@ -196,6 +196,28 @@ class World:
                               "endpoint": "unix:///run/podman/podman.sock", "error": "Connection refused"}],
                 "store": {"queued": 0, "dropped": 0, "ok": True}}
 
+    def plugins(self):
+        where = "/usr/local/lib/aictl/plugins"
+
+        def plugin(name, state, **more):
+            enabled = None if state == "not_enabled" else name
+            return {"name": name, "state": state, "runtime": enabled, "file": f"{where}/{name}.so",
+                    "kind": None, "version": None, "abi": 0, "description": None, "since": self.at("start") if enabled else None,
+                    "error": None, "engine": None, "endpoint": None, "pid": 0, "restarts": 0, "last_end": None, "faults": 0,
+                    "last_fault": None, **more}
+
+        good = {"kind": "runtime", "abi": 1, "version": "9.9.9", "pid": 4246}
+        return {"directory": where, "error": None, "plugins": [
+            plugin("docker", "loaded", **good, engine="Docker Engine 20.10.24, API 1.41", endpoint="unix:///var/run/docker.sock",
+                   description="containers of Docker and Podman"),
+            plugin("podman", "loaded", **good, endpoint="unix:///run/podman/podman.sock", error="Connection refused"),
+            plugin("lax", "loaded", **good, faults=3, last_fault="complete was called for operation 7, which had ended"),
+            plugin("frail", "loaded", **good, restarts=2, last_end="SIGSEGV"),
+            plugin("newer", "refused", abi=2, pid=4247, error=f"{where}/newer.so is for version 2 of the plugin interface, "
+                   "this aictl has version 1: build it against an older header"),
+            plugin("slow", "down", restarts=4, last_end="SIGKILL", error="aictl-runtime has ended (SIGKILL) and is started again"),
+            plugin("ticker", "not_enabled")]}
+
     def revisions(self):
         git = {"commit": "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d", "branch": "main", "dirty": True}
         return {"set": "shop", "revisions": [
