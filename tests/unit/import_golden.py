@@ -154,19 +154,23 @@ ODD = {
         ([], ["imagee    dropped: no key of Compose's; is it image?", "new_key   dropped: no counterpart",
               "volume    dropped: no key of Compose's; is it volumes?"]),
     "services: { my_app: { image: a }, other: { image: b, container_name: the_other } }":
-        (["  my-app:\n", "hostname: my_app\n", "hostname: the_other\n"], ["my_app   (name)          changed: it is called my-app"]),
+        (["  my-app:\n", "hostname: my_app\n", "hostname: the_other\n"],
+         ["my_app   (name)          changed: it is called my-app"]),
     "services: { a: { image: a, depends_on: [b] }, b: { image: b, profiles: [x] } }":
         ([], ["a        depends_on  dropped: b is in a profile that is left out"]),
     "services: { a: { image: a, network_mode: shared } }": (["network: shared\n"], []),
-    "services: { a: { image: a, networks: [n, m] }, b: { image: b, networks: [n] } }\nnetworks: { n: { name: own }, m: { external: true } }":
-        (["  b:\n    image: b\n    network: p_default\n"], ["a        networks  dropped: m: the others in it do not reach this one"]),
+    "services: { a: { image: a, networks: [n, m] }, b: { image: b, networks: [n] } }\n"
+    "networks: { n: { name: own }, m: { external: true } }":
+        (["  b:\n    image: b\n    network: p_default\n"],
+         ["a        networks  dropped: m: the others in it do not reach this one"]),
     "services: { A_b: { build: { context: 'a b', dockerfile: D } }, c: { build: { context: ., args: { A: b } } } }":
         (["image: p-a_b\n    pull_policy: never\n"],
          ["docker build -t p-a_b -f './a b/D' './a b'", "docker compose build c"]),
     "services: { a: { build: ., pull_policy: build } }": (["pull_policy: never"], ["docker build -t p-a ."]),
     "services: { a: { image: a, ports: ['80:80/TCP', '[::1]:81:81', 'localhost:82:82', '9000-9001'] } }":
         (["http: { port: 80, container_port: 80 }", 'tcp-81: { port: 81, container_port: 81, listen: "::1", protocol: tcp }',
-          "tcp-82: { port: 82, container_port: 82, protocol: tcp }", "tcp-9001: { container_port: 9001, protocol: tcp }"], []),
+          "tcp-82: { port: 82, container_port: 82, protocol: tcp }",
+          "tcp-9001: { container_port: 9001, protocol: tcp }"], []),
     "services: { a: { image: a, extra: } }": ([], []),
 }
 
@@ -188,7 +192,8 @@ FIELDS = {
     "deploy: { update_config: { max_failure_ratio: 0.1 } }": ("", "deploy.update_config.max_failure_ratio  dropped: no c"),
     "deploy: { rollback_config: { parallelism: 1 } }": ("", "deploy.rollback_config  dropped: no counterpart"),
     "deploy: { restart_policy: { condition: on-failure, delay: 1s, max_attempts: 3, window: 1m } }":
-        ("policy: on-failure\n      backoff: { initial: 1s, factor: 1 }\n      budget: { restarts: 3, window: 1m, then: fail }", ""),
+        ("policy: on-failure\n      backoff: { initial: 1s, factor: 1 }\n"
+         "      budget: { restarts: 3, window: 1m, then: fail }", ""),
     "depends_on: [b]": ("b: { condition: started }\n", ""),
     "depends_on: { b: { condition: service_healthy } }":
         ("b: { condition: ready }\n", "depends_on  to do: b has no healthcheck here: give it a readiness probe"),
@@ -201,7 +206,8 @@ FIELDS = {
         ("gpus:\n      count: 1\n      capabilities: [gpu, compute]\n", ""),
     "deploy: { resources: { reservations: { devices: [{ driver: nvidia, count: all, capabilities: [gpu] }] } } }":
         ("gpus: all\n", ""),
-    "deploy: { resources: { reservations: { devices: [{ device_ids: ['0', '3'], capabilities: [gpu], options: { a: b } }] } } }":
+    "deploy: { resources: { reservations: { devices: [{ device_ids: ['0', '3'], capabilities: [gpu], "
+    "options: { a: b } }] } } }":
         ('device_ids: ["0", "3"]\n', "deploy.resources.reservations.devices.options  dropped: no counterpart"),
     "deploy: { resources: { reservations: { devices: [{ capabilities: [tpu] }] } } }":
         ("", "deploy.resources.reservations.devices  dropped: a device that is no GPU"),
@@ -259,7 +265,8 @@ def check_places(directory):
 
     for d in ("real", "link"):
         os.mkdir(os.path.join(directory, d))
-    write(os.path.join(directory, "real", "site.yaml"), "services: { web: { image: nginx, volumes: [ \"./data:/data\" ] } }\n")
+    write(os.path.join(directory, "real", "site.yaml"),
+          "services: { web: { image: nginx, volumes: [ \"./data:/data\" ] } }\n")
     os.symlink("../real/site.yaml", os.path.join(directory, "link", "compose.yaml"))
     r = import_in("link")
     require("name: link\n" in r.stdout and "- ./data:/data" in r.stdout, r.stdout + r.stderr)
@@ -336,7 +343,8 @@ def main():
     update = "--update" in sys.argv
     failed = []
     checks = {name: lambda d, n=name: check_project(n, d, update) for name in sorted(os.listdir(PROJECTS))}
-    checks.update(errors=check_errors, fields=check_fields, odd=check_odd, files=check_files, terminal=check_terminal, places=check_places)
+    checks.update(errors=check_errors, fields=check_fields, odd=check_odd, files=check_files,
+                  terminal=check_terminal, places=check_places)
     for name, check in checks.items():
         directory = tempfile.mkdtemp(prefix="aictl-import-")
         try:
