@@ -108,6 +108,12 @@ static void put_bind(const struct import_part *p, struct mount *m, const struct 
 
 	m->type = "bind";
 	m->source = path;
+	if (path[0] == '~')
+		import_note(p, IMPORT_CHANGED, "volumes",
+			    "%s is in the home of the daemon's user, not in yours", path);
+	else if (path[0] == '.' && !import_exists(p->im, path)) /* others: `validate` says it */
+		import_note(p, IMPORT_TODO, "volumes", "%s is not there yet; Compose would make it",
+			    path);
 	put_checked(p, m, at, out);
 }
 

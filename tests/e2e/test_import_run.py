@@ -64,7 +64,7 @@ def imported(daemon, name):
     daemon.ok("import", "-o", "aictl.yaml", *args, cwd=where, env=env)
     manifest = os.path.join(where, "aictl.yaml")
     with open(manifest, encoding="utf-8") as f:
-        text = f.read().replace("/var/run/docker.sock:/", daemon.engine.socket + ":/")
+        text = f.read().replace("/var/run/docker.sock:/", daemon.engine.socket + ":/").replace('"~/', '"./')
     with open(manifest, "w", encoding="utf-8") as f:
         f.write(text)
     for source in re.findall(r'^ +- "?(?:~|\.)/([^:"]*):/', text, re.MULTILINE):
@@ -121,6 +121,10 @@ def check_inside(daemon, name):
     def inside(service, *command):
         return daemon.ok("exec", service, "--", *command)
 
+    def host(service):
+        """What the engine was asked for, of each replica."""
+        return [c["HostConfig"] for c in map(daemon.engine.inspect, containers_of(daemon, service))]
+
     if name.startswith("01"):
         assert "POSTGRES_DB=app" in inside("db", "env")
         if daemon.engine.name == "dockerd":  # podman needs aardvark-dns for names
@@ -130,10 +134,26 @@ def check_inside(daemon, name):
         assert "MARIADB_ROOT_PASSWORD=secret$word\n" in inside("database", "env")
     elif name.startswith("05"):
         assert inside("mail", "id", "-u").strip() == "1000"
+        assert len(host("worker")) == 2
+        assert all("no-new-privileges" in h["SecurityOpt"][0] for h in host("worker"))
     elif name.startswith("07"):
         assert inside("db", "cat", "/run/secrets/db_root", "/run/secrets/db_user") == "root\nuser\n"
         assert inside("proxy", "cat", "/run/secrets/token", "/motd") == "not-a-secretwelcome"
         assert "server_name ${hostname};" in inside("proxy", "cat", "/etc/nginx/conf.d/default.conf")
     elif name.startswith("09"):
+        assert [h["Memory"] for h in host("app-1")] == 2 * [1536 << 20]
         seen = inside("app-1", "env").splitlines()
         assert {"MODE=fast", "PORT=9000", "discovery.type=single-node", "DOLLARS=a$b ${c}"} <= set(seen)
+    elif name.startswith("08"):
+        assert [(h["Memory"], cpus_of(h)) for h in host("web")] == [(512 << 20, 0.5)]
+    elif name.startswith("10"):
+        assert [(h["Memory"], cpus_of(h), h["PidsLimit"]) for h in host("voting-app")] == 4 * [(50 << 20, 0.5, 64)]
+
+
+def containers_of(daemon, service):
+    return [c["Id"] for c in daemon.engine.ours() if c["Labels"]["io.aictl.service"] == service]
+
+
+def cpus_of(host):
+    """Podman says quota and period of what it was asked in billionths."""
+    return host["NanoCpus"] / 1e9 if host["NanoCpus"] else host["CpuQuota"] / host["CpuPeriod"]
