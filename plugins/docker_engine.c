@@ -23,6 +23,7 @@
 #define OUR_MINOR 45 /* the newest that this was written for */
 #define OLDEST 40
 #define ASK_MS 5000
+#define ASK_MAX_MS 30000 /* of one that is slow: see learn() */
 #define PING_EVERY_MS 10000
 #define RETRY_MIN_MS 100
 #define RETRY_MAX_MS 2000
@@ -36,6 +37,7 @@ struct docker_engine {
 	struct docker_http_call *events;
 	struct aictl_timer *timer; /* down: next try; up: next ping */
 	int64_t retry_ms, up_since_ms;
+	int64_t asked_ms, patience_ms;
 	struct docker_spec_engine kind;
 	char name[64], version[96], api[16], error[256];
 };
@@ -204,6 +206,19 @@ static const char *agree(struct docker_engine *e, const cJSON *root, char *text,
 	return NULL;
 }
 
+/* On a busy machine an engine needs longer than what is enough elsewhere, and would never be
+ * reached by who always gives up at the same moment. */
+static void learn(struct docker_engine *e, int code)
+{
+	int64_t wanted = (e->d->host->now_ms(e->d->host) - e->asked_ms) * 3;
+
+	if (code == AICTL_TIMEOUT)
+		wanted = e->patience_ms * 2;
+	else if (code != AICTL_OK)
+		return;
+	e->patience_ms = wanted < ASK_MS ? ASK_MS : wanted > ASK_MAX_MS ? ASK_MAX_MS : wanted;
+}
+
 static void on_version(void *user, const struct docker_http_answer *a)
 {
 	struct docker_engine *e = user;
@@ -213,6 +228,7 @@ static void on_version(void *user, const struct docker_http_answer *a)
 	char text[160];
 
 	e->asking = NULL;
+	learn(e, a->code);
 	if (a->code != AICTL_OK) {
 		go_down(e, a->error);
 		return;
@@ -244,6 +260,7 @@ static void on_pong(void *user, const struct docker_http_answer *a)
 	struct docker_engine *e = user;
 
 	e->asking = NULL;
+	learn(e, a->code);
 	if (a->code == AICTL_OK && a->status == 200) {
 		e->d->host->timer_set(e->d->host, e->timer, PING_EVERY_MS);
 		docker_alive(e->d);
@@ -252,25 +269,28 @@ static void on_pong(void *user, const struct docker_http_answer *a)
 	}
 }
 
-void docker_engine_doubt(struct docker_engine *e)
+static bool ask_it(struct docker_engine *e, const char *path,
+		   void (*done)(void *user, const struct docker_http_answer *a))
 {
 	const struct docker_http_ask ask = {
-		.path = "/_ping", .timeout_ms = ASK_MS, .done = on_pong, .user = e};
+		.path = path, .timeout_ms = e->patience_ms, .done = done, .user = e};
 
+	e->asked_ms = e->d->host->now_ms(e->d->host);
+	e->asking = docker_http_send(e->d->http, &ask);
+	return e->asking != NULL;
+}
+
+void docker_engine_doubt(struct docker_engine *e)
+{
 	if (!e->up || e->asking)
 		return;
-	e->asking = docker_http_send(e->d->http, &ask);
-	if (!e->asking)
+	if (!ask_it(e, "/_ping", on_pong))
 		e->d->host->timer_set(e->d->host, e->timer, PING_EVERY_MS);
 }
 
 static void try_again(struct docker_engine *e)
 {
-	const struct docker_http_ask ask = {
-		.path = "/version", .timeout_ms = ASK_MS, .done = on_version, .user = e};
-
-	e->asking = docker_http_send(e->d->http, &ask);
-	if (!e->asking)
+	if (!ask_it(e, "/version", on_version))
 		go_down(e, "out of memory");
 }
 
@@ -318,6 +338,7 @@ struct docker_engine *docker_engine_new(struct docker *d)
 		return NULL;
 	e->d = d;
 	e->retry_ms = RETRY_MIN_MS;
+	e->patience_ms = ASK_MS;
 	e->timer = d->host->timer_new(d->host, on_timer, e);
 	if (!e->timer) {
 		docker_mem_free(e);

@@ -3,7 +3,7 @@
  * both sides speak, opens the stream of events and says "reachable"; the host then lists. When the
  * stream ends, or the engine does not answer a ping (every ten seconds, and at once when a request
  * went wrong), it says "unreachable" and tries again, after 100 ms first and every two seconds in
- * the end. Events from before the list are asked for again (`since`), so none is missed.
+ * the end. An answer may take five seconds, and up to thirty from an engine that was slow. Events from before the list are asked for again (`since`), so none is missed.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -418,6 +418,14 @@ def test_slow_engine(engine, check):
     assert engine.containers["u-1"].starts == 1
 
 
+def test_an_engine_that_is_always_slow(fake, check):
+    """It is waited for longer each time, as long as that is not for ever."""
+    fake.fault("GET /(version|_ping)", times=1000, delay=6)
+    assert "in time" in check.wait("engine", reachable=False)["error"]
+    up(check)
+    check.do("start", "u-1", BB)
+
+
 def test_an_old_engine(path):
     with fake_engine.Engine(path, api="1.24"):
         check = Check("unix://" + path)
