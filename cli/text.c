@@ -28,6 +28,8 @@ char *text_exit(const cJSON *e)
 	const char *signal = js_str(e, "signal", NULL), *cause = js_str(e, "cause", "");
 	int64_t code = js_int(e, "code", -1);
 
+	if (strcmp(cause, "start") == 0)
+		return x_strdup("never ran");
 	if (signal)
 		return strcmp(cause, "signal") == 0 || !*cause
 			       ? x_printf("signal %s", signal)

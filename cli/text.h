@@ -13,7 +13,7 @@
 
 /* "4m10s" since the RFC 3339 member, "-" without one. */
 char *text_age(const cJSON *o, const char *member, int64_t now_ms);
-/* "exit code 1", "signal SIGKILL (oom)", "exit status unknown" of {"code","signal","cause"}. */
+/* "exit code 1", "signal SIGKILL (oom)", "never ran", "exit status unknown" of {"code","signal","cause"}. */
 char *text_exit(const cJSON *exit);
 /* "512B", "1.5MiB", "12GiB": two digits are enough. */
 char *text_bytes(int64_t bytes);

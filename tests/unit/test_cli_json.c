@@ -107,7 +107,10 @@ static void exits(void **state)
 		parse("{\"code\":null,\"signal\":\"SIGTERM\",\"cause\":\"signal\"}");
 	_cleanup_js_ cJSON *lost = parse("{\"code\":null,\"signal\":null,\"cause\":\"unknown\"}");
 
+	_cleanup_js_ cJSON *start = parse("{\"code\":null,\"signal\":null,\"cause\":\"start\"}");
+
 	(void)state;
+	check_take(text_exit(start), "never ran");
 	check_take(text_exit(code), "exit code 3");
 	check_take(text_exit(oom), "signal SIGKILL (oom)");
 	check_take(text_exit(sig), "signal SIGTERM");
