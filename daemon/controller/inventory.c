@@ -89,7 +89,7 @@ int inventory_add_unit(struct inventory *v, const struct wire_unit_state *m)
 {
 	size_t i = 0;
 
-	while (i < v->n_units && !wire_key_same_slot(&v->units[i].key, &m->key))
+	while (i < v->n_units && !wire_key_equal(&v->units[i].key, &m->key))
 		i++;
 	if (i == v->n_units) {
 		if (mem_grow(&v->units, &v->cap_units, v->n_units + 1, sizeof(*v->units)) < 0)

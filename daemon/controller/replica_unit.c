@@ -236,8 +236,6 @@ static void on_pulled(struct replica *r)
 void replica_unit_take(struct replica *r, const struct wire_unit_state *m)
 {
 	struct replica_unit *u = r->unit;
-	bool ours = strcmp(m->key.incarnation, r->incarnation) == 0;
-
 	if (!u)
 		u = r->unit = mem_alloc(sizeof(*u));
 	if (!u)
@@ -247,11 +245,11 @@ void replica_unit_take(struct replica *r, const struct wire_unit_state *m)
 		memcpy(u->failure, m->text, sizeof(u->failure));
 		u->failed_what = m->what;
 	}
+	if (strcmp(m->key.incarnation, r->incarnation) != 0)
+		return; /* a former one's, which is still to be removed */
 	if (strcmp(u->said.address, m->address) != 0 || !m->address[0])
 		u->direct = m->address[0] && is_near(m->address);
 	u->said = *m;
-	if (!ours)
-		return;
 	if (m->state == WIRE_UNIT_PULLING)
 		on_pull(r, m);
 	else if (u->pull_mono_ms &&

@@ -42,6 +42,7 @@
 #include "lib/version.h"
 
 #define DEADLINE_MS 30000
+#define FORMER "0123456789abcdef0123456789abcdef"
 
 struct rig {
 	uv_loop_t loop;
@@ -205,7 +206,12 @@ static void say_hello(const struct rig *r)
 	wire_encode_hello(&b, &m);
 	send_packet(r, &b, &fd, 1);
 	close(fd);
-	b = (struct buf){0};
+}
+
+static void say_synced(const struct rig *r)
+{
+	struct buf b = {0};
+
 	wire_encode_empty(&b, WIRE_SYNCED);
 	send_packet(r, &b, NULL, 0);
 }
@@ -413,6 +419,7 @@ static bool told(const struct rig *r, const char *reason)
 static void bring_up(struct rig *r, const char *manifest)
 {
 	say_hello(r);
+	say_synced(r);
 	say_runtime(r, WIRE_RUNTIME_OK, "");
 	apply(r, manifest);
 	WAIT(r, started);
@@ -437,6 +444,7 @@ static void test_not_enabled(void **state)
 	struct buf b = {0};
 
 	say_hello(r);
+	say_synced(r);
 	wire_unit_encode_runtime(&b, &podman);
 	send_packet(r, &b, NULL, 0);
 	WAIT(r, has_podman);
@@ -578,13 +586,74 @@ static void test_restart(void **state)
 	assert_int_equal(web(r)->last_exit.code, 3);
 }
 
+static bool has_id(const struct rig *r)
+{
+	return replica_unit_said(web(r)) != NULL;
+}
+
+static bool has_failed_once(const struct rig *r)
+{
+	return replica_unit_failure(web(r), FORMER) != NULL;
+}
+
+/* What a former one, still to be removed, is said to be does not hold for the present one. */
+static void test_former_one(void **state)
+{
+	struct rig *r = *state;
+	struct wire_unit_state m;
+
+	bring_up(r, MANIFEST(""));
+	say_running(r);
+	WAIT(r, is_ready);
+	WAIT(r, has_id);
+	m = unit(r, WIRE_UNIT_FAILED);
+	m.what = WIRE_WHAT_CONTAINER;
+	m.err = EIO;
+	snprintf(m.text, sizeof(m.text), "long ago");
+	snprintf(m.key.incarnation, sizeof(m.key.incarnation), FORMER);
+	say_unit(r, &m);
+	WAIT(r, has_failed_once);
+	assert_non_null(replica_unit_said(web(r)));
+	assert_int_equal(replica_unit_said(web(r))->state, WIRE_UNIT_RUNNING);
+}
+
+static bool has_begun(const struct rig *r)
+{
+	return r->c->begun && controller_find(r->c, "web");
+}
+
+/* Another controller is told of both: the present one first. */
+static void test_former_one_taken_over(void **state)
+{
+	struct rig *r = *state;
+	struct wire_unit_state m;
+	struct wire_slot s;
+
+	r->key = (struct wire_key){.service = "web",
+				   .incarnation = "fedcba9876543210fedcba9876543210"};
+	say_hello(r);
+	say_runtime(r, WIRE_RUNTIME_OK, "");
+	m = unit(r, WIRE_UNIT_RUNNING);
+	say_unit(r, &m);
+	m = unit(r, WIRE_UNIT_EXITED);
+	snprintf(m.key.incarnation, sizeof(m.key.incarnation), FORMER);
+	say_unit(r, &m);
+	s = slot(r, WIRE_SLOT_RUNNING);
+	say_slot(r, &s);
+	say_synced(r);
+	WAIT(r, has_begun);
+	assert_non_null(replica_unit_said(web(r)));
+	assert_int_equal(replica_unit_said(web(r))->state, WIRE_UNIT_RUNNING);
+}
+
 #define ON(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {ON(test_not_enabled),   ON(test_from_pull_to_ready),
 					   ON(test_engine_lost),   ON(test_short_silence),
-					   ON(test_image_missing), ON(test_restart)};
+					   ON(test_image_missing), ON(test_restart),
+					   ON(test_former_one),	   ON(test_former_one_taken_over)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
