@@ -20,7 +20,9 @@
 #include "docker_units.h"
 
 #define AGAIN_MS 500
+#define AGAIN_MAX_MS 10000
 #define ERROR_MAX 4096
+#define MARGIN_NS 1000000
 
 struct reading {
 	struct docker_op op;
@@ -30,6 +32,7 @@ struct reading {
 	struct docker_stream *stream;
 	struct docker_units_asking *asking;
 	struct aictl_timer *timer; /* look again */
+	int64_t again_ms;	   /* grows while nothing comes of it */
 	int status;		   /* of the stream's answer */
 	struct docker_buf refusal; /* its body, unless 200 */
 	bool opened_exited;	   /* the container had ended when the stream was opened */
@@ -62,7 +65,8 @@ static void cancel(struct docker_op *op)
 
 static void later(struct reading *l)
 {
-	l->op.d->host->timer_set(l->op.d->host, l->timer, AGAIN_MS);
+	l->op.d->host->timer_set(l->op.d->host, l->timer, l->again_ms);
+	l->again_ms = l->again_ms * 2 > AGAIN_MAX_MS ? AGAIN_MAX_MS : l->again_ms * 2;
 }
 
 /* ---- output ---- */
@@ -74,6 +78,7 @@ static void tell(struct reading *l)
 	if (!l->out.wrote)
 		return;
 	l->out.wrote = false;
+	l->again_ms = AGAIN_MS;
 	host->log_position(host, l->op.op, &l->mux.written);
 }
 
@@ -188,8 +193,9 @@ static void connect_to(struct reading *l, const struct docker_unit *u)
 		.user = l, .head = on_head, .body = on_body, .ended = on_ended};
 	struct docker *d = l->op.d;
 	struct aictl_log_position at = l->mux.written;
-	/* Podman wants stamps that are younger than this. */
-	int64_t since = at.stamp_ns > 0 ? at.stamp_ns - 1 : 0;
+	/* Podman wants stamps that are younger than this, and reads it as a double: 0.24 us of them
+	 * are one. What is too old is dropped here. */
+	int64_t since = at.stamp_ns > MARGIN_NS ? at.stamp_ns - MARGIN_NS : 0;
 	_docker_free_ char *request = docker_mem_printf(
 		"GET /v%s/containers/%s/logs?follow=true&stdout=true&stderr=true&timestamps=true"
 		"&since=%" PRId64 ".%09" PRId64 " HTTP/1.1\r\nHost: engine\r\n\r\n",
@@ -282,6 +288,7 @@ void docker_logs_begin(struct docker *d, uint64_t op, const struct aictl_logs *w
 	l->out.room = on_room;
 	l->out.user = l;
 	l->refusal.limit = ERROR_MAX;
+	l->again_ms = AGAIN_MS;
 	l->unit = docker_mem_dup(what->unit);
 	l->timer = d->host->timer_new(d->host, on_timer, l);
 	if (!l->unit || !l->timer) {

@@ -134,6 +134,18 @@ bool docker_look_row(const cJSON *row, const char *instance, struct docker_look_
 	return true;
 }
 
+void docker_look_unknown(const cJSON *row, struct docker_look *ret)
+{
+	const cJSON *name = cJSON_GetArrayItem(docker_json_get(row, "Names"), 0);
+
+	*ret = (struct docker_look){0};
+	ret->state.struct_size = sizeof(ret->state);
+	ret->state.phase = AICTL_UNIT_UNKNOWN;
+	ret->state.unit = name->valuestring + (name->valuestring[0] == '/');
+	ret->state.engine_id = docker_json_text(row, "Id");
+	labels(docker_json_get(row, "Labels"), ret);
+}
+
 bool docker_look_event(const char *line, size_t len, struct docker_look_event *ret)
 {
 	cJSON *root = docker_json_parse(line, len);
@@ -162,7 +174,8 @@ static void memory(const cJSON *m, struct aictl_stats *ret)
 {
 	const cJSON *s = docker_json_get(m, "stats");
 	int64_t used = number_or(m, "usage", -1), limit = number_or(m, "limit", 0);
-	int64_t cache = number_or(s, "inactive_file", number_or(s, "total_inactive_file", 0));
+	/* total_: of the groups below, too; cgroup v2 has only the one, which is just that. */
+	int64_t cache = number_or(s, "total_inactive_file", number_or(s, "inactive_file", 0));
 
 	ret->memory_bytes = used >= 0 && cache < used ? used - cache : used;
 	/* "No limit" is told as the machine's memory, or nearly 2^63. */

@@ -37,6 +37,8 @@ struct docker_look_event {
 bool docker_look_inspect(const char *text, size_t len, struct docker_look *ret);
 void docker_look_done(struct docker_look *l);
 bool docker_look_row(const cJSON *row, const char *instance, struct docker_look_row *ret);
+/* Of a row that is good: what is known without inspect. Borrows from the row, `root` is NULL. */
+void docker_look_unknown(const cJSON *row, struct docker_look *ret);
 bool docker_look_event(const char *line, size_t len, struct docker_look_event *ret);
 bool docker_look_stats(const char *text, size_t len, struct aictl_stats *ret);
 /* {"message": …}, or the text itself; one line, without the full stop. */

@@ -19,6 +19,8 @@
 #define ASK_MS 15000
 #define AT_ONCE 8 /* inspections of a list */
 #define LIST_MAX (64 << 20)
+#define OWED_MIN_MS 500
+#define OWED_MAX_MS 10000
 
 struct docker_units_asking {
 	struct docker_units *us;
@@ -32,6 +34,8 @@ struct docker_units_asking {
 struct docker_units {
 	struct docker *d;
 	uint64_t n_lists;
+	struct aictl_timer *timer; /* asks for those that are owed */
+	int64_t owed_ms;
 	LIST_HEAD(, docker_unit) all;
 	LIST_HEAD(, docker_units_asking) asking;
 };
@@ -72,6 +76,7 @@ static struct docker_unit *add(struct docker_units *us, const char *name)
 		return NULL;
 	}
 	u->seen = us->n_lists;
+	u->of = us;
 	LIST_INSERT_HEAD(&us->all, u, all);
 	return u;
 }
@@ -284,6 +289,15 @@ void docker_units_forget(struct docker_units_asking *q)
 
 /* ---- events ---- */
 
+static void owe(struct docker_unit *u)
+{
+	struct docker_units *us = u->of;
+	const struct aictl_host *host = us->d->host;
+
+	u->owed = true;
+	host->timer_set(host, us->timer, us->owed_ms);
+}
+
 static void looked(void *user, struct docker_unit *now, int code, const char *error)
 {
 	struct docker_unit *u = user;
@@ -293,18 +307,39 @@ static void looked(void *user, struct docker_unit *now, int code, const char *er
 	u->asking = NULL;
 	if (code == AICTL_CONFLICT && !u->id && !u->quiet)
 		drop(u);
+	else if (code == AICTL_OK)
+		u->of->owed_ms = OWED_MIN_MS;
+	else if (code != AICTL_NOT_FOUND && code != AICTL_CONFLICT)
+		owe(u);
 }
 
 static void look_again(struct docker_units *us, struct docker_unit *u)
 {
-	u->again = false;
-	if (u->asking) {
-		/* The answer under way may be older than this event. */
-		docker_units_forget(u->asking);
-	}
+	u->again = u->owed = false;
+	/* The answer under way may be older than this event. */
+	docker_units_forget(u->asking);
 	u->asking = docker_units_ask(us, u->name, looked, u);
-	if (!u->asking)
-		docker_engine_doubt(us->d->engine);
+	if (u->asking)
+		return;
+	docker_engine_doubt(us->d->engine);
+	owe(u);
+}
+
+static void on_timer(void *user)
+{
+	struct docker_units *us = user;
+	struct docker_unit *u, *next;
+
+	us->owed_ms = us->owed_ms * 2 > OWED_MAX_MS ? OWED_MAX_MS : us->owed_ms * 2;
+	for (u = LIST_FIRST(&us->all); u; u = next) {
+		next = LIST_NEXT(u, all);
+		if (!u->owed)
+			continue;
+		if (u->quiet || !docker_engine_up(us->d->engine))
+			owe(u);
+		else
+			look_again(us, u);
+	}
 }
 
 static bool one_of(const char *word, const char *const *words)
@@ -346,6 +381,7 @@ void docker_units_event(struct docker_units *us, const struct docker_look_event 
 
 struct row {
 	struct listing *of;
+	const cJSON *said; /* in the list */
 	struct docker_http_call *call;
 };
 
@@ -401,6 +437,27 @@ static void list_whole(struct listing *l)
 
 static void list_go_on(struct listing *l);
 
+/* One that the engine cannot look into does not keep the others from being told. */
+static int list_unknown(struct listing *l, const cJSON *said, const char *error)
+{
+	struct docker *d = l->op.d;
+	struct docker_look look;
+	struct docker_unit *u;
+
+	docker_look_unknown(said, &look);
+	docker_log(d, AICTL_WARNING, "what became of %.100s is not known: %s", look.state.unit,
+		   error);
+	u = docker_units_find(d->units, look.state.unit);
+	if (!u)
+		u = add(d->units, look.state.unit);
+	if (!u)
+		return AICTL_NO_MEMORY;
+	u->seen = l->number;
+	owe(u);
+	d->host->list_item(d->host, l->op.op, &look.state);
+	return AICTL_OK;
+}
+
 static void on_row(void *user, const struct docker_http_answer *a)
 {
 	struct row *row = user;
@@ -415,6 +472,8 @@ static void on_row(void *user, const struct docker_http_answer *a)
 	if (u) {
 		u->seen = l->number;
 		docker_changed(l->op.d, u->name);
+	} else if (a->code == AICTL_OK && (code == AICTL_FAILED || code == AICTL_UNREACHABLE)) {
+		code = list_unknown(l, row->said, error);
 	}
 	if (code == AICTL_OK || code == AICTL_NOT_FOUND || code == AICTL_CONFLICT)
 		list_go_on(l);
@@ -422,7 +481,7 @@ static void on_row(void *user, const struct docker_http_answer *a)
 		list_end(l, code, error);
 }
 
-static bool ask_row(struct listing *l, const char *id)
+static bool ask_row(struct listing *l, const cJSON *said, const char *id)
 {
 	struct docker_http_ask ask = {.timeout_ms = ASK_MS, .done = on_row};
 	struct row *row = l->rows;
@@ -430,6 +489,7 @@ static bool ask_row(struct listing *l, const char *id)
 	while (row->call)
 		row++;
 	row->of = l;
+	row->said = said;
 	ask.user = row;
 	row->call = docker_engine_send(l->op.d->engine, &ask, "/containers/%s/json", id);
 	l->n_open += row->call != NULL;
@@ -445,7 +505,7 @@ static void list_go_on(struct listing *l)
 		l->next = at->next;
 		if (!docker_look_row(at, l->op.d->instance, &row) || !docker_units_name_ok(row.id))
 			continue;
-		if (!ask_row(l, row.id)) {
+		if (!ask_row(l, at, row.id)) {
 			list_end(l, AICTL_NO_MEMORY, "out of memory");
 			return;
 		}
@@ -508,8 +568,15 @@ struct docker_units *docker_units_new(struct docker *d)
 {
 	struct docker_units *us = docker_mem_zalloc(sizeof(*us));
 
-	if (us)
-		us->d = d;
+	if (!us)
+		return NULL;
+	us->d = d;
+	us->owed_ms = OWED_MIN_MS;
+	us->timer = d->host->timer_new(d->host, on_timer, us);
+	if (!us->timer) {
+		docker_mem_free(us);
+		return NULL;
+	}
 	return us;
 }
 
@@ -521,5 +588,6 @@ void docker_units_free(struct docker_units *us)
 		drop(LIST_FIRST(&us->all));
 	while (!LIST_EMPTY(&us->asking))
 		docker_units_forget(LIST_FIRST(&us->asking));
+	us->d->host->timer_free(us->d->host, us->timer);
 	docker_mem_free(us);
 }

@@ -3,7 +3,8 @@
  * makes us ask. A container without our instance's label is never told of and never touched.
  *
  * Answers may overtake each other: a phase never goes back, unless the engine says that the
- * container was started anew.
+ * container was started anew. What an event made us ask is asked again, with a back-off, until
+ * there is an answer: nothing else would tell of an exit.
  *
  * docker_units_ask inspects by name, tells the host what came of it, and calls `done` with the
  * unit (borrowed, for the call), or NULL and a code: NOT_FOUND; CONFLICT: there is one, but not
@@ -37,7 +38,9 @@ struct docker_unit {
 	/* What was asked because of an event; again: there was one more since. */
 	struct docker_units_asking *asking;
 	bool again;
+	bool owed;     /* it was asked in vain: once more, later */
 	uint64_t seen; /* the last list that had it */
+	struct docker_units *of;
 	LIST_ENTRY(docker_unit) all;
 };
 
