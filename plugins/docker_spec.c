@@ -498,14 +498,13 @@ static int fixed(const struct making *m)
 
 typedef int (*part)(const struct making *m);
 
-int docker_spec_body(const cJSON *spec, const struct aictl_pair *pairs, size_t n_labels,
-		     const struct docker_spec_engine *engine, char **ret, char *error,
-		     size_t error_size)
+int docker_spec_body(const cJSON *spec, const struct docker_spec_with *with, char **ret,
+		     char *error, size_t error_size)
 {
 	static const part parts[] = {environment, mounts,  devices, ports, network,
 				     limits,	  ulimits, gpus,    fixed};
 	struct making m = {
-		.spec = spec, .engine = engine, .error = error, .error_size = error_size};
+		.spec = spec, .engine = with->engine, .error = error, .error_size = error_size};
 	int r;
 
 	if (!docker_json_text(spec, "image"))
@@ -520,7 +519,7 @@ int docker_spec_body(const cJSON *spec, const struct aictl_pair *pairs, size_t n
 	if (r == AICTL_OK)
 		r = rename_all(&m, of_host, COUNT(of_host), spec, m.host);
 	if (r == AICTL_OK)
-		r = labels(&m, pairs, n_labels);
+		r = labels(&m, with->labels, with->n_labels);
 	for (size_t i = 0; r == AICTL_OK && i < COUNT(parts); i++)
 		r = parts[i](&m);
 	if (r == AICTL_OK) {

@@ -22,10 +22,15 @@ struct docker_spec_engine {
 	int podman_major; /* 0 = not known */
 };
 
+struct docker_spec_with {
+	const struct docker_spec_engine *engine;
+	const struct aictl_pair *labels; /* aictl's own */
+	size_t n_labels;
+};
+
 /* AICTL_OK and the body in *ret (for docker_mem_free), or a code and one line in error. */
-int docker_spec_body(const cJSON *spec, const struct aictl_pair *labels, size_t n_labels,
-		     const struct docker_spec_engine *engine, char **ret, char *error,
-		     size_t error_size);
+int docker_spec_body(const cJSON *spec, const struct docker_spec_with *with, char **ret,
+		     char *error, size_t error_size);
 enum docker_spec_pull docker_spec_pull(const cJSON *spec);
 
 #endif

@@ -415,6 +415,9 @@ static int prepare(struct starting *s, const struct aictl_start *what, char *err
 	struct docker *d = s->op.d;
 	cJSON *spec = docker_json_parse(what->spec, what->spec_len);
 	const char *image = docker_json_text(spec, "image");
+	const struct docker_spec_with with = {.engine = docker_engine_kind(d->engine),
+					      .labels = what->labels,
+					      .n_labels = what->n_labels};
 	int r;
 
 	if (!spec) {
@@ -423,8 +426,7 @@ static int prepare(struct starting *s, const struct aictl_start *what, char *err
 	}
 	s->policy = docker_spec_pull(spec);
 	s->image = docker_mem_dup(image ? image : "");
-	r = docker_spec_body(spec, what->labels, what->n_labels, docker_engine_kind(d->engine),
-			     &s->body, error, size);
+	r = docker_spec_body(spec, &with, &s->body, error, size);
 	cJSON_Delete(spec);
 	return r;
 }

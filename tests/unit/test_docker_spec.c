@@ -21,12 +21,13 @@ static char error[256];
 static int make(const char *spec, bool podman, char **ret)
 {
 	const struct docker_spec_engine engine = {.podman = podman, .podman_major = podman ? 4 : 0};
+	const struct docker_spec_with with = {.engine = &engine, .labels = &label, .n_labels = 1};
 	cJSON *o = docker_json_parse(spec, strlen(spec));
 	int r;
 
 	assert_non_null(o);
 	*ret = NULL;
-	r = docker_spec_body(o, &label, 1, &engine, ret, error, sizeof(error));
+	r = docker_spec_body(o, &with, ret, error, sizeof(error));
 	cJSON_Delete(o);
 	return r;
 }
