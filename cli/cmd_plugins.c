@@ -42,7 +42,7 @@ static char *message_of(const cJSON *p)
 	if (faults)
 		return x_printf("%s, the last: %s", many, js_str(p, "last_fault", "?"));
 	if (end)
-		return x_printf("its process ended last by %s", end);
+		return x_printf("last end of its process: %s", end);
 	if (strcmp(state, "not_enabled") == 0)
 		return x_printf("aictld --runtime %s enables it", js_str(p, "name", "NAME"));
 	return x_strdup(js_str(p, "engine", js_str(p, "description", "")));

@@ -340,7 +340,7 @@ static int exit_code(const struct wire_run_end *end)
 
 static void put_end(const struct wire_run_end *end, struct buf *out)
 {
-	char error[160], stage[WIRE_FAILURE_SIZE];
+	char error[WIRE_RUN_TEXT_SIZE + 32], stage[WIRE_FAILURE_SIZE];
 	bool ran = run_has_run(end);
 	_cleanup_buf_ struct buf json = {0};
 	struct jsonw w = {.out = &json};

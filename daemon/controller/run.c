@@ -177,6 +177,8 @@ void run_describe_end(const struct wire_run_end *end, char *out, size_t n)
 		snprintf(out, n, "cannot start: the one before cannot be killed");
 	else if (end->stage == WIRE_STAGE_REFUSED && end->err == ESHUTDOWN)
 		snprintf(out, n, "cannot start: the daemon is shutting down");
+	else if (!run_has_run(end) && end->text[0])
+		snprintf(out, n, "cannot start: %s", end->text);
 	else if (!run_has_run(end))
 		snprintf(out, n, "cannot start: %s: %s",
 			 wire_failure_name(stage, end->stage, end->what),

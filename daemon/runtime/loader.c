@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,31 @@ static int walk(char *dir, int *ret_fd, struct err **reterr)
 	return r;
 }
 
+/* The dynamic linker maps what the headers promise: what a file that is cut off lacks would end us. */
+static int check_size(const struct loader *l, off_t size, struct err **reterr)
+{
+	ElfW(Ehdr) head;
+	ElfW(Phdr) part;
+	uint64_t needed = 0;
+
+	if (pread(l->fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
+	    memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_phentsize != sizeof(part))
+		return 0; /* the linker has words for that */
+	for (unsigned i = 0; i < head.e_phnum; i++) {
+		off_t at = (off_t)(head.e_phoff + i * sizeof(part));
+
+		if (pread(l->fd, &part, sizeof(part), at) != (ssize_t)sizeof(part))
+			return err_set(reterr, ERR_INVALID, "%s is cut off: it has %lld bytes",
+				       l->path, (long long)size);
+		if (part.p_type == PT_LOAD && part.p_offset + part.p_filesz > needed)
+			needed = part.p_offset + part.p_filesz;
+	}
+	if ((uint64_t)size >= needed)
+		return 0;
+	return err_set(reterr, ERR_INVALID, "%s is cut off: it has %lld bytes of at least %llu",
+		       l->path, (long long)size, (unsigned long long)needed);
+}
+
 /* Opens base in dir. */
 static int open_trusted(struct loader *l, const char *dir, const char *base, struct err **reterr)
 {
@@ -102,9 +128,10 @@ static int open_trusted(struct loader *l, const char *dir, const char *base, str
 	if (!S_ISREG(st.st_mode))
 		return err_set(reterr, ERR_INVALID, "%s is not a file", l->path);
 	r = judge(l->path, &st, reterr);
-	if (r == 0)
-		l->fd = TAKE_FD(fd);
-	return r;
+	if (r < 0)
+		return r;
+	l->fd = TAKE_FD(fd);
+	return check_size(l, st.st_size, reterr);
 }
 
 /* What dlerror says, which names the file as /proc/self/fd/N. */

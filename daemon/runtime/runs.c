@@ -81,6 +81,7 @@ static void on_ended(void *user, uint64_t op, const struct aictl_result *r)
 		m.stage = WIRE_STAGE_CLONE;
 		m.what = WIRE_WHAT_CONTAINER;
 		m.err = units_errno_of(r->code);
+		snprintf(m.text, sizeof(m.text), "%s", r->message);
 		log_info("run=%llu error=\"%s\" could not be executed", (unsigned long long)x->id,
 			 r->message);
 	}

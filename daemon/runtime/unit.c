@@ -265,6 +265,7 @@ static void begin_start(struct unit *u)
 		what.stderr_fd = u->fds[1];
 	}
 	u->start_due = false;
+	u->offered = true;
 	u->doing = UNIT_STARTS;
 	op = host_start(host_of(u), &what, &reply);
 	if (op == 0) {
@@ -297,6 +298,11 @@ static void on_signal_ended(void *user, uint64_t op, const struct aictl_result *
 	else if (r->code != AICTL_OK)
 		log_warn("replica=%s/%u signal=%d error=\"%s\" could not be sent",
 			 u->state.key.service, u->state.key.index, u->signal_sent, r->message);
+	if (r->code != AICTL_OK && r->code != AICTL_NOT_FOUND && u->signal_sent == SIGKILL) {
+		u->signal_due = SIGKILL; /* it is sent to us only once, and has to end the unit */
+		try_later(u);
+		return;
+	}
 	unit_go_on(u);
 }
 

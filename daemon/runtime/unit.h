@@ -23,6 +23,7 @@ struct unit {
 	size_t spec_len;
 	uint64_t revision;
 	bool start_due, remove_due, give_up; /* give_up: no start any more */
+	bool offered;			     /* the plugin has been told to start it */
 	int signal_due;			     /* 0 = none */
 	uint64_t op; /* start, signal or remove that is under way; 0 = none */
 	enum { UNIT_NONE, UNIT_STARTS, UNIT_SIGNALS, UNIT_REMOVES } doing;

@@ -344,6 +344,10 @@ void units_remove(struct units *us, const struct wire_key *key)
 			unit_mark(u);
 		return;
 	}
+	if (u->state.state == WIRE_UNIT_FAILED && !u->offered && !us->runtime->usable) {
+		unit_vanished(u); /* of an earlier process's the first list would tell */
+		return;
+	}
 	u->remove_due = true;
 	u->start_due = false;
 	if (u->doing == UNIT_STARTS)

@@ -448,6 +448,8 @@ struct wire_run {
 	struct wire_child child;
 };
 
+#define WIRE_RUN_TEXT_SIZE 256
+
 /* WIRE_RUN_END */
 struct wire_run_end {
 	uint64_t id;
@@ -457,6 +459,7 @@ struct wire_run_end {
 	int32_t code;	/* exit code, or -1 */
 	int32_t signal; /* 0 = none */
 	bool timed_out;
+	char text[WIRE_RUN_TEXT_SIZE]; /* why not, in the words of who runs a unit; "" = none */
 };
 
 struct wire_secret {

@@ -64,6 +64,7 @@ void wire_run_encode_end(struct buf *b, const struct wire_run_end *m)
 	field_put_i32(b, m->code);
 	field_put_i32(b, m->signal);
 	field_put_u8(b, m->timed_out);
+	field_put_array(b, m->text, sizeof(m->text));
 	field_end(b, at);
 }
 
@@ -79,6 +80,7 @@ int wire_run_decode_end(const uint8_t *body, size_t len, struct wire_run_end *m)
 	m->code = field_get_i32(&r);
 	m->signal = field_get_i32(&r);
 	m->timed_out = field_get_bool(&r);
+	field_get_array(&r, m->text, sizeof(m->text));
 	if (m->stage >= WIRE_STAGE_MAX_ || m->what >= WIRE_WHAT_MAX_)
 		r.bad = true;
 	return field_check(&r);

@@ -152,7 +152,8 @@ def test_units_are_clean(machine):
         rc, out, err = machine.run("env", "XDG_RUNTIME_DIR=/run", "systemd-analyze", manager,
                                    "verify", *SYSTEM_UNITS)
         assert (rc, out, err) == (0, "", "")
-    for name, group in (("aictl", "aictl"), ("aictl-log", "aictl"), ("aictl-gw", "aictl-gw")):
+    for name, group in (("aictl", "aictl"), ("aictl-log", "aictl"), ("aictl-gw", "aictl-gw"),
+                        ("aictl-rt", "aictl-rt")):
         assert machine.ok("id", "-gn", name).strip() == group
 
 

@@ -172,7 +172,8 @@ static void sample_run(unsigned i, struct buf *b)
 				   .err = 1,
 				   .code = -1,
 				   .signal = 9,
-				   .timed_out = true};
+				   .timed_out = true,
+				   .text = "no such unit"};
 
 	if (i == 0)
 		wire_run_encode(b, &run);
