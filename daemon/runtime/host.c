@@ -13,6 +13,7 @@
 #include "lib/mem.h"
 
 #define TEXT_MAX 2000
+#define LATE "the plugin did not answer in time"
 #define ID_MAX 256
 #define FIRST_RESULT SIZED_FIRST(aictl_result, stats)
 #define FIRST_STATS SIZED_FIRST(aictl_stats, sent_bytes)
@@ -26,8 +27,8 @@ struct host_call {
 	enum host_kind kind;
 	struct host_reply reply;
 	struct loop_timer timer; /* the deadline, or the end of the grace */
-	bool canceled, answered;
-	char unit[]; /* or "" */
+	bool canceled, late;	 /* late: beyond its deadline */
+	char unit[];		 /* or "" */
 };
 
 static const struct {
@@ -127,15 +128,16 @@ static void forget(struct host *h, struct host_call *c)
 	mem_free(c);
 }
 
-static void answer(struct host_call *c, int code, const char *message)
+/* Frees c before it tells: what is told may begin and end others. */
+static void end(struct host_call *c, int code, const char *message)
 {
 	const struct aictl_result r = {
 		.struct_size = sizeof(r), .code = code, .message = message, .exit_status = -1};
+	const struct host_reply reply = c->reply;
+	uint64_t op = c->op;
 
-	if (c->answered)
-		return;
-	c->answered = true;
-	c->reply.ended(c->reply.user, c->op, &r);
+	forget(c->host, c);
+	reply.ended(reply.user, op, &r);
 }
 
 static const char *of_unit(const struct host_call *c)
@@ -168,19 +170,20 @@ static void on_deadline(void *user)
 			   "%s (operation %llu, %s) was not completed within %lld ms of its cancel",
 			   kinds[c->kind].name, (unsigned long long)c->op, of_unit(c),
 			   (long long)h->cancel_ms);
-		answer(c, AICTL_CANCELED, "canceled; the plugin did not answer");
-		forget(h, c);
+		if (c->late)
+			end(c, AICTL_TIMEOUT, LATE);
+		else
+			end(c, AICTL_CANCELED, "canceled; the plugin did not answer");
 		return;
 	}
 	host_fault(h, "%s (operation %llu, %s) was not completed within %lld ms",
 		   kinds[c->kind].name, (unsigned long long)c->op, of_unit(c),
 		   (long long)h->deadline_ms[c->kind]);
 	if (c->kind == HOST_CLOSE) {
-		answer(c, AICTL_TIMEOUT, "the plugin did not close");
-		forget(h, c);
+		end(c, AICTL_TIMEOUT, "the plugin did not close");
 		return;
 	}
-	answer(c, AICTL_TIMEOUT, "the plugin did not answer in time");
+	c->late = true; /* answered when it has ended: until then it may still do something */
 	ask_to_end(c);
 }
 
@@ -327,8 +330,7 @@ static void end_close(struct host *h)
 
 		host_fault(h, "closed with %s (operation %llu, %s) not completed",
 			   kinds[c->kind].name, (unsigned long long)c->op, of_unit(c));
-		answer(c, AICTL_CANCELED, "the plugin was closed");
-		forget(h, c);
+		end(c, AICTL_CANCELED, "the plugin was closed");
 	}
 	host_watch_done(h, 1);
 	h->ended = true;
@@ -341,19 +343,21 @@ static void on_complete(const struct aictl_host *table, uint64_t op,
 	struct host_call *c = spoken_of(table, op, "complete");
 	struct taken_result r;
 	struct host_reply reply;
-	bool answered, closes;
+	bool closes;
 
 	if (!c)
 		return;
+	if (c->late) {
+		end(c, AICTL_TIMEOUT, LATE);
+		return;
+	}
 	normalise(h, c, result, &r);
 	reply = c->reply;
-	answered = c->answered;
 	closes = c->kind == HOST_CLOSE;
-	forget(h, c); /* first: what is told may begin and end others */
+	forget(h, c); /* as end() */
 	if (closes)
 		end_close(h);
-	if (!answered)
-		reply.ended(reply.user, op, &r.result);
+	reply.ended(reply.user, op, &r.result);
 }
 
 static bool take_state(struct host *h, struct taken_state *taken, const struct aictl_unit_state *in,
@@ -416,7 +420,7 @@ static struct host_call *spoken_of_kind(const struct aictl_host *table, uint64_t
 			   (unsigned long long)op, kinds[c->kind].name);
 		return NULL;
 	}
-	return c && !c->answered ? c : NULL;
+	return c && !c->late ? c : NULL;
 }
 
 static void on_progress(const struct aictl_host *table, uint64_t op, const struct aictl_progress *p)
@@ -520,8 +524,7 @@ void host_done(struct host *h)
 	while (h->n_calls > 0) {
 		struct host_call *c = h->calls[h->n_calls - 1];
 
-		answer(c, AICTL_CANCELED, "the host ends");
-		forget(h, c);
+		end(c, AICTL_CANCELED, "the host ends");
 	}
 	mem_free(h->calls);
 	h->calls = NULL;
@@ -549,10 +552,9 @@ static uint64_t prepare(struct host *h, enum host_kind kind, const char *unit,
 	if (h->open && host_can(h, kind))
 		return c->op;
 	if (h->open)
-		answer(c, AICTL_UNSUPPORTED, "the plugin cannot do that");
+		end(c, AICTL_UNSUPPORTED, "the plugin cannot do that");
 	else
-		answer(c, AICTL_CANCELED, "the plugin is not open");
-	forget(h, c);
+		end(c, AICTL_CANCELED, "the plugin is not open");
 	return 0;
 }
 

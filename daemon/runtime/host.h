@@ -2,8 +2,9 @@
  * host: the other side of a plugin (aictl/plugin.h): the table that it calls, and its operations.
  *
  * An operation that was begun is answered exactly once, whatever the plugin does: by its
- * complete(), by the deadline, by the end of the grace after host_cancel, or by the end of the
- * host. What the interface forbids is not passed on; it is reported by `fault` (and nothing else
+ * complete(), by the end of the grace after a cancel, which host_cancel or its deadline begins, or by
+ * the end of the host. Until then the plugin may be at it: who waits does nothing twice at a time.
+ * What the interface forbids is not passed on; it is reported by `fault` (and nothing else
  * happens: who reports may decide to end).
  *
  * host_watch.c has the descriptors and timers that the plugin waits for. A runtime has one host and
