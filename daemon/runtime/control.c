@@ -144,7 +144,9 @@ static int on_key(struct control *c)
 
 	if (wire_decode_key(p->body, p->len, &key) < 0)
 		return -EBADMSG;
-	if (p->type == WIRE_UNIT_KEEP) {
+	if (p->type == WIRE_UNIT_KEEP && p->n_fds == 0) {
+		units_keep(units, &key, (int[]){-1, -1, -1});
+	} else if (p->type == WIRE_UNIT_KEEP) {
 		if (p->n_fds != UNITS_FDS)
 			return -EBADMSG;
 		units_keep(units, &key, (int[]){take_fd(p, 0), take_fd(p, 1), take_fd(p, 2)});

@@ -181,8 +181,8 @@ void runs_start(struct runs *rs, const struct wire_run *m, int fds[RUNS_FDS])
 	char unit[UNITS_NAME_SIZE], user[32];
 	struct aictl_exec what = {.struct_size = sizeof(what), .tty = m->tty, .unit = unit};
 
-	if (!x || !r->usable) {
-		refuse(rs, m->id, x ? ENOEXEC : ENOMEM);
+	if (!x || !r->usable || !units_knows(&r->units, &m->key)) {
+		refuse(rs, m->id, !x ? ENOMEM : r->usable ? ESRCH : ENOEXEC);
 		if (x)
 			run_free(x);
 		return;

@@ -26,7 +26,23 @@ static void say(struct runtime *r, enum wire_runtime_state state, const char *te
 
 bool runtime_engine_is_up(const struct runtime *r)
 {
-	return r->usable && r->said.state == WIRE_RUNTIME_OK;
+	return r->usable && r->engine_up;
+}
+
+void runtime_list_failed(struct runtime *r, const char *why)
+{
+	char text[WIRE_UNIT_TEXT_SIZE];
+
+	if (!r->engine_up)
+		return; /* and the plugin says why */
+	snprintf(text, sizeof(text), "its containers cannot be listed: %.400s", why);
+	say(r, WIRE_RUNTIME_UNREACHABLE, text);
+}
+
+void runtime_listed(struct runtime *r)
+{
+	if (r->engine_up && r->said.state == WIRE_RUNTIME_UNREACHABLE)
+		say(r, WIRE_RUNTIME_OK, NULL);
 }
 
 /* ---- what the plugin tells ---- */
@@ -41,8 +57,9 @@ static void on_unit_state(void *user, const struct aictl_unit_state *s)
 static void on_engine_state(void *user, const struct aictl_engine_state *s)
 {
 	struct runtime *r = user;
-	bool was = r->said.state == WIRE_RUNTIME_OK;
+	bool was = r->engine_up;
 
+	r->engine_up = s->reachable != 0;
 	snprintf(r->said.engine, sizeof(r->said.engine), "%s%s%s", s->name ? s->name : "",
 		 s->name && s->version ? " " : "", s->version ? s->version : "");
 	if (s->endpoint)
@@ -56,7 +73,8 @@ static void on_engine_state(void *user, const struct aictl_engine_state *s)
 		if (!was)
 			log_info("runtime=%s engine=\"%s\" reachable", r->said.name,
 				 r->said.engine);
-		say(r, WIRE_RUNTIME_OK, NULL);
+		if (!r->units.list_failed)
+			say(r, WIRE_RUNTIME_OK, NULL);
 	} else {
 		if (was || strcmp(r->said.text, s->error ? s->error : "") != 0)
 			log_warn("runtime=%s error=\"%s\" the engine cannot be reached",
@@ -64,7 +82,7 @@ static void on_engine_state(void *user, const struct aictl_engine_state *s)
 		say(r, WIRE_RUNTIME_UNREACHABLE,
 		    s->error ? s->error : "the engine does not answer");
 	}
-	if (was != (s->reachable != 0))
+	if (was != r->engine_up)
 		units_engine_changed(&r->units);
 }
 

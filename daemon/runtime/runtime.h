@@ -35,7 +35,8 @@ struct runtime {
 	const struct runtime_options *options;
 	struct loader loader;
 	struct host host;
-	bool usable; /* the plugin is open */
+	bool usable;	/* the plugin is open */
+	bool engine_up; /* as it says */
 	bool quitting;
 	struct loop_timer load_again;
 	struct wire_runtime said; /* of us */
@@ -52,5 +53,8 @@ void runtime_done(struct runtime *r);
 /* For the others. */
 bool runtime_engine_is_up(const struct runtime *r);
 void runtime_quit(struct runtime *r); /* closes the plugin, then stops the loop */
+/* An engine that answers, and says nothing of its units, is as one that does not. */
+void runtime_list_failed(struct runtime *r, const char *why);
+void runtime_listed(struct runtime *r);
 
 #endif

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "daemon/runtime/cell.h"
@@ -15,8 +16,6 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 
-#define LOGS_QUIET_MS 10000
-#define LOGS_AGAIN_MS 1000
 #define PAUSE_MS 1000
 #define PAUSE_MAX_MS 60000
 
@@ -44,10 +43,21 @@ static bool is_for_want_of_an_answer(int code)
 	return code == AICTL_UNREACHABLE || code == AICTL_TIMEOUT || code == AICTL_CANCELED;
 }
 
+static void arm(struct unit *u, struct loop_timer *timer, int64_t delay_ms)
+{
+	loop_timer_arm(loop_of(u), timer, clock_mono_ms() + delay_ms);
+}
+
+/* Longer each time. */
+static void pause_by(struct unit *u, struct loop_timer *timer, int64_t *pause_ms)
+{
+	arm(u, timer, *pause_ms);
+	*pause_ms = *pause_ms * 2 > PAUSE_MAX_MS ? PAUSE_MAX_MS : *pause_ms * 2;
+}
+
 static void try_later(struct unit *u)
 {
-	loop_timer_arm(loop_of(u), &u->retry, clock_mono_ms() + u->pause_ms);
-	u->pause_ms = u->pause_ms * 2 > PAUSE_MAX_MS ? PAUSE_MAX_MS : u->pause_ms * 2;
+	pause_by(u, &u->retry, &u->pause_ms);
 }
 
 static void on_retry(void *user)
@@ -58,7 +68,9 @@ static void on_retry(void *user)
 void unit_hurry(struct unit *u)
 {
 	loop_timer_disarm(loop_of(u), &u->retry);
-	u->pause_ms = PAUSE_MS;
+	if (!u->logs_op)
+		loop_timer_disarm(loop_of(u), &u->logs_timer);
+	u->pause_ms = u->logs_pause_ms = PAUSE_MS;
 }
 
 static bool is_busy(const struct unit *u)
@@ -93,8 +105,15 @@ static void on_logs_position(void *user, uint64_t op, const struct aictl_log_pos
 	(void)op;
 	if (u->cell)
 		cell_write(u->cell, p);
+	u->logs_pause_ms = PAUSE_MS;
 	if (u->gone || u->remove_due)
-		loop_timer_arm(loop_of(u), &u->logs_timer, clock_mono_ms() + LOGS_QUIET_MS);
+		arm(u, &u->logs_timer, u->units->quiet_ms);
+}
+
+static bool is_last_of_logs(const struct unit *u, int code)
+{
+	return code == AICTL_OK || code == AICTL_NOT_FOUND || code == AICTL_UNSUPPORTED ||
+	       u->gone || u->remove_due || ends(u);
 }
 
 static void on_logs_ended(void *user, uint64_t op, const struct aictl_result *r)
@@ -104,14 +123,13 @@ static void on_logs_ended(void *user, uint64_t op, const struct aictl_result *r)
 	(void)op;
 	u->logs_op = 0;
 	loop_timer_disarm(loop_of(u), &u->logs_timer);
-	if (r->code == AICTL_OK || r->code == AICTL_NOT_FOUND || u->gone || u->remove_due ||
-	    ends(u)) {
-		u->logs_over = true;
-	} else {
-		log_warn("replica=%s/%u error=\"%s\" its output is not followed, trying again",
-			 u->state.key.service, u->state.key.index, r->message);
-		loop_timer_arm(loop_of(u), &u->logs_timer, clock_mono_ms() + LOGS_AGAIN_MS);
-	}
+	u->logs_over = is_last_of_logs(u, r->code);
+	if (r->code != AICTL_OK && !ends(u))
+		log_warn("replica=%s/%u error=\"%s\" its output is not followed%s",
+			 u->state.key.service, u->state.key.index, r->message,
+			 u->logs_over ? "" : ", trying again");
+	if (!u->logs_over)
+		pause_by(u, &u->logs_timer, &u->logs_pause_ms);
 	end_if_gone(u);
 	unit_go_on(u);
 }
@@ -132,6 +150,8 @@ static void follow(struct unit *u)
 		u->logs_over = true;
 		return;
 	}
+	for (int i = 0; i < 2; i++)
+		fcntl(u->fds[i], F_SETFL, O_NONBLOCK);
 	if (u->cell)
 		what.from = cell_read(u->cell);
 	op = host_logs(host_of(u), &what, &reply);
@@ -139,11 +159,26 @@ static void follow(struct unit *u)
 		u->logs_op = op;
 }
 
+/* The logger has not taken all that was written. */
+static bool is_waited_for(const struct unit *u)
+{
+	int unread = 0;
+
+	for (int i = 0; i < 2; i++)
+		if (ioctl(u->fds[i], FIONREAD, &unread) == 0 && unread > 0)
+			return true;
+	return false;
+}
+
 /* It is to be over soon, or has to be tried again. */
 static void on_logs_timer(void *user)
 {
 	struct unit *u = user;
 
+	if (u->logs_op && is_waited_for(u)) {
+		arm(u, &u->logs_timer, u->units->quiet_ms);
+		return;
+	}
 	if (u->logs_op) {
 		log_warn("replica=%s/%u incarnation=%s nothing more of its output comes, given up",
 			 u->state.key.service, u->state.key.index, u->state.key.incarnation);
@@ -156,7 +191,7 @@ static void on_logs_timer(void *user)
 static void expect_end_of_logs(struct unit *u)
 {
 	if (u->logs_op && !u->logs_timer.armed)
-		loop_timer_arm(loop_of(u), &u->logs_timer, clock_mono_ms() + LOGS_QUIET_MS);
+		arm(u, &u->logs_timer, u->units->quiet_ms);
 }
 
 /* ---- start ---- */
@@ -263,6 +298,8 @@ static void begin_start(struct unit *u)
 	if (!follows(u)) {
 		what.stdout_fd = u->fds[0];
 		what.stderr_fd = u->fds[1];
+		for (int i = 0; i < 2; i++)
+			fcntl(u->fds[i], F_SETFL, 0);
 	}
 	u->start_due = false;
 	u->offered = true;
@@ -333,7 +370,7 @@ static void on_remove_ended(void *user, uint64_t op, const struct aictl_result *
 	u->doing = UNIT_NONE;
 	if (ends(u))
 		return;
-	if (r->code == AICTL_OK || r->code == AICTL_NOT_FOUND) {
+	if (r->code == AICTL_OK || r->code == AICTL_NOT_FOUND || u->gone) {
 		u->remove_due = false;
 		unit_vanished(u);
 		return;
@@ -446,13 +483,10 @@ void unit_take_state(struct unit *u, const struct aictl_unit_state *s)
 		unit_vanished(u);
 		return;
 	}
-	if (s->phase == AICTL_UNIT_UNKNOWN)
-		return; /* it keeps what it was */
-	if (s->phase == AICTL_UNIT_CREATED &&
-	    (is_busy(u) || u->start_due || before.state == WIRE_UNIT_FAILED))
-		return; /* half-way, or the rest of what failed: no news */
-	if (s->phase == AICTL_UNIT_RUNNING && before.state == WIRE_UNIT_EXITED)
-		return; /* a name has one life: this is old, or somebody else's doing */
+	if (state_of(s->phase) == WIRE_UNIT_UNKNOWN || state_of(s->phase) < before.state)
+		return; /* old, the rest of what failed, or somebody else's doing */
+	if (s->phase == AICTL_UNIT_CREATED && (is_busy(u) || u->start_due))
+		return; /* half-way */
 	copy_state(&u->state, s);
 	if (s->phase == AICTL_UNIT_RUNNING || s->phase == AICTL_UNIT_EXITED)
 		u->logs_wanted = true;
@@ -472,7 +506,8 @@ struct unit *unit_new(struct units *us, const struct wire_key *key)
 	u->fds[0] = u->fds[1] = -1;
 	u->logs_timer = (struct loop_timer){.fn = on_logs_timer, .user = u};
 	u->retry = (struct loop_timer){.fn = on_retry, .user = u};
-	u->pause_ms = PAUSE_MS;
+	u->seen = true;
+	u->pause_ms = u->logs_pause_ms = PAUSE_MS;
 	units_name(us, key, u->name);
 	return u;
 }

@@ -17,7 +17,7 @@ struct unit {
 	char name[UNITS_NAME_SIZE];
 	struct wire_unit_state state;
 	bool told_due;
-	bool seen; /* in the list that is coming */
+	bool seen; /* it need not be in the list that is coming, or is */
 
 	char *spec; /* of a start that has not come to an end; owned */
 	size_t spec_len;
@@ -32,6 +32,7 @@ struct unit {
 	int64_t pause_ms;
 
 	uint64_t logs_op; /* 0 = not followed */
+	int64_t logs_pause_ms;
 	bool logs_wanted; /* it runs or has run */
 	bool logs_over;	  /* all was written, or never will be */
 	bool gone;	  /* the engine has it no more; told when the log is over */
@@ -44,6 +45,7 @@ struct unit {
 struct unit *unit_new(struct units *us, const struct wire_key *key); /* NULL: no memory */
 /* Does for it what is due and can be done now. */
 void unit_go_on(struct unit *u);
+/* A name has one life: what lies behind it is not believed. */
 void unit_take_state(struct unit *u, const struct aictl_unit_state *s);
 /* The engine has it no more, or never had it. */
 void unit_vanished(struct unit *u);

@@ -20,6 +20,14 @@
 
 #define PAUSE_MS 1000
 #define PAUSE_MAX_MS 60000
+#define QUIET_MS 10000
+
+/* Ours, and nobody wants it. */
+struct stray {
+	struct units *units;
+	struct stray *next;
+	char name[UNITS_NAME_SIZE];
+};
 
 void units_name(const struct units *us, const struct wire_key *key, char out[UNITS_NAME_SIZE])
 {
@@ -86,19 +94,29 @@ static void forget(struct units *us, struct unit *u)
 	unit_free(u);
 }
 
-/* A later one of the same is no news, but for its pipes, which are the same, too. */
-static void take_fds(struct unit *u, const int fds[UNITS_FDS], bool blocking)
+bool units_knows(const struct units *us, const struct wire_key *key)
 {
-	if (u->fds[0] >= 0) {
-		close(fds[0]);
-		close(fds[1]);
-		close(fds[2]);
+	const struct unit *u = find_key(us, key);
+
+	return u && !u->gone;
+}
+
+static void close_all(const int fds[UNITS_FDS])
+{
+	for (int i = 0; i < UNITS_FDS; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+/* A later one of the same is no news, but for its pipes, which are the same, too. */
+static void take_fds(struct unit *u, const int fds[UNITS_FDS])
+{
+	if (u->fds[0] >= 0 || fds[0] < 0) {
+		close_all(fds);
 		return;
 	}
-	for (int i = 0; i < 2; i++) {
-		u->fds[i] = fds[i];
-		fcntl(fds[i], F_SETFL, blocking ? 0 : O_NONBLOCK);
-	}
+	u->fds[0] = fds[0];
+	u->fds[1] = fds[1];
 	u->cell = cell_map(fds[2]);
 	close(fds[2]);
 	if (!u->cell)
@@ -106,11 +124,6 @@ static void take_fds(struct unit *u, const int fds[UNITS_FDS], bool blocking)
 			"replica=%s/%u its cell cannot be mapped: after a restart of this process "
 			"its output is written from the beginning again",
 			u->state.key.service, u->state.key.index);
-}
-
-static bool plugin_writes(const struct units *us)
-{
-	return us->runtime->usable && !host_can(&us->runtime->host, HOST_LOGS);
 }
 
 static void go_on(struct units *us)
@@ -121,31 +134,64 @@ static void go_on(struct units *us)
 
 /* ---- the list ---- */
 
-static void on_removed_stray(void *user, uint64_t op, const struct aictl_result *r)
+static void on_stray_ended(void *user, uint64_t op, const struct aictl_result *r)
 {
-	const struct units *us = user;
+	struct stray *x = user, **at = &x->units->strays;
 
 	(void)op;
-	if (r->code != AICTL_OK)
-		log_warn("runtime=%s error=\"%s\" a left-over unit could not be removed",
-			 us->runtime->said.name, r->message);
+	while (*at != x)
+		at = &(*at)->next;
+	*at = x->next;
+	if (r->code != AICTL_OK && r->code != AICTL_NOT_FOUND && !x->units->runtime->quitting) {
+		log_warn("runtime=%s unit=%s error=\"%s\" left over, and could not be removed",
+			 x->units->runtime->said.name, x->name, r->message);
+		units_list_soon(x->units);
+	}
+	mem_free(x);
+}
+
+/* What it is called is our doing: nothing else is touched, whatever a plugin takes for ours. */
+static bool is_ours(const struct units *us, const char *name)
+{
+	char ours[UNITS_NAME_SIZE];
+	int n = snprintf(ours, sizeof(ours), "aictl-%.8s-", us->runtime->options->instance);
+
+	return strncmp(name, ours, (size_t)n) == 0 && strlen(name) < UNITS_NAME_SIZE;
+}
+
+static void remove_stray(struct units *us, const char *name)
+{
+	struct host_reply reply = {.ended = on_stray_ended};
+	struct stray *x = us->strays;
+
+	while (x && strcmp(x->name, name) != 0)
+		x = x->next;
+	if (x)
+		return;
+	reply.user = x = mem_alloc(sizeof(*x));
+	if (!x)
+		return; /* the next list has it, too */
+	log_info("runtime=%s unit=%s nobody wants it: removed", us->runtime->said.name, name);
+	x->units = us;
+	memcpy(x->name, name, strlen(name) + 1);
+	x->next = us->strays;
+	us->strays = x;
+	if (host_remove(&us->runtime->host, x->name, &reply) == 0) {
+		us->strays = x->next;
+		mem_free(x);
+	}
 }
 
 static void on_list_item(void *user, uint64_t op, const struct aictl_unit_state *s)
 {
 	struct units *us = user;
-	const struct host_reply reply = {.user = us, .ended = on_removed_stray};
 	struct unit *u = find(us, s->unit);
 
 	(void)op;
-	if (u) {
+	if (u)
 		unit_take_state(u, s);
-		return;
-	}
-	if (!us->synced)
-		return;
-	log_info("runtime=%s unit=%s nobody wants it: removed", us->runtime->said.name, s->unit);
-	host_remove(&us->runtime->host, s->unit, &reply);
+	else if (us->synced && is_ours(us, s->unit))
+		remove_stray(us, s->unit);
 }
 
 void units_list_soon(struct units *us)
@@ -170,11 +216,16 @@ static void on_list_ended(void *user, uint64_t op, const struct aictl_result *r)
 	if (r->code != AICTL_OK) {
 		log_warn("runtime=%s error=\"%s\" its units could not be listed",
 			 us->runtime->said.name, r->message);
+		us->list_failed = true;
+		runtime_list_failed(us->runtime, r->message);
 		units_list_soon(us);
 		return;
 	}
 	us->listed = true;
-	us->pause_ms = PAUSE_MS;
+	us->list_failed = false;
+	runtime_listed(us->runtime);
+	if (!us->strays)
+		us->pause_ms = PAUSE_MS;
 	for (size_t i = 0; i < us->n; i++) {
 		struct unit *u = us->all[i];
 
@@ -223,7 +274,8 @@ void units_init(struct units *us, struct runtime *r)
 	*us = (struct units){.runtime = r,
 			     .list_due = true,
 			     .retry = {.fn = on_retry, .user = us},
-			     .pause_ms = PAUSE_MS};
+			     .pause_ms = PAUSE_MS,
+			     .quiet_ms = QUIET_MS};
 }
 
 void units_done(struct units *us)
@@ -239,7 +291,7 @@ void units_engine_changed(struct units *us)
 {
 	loop_timer_disarm(&us->runtime->loop, &us->retry);
 	us->pause_ms = PAUSE_MS;
-	us->listed = false;
+	us->listed = us->list_failed = false;
 	us->list_due = true;
 	for (size_t i = 0; i < us->n; i++)
 		unit_hurry(us->all[i]);
@@ -260,19 +312,18 @@ void units_start(struct units *us, const struct wire_unit_start *m, const int fd
 	struct unit *u = find_key(us, &m->key);
 
 	if (u) {
-		take_fds(u, fds, false);
+		take_fds(u, fds);
 		unit_mark(u);
 		return;
 	}
 	u = add(us, &m->key);
 	if (!u) { /* it is sent again to the next one of us */
-		for (int i = 0; i < UNITS_FDS; i++)
-			close(fds[i]);
+		close_all(fds);
 		log_error("replica=%s/%u error=\"out of memory\" cannot start", m->key.service,
 			  m->key.index);
 		return;
 	}
-	take_fds(u, fds, plugin_writes(us));
+	take_fds(u, fds);
 	u->revision = m->logs.revision;
 	u->spec_len = m->spec_len;
 	u->spec = mem_strndup(m->spec, m->spec_len);
@@ -297,13 +348,12 @@ void units_keep(struct units *us, const struct wire_key *key, const int fds[UNIT
 	if (!u)
 		u = add(us, key);
 	if (u) {
-		take_fds(u, fds, plugin_writes(us));
+		take_fds(u, fds);
 		if (us->synced) /* it was not looked for */
 			units_list_soon(us);
 		return;
 	}
-	for (int i = 0; i < UNITS_FDS; i++)
-		close(fds[i]);
+	close_all(fds);
 	log_error("replica=%s/%u error=\"out of memory\" not followed", key->service, key->index);
 }
 
@@ -330,6 +380,7 @@ void units_signal(struct units *us, const struct wire_key *key, int number)
 	}
 	if (u->signal_due != SIGKILL)
 		u->signal_due = number;
+	unit_hurry(u);
 	unit_go_on(u);
 }
 
@@ -352,6 +403,7 @@ void units_remove(struct units *us, const struct wire_key *key)
 	u->start_due = false;
 	if (u->doing == UNIT_STARTS)
 		host_cancel(&us->runtime->host, u->op);
+	unit_hurry(u);
 	unit_go_on(u);
 }
 
@@ -414,6 +466,9 @@ void units_take_state(struct units *us, const struct aictl_unit_state *s)
 
 	if (u)
 		unit_take_state(u, s);
+	else if (us->listed && is_ours(us, s->unit) &&
+		 (s->phase == AICTL_UNIT_CREATED || s->phase == AICTL_UNIT_RUNNING))
+		units_list_soon(us); /* a request of a process before us was still under way */
 }
 
 struct unit *units_next_due(const struct units *us)

@@ -25,6 +25,7 @@
 #include "lib/loop.h"
 
 struct runtime;
+struct stray;
 struct unit;
 struct wire_key;
 struct wire_unit_start;
@@ -43,6 +44,9 @@ struct units {
 	uint64_t list_op;
 	struct loop_timer retry; /* of the list */
 	int64_t pause_ms;
+	bool list_failed;     /* the last one */
+	struct stray *strays; /* being removed */
+	int64_t quiet_ms;     /* after the end: so long without output, and it was the last */
 };
 
 void units_init(struct units *us, struct runtime *r);
@@ -51,6 +55,7 @@ void units_done(struct units *us);
 /* From aictld. Descriptors are taken over. */
 void units_start(struct units *us, const struct wire_unit_start *m, const int fds[UNITS_FDS]);
 void units_keep(struct units *us, const struct wire_key *key, const int fds[UNITS_FDS]);
+bool units_knows(const struct units *us, const struct wire_key *key);
 void units_synced(struct units *us);
 void units_signal(struct units *us, const struct wire_key *key, int number);
 void units_remove(struct units *us, const struct wire_key *key);

@@ -16,8 +16,9 @@
  * aictld -> aictl-runtime
  *   HELLO        as to the other helpers, without descriptors. What a runtime is told by its command
  *                line: --name, --config, --plugin-dir, --instance, --log-level
- *   UNIT_KEEP    for each unit that may exist, after HELLO. fds as UNIT_START. It is followed (not
- *                started when it is not there), and its log goes on from the cell
+ *   UNIT_KEEP    for each unit that may exist, after HELLO. fds as UNIT_START, or none: its log
+ *                cannot be kept. It is followed (not started when it is not there), and its log goes
+ *                on from the cell
  *   SYNCED       after them: containers of our instance that were not named are removed
  *   UNIT_START   made (after a pull, where the policy says so) and started. fds: write ends of stdout
  *                and stderr, and the cell: a file of WIRE_UNIT_CELL_SIZE bytes in memory, zeroes at
