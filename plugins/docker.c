@@ -186,6 +186,7 @@ static void op_close(void *self, uint64_t op)
 	struct docker *d = self;
 	const struct aictl_host *host = d->host;
 
+	d->closing = true;
 	while (!LIST_EMPTY(&d->ops)) {
 		struct docker_op *first = LIST_FIRST(&d->ops);
 

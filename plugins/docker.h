@@ -53,6 +53,7 @@ struct docker {
 	struct docker_engine *engine;
 	struct docker_units *units;
 	LIST_HEAD(, docker_op) ops;
+	bool closing; /* whatever is canceled ends at once */
 	char *scratch; /* for reads that are used up at once */
 };
 

@@ -176,7 +176,7 @@ static void cancel(struct docker_op *op)
 	struct executing *x = (struct executing *)op;
 
 	x->canceled = true;
-	if (!x->started || x->told_pid || !docker_engine_up(op->d->engine)) {
+	if (!x->started || x->told_pid || op->d->closing || !docker_engine_up(op->d->engine)) {
 		end(x, AICTL_CANCELED, "canceled");
 		return;
 	}

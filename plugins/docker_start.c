@@ -22,6 +22,7 @@
 
 #define CREATE_MS 50000
 #define START_MS 50000
+#define CANCEL_MS (AICTL_CANCEL_MS - 1000)
 #define REMOVE_MS 25000
 #define PULL_MS (6 * 3600 * 1000)
 #define TELL_EVERY_MS 200
@@ -36,6 +37,7 @@ struct starting {
 	bool made; /* it is there, or was */
 	int n_starts;
 	bool lost; /* the outcome of a request is not known */
+	bool creating, canceled;
 	struct docker_pull *pull;
 	int64_t told_ms;
 	struct docker_http_call *call;
@@ -71,9 +73,19 @@ static void end(struct starting *s, int code, const char *text)
 	starting_free(s);
 }
 
+/* An engine goes on with what nobody waits for any more. A container that is made is there only after
+ * whoever canceled has removed it, and one that starts would end without its grace. */
 static void cancel(struct docker_op *op)
 {
-	end((struct starting *)op, AICTL_CANCELED, "canceled");
+	struct starting *s = (struct starting *)op;
+	const struct aictl_host *host = op->d->host;
+
+	if ((!s->creating && !s->made) || op->d->closing) {
+		end(s, AICTL_CANCELED, "canceled");
+	} else if (!s->canceled) {
+		s->canceled = true;
+		host->timer_set(host, s->timer, CANCEL_MS);
+	}
 }
 
 static void no_memory(struct starting *s)
@@ -104,7 +116,10 @@ static void on_timer(void *user)
 {
 	struct starting *s = user;
 
-	if (s->lost && !s->asking && docker_engine_up(s->op.d->engine))
+	if (s->canceled)
+		end(s, AICTL_CANCELED,
+		    "canceled; the engine has not said whether it made a container");
+	else if (s->lost && !s->asking && docker_engine_up(s->op.d->engine))
 		look(s);
 }
 
@@ -268,7 +283,12 @@ static void on_created(void *user, const struct docker_http_answer *a)
 	char text[400];
 
 	s->call = NULL;
-	if (a->code == AICTL_NO_MEMORY) {
+	s->creating = false;
+	if (s->canceled && a->code == AICTL_OK && a->status == 201) {
+		fail(s, AICTL_CANCELED, "canceled");
+	} else if (s->canceled) {
+		end(s, AICTL_CANCELED, "canceled");
+	} else if (a->code == AICTL_NO_MEMORY) {
 		no_memory(s);
 	} else if (a->code != AICTL_OK) {
 		lose(s);
@@ -290,6 +310,7 @@ static void create(struct starting *s)
 
 	tell(s, NULL);
 	s->call = docker_engine_send(s->op.d->engine, &ask, "/containers/create?name=%s", s->name);
+	s->creating = s->call != NULL;
 	if (!s->call)
 		no_memory(s);
 }

@@ -306,6 +306,31 @@ def test_cancel_of_a_pull(fake, check):
     assert not fake.containers
 
 
+def test_cancel_of_a_create(engine, check):
+    """What the engine makes all the same is there when whoever canceled removes it, and goes."""
+    engine.fault("POST .*create", delay=1)
+    up(check)
+    op = check.begin("start", "u-1", BB)
+    wait_for(lambda: engine.count("POST .*create"))
+    check.say("cancel", str(op))
+    assert check.end(op)["code"] == "canceled"
+    check.do("remove", "u-1")
+    wait_for(lambda: engine.n == 1, what="it is made after all")
+    wait_for(lambda: not engine.containers)
+    assert engine.count("POST .*create") == 1 and not engine.count("POST .*start")
+
+
+def test_cancel_of_a_start(engine, check):
+    """Too late: it runs, and whoever wants it ended does that as it should be done."""
+    engine.fault("POST .*start", delay=1)
+    up(check)
+    op = check.begin("start", "u-1", BB)
+    wait_for(lambda: engine.count("POST .*start"))
+    check.say("cancel", str(op))
+    assert check.end(op)["code"] == "ok"
+    assert check.last("u-1") == "running"
+
+
 # ---- an engine that misbehaves ----
 
 
@@ -704,6 +729,7 @@ def test_close_with_all_under_way(fake, path):
     up(check)
     check.do("start", "u-1", BB)
     fake.fault("GET /containers/json", delay=5)
+    fake.fault("GET /.*exec/.*json", delay=5)
     for words in (("logs", "u-1"), ("exec", "u-1", {"argv": ["sleep"]}), ("start", "u-2", {"image": "new:1"}),
                   ("list",)):
         check.begin(*words)
