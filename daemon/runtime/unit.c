@@ -226,8 +226,6 @@ static void on_start_ended(void *user, uint64_t op, const struct aictl_result *r
 	if (r->code == AICTL_OK) {
 		unit_hurry(u);
 		drop_spec(u);
-		if (u->give_up) /* too late to be canceled */
-			u->signal_due = SIGKILL;
 		if (pulled) {
 			u->state.state = WIRE_UNIT_CREATED;
 			u->state.text[0] = '\0';
