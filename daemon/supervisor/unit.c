@@ -417,9 +417,14 @@ static void take_running(struct unit *u, const struct wire_unit_state *m)
 
 static void take_exited(struct unit *u, const struct wire_unit_state *m)
 {
+	bool first = u->slot->t->cell.stage != WIRE_STAGE_EXEC;
 	siginfo_t si;
 
 	take_running(u, m);
+	if (first) { /* too short for the engine to tell: that it ran is known all the same, as of a process */
+		control_mark(u->slot->sup, u->slot);
+		link_flush(&u->slot->sup->controller.link);
+	}
 	fill_status(m, &si);
 	end(u, m, &si);
 }

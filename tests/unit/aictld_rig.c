@@ -320,6 +320,7 @@ static void got_slot(struct rig *r)
 	}
 	s->m = m;
 	s->n_sent++;
+	s->n_running += m.state == WIRE_SLOT_RUNNING;
 	if (m.note) {
 		memcpy(s->note, m.note, m.note_len);
 		s->note[m.note_len] = '\0';

@@ -30,7 +30,8 @@ struct rig_helper {
 struct rig_slot { /* the last SLOT message of a slot */
 	struct wire_slot m;
 	char note[WIRE_NOTE_MAX + 1];
-	unsigned n_sent; /* SLOT messages for it */
+	unsigned n_sent;    /* SLOT messages for it */
+	unsigned n_running; /* of them in this state */
 };
 
 struct rig_stream {

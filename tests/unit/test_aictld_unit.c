@@ -69,6 +69,30 @@ static void a_unit_runs_writes_and_exits(void **state)
 	unit_rig_end(&r);
 }
 
+/* The engine tells of its end only: who waits for it to run hears that it did. */
+static void a_short_life_is_one(void **state)
+{
+	struct wire_key k;
+	struct rig r;
+
+	(void)state;
+	unit_rig_begin(&r);
+	unit_rig()->silent = true;
+	k = rig_key(&r, "web", 0);
+	unit_rig_start(&r, &k, "fake", 0);
+	RIG_UNTIL(&r, unit_rig_of(&k)->n_start == 1);
+	rig_wait_state(&r, &k, WIRE_SLOT_SPAWNING);
+	assert_int_equal(rig_slot(&r, &k)->n_running, 0);
+	unit_rig_say_exited(&r, &k, 3);
+	assert_int_equal(rig_wait_exit_of(&r, &k)->code, 3);
+	assert_int_equal(rig_slot(&r, &k)->n_running, 1);
+	RIG_UNTIL(&r, unit_rig_of(&k)->n_remove == 1);
+	unit_rig_close(unit_rig_of(&k));
+	unit_rig_say_state(&r, &k, WIRE_UNIT_GONE);
+	rig_wait_swept(&r, &k);
+	unit_rig_end(&r);
+}
+
 static void a_stop_asks_then_kills(void **state)
 {
 	const struct wire_exit *x;
@@ -611,6 +635,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_unit_runs_writes_and_exits),
+		cmocka_unit_test(a_short_life_is_one),
 		cmocka_unit_test(a_stop_asks_then_kills),
 		cmocka_unit_test(what_cannot_start_says_why),
 		cmocka_unit_test(a_living_slot_refuses_and_an_ended_one_does_not_wait),
