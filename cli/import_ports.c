@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "cli/compose.h"
+#include "cli/compose_merge.h"
 #include "cli/compose_value.h"
 #include "cli/import.h"
 #include "cli/import_out.h"
@@ -271,23 +272,75 @@ static void emit(const struct import_part *p, const struct ports *l)
 	}
 }
 
-void import_ports_emit(const struct import_part *p)
+/* What the environment says of PORT, which aictl sets to the number of the main port; 0: nothing. */
+static int64_t wanted_port(const struct import_part *p)
+{
+	const struct ynode *env = import_key(p, "environment");
+	const char *text;
+	int64_t n = 0;
+
+	if (env)
+		env = compose_merge_to_map(p->im->c->tree, env, "=");
+	text = compose_value_get(env, "PORT");
+	return text && compose_value_int(text, 1, 65535, &n) ? n : 0;
+}
+
+/* The port that PORT is the number of: the only one, or that of the name http. */
+static struct port *main_port(struct ports *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (strcmp(l->v[i].name, "http") == 0)
+			return &l->v[i];
+	return l->n == 1 ? l->v : NULL;
+}
+
+/* Makes the port that PORT names the main one, where no other one is; one that is not published is
+ * a port of the replicas alone. */
+static void choose_main(const struct import_part *p, struct ports *l)
+{
+	int64_t wanted = wanted_port(p);
+	struct port *found = NULL;
+
+	if (!wanted || has_name(l, "http") || (l->n == 1 && l->v[0].target == wanted))
+		return;
+	for (size_t i = 0; i < l->n && !found; i++)
+		if (l->v[i].target == wanted)
+			found = &l->v[i];
+	if (!found && l->n < MANIFEST_PORTS_MAX) {
+		found = &l->v[l->n++];
+		*found = (struct port){.target = wanted};
+		import_note(p, IMPORT_CHANGED, "ports",
+			    "%" PRId64 " is added, so that PORT is %" PRId64, wanted, wanted);
+	}
+	if (found)
+		snprintf(found->name, sizeof(found->name), "http");
+}
+
+static bool has_ports(const struct import_part *p, const struct ynode *node)
+{
+	const char *mode = compose_value_get(p->s->node, "network_mode");
+
+	if (node && node->kind != YNODE_LIST) {
+		import_bad(p, node, "ports", "a list");
+		return false;
+	}
+	if (!mode || (strcmp(mode, "host") != 0 && strcmp(mode, "none") != 0))
+		return true;
+	if (node)
+		import_note(p, IMPORT_DROPPED, "ports", "network_mode is %s", mode);
+	return false;
+}
+
+int64_t import_ports_emit(const struct import_part *p)
 {
 	const struct ynode *node = import_key(p, "ports");
-	const char *mode = compose_value_get(p->s->node, "network_mode");
+	const struct port *main;
 	struct ports l = {0};
+	int64_t number;
 
-	if (!node)
-		return;
-	if (node->kind != YNODE_LIST) {
-		import_bad(p, node, "ports", "a list");
-		return;
-	}
-	if (mode && (strcmp(mode, "host") == 0 || strcmp(mode, "none") == 0)) {
-		import_note(p, IMPORT_DROPPED, "ports", "network_mode is %s", mode);
-		return;
-	}
-	for (size_t i = 0; i < node->n; i++) {
+	if (!has_ports(p, node))
+		return 0;
+	for (size_t i = 0; node && i < node->n; i++) {
 		const struct ynode *item = node->items[i].value;
 
 		if (item->kind == YNODE_SCALAR)
@@ -295,8 +348,12 @@ void import_ports_emit(const struct import_part *p)
 		else
 			read_long(p, &l, item);
 	}
+	choose_main(p, &l);
+	main = main_port(&l);
+	number = main ? main->target : 0;
 	if (l.n > 0)
 		emit(p, &l);
 	for (size_t i = 0; i < l.n; i++)
 		mem_free((void *)(uintptr_t)l.v[i].listen);
+	return number;
 }

@@ -8,8 +8,11 @@
 #ifndef AICTL_CLI_IMPORT_PORTS_H
 #define AICTL_CLI_IMPORT_PORTS_H
 
+#include <stdint.h>
+
 struct import_part;
 
-void import_ports_emit(const struct import_part *p);
+/* The number inside that PORT will be, or 0: it will be unset. */
+int64_t import_ports_emit(const struct import_part *p);
 
 #endif

@@ -362,35 +362,24 @@ static void command(const struct import_part *p, const char *key)
 
 /* ---- environment ---- */
 
-/* Is it what aictl sets, the number of the first port inside? */
-static bool is_first_port(const struct import_part *p, const char *value)
-{
-	const struct ynode *ports = import_key(p, "ports"), *first;
-	const char *target, *colon;
-
-	if (!value || !ports || ports->kind != YNODE_LIST || ports->n == 0)
-		return false;
-	first = ports->items[0].value;
-	target = first->kind == YNODE_SCALAR ? first->text : compose_value_get(first, "target");
-	colon = target ? strrchr(target, ':') : NULL;
-	return target && strcmp(colon ? colon + 1 : target, value) == 0;
-}
-
 /* PORT is aictl's; the image gets the number inside. */
-static void note_reserved(const struct import_part *p, const char *name, const char *value)
+static void note_reserved(const struct import_part *p, const char *name, const char *value,
+			  int64_t port)
 {
-	if (strcmp(name, "PORT") == 0 && is_first_port(p, value))
-		return;
-	if (strcmp(name, "PORT") == 0)
-		import_note(p, IMPORT_CHANGED, "environment",
-			    "PORT is set by aictl: to the container_port of the first port%s%s",
-			    value ? "; Compose has " : "", value ? value : "");
-	else
+	int64_t wanted = 0;
+
+	if (strcmp(name, "PORT") != 0)
 		import_note(p, IMPORT_DROPPED, "environment", "%s %s", name,
 			    schema_check_variable(name));
+	else if (port == 0)
+		import_note(p, IMPORT_DROPPED, "environment", "PORT is set by aictl itself");
+	else if (!value || !compose_value_int(value, 1, 65535, &wanted) || wanted != port)
+		import_note(p, IMPORT_CHANGED, "environment",
+			    "PORT is set by aictl itself: to %" PRId64, port);
 }
 
-static void put_variable(const struct import_part *p, const struct yitem *item, bool *begun)
+static void put_variable(const struct import_part *p, const struct yitem *item, int64_t port,
+			 bool *begun)
 {
 	const char *name = item->key->text, *value;
 	_cleanup_free_ char *text = NULL;
@@ -402,7 +391,7 @@ static void put_variable(const struct import_part *p, const struct yitem *item, 
 	value = yamltree_is_null(item->value) ? compose_env_get(&p->im->c->env, name)
 					      : item->value->text;
 	if (schema_check_variable(name)) {
-		note_reserved(p, name, value);
+		note_reserved(p, name, value, port);
 		return;
 	}
 	if (!value) {
@@ -417,7 +406,7 @@ static void put_variable(const struct import_part *p, const struct yitem *item, 
 	import_out_text(p->out, 3, name, text);
 }
 
-static void environment(const struct import_part *p)
+static void environment(const struct import_part *p, int64_t port)
 {
 	const struct ynode *node = import_key(p, "environment");
 	bool begun = false;
@@ -428,7 +417,7 @@ static void environment(const struct import_part *p)
 	if (node->kind != YNODE_MAP)
 		import_bad(p, node, "environment", "a list or a map");
 	for (size_t i = 0; node->kind == YNODE_MAP && i < node->n; i++)
-		put_variable(p, &node->items[i], &begun);
+		put_variable(p, &node->items[i], port, &begun);
 }
 
 static void add_env_file(const struct import_part *p, const struct ynode *item,
@@ -615,6 +604,9 @@ static void logging(const struct import_part *p)
 
 void import_service_emit(const struct import_part *p)
 {
+	_cleanup_buf_ struct buf ports = {0};
+	int64_t port = import_ports_emit(&(struct import_part){p->im, p->s, &ports});
+
 	image(p);
 	pull_policy(p);
 	command(p, "entrypoint");
@@ -622,9 +614,9 @@ void import_service_emit(const struct import_part *p)
 	put_text(p, "working_dir");
 	user(p);
 	put_list(p, "group_add");
-	environment(p);
+	environment(p, port);
 	env_file(p);
-	import_ports_emit(p);
+	buf_str(p->out, buf_cstr(&ports));
 	import_network_emit(p);
 	hostname(p);
 	import_mounts_emit(p);

@@ -50,6 +50,7 @@ log_driver = "k8s-file"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "runc"
+lock_type = "file"
 init_path = "/usr/bin/tini-static"
 conmon_path = ["/usr/bin/conmon"]
 helper_binaries_dir = ["/usr/lib/podman", "/usr/libexec/podman"]
@@ -99,8 +100,7 @@ def wait_for(condition, timeout, what):
 def hold(directory):
     """Starts what it is told to, a JSON object a line, and says the pid; at the end, ends it all."""
     procfs.become_subreaper()
-    for where in ("/run", "/dev/shm"):  # what engines leave there, and a systemd that they should not see
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", where], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)  # a systemd that they should not see
     os.mkdir("/run/lock")
     for where in ("/etc", "/var/lib"):  # a key of dockerd's, a cache of podman's
         over = "/run/over" + where
@@ -140,6 +140,9 @@ def remove(directory):
         for below, _, _ in os.walk(path, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(below)
+    for path in glob.glob("/sys/fs/cgroup/*/libpod_parent") + glob.glob("/sys/fs/cgroup/libpod_parent"):
+        with contextlib.suppress(OSError):  # another one's podman has it
+            os.rmdir(path)
     for line in reversed(procfs.read("/proc/self/mounts").splitlines()):
         if line.split()[1].startswith(directory + "/"):
             subprocess.run(["umount", "-l", line.split()[1]], check=False)
@@ -151,7 +154,7 @@ def cgroups(directory):
     ids = set(re.findall(r'"id":"([0-9a-f]{64})"', procfs.read(f"{directory}/podman/graph/overlay-containers/"
                                                               "containers.json")))
     names = [os.path.basename(directory)]
-    names += [f"libpod_parent/libpod-{which}{i}" for i in ids for which in ("", "conmon-")] + ["libpod_parent"]
+    names += [f"libpod_parent/libpod-{which}{i}" for i in ids for which in ("", "conmon-")]
     return [p for name in names for p in glob.glob(f"/sys/fs/cgroup/{name}") + glob.glob(f"/sys/fs/cgroup/*/{name}")]
 
 

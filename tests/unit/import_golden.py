@@ -213,6 +213,13 @@ FIELDS = {
         ("", "deploy.resources.reservations.devices  dropped: a device that is no GPU"),
     "devices: [ 'nvidia.com/gpu=0', '/dev/dri:/dev/dri:rw' ]":
         ("devices: [/dev/dri:/dev/dri:rw]\n    gpus:\n      cdi: [nvidia.com/gpu=0]\n", ""),
+    "environment: { PORT: 8080 }\n    ports: ['80:8080', '81:8081']":
+        ("http: { port: 80, container_port: 8080, protocol: tcp }\n", "ports     changed: 80 is at 127.0.0.1 only"),
+    "environment: [PORT=3000]\n    expose: [3000]":
+        ("http: { container_port: 3000, protocol: tcp }\n", "ports     changed: 3000 is added, so that PORT is 3000"),
+    "environment: { PORT: 3000 }\n    ports: ['127.0.0.1:80:80']":
+        ("port: 80\n", "environment  changed: PORT is set by aictl itself: to 80"),
+    "environment: { PORT: 3000 }\n    network_mode: host": ("", "environment  dropped: PORT is set by aictl itself"),
     "build: ./src": ("image: a\n", "build     to do: nothing is built here; build it before: docker build -t a ./src"),
 }
 
