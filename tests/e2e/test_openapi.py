@@ -150,6 +150,7 @@ def ask_everything(daemon, a, web):
     bad = {**text, "text": "version: 1\nname: shop\nservices: {web: {colour: blue}}\n"}
     a.ask("GET", "/v1/version", 200)
     a.ask("GET", "/v1/daemon", 200)
+    a.ask("GET", "/v1/plugins", 200)
     a.ask("POST", "/v1/daemon/reload", 202)
     a.ask("POST", "/v1/daemon/log-level", 200, {"level": "info"})
     a.ask("POST", "/v1/daemon/log-level", 400, {"level": "loud"})
