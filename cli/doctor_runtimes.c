@@ -26,6 +26,8 @@ static const char *advice_for(const char *error)
 	if (strstr(error, "ermission denied") || strstr(error, "not permitted"))
 		return "let the user aictl-rt in: usermod -aG docker aictl-rt (or the group of the "
 		       "engine's socket), then restart aictld";
+	if (strstr(error, "aictl-rt does not exist"))
+		return "useradd --system --user-group aictl-rt, then restart aictld";
 	if (strstr(error, "not installed"))
 		return "install it beside the other programs of aictl (libexec/aictl)";
 	if (strstr(error, "plugin"))

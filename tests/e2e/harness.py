@@ -28,7 +28,8 @@ import procfs
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 AS_ROOT = os.geteuid() == 0
 BUILD = os.path.abspath(os.environ.get("AICTL_BUILD", os.path.join(ROOT, "build")))
-PROGRAMS = ("aictl", "aictld", "aictl-controller", "aictl-logger", "aictl-gateway", "tests/e2e/svc",
+PROGRAMS = ("aictl", "aictld", "aictl-controller", "aictl-logger", "aictl-gateway", "aictl-runtime", "aictl-plugin-check",
+            "plugins/docker.so", "tests/e2e/svc",
             "tests/e2e/fusehang", "tests/e2e/other/aictld", "tests/e2e/other/aictl-controller",
             "tests/e2e/other/aictl-logger", "tests/e2e/other/aictl-gateway", "tests/e2e/longer/aictld")
 DEFAULT_DEADLINE = int(os.environ.get("AICTL_DEADLINE", "30"))  # seconds; generous on purpose

@@ -3,6 +3,7 @@ caught and said, and nothing else of the daemon suffers from it.
 
 SPDX-License-Identifier: MIT
 """
+import fcntl
 import glob
 import json
 import os
@@ -31,8 +32,11 @@ class Tree:
 
     def __init__(self, root):
         self.root = root
-        subprocess.run(["make", "-s", "-C", SOURCE_BUILD, "install", f"DESTDIR={root}"], check=True,
-                       stdout=subprocess.DEVNULL, env={**os.environ, "MAKEFLAGS": ""})
+        with open(os.path.join(SOURCE_BUILD, "config.status"), encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time: it may have something left to build
+            done = subprocess.run(["make", "-s", "-C", SOURCE_BUILD, "install", f"DESTDIR={root}"], check=False,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "MAKEFLAGS": ""})
+        assert done.returncode == 0, done.stdout[-3000:]
         pc = glob.glob(f"{root}/**/aictl-plugin.pc", recursive=True)[0]
         prefix = re.search(r"^prefix=(.*)$", procfs.read(pc), re.M).group(1)
         self.prefix = root + prefix
@@ -182,6 +186,17 @@ def test_example(tree, base, start):
     daemon.ok("start", "clock")
     daemon.wait_state("clock", "ready")
     assert daemon.plugins()["ticker"]["faults"] == 0, daemon.plugins()
+
+
+def test_header(tree, base):
+    """For C99 and C++, without an extension, without a hole."""
+    flags = [*tree.ask("--cflags").split(), "-fsyntax-only", "-Wall", "-Wextra", "-Wpadded", "-Werror"]
+    header = os.path.join(tree.prefix, "include/aictl/plugin.h")
+    for compiler, *how in (("cc", "-x", "c", "-std=c99", "-pedantic-errors"), ("c++", "-x", "c++", "-std=c++11"),
+                           ("clang", "-x", "c", "-std=c99", "-pedantic-errors")):
+        if shutil.which(compiler):
+            done = subprocess.run([compiler, *how, *flags, header], capture_output=True, text=True, cwd=base, check=False)
+            assert (done.returncode, done.stderr) == (0, ""), done
 
 
 def test_directory_is_only_listed(tree, base, start):

@@ -211,8 +211,44 @@ def check_keys(tree):
     return found
 
 
+# ---- aictl-plugin.3, aictl-plugin-check.1 ----
+
+def check_plugin(tree):
+    page, header = "man/aictl-plugin.3", "include/aictl/plugin.h"
+    if header not in tree.paths:
+        return []
+    if page not in tree.paths:
+        return [finding(page, "page", "does not exist")]
+    text, source = tree.text(page), lintlib.strip_c(tree.text(header), keep_strings=True)
+    functions = set(re.findall(r"^\t\w[\w *]*\(\*(\w+)\)\(", source, re.M))
+    said = set(re.findall(r"^\.It Fn (?:\"\w+ )?(\w+)", text, re.M))
+    codes = {c for body in re.findall(r"enum aictl_code \{(.*?)\}", source, re.S) for c in re.findall(r"\bAICTL_\w+", body)}
+    return ([finding(page, f, "function %s of %s is missing" % (f, header)) for f in sorted(functions - said)]
+            + [finding(page, f, "names the function %s, which does not exist" % f) for f in sorted(said - functions)]
+            + [finding(page, c, "code %s is missing" % c) for c in sorted(codes) if not re.search(r"^\.It Dv %s$" % c, text, re.M)])
+
+
+def check_plugin_check(tree):
+    page, options, commands = "man/aictl-plugin-check.1", set(), set()
+    for path in tree.files("daemon/plugincheck/*.c"):
+        source = lintlib.strip_c(tree.text(path), keep_strings=True)
+        options |= set(GETOPT.findall(source))
+        commands |= set(re.findall(r'^\t"  ([a-z]+)[ \\]', source, re.M))
+    if not options:
+        return []
+    if page not in tree.paths:
+        return [finding(page, "page", "does not exist")]
+    text = tree.text(page)
+    named = set(MAN_OPTION.findall(text)) - {"name"}
+    said = set(re.findall(r"^\.It Ic ([a-z]+)", text, re.M))
+    return ([finding(page, o, "option --%s is missing" % o) for o in sorted(options - named - {"name"})]
+            + [finding(page, o, "names --%s, which does not exist" % o) for o in sorted(named - options)]
+            + [finding(page, c, "command %s is missing" % c) for c in sorted(commands - said)]
+            + [finding(page, c, "names the command %s, which does not exist" % c) for c in sorted(said - commands)])
+
+
 def check(tree):
-    return check_daemon(tree) + check_client(tree) + check_keys(tree)
+    return check_daemon(tree) + check_client(tree) + check_keys(tree) + check_plugin(tree) + check_plugin_check(tree)
 
 
 PLANTED = {
@@ -231,13 +267,20 @@ PLANTED = {
                    ".Sh EXIT STATUS\n.It 6\nx --never\n",
     "schema/aictl-manifest.schema.json": '{"properties": {"probes": {"properties": {"http": {}}}}}',
     "man/aictl-manifest.5.in": "text\n.Cm probes.htpp\nmore\n.Cm probes.http .\n",
+    "include/aictl/plugin.h": "enum aictl_code { AICTL_OK = 0, AICTL_BAD = 1 };\nstruct ops {\n\tvoid (*list)(void *self);\n"
+                              "\tint (*open)(int (*fn)(void));\n};\n",
+    "man/aictl-plugin.3": ".It Fn \"int open\" \"fn\"\n.It Fn shut \"x\"\n.It Dv AICTL_OK\n",
+    "daemon/plugincheck/main.c": 'static const struct option o[] = {{"query", no_argument, NULL, 1}};\n\t"  start UNIT\\n"\n',
+    "man/aictl-plugin-check.1": ".It Fl -bogus\n.It Ic stop\n",
 }
 EXPECTED = [r"aictld.8: option --log-dir", r"aictld.8: names --bogus", r"aictl.1: option --wide-names of ps",
             r"aictl.1: command logs", r"aictl.1: describes the command apply", r"aictl.1: option --quiet of up",
             r"aictl.1: option -f of up", r"aictl.1: ps has no option --file", r"aictl.1: alias ls of ps",
             r"aictl.1: names --never", r"aictl.1: exit code 5", r"aictl.1: names exit code 6",
             r"aictl.1: variable AICTL_X", r"aictl.1: names variable AICTL_Y",
-            r"aictl-manifest.5.in: names the key probes.htpp"]
+            r"aictl-manifest.5.in: names the key probes.htpp", r"aictl-plugin.3: function list", r"aictl-plugin.3: names the function shut",
+            r"aictl-plugin.3: code AICTL_BAD", r"aictl-plugin-check.1: option --query", r"aictl-plugin-check.1: names --bogus",
+            r"aictl-plugin-check.1: command start", r"aictl-plugin-check.1: names the command stop"]
 CLEAN = {
     "daemon/supervisor/main.c": PLANTED["daemon/supervisor/main.c"],
     "man/aictld.8": ".Bl\n.It Fl -state-dir Ar D\n.It Fl Fl log-dir Ar D\n.El\n",
@@ -248,6 +291,10 @@ CLEAN = {
                    "More.\n.It Ic up Op Fl -quiet\n.El\n.Bl\n.It Ev AICTL_X\n.El\n.Sh EXIT STATUS\n.It 5\n.El\n",
     "schema/aictl-manifest.schema.json": PLANTED["schema/aictl-manifest.schema.json"],
     "man/aictl-manifest.5.in": "text\n.Cm probes.http .\n",
+    "include/aictl/plugin.h": PLANTED["include/aictl/plugin.h"],
+    "man/aictl-plugin.3": ".It Fn \"int open\" \"fn\"\n.It Fn list \"self\"\n.It Dv AICTL_OK\n.It Dv AICTL_BAD\n",
+    "daemon/plugincheck/main.c": PLANTED["daemon/plugincheck/main.c"],
+    "man/aictl-plugin-check.1": ".It Fl -query\n.It Ic start\n",
 }
 
 if __name__ == "__main__":
