@@ -216,12 +216,9 @@ void runs_kill(struct runs *rs, uint64_t id, int signal)
 	for (struct run *x = rs->first; x; x = x->next) {
 		if (x->id != id)
 			continue;
-		/* aictld signals the process itself where its pid is known. */
-		if (x->pid == 0 || signal == SIGKILL) {
-			x->killed = true;
-			x->kill_signal = signal;
-			host_cancel(&rs->runtime->host, x->op);
-		}
+		x->killed = true;
+		x->kill_signal = signal;
+		host_cancel(&rs->runtime->host, x->op);
 		return;
 	}
 }

@@ -207,3 +207,13 @@ void proc_kill(int pid, uint64_t ticks, int64_t started_mono_ms)
 		kill(-pid, SIGKILL);
 	pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
 }
+
+void proc_signal(int pid, int64_t started_mono_ms, int signal)
+{
+	_cleanup_close_ int pidfd = proc_open(pid, 0, started_mono_ms);
+
+	if (pidfd < 0)
+		return;
+	if (getpgid(pid) != pid || kill(-pid, signal) < 0)
+		pidfd_send_signal(pidfd, signal, NULL, 0);
+}

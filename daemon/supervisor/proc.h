@@ -24,6 +24,8 @@ bool proc_is(int pid, uint64_t ticks, int64_t started_mono_ms);
 bool proc_has_our_oom_score(int pid);
 /* SIGKILL to the process and the group it leads, if it is still that one. */
 void proc_kill(int pid, uint64_t ticks, int64_t started_mono_ms);
+/* Another signal: to its group, or to itself where it leads none. */
+void proc_signal(int pid, int64_t started_mono_ms, int signal);
 
 enum proc_end {
 	PROC_LIVES,

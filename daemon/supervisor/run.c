@@ -42,6 +42,7 @@ struct run {
 	struct runtime *runtime; /* of the unit inside which it runs, or NULL */
 	bool start_due;		 /* RUN, with fds */
 	int signal_due;		 /* RUN_KILL; 0 = none */
+	int early;		 /* a signal for when its pid is known; 0 = none */
 	int fds[3];		 /* copies; -1 = none */
 };
 
@@ -105,15 +106,22 @@ static void tell_early(struct run *n)
 	tell(copy);
 }
 
-/* The runtime may not be able to: where its pid is known, it is ended from here. */
+/* An engine cannot signal what it has executed, and a runtime can only give it up: where its pid is
+ * known, it gets the signal from here. */
 static void signal_inside(struct run *n, int signal)
 {
 	const struct table_run *place = &n->sup->runs.places[n->place];
 
-	n->signal_due = signal;
-	if (signal == SIGKILL && place->cell.pid > 1)
-		proc_kill(place->cell.pid, 0, place->started_mono_ms);
-	link_flush(&n->runtime->helper.link);
+	if (signal != SIGKILL && place->cell.pid > 1) {
+		proc_signal(place->cell.pid, place->started_mono_ms, signal);
+	} else if (signal != SIGKILL) {
+		n->early = signal;
+	} else {
+		n->signal_due = signal;
+		if (place->cell.pid > 1)
+			proc_kill(place->cell.pid, 0, place->started_mono_ms);
+		link_flush(&n->runtime->helper.link);
+	}
 }
 
 static void signal_run(struct run *n, int signal)
@@ -564,6 +572,9 @@ void run_note_inside(struct runtime *r, uint64_t id, int pid)
 	n->sup->runs.places[n->place].cell.pid = pid;
 	if (n->killed)
 		signal_inside(n, SIGKILL);
+	else if (n->early)
+		signal_inside(n, n->early);
+	n->early = 0;
 }
 
 void run_lose_inside(struct runtime *r)

@@ -482,6 +482,46 @@ static void say_run_end(struct rig *r, uint64_t id, int code)
 	rig_send_to(r->runtime.wire, &b);
 }
 
+/* Its pid comes late; it is signalled by it, and the engine is left alone. */
+static void commands_inside_are_signalled(void **state)
+{
+	struct wire_key k;
+	struct buf b = {0};
+	struct rig r;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	unit_rig_begin(&r);
+	k = rig_key(&r, "web", 0);
+	unit_rig_start_running(&r, &k);
+	run_inside(&r, &k, 2, 0);
+	RIG_UNTIL(&r, unit_rig()->run_id == 2);
+	wire_run_encode_kill(&b, 2, SIGINT);
+	rig_send(&r, &b, NULL, 0);
+	run_inside(&r, &k, 3, 0); /* the signal has been read when this is there */
+	RIG_UNTIL(&r, unit_rig()->run_id == 3);
+	assert_int_equal(unit_rig()->killed_id, 0);
+	pid = fork();
+	if (pid == 0) {
+		setpgid(0, 0);
+		for (;;)
+			pause();
+	}
+	setpgid(pid, pid);
+	b = (struct buf){0};
+	wire_unit_encode_pid(&b, 2, pid);
+	rig_send_to(r.runtime.wire, &b);
+	RIG_UNTIL(&r, waitpid(pid, &status, WNOHANG) == pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+	assert_int_equal(unit_rig()->killed_id, 0);
+	say_run_end(&r, 2, 130);
+	assert_int_equal(rig_wait_run(&r, 2)->code, 130);
+	say_run_end(&r, 3, 0);
+	rig_wait_run(&r, 3);
+	unit_rig_end(&r);
+}
+
 static void commands_run_inside(void **state)
 {
 	const struct wire_run_end *e;
@@ -648,6 +688,7 @@ int main(void)
 		cmocka_unit_test(a_controller_of_another_time_finds_its_slots),
 		cmocka_unit_test(hooks_inside_are_logged),
 		cmocka_unit_test(commands_run_inside),
+		cmocka_unit_test(commands_inside_are_signalled),
 		cmocka_unit_test(a_look_is_answered_by_the_runtime),
 		cmocka_unit_test(an_unreachable_engine_is_told_of),
 		cmocka_unit_test(a_runtime_that_is_not_enabled_any_more),
