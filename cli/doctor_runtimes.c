@@ -24,8 +24,9 @@ static void take(struct doctor_finding *f, enum doctor_level level, struct buf *
 static const char *advice_for(const char *error)
 {
 	if (strstr(error, "ermission denied") || strstr(error, "not permitted"))
-		return "let the user aictl-rt in: usermod -aG docker aictl-rt (or the group of the "
-		       "engine's socket), then restart aictld";
+		return "give the engine's socket a group that may write, but root's: aictl-runtime "
+		       "gets it by itself (podman: SocketGroup= and SocketMode=0660 in "
+		       "podman.socket; for a socket of your own chgrp and chmod 0660)";
 	if (strstr(error, "aictl-rt does not exist"))
 		return "useradd --system --user-group aictl-rt, then restart aictld";
 	if (strstr(error, "not installed"))

@@ -112,6 +112,25 @@ bool proc_is(int pid, uint64_t ticks, int64_t started_mono_ms)
 	return apart > -CLOSE_MS && apart < CLOSE_MS;
 }
 
+int64_t proc_started_mono_ms(int pid)
+{
+	uint64_t ticks = proc_start_ticks(pid);
+	long hz = sysconf(_SC_CLK_TCK);
+
+	return ticks ? (int64_t)(ticks * 1000 / (uint64_t)(hz > 0 ? hz : 100)) - slept_ms() : 0;
+}
+
+bool proc_is_apart(int pid)
+{
+	char path[32], its[48], ours[48];
+	ssize_t n, m;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", pid);
+	n = readlink(path, its, sizeof(its));
+	m = readlink("/proc/self/ns/pid", ours, sizeof(ours));
+	return n > 0 && m > 0 && (n != m || memcmp(its, ours, (size_t)n) != 0);
+}
+
 int proc_open(int pid, uint64_t ticks, int64_t started_mono_ms)
 {
 	int fd = pid > 1 ? pidfd_open(pid, 0) : -1;

@@ -36,6 +36,10 @@ enum proc_end {
 bool proc_lives(int pidfd);
 /* How a process that need not be our child ended. */
 enum proc_end proc_end(int pidfd, int pid, int *status);
+/* 0: there is none. */
+int64_t proc_started_mono_ms(int pid);
+/* In another pid namespace than we are, as what runs in a container is. */
+bool proc_is_apart(int pid);
 /* A pidfd of pid when it is the process of proc_is (perhaps a zombie), else -1. */
 int proc_open(int pid, uint64_t ticks, int64_t started_mono_ms);
 

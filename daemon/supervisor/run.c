@@ -22,6 +22,7 @@
 #include "lib/mem.h"
 
 #define UNKILLABLE_MS 2000
+#define TICK_MS 10 /* what start times are exact to */
 
 struct run {
 	struct supervisor *sup;
@@ -563,13 +564,18 @@ void run_end_inside(struct runtime *r, const struct wire_run_end *m)
 	finish(n);
 }
 
+/* An engine elsewhere has numbers of its own, and a broken plugin any: what is no younger than its
+ * RUN, or in no container, is not for us to kill. */
 void run_note_inside(struct runtime *r, uint64_t id, int pid)
 {
 	struct run *n = find_inside(r, id);
+	struct table_run *place = n ? &n->sup->runs.places[n->place] : NULL;
+	int64_t started = n ? proc_started_mono_ms(pid) : 0;
 
-	if (!n)
+	if (!n || started < place->started_mono_ms - TICK_MS || !proc_is_apart(pid))
 		return;
-	n->sup->runs.places[n->place].cell.pid = pid;
+	place->started_mono_ms = started;
+	place->cell.pid = pid;
 	if (n->killed)
 		signal_inside(n, SIGKILL);
 	else if (n->early)

@@ -177,7 +177,7 @@ static void on_event(struct helper *h, enum helper_event event)
 
 	if (event == HELPER_CONNECTED) {
 		r->hello_due = true;
-		r->synced_due = r->level_due = false;
+		r->synced_due = r->level_due = r->quit_due = false;
 		r->said.abi = r->said.faults = 0; /* of another process */
 		r->said.fault[0] = '\0';
 		say(r, WIRE_RUNTIME_STARTING, "");
@@ -195,6 +195,42 @@ static void on_event(struct helper *h, enum helper_event event)
 		r->quit_due = true;
 		link_flush(&h->link);
 	}
+}
+
+/* The engine's socket is mostly open to a group: that is one of the process's then. */
+static void add_group(const struct runtime *r, struct helper_user *u)
+{
+	const char *path = r->config ? r->config : getenv("DOCKER_HOST");
+	struct stat st;
+
+	if (!path)
+		path = DOCKER_SOCKET;
+	if (strncmp(path, UNIX_PREFIX, sizeof(UNIX_PREFIX) - 1) == 0)
+		path += sizeof(UNIX_PREFIX) - 1;
+	u->n_groups = 0;
+	if (path[0] == '/' && stat(path, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_gid != 0 &&
+	    st.st_mode & S_IWGRP) {
+		u->groups[0] = st.st_gid;
+		u->n_groups = 1;
+	}
+}
+
+/* An engine that was not there yet when we looked: with its group it may be let in. */
+static void look_at_group(struct runtime *r)
+{
+	struct helper_user u = r->helper.user;
+
+	if (!u.set)
+		return;
+	add_group(r, &u);
+	if (u.n_groups == 0 ||
+	    (r->helper.user.n_groups > 0 && r->helper.user.groups[0] == u.groups[0]))
+		return;
+	log_info("runtime=%s is started again with the group of the engine's socket, gid=%u",
+		 r->name, (unsigned)u.groups[0]);
+	r->helper.user = u;
+	r->quit_due = true;
+	link_flush(&r->helper.link);
 }
 
 /* ---- receiving ---- */
@@ -218,6 +254,8 @@ static int take_said(struct runtime *r, const struct wire_packet *p)
 	r->said = m;
 	r->said_due = true;
 	link_flush(&r->helper.sup->controller.link);
+	if (m.state == WIRE_RUNTIME_UNREACHABLE)
+		look_at_group(r);
 	return 0;
 }
 
@@ -318,24 +356,6 @@ static char **make_argv(const struct supervisor *sup, const struct runtime *r)
 		argv[n++] = r->config;
 	}
 	return mem_strv_dup(argv);
-}
-
-/* The engine's socket is mostly open to a group: that is one of the process's then. */
-static void add_group(const struct runtime *r, struct helper_user *u)
-{
-	const char *path = r->config ? r->config : getenv("DOCKER_HOST");
-	struct stat st;
-
-	if (!path)
-		path = DOCKER_SOCKET;
-	if (strncmp(path, UNIX_PREFIX, sizeof(UNIX_PREFIX) - 1) == 0)
-		path += sizeof(UNIX_PREFIX) - 1;
-	u->n_groups = 0;
-	if (path[0] == '/' && stat(path, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_gid != 0 &&
-	    st.st_mode & S_IWGRP) {
-		u->groups[0] = st.st_gid;
-		u->n_groups = 1;
-	}
 }
 
 static void start(struct runtime *r)

@@ -290,25 +290,21 @@ static void encode_open(struct unit *u, struct buf *b)
 
 static bool send_open(struct unit *u, struct link *l)
 {
-	_cleanup_close_ int cell = -1;
-	int fds[3];
+	_cleanup_close_ int cell = unit_file_open_cell(l->sup, u->incarnation);
+	int fds[3] = {u->fds[0], u->fds[1], cell};
+	int err = cell < 0 ? -cell : fds[0] < 0 || fds[1] < 0 ? EBADF : 0;
 
-	cell = unit_file_open_cell(l->sup, u->incarnation);
-	if (cell < 0 || u->fds[0] < 0 || u->fds[1] < 0) {
+	if (err)
 		log_error("replica=%s/%u incarnation=%s errno=%d its log cannot be kept",
-			  u->slot->t->service, u->slot->t->index, u->incarnation,
-			  cell < 0 ? -cell : EBADF);
+			  u->slot->t->service, u->slot->t->index, u->incarnation, err);
+	if (err && is_current(u) && u->slot->t->cell.stage != WIRE_STAGE_EXEC) {
 		u->open_due = false;
-		if (is_current(u) && u->slot->t->cell.stage != WIRE_STAGE_EXEC)
-			give_up(u, WIRE_WHAT_CONTAINER, cell < 0 ? -cell : EBADF);
+		give_up(u, WIRE_WHAT_CONTAINER, err);
 		return true;
 	}
-	fds[0] = u->fds[0];
-	fds[1] = u->fds[1];
-	fds[2] = cell;
 	buf_clear(&l->out);
 	encode_open(u, &l->out);
-	if (!link_send(l, fds, 3))
+	if (!link_send(l, fds, err ? 0 : 3)) /* unnamed, it would be removed */
 		return false;
 	POINT("aictld.unit.sent");
 	u->open_due = u->unsent = false;
@@ -440,8 +436,8 @@ static void take_gone(struct unit *u, const struct wire_unit_state *m)
 {
 	const siginfo_t si = {.si_code = CHILD_UNKNOWN};
 
-	if (u->slot->t->cell.stage != WIRE_STAGE_EXEC)
-		take_failed(u, m, WIRE_WHAT_CONTAINER, ECANCELED);
+	if (u->slot->t->cell.stage != WIRE_STAGE_EXEC) /* asked for, and not there: a failure */
+		take_failed(u, m, WIRE_WHAT_CONTAINER, u->kept ? ECANCELED : EIDRM);
 	else
 		end(u, m, &si);
 	finish(u);

@@ -13,8 +13,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sched.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -641,6 +646,153 @@ static void an_unreachable_engine_is_told_of(void **state)
 	unit_rig_end(&r);
 }
 
+/* Its log cannot be kept any more. Were it not named, it would be removed. */
+static void a_unit_without_a_cell_is_named_all_the_same(void **state)
+{
+	struct wire_key k;
+	struct rig r;
+
+	(void)state;
+	unit_rig_begin(&r);
+	k = rig_key(&r, "web", 0);
+	unit_rig_start_running(&r, &k);
+	unit_rig_spoil_cell(&r, &k);
+	rig_kill_helper(&r, &r.runtime);
+	RIG_UNTIL(&r, unit_rig()->n_synced == 2);
+	assert_int_equal(unit_rig_of(&k)->n_keep, 1);
+	assert_int_equal(unit_rig_of(&k)->n_bare, 1);
+	unit_rig_say_state(&r, &k, WIRE_UNIT_RUNNING);
+	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	unit_rig_end(&r);
+}
+
+/* Not as one that nobody had begun: that is started again at once, without end. */
+static void what_is_gone_before_it_ran_has_failed(void **state)
+{
+	const struct wire_exit *x;
+	struct wire_key k;
+	struct rig r;
+
+	(void)state;
+	unit_rig_begin(&r);
+	unit_rig()->silent = true;
+	k = rig_key(&r, "web", 0);
+	unit_rig_start(&r, &k, "fake", 0);
+	RIG_UNTIL(&r, unit_rig_of(&k)->n_start == 1);
+	unit_rig_say_state(&r, &k, WIRE_UNIT_GONE);
+	x = rig_wait_exit_of(&r, &k);
+	assert_int_equal(x->err, EIDRM);
+	assert_int_equal(x->what, WIRE_WHAT_CONTAINER);
+	unit_rig()->silent = false;
+	rig_wait_swept(&r, &k);
+	unit_rig_end(&r);
+}
+
+static void say_pid(struct rig *r, uint64_t id, int pid)
+{
+	struct buf b = {0};
+
+	wire_unit_encode_pid(&b, id, pid);
+	rig_send_to(r->runtime.wire, &b);
+}
+
+/* A sleeper; apart: in a pid namespace of its own, as in a container. -1: not permitted. */
+static int start_sleeper(bool apart)
+{
+	const struct timespec while_ = {.tv_sec = 300};
+	long pid = syscall(SYS_clone, SIGCHLD | (apart ? CLONE_NEWPID : 0), 0, 0, 0, 0);
+
+	if (pid == 0) {
+		nanosleep(&while_, NULL);
+		_exit(0);
+	}
+	return (int)pid;
+}
+
+static void end_sleeper(int pid, int want_signal)
+{
+	int status;
+
+	if (want_signal == 0)
+		kill(pid, SIGTERM);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), want_signal ? want_signal : SIGTERM);
+}
+
+/* What a plugin calls the process of a RUN may be any of this machine. */
+static void only_what_is_in_a_container_is_killed(void **state)
+{
+	struct wire_key k;
+	struct rig r;
+	int outside, inside;
+
+	(void)state;
+	unit_rig_begin(&r);
+	k = rig_key(&r, "web", 0);
+	unit_rig_start_running(&r, &k);
+	run_inside(&r, &k, 1, 0);
+	RIG_UNTIL(&r, unit_rig()->run_id == 1);
+	outside = start_sleeper(false);
+	assert_true(outside > 0);
+	say_pid(&r, 1, outside);
+	rig_settle(&r);
+	rig_kill_helper(&r, &r.runtime);
+	assert_int_equal(rig_wait_run(&r, 1)->err, ECONNRESET);
+	end_sleeper(outside, 0);
+	RIG_UNTIL(&r, unit_rig()->n_synced == 2);
+	run_inside(&r, &k, 2, 0);
+	RIG_UNTIL(&r, unit_rig()->run_id == 2);
+	inside = start_sleeper(true);
+	if (inside > 0) {
+		say_pid(&r, 2, inside);
+		rig_settle(&r);
+	}
+	rig_kill_helper(&r, &r.runtime);
+	assert_int_equal(rig_wait_run(&r, 2)->err, ECONNRESET);
+	if (inside > 0)
+		end_sleeper(inside, SIGKILL);
+	for (int i = 0; i < 3; i++)
+		mem_closep(&unit_rig()->run_fds[i]);
+	RIG_UNTIL(&r, unit_rig()->n_synced == 3);
+	unit_rig_end(&r);
+}
+
+/* An engine that is installed, or started, after us. */
+static void the_group_of_a_later_socket_is_taken(void **state)
+{
+	char config[160], path[64];
+	const char *const args[] = {"--runtime", config, NULL};
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct rig r;
+
+	(void)state;
+	if (geteuid() != 0) {
+		close(fd);
+		skip();
+	}
+	snprintf(path, sizeof(path), "/tmp/aictl-engine-%d.sock", getpid());
+	snprintf(config, sizeof(config), "fake=unix://%s", path);
+	unit_rig_begin_with(&r, args);
+	say_runtime(&r, WIRE_RUNTIME_UNREACHABLE, "no such file");
+	RIG_UNTIL(&r, unit_rig()->runtime.state == WIRE_RUNTIME_UNREACHABLE);
+	assert_int_equal(unit_rig()->n_quit, 0);
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(chown(path, 0, 1234), 0);
+	assert_int_equal(chmod(path, 0660), 0);
+	say_runtime(&r, WIRE_RUNTIME_UNREACHABLE, "permission denied");
+	RIG_UNTIL(&r, unit_rig()->n_quit == 1);
+	RIG_UNTIL(&r, unit_rig()->n_synced == 2);
+	say_runtime(&r, WIRE_RUNTIME_UNREACHABLE, "permission denied");
+	rig_settle(&r);
+	assert_int_equal(unit_rig()->n_quit, 1);
+	unlink(path);
+	close(fd);
+	unit_rig_end(&r);
+}
+
 /* Units of a runtime that is unit_rig_enabled no more wait for it. */
 static void a_runtime_that_is_not_enabled_any_more(void **state)
 {
@@ -692,6 +844,10 @@ int main(void)
 		cmocka_unit_test(a_look_is_answered_by_the_runtime),
 		cmocka_unit_test(an_unreachable_engine_is_told_of),
 		cmocka_unit_test(a_runtime_that_is_not_enabled_any_more),
+		cmocka_unit_test(a_unit_without_a_cell_is_named_all_the_same),
+		cmocka_unit_test(what_is_gone_before_it_ran_has_failed),
+		cmocka_unit_test(only_what_is_in_a_container_is_killed),
+		cmocka_unit_test(the_group_of_a_later_socket_is_taken),
 	};
 
 	if (may_run(NULL) < 0) {

@@ -126,7 +126,9 @@ static void got_key(struct rig *r, struct wire_packet *p)
 	u = unit_rig_of(&key);
 	if (p->type == WIRE_UNIT_KEEP) {
 		u->n_keep++;
-		take_fds(u, p);
+		u->n_bare += p->n_fds == 0;
+		if (p->n_fds > 0)
+			take_fds(u, p);
 	} else if (p->type == WIRE_LOOK) {
 		struct buf b = {0};
 
@@ -209,6 +211,7 @@ static void on_unit(struct rig *r, struct rig_helper *h, struct wire_packet *p)
 	case WIRE_LOG_LEVEL:
 		break;
 	case WIRE_QUIT:
+		fake.n_quit++;
 		mem_closep(&h->conn); /* it ends */
 		break;
 	default:
@@ -230,8 +233,13 @@ static void forget(void)
 
 void unit_rig_begin(struct rig *r)
 {
+	unit_rig_begin_with(r, unit_rig_enabled);
+}
+
+void unit_rig_begin_with(struct rig *r, const char *const *args)
+{
 	forget();
-	rig_start(r, unit_rig_enabled);
+	rig_start(r, args);
 	r->on_unit = on_unit;
 	RIG_UNTIL(r, fake.n_synced == 1);
 }
@@ -272,20 +280,37 @@ void unit_rig_write(const struct fake_unit *u, const char *text)
 	assert_int_equal(write(u->fds[0], text, strlen(text)), (int)strlen(text));
 }
 
-bool unit_rig_has_files(const struct rig *r, const struct wire_key *key)
+static void path_of(const struct rig *r, const struct wire_key *key, const char *suffix,
+		    char path[512])
 {
-	static const char *const suffixes[] = {"start", "cell"};
-	char path[512], dir[256];
+	char dir[256];
 	struct stat st;
 
-	snprintf(path, sizeof(path), "%s/run/sup", r->dir);
+	snprintf(path, 512, "%s/run/sup", r->dir);
 	assert_int_equal(stat(path, &st), 0);
 	snprintf(dir, sizeof(dir), "/dev/shm/aictl-%u-%llx-%llx", geteuid(),
 		 (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
 	if (access(dir, F_OK) < 0)
 		snprintf(dir, sizeof(dir), "%s/run/sup", r->dir);
+	snprintf(path, 512, "%s/unit-%s.%s", dir, key->incarnation, suffix);
+}
+
+void unit_rig_spoil_cell(const struct rig *r, const struct wire_key *key)
+{
+	char path[512];
+
+	path_of(r, key, "cell", path);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("/nowhere", path), 0);
+}
+
+bool unit_rig_has_files(const struct rig *r, const struct wire_key *key)
+{
+	static const char *const suffixes[] = {"start", "cell"};
+	char path[512];
+
 	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
-		snprintf(path, sizeof(path), "%s/unit-%s.%s", dir, key->incarnation, suffixes[i]);
+		path_of(r, key, suffixes[i], path);
 		if (access(path, F_OK) == 0)
 			return true;
 	}

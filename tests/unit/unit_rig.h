@@ -20,6 +20,7 @@ struct fake_unit { /* that the runtime has been told of */
 	struct wire_key key;
 	int fds[3];
 	unsigned n_start, n_keep, n_remove;
+	unsigned n_bare; /* n_keep without pipes */
 	int signals[8];
 	unsigned n_signals;
 	char spec[64];
@@ -28,7 +29,7 @@ struct fake_unit { /* that the runtime has been told of */
 struct unit_rig {
 	struct fake_unit units[UNIT_RIG_MAX];
 	unsigned n_units;
-	unsigned n_hello, n_synced, n_look;
+	unsigned n_hello, n_synced, n_look, n_quit;
 	bool silent;		     /* no answers by itself */
 	bool deaf;		     /* to SIGTERM */
 	struct wire_unit_state told; /* to the controller, the last one */
@@ -46,6 +47,7 @@ extern const char *const unit_rig_enabled[];
 
 struct unit_rig *unit_rig(void); /* the one there is */
 void unit_rig_begin(struct rig *r);
+void unit_rig_begin_with(struct rig *r, const char *const *args);
 void unit_rig_end(struct rig *r);
 /* As the controller. */
 void unit_rig_start(struct rig *r, const struct wire_key *key, const char *runtime,
@@ -61,6 +63,8 @@ struct fake_unit *unit_rig_find(const struct wire_key *key);
 struct fake_unit *unit_rig_of(const struct wire_key *key); /* or one of which nothing is known */
 void unit_rig_close(struct fake_unit *u);
 /* Is anything left of it beside the table? */
+/* Makes the file in which its place in the log is noted one that cannot be opened. */
+void unit_rig_spoil_cell(const struct rig *r, const struct wire_key *key);
 bool unit_rig_has_files(const struct rig *r, const struct wire_key *key);
 
 #endif
