@@ -373,7 +373,8 @@ void units_signal(struct units *us, const struct wire_key *key, int number)
 	if ((u->start_due || u->doing == UNIT_STARTS) && u->state.state != WIRE_UNIT_RUNNING &&
 	    u->state.state != WIRE_UNIT_EXITED) {
 		u->give_up = true;
-		u->signal_due = number; /* for when it is too late */
+		if (u->signal_due != SIGKILL)
+			u->signal_due = number; /* for when it is too late */
 		if (u->doing == UNIT_STARTS)
 			host_cancel(&us->runtime->host, u->op);
 		else
