@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/runtime/host.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,12 +67,24 @@ void host_fault(struct host *h, const char *fmt, ...)
 		h->events.fault(h->events.user, text);
 }
 
+/* What was counted on other threads is said on ours. */
+static void report_strangers(struct host *h)
+{
+	unsigned n = atomic_exchange(&h->n_stranger_calls, 0);
+
+	if (n > 0)
+		host_fault(h, "%s was called from a thread that is not the host's (%u such calls)",
+			   atomic_load(&h->stranger_called), n);
+}
+
 bool host_may_call(struct host *h, const char *what)
 {
-	if (h->thread != gettid()) {
-		host_fault(h, "%s was called from a thread that is not the host's", what);
+	if (h->thread != gettid()) { /* nothing else of the host may be touched here */
+		atomic_store(&h->stranger_called, what);
+		atomic_fetch_add(&h->n_stranger_calls, 1);
 		return false;
 	}
+	report_strangers(h);
 	if (h->ended) {
 		host_fault(h, "%s was called after the end", what);
 		return false;
@@ -92,6 +105,7 @@ void host_leave(struct host *h, int64_t entered_mono_ms, const char *what)
 	/* What is called from within is part of the outer one. */
 	if (--h->depth == 0 && took > h->call_ms)
 		host_fault(h, "%s held up the loop for %lld ms", what, (long long)took);
+	report_strangers(h);
 }
 
 /* ---- operations ---- */
@@ -165,6 +179,7 @@ static void on_deadline(void *user)
 	struct host_call *c = user;
 	struct host *h = c->host;
 
+	report_strangers(h);
 	if (c->canceled) {
 		host_fault(h,
 			   "%s (operation %llu, %s) was not completed within %lld ms of its cancel",

@@ -70,6 +70,8 @@ struct host {
 
 	/* Private. */
 	pid_t thread;
+	_Atomic unsigned n_stranger_calls; /* from other threads, not said yet */
+	const char *_Atomic stranger_called;
 	uint64_t last_op;
 	struct host_call **calls; /* by number, ascending */
 	size_t n_calls, cap_calls;

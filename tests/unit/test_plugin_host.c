@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -396,6 +397,32 @@ static void test_results(void **state)
 	assert_int_equal(r->code, AICTL_UNSUPPORTED);
 }
 
+static void *call_from_elsewhere(void *user)
+{
+	const struct rig *r = user;
+
+	r->table->complete(r->table, r->op, NULL);
+	r->table->log(r->table, AICTL_INFO, "x");
+	assert_null(r->table->timer_new(r->table, NULL, NULL));
+	return NULL;
+}
+
+static void test_threads(void **state)
+{
+	struct rig *r = *state;
+	pthread_t thread;
+
+	host_list(&r->host, reply(r));
+	assert_int_equal(pthread_create(&thread, NULL, call_from_elsewhere, r), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(r->ended, 0);
+	complete(r, r->op, AICTL_OK);
+	assert_int_equal(r->ended, 1);
+	assert_int_equal(r->faults, 1);
+	assert_non_null(strstr(r->fault, "timer_new was called from a thread"));
+	assert_non_null(strstr(r->fault, "3 such calls"));
+}
+
 static void test_close(void **state)
 {
 	struct rig *r = *state;
@@ -433,6 +460,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_late_is_not_passed_on, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_states, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_results, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_close, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refusal, set_up, tear_down),
 	};
