@@ -143,6 +143,4 @@ void import_network_emit(const struct import_part *p)
 	if (!name)
 		return;
 	import_out_text(p->out, IMPORT_DEPTH, "network", name);
-	import_notes_add(&p->im->notes, IMPORT_TODO, NULL, "networks",
-			 "make this one, if it is not there: docker network create %s", name);
 }

@@ -53,8 +53,9 @@ struct docker {
 	struct docker_engine *engine;
 	struct docker_units *units;
 	LIST_HEAD(, docker_op) ops;
-	bool closing; /* whatever is canceled ends at once */
-	char *scratch; /* for reads that are used up at once */
+	const void *network_maker; /* the start that makes one; compared only */
+	bool closing;		   /* whatever is canceled ends at once */
+	char *scratch;		   /* for reads that are used up at once */
 };
 
 void docker_log(const struct docker *d, int level, const char *fmt, ...)

@@ -311,19 +311,27 @@ static int ports(const struct making *m)
 	return r;
 }
 
+/* The name of a network of the user's own, or NULL. */
+static const char *own_network(const cJSON *spec)
+{
+	static const char *const engines[] = {"bridge", "host", "none", "default", "podman"};
+	const char *name = docker_json_text(spec, "network");
+
+	for (size_t i = 0; name && i < COUNT(engines); i++)
+		if (strcmp(engines[i], name) == 0)
+			return NULL;
+	return name;
+}
+
 /* In a network of the user's own a service is known to the others by its name, and by its hostname. */
 static int network(const struct making *m)
 {
-	static const char *const engines[] = {"bridge", "host", "none", "default", "podman"};
-	const char *name = docker_json_text(m->spec, "network");
+	const char *name = own_network(m->spec);
 	const char *service =
 		docker_json_text(docker_json_get(m->spec, "labels"), "io.aictl.service");
 	const char *host = docker_json_text(m->spec, "hostname");
 	cJSON *ends, *aliases;
 
-	for (size_t i = 0; name && i < COUNT(engines); i++)
-		if (strcmp(engines[i], name) == 0)
-			return AICTL_OK;
 	if (!name || !service)
 		return AICTL_OK;
 	ends = docker_json_object(m->body, "NetworkingConfig");
@@ -532,6 +540,30 @@ int docker_spec_body(const cJSON *spec, const struct docker_spec_with *with, cha
 	}
 	cJSON_Delete(m.body);
 	return r;
+}
+
+int docker_spec_network(const cJSON *spec, const struct docker_spec_with *with, char **ret,
+			char *error, size_t error_size)
+{
+	const struct making m = {
+		.spec = spec, .engine = with->engine, .error = error, .error_size = error_size};
+	const char *name = own_network(spec);
+	cJSON *body, *labels;
+	bool ok;
+
+	if (!name)
+		return AICTL_OK;
+	body = cJSON_CreateObject();
+	labels = docker_json_object(body, "Labels");
+	ok = labels && docker_json_put(body, "Name", cJSON_CreateString(name)) &&
+	     docker_json_put(body, "CheckDuplicate", cJSON_CreateTrue());
+	for (size_t i = 0; ok && i < with->n_labels; i++)
+		if (strcmp(with->labels[i].key, AICTL_LABEL_INSTANCE) == 0)
+			ok = docker_json_put(labels, AICTL_LABEL_INSTANCE,
+					     cJSON_CreateString(with->labels[i].value));
+	*ret = ok ? docker_json_print(body) : NULL;
+	cJSON_Delete(body);
+	return *ret ? AICTL_OK : no_memory(&m);
 }
 
 enum docker_spec_pull docker_spec_pull(const cJSON *spec)

@@ -31,6 +31,9 @@ struct docker_spec_with {
 /* AICTL_OK and the body in *ret (for docker_mem_free), or a code and one line in error. */
 int docker_spec_body(const cJSON *spec, const struct docker_spec_with *with, char **ret,
 		     char *error, size_t error_size);
+/* The body of POST /networks/create of its network, or NULL where that one is an engine's own. As above. */
+int docker_spec_network(const cJSON *spec, const struct docker_spec_with *with, char **ret,
+			char *error, size_t error_size);
 enum docker_spec_pull docker_spec_pull(const cJSON *spec);
 
 #endif

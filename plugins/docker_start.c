@@ -27,17 +27,20 @@
 #define PULL_MS (6 * 3600 * 1000)
 #define TELL_EVERY_MS 200
 #define RETRY_MS 500
+#define WAIT_MS 50
 #define STARTS_MAX 5
 
 struct starting {
 	struct docker_op op;
 	char *name, *image, *body;
+	char *network; /* the body of its making; NULL: it is not ours to make, or was made */
 	enum docker_spec_pull policy;
 	bool pulled;
 	bool made; /* it is there, or was */
 	int n_starts;
 	bool lost; /* the outcome of a request is not known */
 	bool creating, canceled;
+	bool waits; /* for another start, which makes a network */
 	struct docker_pull *pull;
 	int64_t told_ms;
 	struct docker_http_call *call;
@@ -56,12 +59,15 @@ static void starting_free(struct starting *s)
 {
 	const struct aictl_host *host = s->op.d->host;
 
+	if (s->op.d->network_maker == s)
+		s->op.d->network_maker = NULL;
 	docker_http_cancel(s->call);
 	docker_units_forget(s->asking);
 	host->timer_free(host, s->timer);
 	docker_mem_free(s->name);
 	docker_mem_free(s->image);
 	docker_mem_free(s->body);
+	docker_mem_free(s->network);
 	docker_mem_free(s->pull);
 	docker_mem_free(s);
 }
@@ -80,7 +86,9 @@ static void cancel(struct docker_op *op)
 	struct starting *s = (struct starting *)op;
 	const struct aictl_host *host = op->d->host;
 
-	if ((!s->creating && !s->made) || op->d->closing) {
+	if (s->waits) {
+		fail(s, AICTL_CANCELED, "canceled");
+	} else if ((!s->creating && !s->made) || op->d->closing) {
 		end(s, AICTL_CANCELED, "canceled");
 	} else if (!s->canceled) {
 		s->canceled = true;
@@ -110,6 +118,16 @@ static void tell(struct starting *s, const char *doing)
 	host->progress(host, s->op.op, &p);
 }
 
+static void again(struct starting *s)
+{
+	s->waits = false;
+	s->n_starts = 0;
+	if (s->made)
+		start(s);
+	else
+		create(s);
+}
+
 /* ---- when the outcome is not known ---- */
 
 static void on_timer(void *user)
@@ -119,6 +137,8 @@ static void on_timer(void *user)
 	if (s->canceled)
 		end(s, AICTL_CANCELED,
 		    "canceled; the engine has not said whether it made a container");
+	else if (s->waits)
+		again(s);
 	else if (s->lost && !s->asking && docker_engine_up(s->op.d->engine))
 		look(s);
 }
@@ -200,6 +220,64 @@ static void fail(struct starting *s, int code, const char *text)
 		clean_up(d, name);
 }
 
+/* ---- its network, as Compose makes it ---- */
+
+static void on_network(void *user, const struct docker_http_answer *a)
+{
+	struct starting *s = user;
+	char text[300], why[400];
+
+	s->call = NULL;
+	s->op.d->network_maker = NULL;
+	if (a->code == AICTL_NO_MEMORY) {
+		no_memory(s);
+		return;
+	}
+	if (a->code != AICTL_OK) {
+		lose(s);
+		return;
+	}
+	if (s->canceled)
+		fail(s, AICTL_CANCELED, "canceled");
+	else if (a->status != 200 && a->status != 201 && a->status != 409) {
+		docker_look_error(a->body, a->len, text, sizeof(text));
+		snprintf(why, sizeof(why), "its network cannot be made: %s", text);
+		fail(s, AICTL_FAILED, why);
+	} else
+		again(s);
+}
+
+/* Docker looks for it at the start, Podman when it makes the container. One is made at a time: two
+ * of a name would be two networks, whatever CheckDuplicate says. */
+static bool makes_network(struct starting *s, int status, const char *text)
+{
+	struct docker *d = s->op.d;
+	_docker_free_ char *body = s->network;
+	const struct docker_http_ask ask = {.method = "POST",
+					    .body = body,
+					    .timeout_ms = CREATE_MS,
+					    .done = on_network,
+					    .user = s};
+
+	if (!body || (status != 404 && status != 500) || !strstr(text, "network") ||
+	    !strstr(text, "not found")) {
+		body = NULL;
+		return false;
+	}
+	if (d->network_maker) {
+		body = NULL;
+		s->waits = true;
+		d->host->timer_set(d->host, s->timer, WAIT_MS);
+		return true;
+	}
+	s->network = NULL;
+	d->network_maker = s;
+	s->call = docker_engine_send(d->engine, &ask, "/networks/create");
+	if (!s->call)
+		no_memory(s);
+	return true;
+}
+
 /* ---- start ---- */
 
 static int code_of(int status, const char *text)
@@ -232,6 +310,8 @@ static void on_started(void *user, const struct docker_http_answer *a)
 		return;
 	}
 	docker_look_error(a->body, a->len, text, sizeof(text));
+	if (makes_network(s, a->status, text))
+		return;
 	snprintf(why, sizeof(why), "%s%s", text,
 		 strstr(text, "rlimit type") && docker_engine_kind(s->op.d->engine)->podman
 			 ? " (this Podman swaps soft and hard of default_ulimits in "
@@ -268,6 +348,8 @@ static void refused(struct starting *s, int status, const char *text)
 		look(s);
 		return;
 	}
+	if (makes_network(s, status, text))
+		return;
 	if (status == 404 && about_image(text) && s->policy != DOCKER_SPEC_NEVER && !s->pulled) {
 		pull(s);
 		return;
@@ -448,6 +530,8 @@ static int prepare(struct starting *s, const struct aictl_start *what, char *err
 	s->policy = docker_spec_pull(spec);
 	s->image = docker_mem_dup(image ? image : "");
 	r = docker_spec_body(spec, &with, &s->body, error, size);
+	if (r == AICTL_OK)
+		r = docker_spec_network(spec, &with, &s->network, error, size);
 	cJSON_Delete(spec);
 	return r;
 }

@@ -370,6 +370,29 @@ def test_an_answer_that_gets_lost(engine, check, what, after):
     assert check.last("u-1") == "running"
 
 
+def test_a_network_that_cannot_be_made(engine, check):
+    """Asked for once, said why, and nothing is left of the container."""
+    missing = {"status": 404, "body": {"message": "network shop not found"}}
+    engine.fault("POST .*/start", times=2, **missing)
+    engine.fault("POST .*networks/create", status=403, body={"message": "could not find an available address pool"})
+    up(check)
+    op = check.begin("start", "u-1", {**BB, "network": "shop"})
+    end = check.end(op)
+    assert end["code"] == "failed" and end["message"].endswith("address pool"), end
+    wait_for(lambda: not engine.containers)
+    assert engine.count("networks/create") == 1
+
+
+def test_a_network_that_never_comes(engine, check):
+    """The engine says that it made one, and then that there is none: an error, no endless circle."""
+    engine.fault("POST .*/start", times=9, status=404, body={"message": "network shop not found"})
+    engine.fault("POST .*networks/create", status=201, body={"Id": "n1"})
+    up(check)
+    op = check.begin("start", "u-1", {**BB, "network": "shop"})
+    assert check.end(op)["code"] == "not_found"
+    assert engine.count("networks/create") == 1 and engine.count("POST .*/start") == 2
+
+
 def test_engine_dies_while_it_starts_one(engine, check):
     up(check)
     engine.fault("POST .*/start", delay=30)

@@ -157,7 +157,19 @@ def test_a_network_of_the_users(check, engine):  # noqa: F811
     check.do("start", "u1", shell(HOLD, network="shop-net"))
     address = engine.inspect("u1")["NetworkSettings"]["Networks"]["shop-net"]["IPAddress"]
     assert address and check.unit("u1", "running")["address"] == address
-    check.do("start", "u3", shell(HOLD, network="no-such-net"), code="not_found" if engine.name == "dockerd" else "failed")
+
+
+def test_a_network_that_is_not_there(check, engine):  # noqa: F811
+    """It is made, once, with the label that says by whom."""
+    ops = []
+    for name in ("u1", "u2", "u3"):
+        check.begin("start", name, shell(HOLD, network="new-net"))
+        ops.append(check.begun)
+    for op in ops:
+        end = check.wait("end", op=op)
+        assert end["code"] == "ok", end
+    made = [n for n in engine.get("/networks") if n["Name"] == "new-net"]
+    assert [n["Labels"] for n in made] == [{"io.aictl.instance": "c" * 32}]
 
 
 def test_gpus_are_said_to_be_missing(check, engine):  # noqa: F811

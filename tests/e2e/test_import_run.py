@@ -104,17 +104,11 @@ def overlay(services):
     return {"version": 1, "services": over}
 
 
-def make_networks(engine, services):
-    for network in {s.get("network", "bridge") for s in services.values()} - {"bridge", "host", "none"}:
-        engine.post("/networks/create", {"Name": network})
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_runs(daemon, name):
     stand_in(daemon.engine, daemon.base)
     manifest, env = imported(daemon, name)
     services = services_of(daemon, manifest, env)
-    make_networks(daemon.engine, services)
     over = daemon.write(overlay(services), "over.yaml")
     daemon.ok("apply", "-f", manifest, "-f", over, "--wait", "--timeout", "90s", env=env, timeout=120)
     tasks = {n for n, s in services.items() if s.get("type") == "task"}
