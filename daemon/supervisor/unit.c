@@ -387,16 +387,17 @@ static void take_running(struct unit *u, const struct wire_unit_state *m)
 {
 	struct slot *s = u->slot;
 	struct table_slot *t = s->t;
-	int64_t now = clock_wall_ms();
+	int64_t ago = clock_wall_ms() - m->started_wall_ms;
 	bool first = t->cell.stage != WIRE_STAGE_EXEC;
 
 	if (m->pid > 1)
 		t->cell.pid = m->pid;
 	if (!first)
 		return;
-	if (m->started_wall_ms > 0 && m->started_wall_ms <= now) {
+	/* Not before it was asked for: the time of day may have been set meanwhile. */
+	if (m->started_wall_ms > 0 && ago >= 0 && clock_mono_ms() - ago >= t->started_mono_ms) {
 		t->started_wall_ms = m->started_wall_ms;
-		t->started_mono_ms = clock_mono_ms() - (now - m->started_wall_ms);
+		t->started_mono_ms = clock_mono_ms() - ago;
 	}
 	t->cell.what = WIRE_WHAT_NONE;
 	t->cell.err = 0;

@@ -502,6 +502,29 @@ static void an_unreachable_engine_is_told_of(void **state)
 	unit_rig_end(&r);
 }
 
+/* The clock was set while it started: by it the unit would be hours late. */
+static void a_start_is_not_before_it_was_asked_for(void **state)
+{
+	int64_t wall = clock_wall_ms(), mono = clock_mono_ms();
+	struct wire_key k;
+	struct rig r;
+
+	(void)state;
+	unit_rig_begin(&r);
+	unit_rig()->silent = true;
+	k = rig_key(&r, "web", 0);
+	unit_rig_start(&r, &k, "fake", 0);
+	RIG_UNTIL(&r, unit_rig_of(&k)->n_start == 1);
+	unit_rig_say(&r, &(struct wire_unit_state){.key = k,
+						   .state = WIRE_UNIT_RUNNING,
+						   .started_wall_ms = wall - 3600000});
+	rig_wait_state(&r, &k, WIRE_SLOT_RUNNING);
+	assert_true(rig_slot(&r, &k)->m.started_mono_ms >= mono);
+	assert_true(rig_slot(&r, &k)->m.started_wall_ms >= wall);
+	unit_rig()->silent = false;
+	unit_rig_end(&r);
+}
+
 /* Its log cannot be kept any more. Were it not named, it would be removed. */
 static void a_unit_without_a_cell_is_named_all_the_same(void **state)
 {
@@ -627,6 +650,7 @@ int main(void)
 		cmocka_unit_test(a_look_is_answered_by_the_runtime),
 		cmocka_unit_test(an_unreachable_engine_is_told_of),
 		cmocka_unit_test(a_runtime_that_is_not_enabled_any_more),
+		cmocka_unit_test(a_start_is_not_before_it_was_asked_for),
 		cmocka_unit_test(a_unit_without_a_cell_is_named_all_the_same),
 		cmocka_unit_test(what_is_gone_before_it_ran_has_failed),
 		cmocka_unit_test(the_group_of_a_later_socket_is_taken),
