@@ -170,6 +170,8 @@ static void on_unit_stats(struct controller *c, const struct wire_packet *p)
 		log_error("bad UNIT_STATS from aictld, ignoring");
 		return;
 	}
+	if (m.err)
+		return; /* not known: as if it had not been asked */
 	e = (struct wire_evidence){.key = m.key,
 				   .io_bytes =
 					   m.read_bytes + m.written_bytes + m.rx_bytes + m.tx_bytes,

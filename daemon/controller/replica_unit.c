@@ -79,7 +79,7 @@ static const char *name_of(const struct replica *r)
 bool replica_unit_is_lost(const struct replica *r)
 {
 	return replica_unit_is(r) && replica_sm_is_live(r->state) && !r->preparing &&
-	       runtimes_is_lost(r->service->controller->runtimes, name_of(r), clock_wall_ms());
+	       runtimes_is_lost(r->service->controller->runtimes, name_of(r), clock_mono_ms());
 }
 
 enum replica_state replica_unit_shown(const struct replica *r)
@@ -231,6 +231,13 @@ static void on_pulled(struct replica *r)
 	controller_touch(r->service);
 }
 
+/* Its engine has not answered; its runtime asks again. */
+static void on_delay(struct replica *r, const struct wire_unit_state *m)
+{
+	replica_say(r, "spawning", "not started yet: %s; trying again", m->text);
+	controller_touch(r->service);
+}
+
 /* ---- what its runtime says ---- */
 
 void replica_unit_take(struct replica *r, const struct wire_unit_state *m)
@@ -252,6 +259,8 @@ void replica_unit_take(struct replica *r, const struct wire_unit_state *m)
 	u->said = *m;
 	if (m->state == WIRE_UNIT_PULLING)
 		on_pull(r, m);
+	else if (m->state == WIRE_UNIT_CREATED && m->text[0] && r->state == REPLICA_STARTING)
+		on_delay(r, m);
 	else if (u->pull_mono_ms &&
 		 (m->state == WIRE_UNIT_CREATED || m->state == WIRE_UNIT_RUNNING))
 		on_pulled(r);

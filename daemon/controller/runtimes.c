@@ -20,7 +20,8 @@
 struct one {
 	struct wire_runtime said;
 	char why_lost[WHY_LOST_SIZE];
-	bool lost_told; /* an engine_lost event is out, and no engine_back yet */
+	int64_t quiet_mono_ms; /* since when one of our processes has been silent */
+	bool lost_told;	       /* an engine_lost event is out, and no engine_back yet */
 };
 
 struct runtimes {
@@ -61,27 +62,18 @@ const struct wire_runtime *runtimes_at(const struct runtimes *k, size_t i)
 	return k && i < k->n ? &k->list[i].said : NULL;
 }
 
-static bool is_lost(const struct wire_runtime *m, int64_t now_wall_ms)
+static bool is_quiet(const struct wire_runtime *m)
 {
-	switch ((enum wire_runtime_state)m->state) {
-	case WIRE_RUNTIME_OK:
-		return false;
-	case WIRE_RUNTIME_STARTING:
-	case WIRE_RUNTIME_DOWN:
-		return now_wall_ms - m->since_wall_ms > RUNTIMES_QUIET_MS;
-	case WIRE_RUNTIME_UNREACHABLE:
-	case WIRE_RUNTIME_FAILED:
-	case WIRE_RUNTIME_STATE_MAX_:
-		break;
-	}
-	return true;
+	return m->state == WIRE_RUNTIME_STARTING || m->state == WIRE_RUNTIME_DOWN;
 }
 
-bool runtimes_is_lost(const struct runtimes *k, const char *name, int64_t now_wall_ms)
+bool runtimes_is_lost(const struct runtimes *k, const char *name, int64_t now_mono_ms)
 {
-	const struct wire_runtime *m = runtimes_find(k, name);
+	const struct one *x = find(k, name);
 
-	return !m || is_lost(m, now_wall_ms);
+	if (x && is_quiet(&x->said))
+		return now_mono_ms - x->quiet_mono_ms > RUNTIMES_QUIET_MS;
+	return !x || x->said.state != WIRE_RUNTIME_OK;
 }
 
 static void describe(struct one *x)
@@ -175,6 +167,8 @@ void runtimes_take(struct controller *c, const struct wire_runtime *m)
 		before = x->said;
 	}
 	x->said = *m;
+	if (!before.name[0] || !is_quiet(&before)) /* DOWN and STARTING by turns are one silence */
+		x->quiet_mono_ms = clock_mono_ms();
 	describe(x);
 	news = is_news(x, before.name[0] ? &before : NULL);
 	if (news)

@@ -37,7 +37,7 @@ const struct wire_runtime *runtimes_at(const struct runtimes *k, size_t i);
 /* NULL: it is not enabled. Borrowed until the next runtimes_take. */
 const struct wire_runtime *runtimes_find(const struct runtimes *k, const char *name);
 /* Nobody can say what it runs: it is not reachable, or not enabled (any more). */
-bool runtimes_is_lost(const struct runtimes *k, const char *name, int64_t now_wall_ms);
+bool runtimes_is_lost(const struct runtimes *k, const char *name, int64_t now_mono_ms);
 /* "engine unreachable since 2026-01-02T03:04:05Z: Connection refused". Borrowed as above. */
 const char *runtimes_why_lost(const struct runtimes *k, const char *name);
 /* May the service be applied? A process always. */

@@ -432,8 +432,11 @@ static void explain_state(struct why *y, struct why_link *l, const struct replic
 		break;
 	case REPLICA_UNKNOWN:
 		why_prove(y, l, "hint", 0,
-			  "it is not started again before its processes have ended: a kernel call "
-			  "that does not return, often a disk or a mount");
+			  replica_unit_is(r)
+				  ? "it is not started again before its engine says that it ended: "
+				    "look into the engine's log, and at aictl doctor"
+				  : "it is not started again before its processes have ended: a "
+				    "kernel call that does not return, often a disk or a mount");
 		break;
 	case REPLICA_PENDING:
 	case REPLICA_WAITING:

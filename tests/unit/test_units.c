@@ -383,6 +383,11 @@ static bool is_found(const struct rig *r)
 	return !replica_unit_is_lost(web(r));
 }
 
+static bool starts_up(const struct rig *r)
+{
+	return runtimes_find(r->c->runtimes, "docker")->state == WIRE_RUNTIME_STARTING;
+}
+
 static bool pulls(const struct rig *r)
 {
 	return strstr(replica_message(web(r)), "2 of 5 layers") != NULL;
@@ -533,10 +538,37 @@ static void test_short_silence(void **state)
 	WAIT(r, is_ready);
 	say_runtime(r, WIRE_RUNTIME_DOWN, "");
 	uv_run(&r->loop, UV_RUN_ONCE);
-	assert_false(runtimes_is_lost(r->c->runtimes, "docker", clock_wall_ms()));
+	assert_false(runtimes_is_lost(r->c->runtimes, "docker", clock_mono_ms()));
 	assert_false(told(r, "engine_lost"));
 	WAIT(r, is_ready);
-	WAIT(r, is_lost); /* after RUNTIMES_QUIET_MS */
+	WAIT(r, is_lost);			   /* after RUNTIMES_QUIET_MS */
+	say_runtime(r, WIRE_RUNTIME_STARTING, ""); /* the same silence */
+	WAIT(r, starts_up);
+	assert_true(is_lost(r));
+	say_runtime(r, WIRE_RUNTIME_OK, "");
+	WAIT(r, is_found);
+}
+
+static bool says_why_late(const struct rig *r)
+{
+	return strcmp(replica_message(web(r)),
+		      "not started yet: the engine did not answer in time; trying again") == 0;
+}
+
+/* Where a start is asked for again it is said why. */
+static void test_start_is_delayed(void **state)
+{
+	struct rig *r = *state;
+	struct wire_unit_state m;
+
+	bring_up(r, MANIFEST(""));
+	m = unit(r, WIRE_UNIT_CREATED);
+	snprintf(m.text, sizeof(m.text), "the engine did not answer in time");
+	say_unit(r, &m);
+	WAIT(r, says_why_late);
+	assert_int_equal(web(r)->state, REPLICA_STARTING);
+	say_running(r);
+	WAIT(r, is_ready);
 }
 
 static void test_image_missing(void **state)
@@ -650,10 +682,12 @@ static void test_former_one_taken_over(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {ON(test_not_enabled),   ON(test_from_pull_to_ready),
-					   ON(test_engine_lost),   ON(test_short_silence),
-					   ON(test_image_missing), ON(test_restart),
-					   ON(test_former_one),	   ON(test_former_one_taken_over)};
+	const struct CMUnitTest tests[] = {
+		ON(test_not_enabled),	       ON(test_from_pull_to_ready),
+		ON(test_engine_lost),	       ON(test_short_silence),
+		ON(test_image_missing),	       ON(test_restart),
+		ON(test_former_one),	       ON(test_start_is_delayed),
+		ON(test_former_one_taken_over)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
