@@ -18,6 +18,11 @@
 
 #define START_INTERVAL_MS 5000 /* Docker's */
 #define STALL_MS 120000	       /* ours */
+#define STALL_MAX_MS 604800000 /* the same */
+
+struct range {
+	int64_t min_ms, max_ms;
+};
 
 struct check {
 	struct compose_texts command;
@@ -26,9 +31,27 @@ struct check {
 
 /* ---- healthcheck ---- */
 
+/* What a probe of ours takes. */
+static int64_t limited(const struct import_part *p, const char *field, int64_t ms,
+		       const struct range *range)
+{
+	int64_t within = ms < range->min_ms   ? range->min_ms
+			 : ms > range->max_ms ? range->max_ms
+					      : ms;
+	_cleanup_buf_ struct buf text = {0};
+
+	if (within == ms)
+		return ms;
+	import_out_duration(&text, within);
+	import_note(p, IMPORT_CHANGED, field, "it is at %s %s here", within > ms ? "least" : "most",
+		    buf_cstr(&text));
+	return within;
+}
+
 static void read_duration(const struct import_part *p, const struct ynode *map, const char *key,
 			  int64_t *ret)
 {
+	static const struct range any = {100, 86400000}, timeout = {10, 3600000};
 	const struct ynode *node = yamltree_get(map, key);
 	_cleanup_free_ char *field = x_printf("healthcheck.%s", key);
 	int64_t ms = 0;
@@ -38,7 +61,7 @@ static void read_duration(const struct import_part *p, const struct ynode *map, 
 	if (node->kind != YNODE_SCALAR || !compose_value_duration(node->text, &ms))
 		import_bad(p, node, field, "a time such as 30s or 1m30s");
 	else if (ms > 0)
-		*ret = ms;
+		*ret = limited(p, field, ms, strcmp(key, "timeout") == 0 ? &timeout : &any);
 }
 
 static void add_shell(struct compose_texts *t, const char *line)
@@ -100,7 +123,9 @@ static void put_check(const struct import_part *p, const struct check *c, bool s
 		put_probe(p->out, "startup", c, c->start_interval_ms);
 		import_out_key(p->out, 4, "stall");
 		buf_char(p->out, ' ');
-		import_out_duration(p->out, stall > STALL_MS ? stall : STALL_MS);
+		import_out_duration(p->out, stall < STALL_MS	   ? STALL_MS
+					    : stall > STALL_MAX_MS ? STALL_MAX_MS
+								   : stall);
 		buf_char(p->out, '\n');
 	}
 	put_probe(p->out, "readiness", c, c->interval_ms);

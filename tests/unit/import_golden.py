@@ -220,6 +220,9 @@ FIELDS = {
     "environment: { PORT: 3000 }\n    ports: ['127.0.0.1:80:80']":
         ("port: 80\n", "environment  changed: PORT is set by aictl itself: to 80"),
     "environment: { PORT: 3000 }\n    network_mode: host": ("", "environment  dropped: PORT is set by aictl itself"),
+    "healthcheck: { test: t, interval: 1ms, timeout: 2h }":
+        ("period: 100ms\n        timeout: 1h\n", "healthcheck.interval  changed: it is at least 100ms here"),
+    "healthcheck: { test: [CMD, t], interval: 1h, retries: 1000, start_period: 24h }": ("stall: 168h\n", ""),
     "build: ./src": ("image: a\n", "build     to do: nothing is built here; build it before: docker build -t a ./src"),
 }
 
