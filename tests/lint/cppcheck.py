@@ -13,7 +13,7 @@ import lintlib
 
 WARNING = re.compile(r"^(\S+?):(\d+): ([\w]+): (.*)$", re.M)
 # It reads no system headers: what it must know of them stands in cppcheck.h.
-MACROS = ["-D_GNU_SOURCE", "-D__x86_64__", '-DPKGVERSION=""', '-DLIBEXECDIR=""', '-DSBINDIR=""',
+MACROS = ["-D_GNU_SOURCE", "-D__x86_64__", '-DPKGVERSION=""', '-DLIBEXECDIR=""', '-DPLUGINDIR=""', '-DPLUGIN_VERSION=""', '-DSBINDIR=""',
           "--include=" + os.path.join(lintlib.LINT_DIR, "cppcheck.h")]
 
 

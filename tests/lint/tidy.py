@@ -22,8 +22,8 @@ SYSTEM_HEADER = re.compile(r"^/usr/")
 def flags(tree):
     """What the compiler gets, as far as it matters here; with the points of tests (lib/point.h)."""
     config = os.path.join(tree.build, "config.h")
-    found = ["-std=gnu11", "-D_GNU_SOURCE", "-I" + tree.top, "-I" + os.path.join(tree.top, "include"), "-DLIBEXECDIR=\"\"",
-             "-DSBINDIR=\"\"", "-DDATADIR=\"\"", "-DPKGVERSION=\"\""]
+    found = ["-std=gnu11", "-D_GNU_SOURCE", "-I" + tree.top, "-I" + os.path.join(tree.top, "include"), "-DLIBEXECDIR=\"\"", "-DPLUGINDIR=\"\"",
+             "-DSBINDIR=\"\"", "-DDATADIR=\"\"", "-DPKGVERSION=\"\"", "-DPLUGIN_VERSION=\"\""]
     if os.path.exists(config):
         found += ["-include", config]
         if "#define AICTL_POINTS" not in open(config, encoding="utf-8").read():
