@@ -150,13 +150,20 @@ static void on_stray_ended(void *user, uint64_t op, const struct aictl_result *r
 	mem_free(x);
 }
 
-/* What it is called is our doing: nothing else is touched, whatever a plugin takes for ours. */
-static bool is_ours(const struct units *us, const char *name)
+/* By its label, or its name where there is none: nothing else is touched, whatever a plugin takes for
+ * ours. */
+static bool is_ours(const struct units *us, const struct aictl_unit_state *s)
 {
+	const char *instance = us->runtime->options->instance;
 	char ours[UNITS_NAME_SIZE];
-	int n = snprintf(ours, sizeof(ours), "aictl-%.8s-", us->runtime->options->instance);
+	int n = snprintf(ours, sizeof(ours), "aictl-%.8s-", instance);
 
-	return strncmp(name, ours, (size_t)n) == 0 && strlen(name) < UNITS_NAME_SIZE;
+	if (strlen(s->unit) >= UNITS_NAME_SIZE)
+		return false;
+	for (size_t i = 0; i < s->n_labels; i++)
+		if (strcmp(s->labels[i].key, AICTL_LABEL_INSTANCE) == 0)
+			return strcmp(s->labels[i].value, instance) == 0;
+	return strncmp(s->unit, ours, (size_t)n) == 0;
 }
 
 static void remove_stray(struct units *us, const char *name)
@@ -190,7 +197,7 @@ static void on_list_item(void *user, uint64_t op, const struct aictl_unit_state 
 	(void)op;
 	if (u)
 		unit_take_state(u, s);
-	else if (us->synced && is_ours(us, s->unit))
+	else if (us->synced && is_ours(us, s))
 		remove_stray(us, s->unit);
 }
 
@@ -469,7 +476,7 @@ void units_take_state(struct units *us, const struct aictl_unit_state *s)
 
 	if (u)
 		unit_take_state(u, s);
-	else if (us->listed && is_ours(us, s->unit) &&
+	else if (us->listed && is_ours(us, s) &&
 		 (s->phase == AICTL_UNIT_CREATED || s->phase == AICTL_UNIT_RUNNING))
 		units_list_soon(us); /* a request of a process before us was still under way */
 }

@@ -508,7 +508,17 @@ static void test_full_pipe(void **state)
 	UNTIL(asked(HOST_REMOVE));
 }
 
-/* Only what carries our name, and one removal at a time. */
+static void say_labelled(const struct asked *list, const char *unit, const char *instance)
+{
+	struct aictl_pair label = {AICTL_LABEL_INSTANCE, instance};
+	struct aictl_unit_state s = state_of(unit, AICTL_UNIT_RUNNING);
+
+	s.labels = &label;
+	s.n_labels = 1;
+	rig->host->list_item(rig->host, list->op, &s);
+}
+
+/* Only what is ours, and one removal at a time. */
 static void test_strays(void **state)
 {
 	struct asked *list, *removal;
@@ -520,7 +530,11 @@ static void test_strays(void **state)
 	list = asked(HOST_LIST);
 	say_item(list, "postgres", AICTL_UNIT_RUNNING);
 	say_item(list, "aictl-fffffff0-web-0-aaaaaaaaaaaa", AICTL_UNIT_RUNNING);
+	say_labelled(list, "aictl-01234567-web-0-aaaaaaaaaaaa", "01234567");
 	assert_null(asked(HOST_REMOVE));
+	say_labelled(list, "renamed", INSTANCE);
+	assert_non_null(asked(HOST_REMOVE));
+	finish(asked(HOST_REMOVE), AICTL_OK);
 	say_item(list, "aictl-01234567-web-0-aaaaaaaaaaaa", AICTL_UNIT_RUNNING);
 	finish(list, AICTL_OK);
 	removal = asked(HOST_REMOVE);
@@ -532,12 +546,12 @@ static void test_strays(void **state)
 	list = asked(HOST_LIST);
 	say_item(list, "aictl-01234567-web-0-aaaaaaaaaaaa", AICTL_UNIT_RUNNING);
 	finish(list, AICTL_OK);
-	assert_int_equal(count(HOST_REMOVE), 1);
+	assert_int_equal(count(HOST_REMOVE), 2);
 	finish(removal, AICTL_CONFLICT);
 	UNTIL(asked(HOST_LIST)); /* it is looked for again */
 	say_item(asked(HOST_LIST), "aictl-01234567-web-0-aaaaaaaaaaaa", AICTL_UNIT_RUNNING);
 	finish(asked(HOST_LIST), AICTL_OK);
-	assert_int_equal(count(HOST_REMOVE), 2);
+	assert_int_equal(count(HOST_REMOVE), 3);
 	finish(asked(HOST_REMOVE), AICTL_OK);
 }
 
