@@ -28,12 +28,13 @@ static const char *field(const char *line, const char *name)
 
 static bool number(const char *s, int base, uint64_t *ret)
 {
+	static const char digits[] = "0123456789abcdefABCDEF";
 	uint64_t v = 0;
 	size_t i;
 
-	for (i = 0; s[i] && i < 15; i++) {
-		const char *p = strchr("0123456789abcdefABCDEF", s[i]);
-		int d = p ? (int)(p - "0123456789abcdefABCDEF") : 99;
+	for (i = 0; i < 15 && s[i]; i++) {
+		const char *p = strchr(digits, s[i]);
+		int d = p ? (int)(p - digits) : 99;
 
 		d = d > 15 && d < 22 ? d - 6 : d;
 		if (d >= base)
