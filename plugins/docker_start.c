@@ -222,6 +222,12 @@ static void fail(struct starting *s, int code, const char *text)
 
 /* ---- its network, as Compose makes it ---- */
 
+/* Another start has made it since ours was told that there is none. Podman: 500. */
+static bool is_there(int status, const char *text)
+{
+	return status == 409 || (status == 500 && strstr(text, "already"));
+}
+
 static void on_network(void *user, const struct docker_http_answer *a)
 {
 	struct starting *s = user;
@@ -237,10 +243,10 @@ static void on_network(void *user, const struct docker_http_answer *a)
 		lose(s);
 		return;
 	}
+	docker_look_error(a->body, a->len, text, sizeof(text));
 	if (s->canceled)
 		fail(s, AICTL_CANCELED, "canceled");
-	else if (a->status != 200 && a->status != 201 && a->status != 409) {
-		docker_look_error(a->body, a->len, text, sizeof(text));
+	else if (a->status != 200 && a->status != 201 && !is_there(a->status, text)) {
 		snprintf(why, sizeof(why), "its network cannot be made: %s", text);
 		fail(s, AICTL_FAILED, why);
 	} else

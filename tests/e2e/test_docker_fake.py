@@ -383,6 +383,16 @@ def test_a_network_that_cannot_be_made(engine, check):
     assert engine.count("networks/create") == 1
 
 
+@pytest.mark.parametrize("status", [409, 500])
+def test_a_network_that_another_start_has_made(engine, check, status):
+    """Between the engine's word that there is none and its making: Podman says 500."""
+    engine.fault("POST .*/start", status=404, body={"message": "network shop not found"})
+    engine.fault("POST .*networks/create", status=status, body={"message": "network name shop already used"})
+    up(check)
+    assert check.do("start", "u-1", {**BB, "network": "shop"})["code"] == "ok"
+    assert engine.count("networks/create") == 1 and engine.count("POST .*/start") == 2
+
+
 def test_a_network_that_never_comes(engine, check):
     """The engine says that it made one, and then that there is none: an error, no endless circle."""
     engine.fault("POST .*/start", times=9, status=404, body={"message": "network shop not found"})
