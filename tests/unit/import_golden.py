@@ -151,8 +151,8 @@ ODD = {
         (["    image: a\n    restart: never\n"], []),
     "\ufeffservices: { web: { image: a } }\r\n": (["image: a\n"], []),
     "services: { web: { image: a, imagee: b, x-b: 1 }, db: { image: c, new_key: 1 } }\nvolume: {}":
-        ([], ["imagee    dropped: no key of Compose's; is it image?", "new_key   dropped: no counterpart",
-              "volume    dropped: no key of Compose's; is it volumes?"]),
+        ([], ["imagee   dropped: no key of Compose's; is it image?", "new_key  dropped: no counterpart",
+              "volume   dropped: no key of Compose's; is it volumes?"]),
     "services: { my_app: { image: a }, other: { image: b, container_name: the_other } }":
         (["  my-app:\n", "hostname: my_app\n", "hostname: the_other\n"],
          ["my_app   (name)          changed: it is called my-app"]),
