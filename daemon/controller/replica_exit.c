@@ -90,6 +90,8 @@ static const char *failure(const struct wire_exit *x)
 {
 	if (x->what == WIRE_WHAT_NOTIFY && x->err == EBUSY)
 		return "descriptors that it was sent cannot be closed, as on a hung mount";
+	if (x->what == WIRE_WHAT_CONTAINER && x->err == EIDRM)
+		return "it was removed before it ran, by another hand than aictl's";
 	if (x->err)
 		return strerror(x->err);
 	return x->status_known ? "killed" : "ended unseen";

@@ -788,6 +788,10 @@ const char *wire_failure_name(char out[WIRE_FAILURE_SIZE], int stage, int what)
 {
 	const char *name = what > 0 && what < WIRE_WHAT_MAX_ ? what_names[what] : NULL;
 
+	if (what >= WIRE_WHAT_RUNTIME && name) { /* a unit has no stages */
+		snprintf(out, WIRE_FAILURE_SIZE, "%s", name);
+		return out;
+	}
 	snprintf(out, WIRE_FAILURE_SIZE, "%s%s%s", wire_stage_name((enum wire_stage)stage),
 		 name ? ": " : "", name ? name : "");
 	return out;

@@ -67,9 +67,11 @@ def settled(daemon, service, n):
     daemon.wait_state(service, "ready")
     wait_for(lambda: len(running(daemon, service)) == n == len(in_engine(daemon, service)),
              what=lambda: f"{n} of {service} in the engine: {in_engine(daemon, service)}")
-    table = {r["index"]: r["container"]["id"] for r in daemon.ps()[service]["replicas"]}
-    assert table == running(daemon, service)
-    return table
+
+    def table():
+        return {r["index"]: r["container"] and r["container"]["id"] for r in daemon.ps()[service]["replicas"]}
+    wait_for(lambda: table() == running(daemon, service), what=lambda: f"{table()} is {running(daemon, service)}")
+    return table()
 
 
 # lifecycle

@@ -212,6 +212,11 @@ static void test_exits(void **state)
 	x = (struct wire_exit){.stage = WIRE_STAGE_EXEC, .status_known = true, .signal = 40};
 	expect_exit(&x, spec, "signal", "signaled", "signal 40");
 	assert_string_equal(replica_exit_intern("from the future"), "unknown");
+	x = (struct wire_exit){
+		.stage = WIRE_STAGE_CLONE, .what = WIRE_WHAT_CONTAINER, .err = EIDRM};
+	expect_exit(&x, spec, "start", "spawn_failed",
+		    "cannot start: container: it was removed before it ran, by another hand than "
+		    "aictl's");
 	x = (struct wire_exit){.stage = WIRE_STAGE_CLONE, .what = WIRE_WHAT_NOTIFY, .err = EBUSY};
 	expect_exit(
 		&x, spec, "start", "spawn_failed",
