@@ -142,7 +142,7 @@ const struct command cmd_plugins_command = {
 	.name = "plugins",
 	.group = GROUP_OTHER,
 	.synopsis = "[OPTIONS]",
-	.summary = "List the daemon's plugins: what runs containers, and whether it works",
+	.summary = "List the daemon's plugins, and whether they work",
 	.details =
 		"Each module of the plugin directory, enabled by aictld --runtime or not. loaded: its\n"
 		"process has it (whether its engine answers, the message says); refused: it has not,\n"

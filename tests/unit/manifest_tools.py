@@ -249,7 +249,7 @@ class Schema(SchemaCase):
 
     def test_names_in_maps(self):
         for key, value, good, bad in (
-                ("environment", "x", ["A", "_a9", "PORTS", "PORT_RANGE"], ["PORT", "AICTL_X", "9A", "A-B", "A B", ""]),
+                ("environment", "x", ["A", "_a9", "PORTS", "PORT_RANGE", "A-B", "a.b"], ["PORT", "AICTL_X", "9A", "-A", "A B", ""]),
                 ("secrets", {"env": "HOME"}, ["a", "_", "x" * 63], ["x" * 64, ".a", "-a", "a/b", ""]),
                 ("labels", "x", ["a", "e.org/a", "x" * 63], ["x" * 64, "-a", "a-", "/a", "a/b/c", ""]),
                 ("ports", {}, ["a", "9a", "x" * 63], ["9", "A", "a-", "x" * 64, ""])):
