@@ -472,8 +472,9 @@ static void copy_state(struct wire_unit_state *m, const struct aictl_unit_state 
 
 void unit_take_state(struct unit *u, const struct aictl_unit_state *s)
 {
-	const struct wire_unit_state before = u->state;
+	struct wire_unit_state before;
 
+	memcpy(&before, &u->state, sizeof(before)); /* to be compared, with what lies between */
 	if (u->gone || u->state.state == WIRE_UNIT_GONE)
 		return;
 	u->seen = true;
