@@ -350,8 +350,10 @@ class Daemon:
             self.engine = mine
 
     def contained(self, spec):
-        """The same in a container, which sees the test's directory and network as a process would."""
-        return {"image": engines.BUSYBOX, "volumes": [f"{self.base}:{self.base}"], "network": "host", **spec}
+        """The same in a container, which sees the test's directory, programs and network as a process would."""
+        tests = os.path.join(ROOT, "tests")
+        volumes = [f"{self.base}:{self.base}", "/usr:/usr:ro", f"{tests}:{tests}:ro"]
+        return {"image": engines.BUSYBOX, "volumes": volumes, "network": "host", **spec}
 
     def apply(self, services, wait=True, name="shop", timeout=60):
         """Applies {name: spec}; waits until all are ready, unless told not to."""

@@ -28,6 +28,9 @@ def busybox_tar(*more, where="bin"):
         for applet in subprocess.run([busybox, "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout.split():
             if applet != "busybox":
                 add(tar, f"{where}/{applet}", 0o777, kind=tarfile.SYMTYPE, target="busybox")
+        for name in ("lib", "lib64"):  # with this machine's /usr mounted, its programs run
+            if os.path.islink("/" + name):
+                add(tar, name, 0o777, kind=tarfile.SYMTYPE, target=os.readlink("/" + name))
         add(tar, "etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")
         add(tar, "etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n")
         for path, name in more:

@@ -19,7 +19,6 @@ ROW = re.compile(r"^\| `([a-z-]+)` \|(.*)\|$", re.MULTILINE)
 # No difference, but a test that would tell nothing new, or not in time.
 NOT_HERE = {
     "unrelated": "what runs is no matter to it: the manifest, the CLI, aictld's own files",
-    "image": "it runs programs that the images of the tests do not have",
     "many": "it starts hundreds of replicas or waits long, and another test looks at the same with few",
     "traced": "it looks into the kernel's books of its own children",
 }

@@ -107,6 +107,7 @@ def test_pipes_are_held_once(start):
     assert "gave its log pipes back" not in daemon.log()
 
 
+@pytest.mark.containers
 @pytest.mark.waits
 def test_stopped_controller(start):
     """It could not end by itself: it is killed, and there are never two."""

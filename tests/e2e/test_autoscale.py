@@ -108,6 +108,7 @@ def scaled(daemon, port, **keys):
                   **{"autoscale": {"metric": "concurrency", "target": 4, **SHORT}, **keys})
 
 
+@pytest.mark.containers
 def test_replicas_follow_the_load(daemon):
     """Two clients are one replica; sixteen are four, within seconds; when they have gone it is one again,
     but not before the window. Nobody's request is lost meanwhile."""
@@ -205,6 +206,7 @@ def show(page, value):
     page.write_text(f'# TYPE waiting gauge\nwaiting{{model="a"}} {value / 2}\nwaiting{{model="b"}} {value / 2}\nother 99\n')
 
 
+@pytest.mark.containers
 def test_metric_of_the_replicas(daemon):
     """Each says 4, then 9: two of them want four, at most the range; then none: one after the window."""
     page, service = gauge(daemon, 5)
@@ -226,6 +228,7 @@ def test_metric_of_the_replicas(daemon):
     assert "scaler_up" in reasons and "scaler_down" in reasons
 
 
+@pytest.mark.containers
 def test_processor(daemon):
     """A replica that keeps a processor as busy as others let it is two."""
     script, share = (directory := shared(daemon)) / "burn.py", directory / "share"

@@ -113,6 +113,7 @@ def stable(daemon, port, **keys):
     return daemon.pids("web")
 
 
+@pytest.mark.containers
 def test_a_share_and_then_all_by_hand(daemon):
     port = free_port()
     before = stable(daemon, port, steps=LONG, replicas=4)
@@ -190,6 +191,7 @@ def test_its_step_is_known_before_anything_is_counted(start):
     assert "waits for 50 more requests of the canary" in daemon.ok("why", "web")
 
 
+@pytest.mark.containers
 @pytest.mark.parametrize("fault", ({"errors": 10}, {"slow": 3 * SLOW}), ids=("errors", "latency"))
 def test_a_bad_one_is_taken_back_within_its_step(daemon, fault):
     port = free_port()
@@ -254,6 +256,7 @@ def test_nothing_is_decided_without_requests(daemon):
     check_only_canary_failed(load, set())
 
 
+@pytest.mark.containers
 def test_the_controller_dies_during_a_step(daemon):
     port = free_port()
     before = stable(daemon, port)

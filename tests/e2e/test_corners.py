@@ -11,6 +11,8 @@ import signal
 import sqlite3
 import uuid
 
+import pytest
+
 import procfs
 from harness import wait_for
 
@@ -141,6 +143,7 @@ def test_a_lost_store_stops_nothing_however_often_we_die(daemon):
     assert daemon.pid_of("web", 1) == before[1] and daemon.ps()["web"]["set"] == "shop"
 
 
+@pytest.mark.containers
 def test_a_crash_during_an_update_that_adds_a_port(daemon):
     """What is outdated has no standing order for a program it cannot know yet."""
     daemon.apply({"web": daemon.shell("exec sleep 1000", replicas=2, restart=AT_ONCE)})
@@ -193,6 +196,7 @@ def test_a_probe_that_goes_and_comes_back_runs_once(daemon):
     wait_for(lambda: probing(marker) == 0, 5, "it went with its replica")
 
 
+@pytest.mark.containers
 def test_reset_while_a_sick_one_is_stopped(daemon):
     """The back-off that was decided when it was condemned is forgotten, too."""
     daemon.apply({"x": daemon.shell(
@@ -267,6 +271,7 @@ def test_an_apply_while_a_delete_is_being_written(daemon):
     assert set(daemon.ps()) == {"x", "y"}
 
 
+@pytest.mark.containers
 def test_a_stop_that_a_start_overtakes(daemon):
     """Whoever waits for the stop does not wait for ever."""
     daemon.apply({"x": daemon.shell("trap '' TERM; while :; do sleep 0.1; done",

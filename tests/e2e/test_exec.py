@@ -210,10 +210,13 @@ def test_death_by_a_real_time_signal(web):
 
 @pytest.mark.containers
 def test_what_cannot_run(web):
-    assert web.cli("exec", "web", "no-such-program") == (
-        127, "", "error: no-such-program: cannot start: exec: No such file or directory\n")
-    rc, _, err = web.cli("exec", "web", "/etc/passwd")
-    assert rc == 126 and "Permission denied" in err
+    answer = web.cli("exec", "web", "no-such-program")
+    if web.engine:  # its words, in a place of its own
+        assert answer[0] in (126, 127) and "no-such-program" in answer[1] + answer[2], answer
+    else:
+        assert answer == (127, "", "error: no-such-program: cannot start: exec: No such file or directory\n")
+    rc, out, err = web.cli("exec", "web", "/etc/passwd")
+    assert rc == 126 and "permission denied" in (out + err).lower()
     assert web.cli("exec", "nobody-there", "true")[0] == 4
     assert web.cli("exec", "web/7", "true")[0] == 4
     assert web.cli("exec", "web")[0] == 2
@@ -243,6 +246,7 @@ def test_the_end_waits_for_no_grandchild(web):
 # terminals
 
 
+@pytest.mark.containers
 def test_terminal(web, terminal):
     t = terminal(web, "web", "sh")
     t.expect("$ ")
@@ -256,11 +260,11 @@ def test_terminal(web, terminal):
     t.expect("33 99\r\n")
     t.resize(44, 111)
     wait_for(lambda: t.say("stty size\n") or "44 111" in t.read_some())
-    t.say("echo hold; sleep 1000\n")
+    t.say("echo hold; sleep 1003\n")
     t.expect("hold\r\n")
-    wait_for(lambda: web.below("sleep 1000")[1:], what="the terminal's sleep")
+    wait_for(lambda: web.below("sleep 1003"), what="the terminal's sleep")
     t.say("\x03")
-    wait_for(lambda: not web.below("sleep 1000")[1:], what="Ctrl-C ends it")
+    wait_for(lambda: not web.below("sleep 1003"), what="Ctrl-C ends it")
     t.say("echo still; exit 5\n")
     t.expect("still\r\n")
     assert t.wait() == 5
@@ -358,6 +362,7 @@ def test_controller_killed_session_ends(web):
     assert web.ok("exec", "web", "echo", "again") == "again\n"
 
 
+@pytest.mark.containers
 def test_daemon_stops_with_sessions_open(web):
     processes = [popen(web, *o, "web", "sh", "-c", "trap '' HUP TERM; echo up; sleep 1004")
                  for o in (("-i",), ("-t",))]
@@ -376,9 +381,14 @@ def test_replica_stop_takes_its_sessions_along(web):
     for process in (polite, stubborn):
         assert process.stdout.readline() == b"up\n"
     web.ok("stop", "web")
-    for process, number in ((polite, signal.SIGHUP), (stubborn, signal.SIGKILL)):
+    ends = []
+    for process in (polite, stubborn):
         process.communicate(timeout=30)
-        assert process.returncode == 128 + number
+        ends.append(process.returncode - 128)
+    if web.engine:  # the kernel kills them all with the container's first process
+        assert ends[0] in (signal.SIGHUP, signal.SIGKILL) and ends[1] == signal.SIGKILL, ends
+    else:
+        assert ends == [signal.SIGHUP, signal.SIGKILL]
     wait_for(lambda: not web.below("sleep 1005"))
 
 

@@ -32,7 +32,8 @@ def remove_logs(daemon, service):
 
 @pytest.mark.containers
 def test_lines_outlive_their_files(daemon):
-    script = "for i in $(seq 200); do echo line $i; done; echo oh no >&2; exit 3"
+    pause = "sleep 1; " if daemon.engine else ""  # else the streams may change places
+    script = f"for i in $(seq 200); do echo line $i; done; {pause}echo oh no >&2; exit 3"
     daemon.apply({"web": daemon.shell(script, **ONCE)}, wait=False)
     wait_for(lambda: stored(daemon, "web") not in ([], [None]), what="lines in the store")
     assert stored(daemon, "web") == [[*(f"line {n}" for n in range(152, 201)), "oh no"]]

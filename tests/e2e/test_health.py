@@ -7,10 +7,13 @@ import time
 
 import pytest
 
+import kinds
 import procfs
 from harness import wait_for
 
+RUNS_AS = kinds.ALL
 PERIOD, THRESHOLD, TIMEOUT, GRACE = 1, 2, 1, 1
+START = 10  # of a container, on a busy machine
 BOUND = PERIOD * THRESHOLD + TIMEOUT + GRACE + 1
 AT_ONCE = {"backoff": {"initial": 0}}
 LIVENESS = {"http": {"path": "/healthz"}, "period": f"{PERIOD}s", "timeout": f"{TIMEOUT}s",
@@ -55,8 +58,8 @@ def test_liveness_replaces_what_hangs(daemon):
             if name not in took and new not in (None, old[name]) and not procfs.alive(old[name]):
                 took[name] = time.monotonic() - since[name]
         return len(took) == len(ways)
-    wait_for(all_replaced, BOUND + 5, lambda: f"replaced: {took}")
-    assert all(t <= BOUND for t in took.values()), took
+    wait_for(all_replaced, BOUND + START + 5, lambda: f"replaced: {took}")
+    assert all(t <= BOUND + (START if daemon.engine else 0) for t in took.values()), took
     for name in ways:
         assert "liveness" in daemon.ok("events", name), name
         daemon.wait_state(name, "ready")
@@ -81,6 +84,7 @@ def test_readiness_never_restarts(daemon):
     assert replica["pid"] == pid and replica["restarts"] == 0
 
 
+@pytest.mark.processes("many")
 @pytest.mark.waits
 def test_slow_start_is_not_touched(daemon):
     """8 s without an answer: liveness alone would have killed it after one."""

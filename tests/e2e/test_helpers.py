@@ -51,13 +51,15 @@ def campaign(daemon, *helpers):
     return slowest
 
 
+@pytest.mark.containers
+@pytest.mark.processes("backlog", "podman")
 def test_random_kills_under_load(start):
     daemon = start("--helper-restart", CAMPAIGN)
     daemon.apply({"count": daemon.service("lines", "500", replicas=3, logs={"max_size": "1GiB"}),
-                  "flat-out": daemon.service("lines", "20", logs={"max_size": "1GiB"}),
+                  "flat-out": daemon.service("lines", "500" if daemon.engine else "20", logs={"max_size": "1GiB"}),
                   "web": daemon.service("http", port=18130, replicas=2, probes=READY)})
     before = {name: daemon.pids(name) for name in ("count", "flat-out", "web")}
-    slowest = campaign(daemon, "controller", "logger")
+    slowest = campaign(daemon, "controller", "logger", *(["runtime"] if daemon.engine else []))
     daemon.wait_state("web", "ready")
     assert {name: daemon.pids(name) for name in before} == before
     _, info = daemon.api("GET", "/v1/daemon")
@@ -115,6 +117,7 @@ def test_commands_outlive_the_controller(start):
     follow.stdout.close()
 
 
+@pytest.mark.containers
 def test_exit_while_the_controller_is_stopped_keeps_its_status(start):
     daemon = start("--helper-restart", CAMPAIGN)
     daemon.apply({"web": daemon.service("http", port=18131, probes=READY,
@@ -133,6 +136,7 @@ def test_exit_while_the_controller_is_stopped_keeps_its_status(start):
     assert [(x["code"], x["signal"], x["cause"]) for x in exits] == [(7, None, "exit")]
 
 
+@pytest.mark.containers
 def test_exit_while_there_is_no_controller_keeps_its_status(start):
     """The second death in a row waits for the back-off: two seconds without a controller."""
     daemon = start("--helper-restart", "2s,2s,0")
@@ -178,6 +182,7 @@ def in_backoff(daemon, attempts):
     return wait_for(waits, what=daemon.ps)
 
 
+@pytest.mark.containers
 def test_backoff_survives_the_controller(start):
     daemon = start("--helper-restart", CAMPAIGN)
     restart = {"backoff": {"initial": "1s", "factor": 3, "max": "60s", "jitter": 0},
@@ -195,6 +200,7 @@ def test_backoff_survives_the_controller(start):
     assert 8 <= when(third["next_attempt_at"]) - started <= 10  # 1 s, 3 s, now 9 s
 
 
+@pytest.mark.containers
 def test_what_has_ended_is_not_found_running(start):
     """The next controller says of it how it ended."""
     daemon = start("--helper-restart", CAMPAIGN)
@@ -225,6 +231,7 @@ def test_budget_survives_the_controller(start):
     assert daemon.replica("crash")["restarts"] == 4
 
 
+@pytest.mark.containers
 def test_default_helper_restart_and_safe_mode(start):
     daemon = start()
     daemon.apply({"web": daemon.service("pause", replicas=2, restart={"backoff": {"initial": 0}})})

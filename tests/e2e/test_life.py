@@ -40,7 +40,7 @@ def test_ps_json_contract(web):
     assert [e["name"] for e in service["endpoints"]] == ["http"]
     assert [r["id"] for r in service["replicas"]] == ["web/0", "web/1"]
     for replica in service["replicas"]:
-        assert set(replica) == REPLICA_KEYS
+        assert set(replica) == REPLICA_KEYS | ({"container"} if web.engine else set())
         assert replica["state"] == "ready" and replica["reason"] == "probe_passed"
         assert replica["ports"] == {"http": replica["port"]}
         assert RFC3339.fullmatch(replica["started_at"]) and RFC3339.fullmatch(replica["since"])
@@ -276,7 +276,8 @@ def test_logs_follow(daemon):
 
 def test_logs_rotate_by_size_and_count(daemon):
     logs = {"max_size": "64KiB", "max_files": 2}
-    daemon.apply({"count": daemon.service("lines", "0", logs=logs)})
+    pause = "20" if daemon.engine else "0"  # else an engine is behind by more than a minute of reading
+    daemon.apply({"count": daemon.service("lines", pause, logs=logs)})
     directory = os.path.join(daemon.log_dir, "count", "0")
 
     def last_number():

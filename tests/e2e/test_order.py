@@ -249,6 +249,7 @@ def test_stop_of_a_dependency_alone_does_not_wait(daemon):
     assert daemon.ps()["a"]["state"] == "ready" and daemon.ps()["b"]["state"] == "ready"
 
 
+@pytest.mark.containers
 def test_delete_goes_in_reverse(daemon):
     daemon.apply(chain(daemon))
     for name in CHAIN:
@@ -262,7 +263,7 @@ def test_delete_goes_in_reverse(daemon):
 @pytest.mark.parametrize("hung", [False, True], ids=["controller-there", "controller-stopped"])
 def test_shutdown_goes_in_reverse(daemon, hung):
     """Also at aictld's own end; a controller that says nothing is not waited for long."""
-    end = "trap 'sleep 0.2; date +%s%N; exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    end = "trap 'sleep 0.2; /usr/bin/date +%s%N; exit 0' TERM; echo up; while :; do sleep 0.05; done"
     daemon.apply({"a": daemon.shell(end, depends_on=["b"]),
                   "b": daemon.shell(end, depends_on=["c"]), "c": daemon.shell(end)})
     for name in CHAIN:

@@ -463,6 +463,7 @@ def test_delete_by_set_and_by_manifest(daemon):
     assert daemon.cli("delete", "-f", path)[0] == 4
 
 
+@pytest.mark.containers
 def test_kill(daemon):
     daemon.apply({"a": daemon.service("pause", replicas=2, restart={"backoff": {"initial": 0}})})
     pids = daemon.pids("a")
@@ -479,6 +480,7 @@ def test_kill(daemon):
     assert daemon.cli("kill", "a")[0] == 3
 
 
+@pytest.mark.containers
 def test_reset_tries_again_now(daemon):
     flag = os.path.join(daemon.base, "flag")
     keys = {"restart": {"backoff": {"initial": "300s", "max": "300s"}}}

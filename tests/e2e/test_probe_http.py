@@ -25,6 +25,7 @@ def deploy(daemon, script, kind="readiness", **http):
                           "command": script.command()}}, wait=False)
 
 
+@pytest.mark.containers
 def test_a_golden_request_is_a_probe(daemon):
     """A POST with header fields and a body, judged by the members of its JSON answer."""
     script = Script(os.path.join(daemon.base, "script"))

@@ -51,6 +51,7 @@ def deploy_grpc(daemon, directory, **grpc):
            probes={"readiness": {"grpc": grpc, "period": "100ms", "timeout": "5s"}})
 
 
+@pytest.mark.containers
 def test_grpc(daemon):
     """Against a server of grpc's own library: no health service, not serving, serving, gone."""
     directory = new_directory(daemon)
@@ -142,6 +143,7 @@ def log_probe(pattern, **extra):
     return {"log": {"pattern": pattern}, "period": "100ms", "timeout": "5s", **extra}
 
 
+@pytest.mark.containers
 def test_log(daemon):
     """A line of either stream, of this process only; seen once it stays seen."""
     flag = os.path.join(new_directory(daemon), "go")
@@ -194,6 +196,7 @@ def page(done, waiting):
                                  f'tokens_total{{model="b"}} 5\nrequests_waiting{{model="a"}} {waiting}\n'}}
 
 
+@pytest.mark.containers
 def test_progress(daemon):
     """Work waits and the counter stands still: stuck. An idle one, or a slow one, is left alone."""
     script = Script(os.path.join(daemon.base, "script"))

@@ -69,6 +69,7 @@ def test_a_start_that_hangs_at_minute_one_is_replaced(daemon):
     assert "no progress for 2s: it has not said that it is ready" in daemon.ok("events", "web")
 
 
+@pytest.mark.containers
 @pytest.mark.waits
 def test_a_failing_startup_probe_alone_is_no_stall(daemon):
     """Only when nothing moves any more; what the probe said is told."""

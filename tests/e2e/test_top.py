@@ -11,6 +11,8 @@ import signal
 import struct
 import termios
 
+import pytest
+
 import procfs
 from harness import wait_for
 from test_metrics import scripted
@@ -42,6 +44,7 @@ def traffic(daemon):
     return daemon.ps()["web"]["traffic"]
 
 
+@pytest.mark.containers
 def test_one_table(daemon):
     serve(daemon)
     t = traffic(daemon)
@@ -68,6 +71,7 @@ def test_one_table(daemon):
     assert re.search(r"^  Traffic +30 requests, 3 errors", page, re.M), page
 
 
+@pytest.mark.containers
 def test_cpu_is_measured(daemon):
     daemon.apply({"burns": daemon.shell("while :; do :; done")})
     wait_for(lambda: int(table(daemon.ok("top"))["burns"]["CPU"].rstrip("%")) > 20, what="it burns")

@@ -4,6 +4,8 @@ SPDX-License-Identifier: MIT
 """
 import os
 
+import pytest
+
 from harness import wait_for
 from scripted import Script
 
@@ -25,6 +27,7 @@ def wait_message(daemon, text):
     wait_for(lambda: message(daemon) == text, what=lambda: message(daemon))
 
 
+@pytest.mark.containers
 def test_warmup(daemon):
     """After the startup probe, before the others; a failed request is tried again, those before it are not."""
     script = Script(os.path.join(daemon.base, "script"))
@@ -46,6 +49,7 @@ def test_warmup(daemon):
     assert len(script.requests("/first")) == again, "it is over for good"
 
 
+@pytest.mark.containers
 def test_a_new_process_is_warmed_up_again(daemon):
     script = Script(os.path.join(daemon.base, "script"))
     script.answer({"/first": {"body": '{"ok": true}'}})

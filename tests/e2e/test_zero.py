@@ -93,6 +93,7 @@ def from_zero(daemon, service="web"):
     return daemon.ps()[service]["from_zero"]
 
 
+@pytest.mark.containers
 def test_first_requests_start_one_replica(daemon):
     """and when nobody asks any more it is stopped; again and again."""
     port = free_port()
@@ -145,6 +146,7 @@ def test_then_the_scaler_has_its_say(daemon):
         c.join(30)
 
 
+@pytest.mark.containers
 @pytest.mark.parametrize("kills", [1, 5])
 def test_kill_of_the_controller_during_the_hold(start, kills):
     """costs the clients time, and starts nothing twice."""
@@ -187,6 +189,7 @@ def test_after_the_death_of_aictld(start):
         took = from_zero(daemon)["start_ms"]
 
 
+@pytest.mark.containers
 @pytest.mark.parametrize("how", ["kill", "reexec"])
 def test_another_aictld_during_the_hold(start, how):
     """The gateway that holds the requests is another one's then: it passes them on."""
@@ -309,6 +312,7 @@ def test_too_many_wait(daemon):
             assert told(answer)[0] >= 1
 
 
+@pytest.mark.containers
 def test_a_start_that_fails(daemon):
     """Nobody waits for what will not come: those who do, and who comes after them, hear why at once."""
     port = free_port()
@@ -332,6 +336,7 @@ def test_a_start_that_fails(daemon):
     wait_for(lambda: starts(daemon) > ends, what="another start")
 
 
+@pytest.mark.containers
 def test_the_user(daemon):
     """start, scale, stop, restart, wait, status, why and describe of one that is idle."""
     port = free_port()
