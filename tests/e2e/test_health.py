@@ -41,6 +41,8 @@ def test_liveness_replaces_what_hangs(daemon):
                                        probes={"liveness": LIVENESS},
                                        stop={"grace_period": f"{GRACE}s"})
                   for n, name in enumerate(ways)})
+    for name in ways:
+        wait_for(lambda n=name: daemon.tell(n, "/healthz") is not None, what=f"{name} listens")
     old = {name: daemon.pid_of(name) for name in ways}
     since = {}
     for name, mode in ways.items():
