@@ -90,5 +90,5 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 if __name__ == "__main__":
-    server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
+    server = Server(("" if "ANYBODY" in os.environ else "127.0.0.1", int(os.environ["PORT"])), Handler)
     server.serve_forever()

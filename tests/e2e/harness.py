@@ -341,6 +341,18 @@ class Daemon:
         spec = {**self.service(**keys), "command": ["/bin/sh", "-c", script.replace("$", "$$")]}
         return {**spec, "init": True} if self.engine else spec  # a shell as init would ignore SIGTERM
 
+    def python(self, *command, **keys):
+        """What the interpreter of this machine runs, also in a container: a script, or "-c" and a program."""
+        spec = {**self.service(**keys), "command": ["/usr/bin/python3", *map(str, command)]}
+        return {**spec, "init": True} if self.engine else spec  # as a shell
+
+    def facing(self, **keys):
+        """Keys of a service that is asked at a port: as a container most have one of their own, which the
+        engine publishes on this machine."""
+        if not self.engine:
+            return keys
+        return {"network": "bridge", **keys, "environment": {"ANYBODY": "1", **keys.get("environment", {})}}
+
     def plain(self, *command, **keys):
         """A service that is a process, whatever the others are."""
         mine, self.engine = self.engine, None

@@ -20,7 +20,6 @@ ROW = re.compile(r"^\| `([a-z-]+)` \|(.*)\|$", re.MULTILINE)
 NOT_HERE = {
     "unrelated": "what runs is no matter to it: the manifest, the CLI, aictld's own files",
     "many": "it starts hundreds of replicas or waits long, and another test looks at the same with few",
-    "traced": "it looks into the kernel's books of its own children",
 }
 
 

@@ -1,5 +1,6 @@
 """Autoscaling: the number of replicas follows the load, processor, memory or a metric of the replicas'
-own; the user's number goes before it until it expires; our own restart changes nothing.
+own; the user's number goes before it until it expires; our own restart changes nothing. Containers run
+where a signal is read from replicas; what is decided of it is the same for all.
 
 SPDX-License-Identifier: MIT
 """
@@ -99,7 +100,7 @@ def shared(daemon):
 
 
 def python(daemon, *command, **keys):
-    return {**daemon.service(stop={"grace_period": "1s"}, **keys), "command": ["/usr/bin/python3", *map(str, command)]}
+    return daemon.python(*command, stop={"grace_period": "1s"}, **keys)
 
 
 def scaled(daemon, port, **keys):
@@ -157,6 +158,7 @@ def test_requests_per_second(daemon):
     assert clients.failures == []
 
 
+@pytest.mark.containers
 def test_the_controller_dies_under_load(daemon):
     """The next one begins with the same number, and does not go down before it has seen a window."""
     port = free_port()

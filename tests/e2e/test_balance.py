@@ -1,5 +1,6 @@
 """Which replica gets a request, which waits, and what is done when one fails or is slow: the rules of
-a manifest at a stable port, as clients and replicas see them.
+a manifest at a stable port, as clients and replicas see them. Containers run where the replica's end
+counts; what is the gateway's alone is the same for all.
 
 SPDX-License-Identifier: MIT
 """
@@ -8,8 +9,11 @@ import concurrent.futures
 import http.client
 import json
 import os
+import shutil
 import socket
 import time
+
+import pytest
 
 import balancer
 import procfs
@@ -34,9 +38,9 @@ class Web:
         wait_open(daemon)
 
     def apply(self, **keys):
-        command = ["/usr/bin/python3", os.path.abspath(balancer.__file__), self.directory]
-        spec = {**self.daemon.service(), "command": command, "replicas": self.replicas, "port": self.port,
-                "probes": READY, "stop": {"drain": "1s", "grace_period": "1s"}, **keys}
+        program = shutil.copy(balancer.__file__, self.daemon.base)
+        spec = self.daemon.python(program, self.directory, **self.daemon.facing(
+            replicas=self.replicas, port=self.port, probes=READY, stop={"drain": "1s", "grace_period": "1s"}), **keys)
         if "ports" in keys:
             del spec["port"]
         self.daemon.apply({"web": spec})
@@ -71,6 +75,7 @@ class Web:
             return list(pool.map(lambda i: self.ask(f"{path}&n={i}", **keys), range(n)))
 
 
+@pytest.mark.containers
 def test_slots_are_never_exceeded(daemon):
     """As the replicas count: each is full, and not one request more."""
     web = Web(daemon, replicas=2, concurrency=3)
@@ -147,6 +152,7 @@ def test_who_left_the_queue_is_never_asked_for(daemon):
     assert not web.asked("gone")
 
 
+@pytest.mark.containers
 def test_affinity_stays(daemon):
     web = Web(daemon, replicas=4, affinity={"header": "X-User"})
     users = [f"user-{i}" for i in range(40)]
@@ -166,6 +172,7 @@ def test_affinity_stays(daemon):
     assert len({web.ask()[2]["me"] for _ in range(8)}) == 4
 
 
+@pytest.mark.containers
 def test_a_replica_that_fails_is_left_out(daemon):
     web = Web(daemon, replicas=3)
     web.mode(1, "500")
@@ -187,6 +194,7 @@ def test_the_last_one_is_not_ejected(daemon):
     assert all(web.ask()[2].get("me") for _ in range(5))  # by a replica, not by us
 
 
+@pytest.mark.containers
 def test_what_is_repeated(daemon):
     web = Web(daemon, replicas=2)
     web.mode(0, "drop")
@@ -270,6 +278,7 @@ def waits(web, futures, names):
     assert not [n for n in names if web.asked(n)]
 
 
+@pytest.mark.containers
 def test_a_hold_loses_nothing(daemon):
     """The one under way ends; those that come wait, and go on in their order."""
     web = Web(daemon, queue={"timeout": "1s"})
@@ -333,6 +342,7 @@ def test_a_hold_ends_without_a_controller(start):
                 os.kill(controller, 18)
 
 
+@pytest.mark.containers
 def test_a_hold_outlives_aictld(start):
     """The old gateway's requests hear of no release; they go on when the time is over."""
     daemon = start("--helper-restart", CAMPAIGN, init=True)
@@ -351,6 +361,7 @@ def test_a_hold_outlives_aictld(start):
         assert (after.result()[0], before.result()[0]) == (200, 200)
 
 
+@pytest.mark.containers
 def test_connections_are_held_too(daemon):
     port = free_port()
     web = Web(daemon, ports={"http": {"port": port, "protocol": "tcp"}})
@@ -372,6 +383,7 @@ def test_what_cannot_be_held(daemon):
     assert "released" in daemon.ok("release", "plain")  # it is not held
 
 
+@pytest.mark.containers
 def test_a_line_survives_changes(daemon):
     """More clients than slots all the time, while replicas come and go: nobody is forgotten in
     the line."""

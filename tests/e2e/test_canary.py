@@ -1,7 +1,7 @@
 """Canary: a new revision gets a share of the requests that grows by steps, and is judged by what the
 gateway counted of it and of the stable one at the same time. A bad one is taken back within its step,
 and nobody but those of its share has noticed; a good one is promoted. By hand, too; and whatever dies
-meanwhile.
+meanwhile. Containers run where replicas come, go and fail; the verdict is the same for all.
 
 SPDX-License-Identifier: MIT
 """
@@ -30,10 +30,10 @@ LONG = ["20%/10m", "100%"]
 def talker(daemon, port, steps=None, version="1", errors=0, slow=SLOW, drops=0, **keys):
     update = {"strategy": "canary", "steps": steps or STEPS, "min_ready": "100ms", "deadline": "20s",
               **keys.pop("update", {})}
-    return daemon.service("talk", port=port, probes=READY, replicas=keys.pop("replicas", 2), update=update,
-                          environment={"VERSION": version, "ERRORS": str(errors), "SLOW": str(slow),
-                                       "DROPS": str(drops)},
-                          stop={"drain": "20s", "grace_period": "2s"}, **keys)
+    return daemon.service("talk", **daemon.facing(
+        port=port, probes=READY, replicas=keys.pop("replicas", 2), update=update,
+        environment={"VERSION": version, "ERRORS": str(errors), "SLOW": str(slow), "DROPS": str(drops)},
+        stop={"drain": "20s", "grace_period": "2s"}, **keys))
 
 
 class Load:
@@ -142,6 +142,7 @@ def test_a_share_and_then_all_by_hand(daemon):
     assert daemon.cli("rollout", "abort", "web")[0] == 8
 
 
+@pytest.mark.containers
 def test_abort_takes_it_back_at_once(daemon):
     port = free_port()
     before = stable(daemon, port, steps=LONG)
@@ -214,6 +215,7 @@ def test_a_bad_one_is_taken_back_within_its_step(daemon, fault):
     assert bool(failed) == ("errors" in fault)
 
 
+@pytest.mark.containers
 def test_what_another_replica_answered_after_all_counts(daemon):
     """The clients notice nothing: what the canary drops is sent again, to a stable one."""
     port = free_port()
@@ -226,6 +228,7 @@ def test_what_another_replica_answered_after_all_counts(daemon):
     assert daemon.pids("web") == before
 
 
+@pytest.mark.containers
 def test_a_good_one_is_promoted(daemon):
     port = free_port()
     before = stable(daemon, port)
@@ -376,6 +379,7 @@ def test_one_that_was_stopped_starts_with_its_stable_replicas(daemon):
     assert revisions(daemon) == {1: 2, 2: 1}
 
 
+@pytest.mark.containers
 def test_what_crashes_comes_back_as_it_was(daemon):
     port = free_port()
     before = stable(daemon, port, steps=LONG, restart={"backoff": {"initial": "200ms"}})
@@ -441,6 +445,7 @@ def test_from_zero_replicas(daemon):
 KILLS = 5 * MANY
 
 
+@pytest.mark.containers
 def test_kills_at_any_moment(start):
     """Of the controller and of aictld, from the apply to the end: nobody notices, and it gets there."""
     daemon = start("--helper-restart", CAMPAIGN, init=True)

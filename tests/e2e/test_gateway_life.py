@@ -96,6 +96,7 @@ def test_it_has_a_user_of_its_own(daemon):
     assert [line.split()[1:] for line in status.splitlines() if line.startswith("Groups:")] == [[]]
 
 
+@pytest.mark.containers
 @pytest.mark.parametrize("how", ["crash", "reexec"])
 def test_what_is_under_way_ends_in_its_time(start, how):
     daemon = start(init=True)
@@ -182,6 +183,7 @@ def test_nobody_serves_after_detach_but_the_gateway(installed):  # noqa: F811
     d.expected_exit = 0
 
 
+@pytest.mark.containers
 def test_both_killed_the_port_is_opened_again(start):
     daemon = start(init=True)
     port = serve(daemon)
@@ -246,6 +248,7 @@ def test_user_instances_serve_too(start):
     assert isinstance(daemon, Daemon)
 
 
+@pytest.mark.containers
 @pytest.mark.waits
 def test_deaths_at_any_moment_lose_no_request(start):
     """of aictld and the controller: also while ports are given back, and before the new gateway serves."""

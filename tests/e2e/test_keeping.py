@@ -1,4 +1,5 @@
-"""What is kept of logs, and what goes: rotation, compression, limits, by hand.
+"""What is kept of logs, and what goes: rotation, compression, limits, by hand. Mostly the logger's
+alone, to which every kind of service is the same pipe: containers run with one test of each.
 
 SPDX-License-Identifier: MIT
 """
@@ -28,6 +29,7 @@ def services_in(daemon):
     return sorted(name for name in os.listdir(daemon.log_dir) if not name.startswith("_"))
 
 
+@pytest.mark.containers
 def test_limits_are_changed_while_it_runs(daemon):
     daemon.apply({"web": daemon.shell(CHATTY, logs={"max_size": "1GiB"})})
     pid = daemon.pid_of("web")
@@ -38,9 +40,11 @@ def test_limits_are_changed_while_it_runs(daemon):
     assert daemon.pid_of("web") == pid
 
 
+@pytest.mark.containers
 def test_closed_files_are_compressed(daemon):
     script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo line $i; done; echo end $i; exec sleep 1000"
     daemon.apply({"web": daemon.shell(script, logs={"max_size": "64KiB", "compress": "zstd"})})
+    wait_for(lambda: b"end" in daemon.stored("web"), what="all is stored")
     wait_for(lambda: len(daemon.log_files("web", kind="log.zst")) >= 3 and len(daemon.log_files("web", kind="log")) == 1,
              what="all but the open one are compressed", timeout=IDLE)
     assert numbered(daemon.stored("web")) == 20000
@@ -152,6 +156,7 @@ def total(daemon, service, closed=False):
     return wait_for(read)[0]
 
 
+@pytest.mark.containers
 def test_a_service_has_a_total(daemon):
     d = daemon
     script = "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); echo line $i of some length; done; exec sleep 1000"
@@ -242,6 +247,7 @@ def pruned(daemon, *args):
     return json.loads(daemon.ok("logs", "prune", "-o", "json", *args))
 
 
+@pytest.mark.containers
 def test_rotate_and_prune_by_hand(daemon):
     d = daemon
     d.apply({"web": d.shell("echo hello; exec sleep 1000", replicas=2),

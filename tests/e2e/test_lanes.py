@@ -69,6 +69,8 @@ def hang(daemon, disk):  # noqa: F811
     wait_for(lambda: in_disk_wait(daemon.helper("logger")), what="a lane waits for the disk")
 
 
+@pytest.mark.containers
+@pytest.mark.processes("backlog", "podman")
 @pytest.mark.waits
 def test_others_go_on(slow):
     disk, daemon = slow()  # noqa: F811

@@ -78,6 +78,7 @@ def stored_events(daemon):
         return db.execute("SELECT count(*) FROM event WHERE type = 'logs'").fetchone()[0]
 
 
+@pytest.mark.containers
 def test_full_disk(small):
     daemon, disk = small("web")
     daemon.apply({"web": daemon.service("lines", "1000"), "other": daemon.service("lines", "100")})
@@ -120,6 +121,7 @@ def test_full_disk(small):
     assert numbered(daemon.segments("web"))
 
 
+@pytest.mark.containers
 def test_end_of_the_process_in_trouble(small):
     """Its lines wait on after it; the next process's, too."""
     daemon, disk = small("web")
@@ -137,6 +139,7 @@ def test_end_of_the_process_in_trouble(small):
     wait_for(lambda: "logs" not in message(daemon, "web"), what=lambda: str(daemon.replica("web")))
 
 
+@pytest.mark.containers
 def test_dropping(small):
     daemon, disk = small("web")
     daemon.apply({"web": daemon.service("lines", "50", logs={"on_full": "drop"}),

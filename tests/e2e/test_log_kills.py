@@ -158,7 +158,8 @@ def test_random_kills(start):
     print(f"{time.monotonic() - began:.0f} s: {dict(died)}")
     daemon.ok("stop", *STEADY, "short", timeout=120)
     wait_for(lambda: not of_services(daemon), what=lambda: f"nothing is left: {of_services(daemon)}")
-    wait_for(lambda: all(b" end " in daemon.stored(s, i)[-120:] for s in STEADY for i in (0, 1)), what="the ends")
+    wait_for(lambda: all(b" end " in daemon.stored(s, i)[-120:] for s in STEADY for i in (0, 1)), 120 if daemon.engine else 30,
+             "the ends")
     procfs.kill(daemon.pid, 15)
     daemon.wait()
     lines, runs, missing = collections.Counter(), collections.Counter(), 0

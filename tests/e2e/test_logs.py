@@ -226,13 +226,15 @@ def test_no_daemon_at_all(daemon):
     wait_for(daemon.answers, what="aictld answers")
 
 
-def in_order(lines):
-    """"line N LOST" of play_keep, each once and in order, as the service told it."""
+def in_order(lines, holes=0):
+    """"line N LOST" of play_keep, each once and in order, as the service told it. holes: how often it
+    could not."""
     last = 0
     for line in lines:
         number, lost = map(int, re.fullmatch(r"(?:line|end) (\d+) (\d+)", line).groups())
         assert number > last, f"{line} after {last}"
-        assert number - last == 1 or lost > 0, f"{line} after {last}"
+        holes -= number - last != 1 and lost == 0
+        assert holes >= 0, f"{line} after {last}"
         last = number
     return last
 
@@ -259,7 +261,7 @@ def test_following_outlives_us_all(start):
         wait_for(lambda: follower.lines() and follower.lines()[-1].startswith("end "), what=lambda: follower.lines()[-1:])
         follower.end()
         assert follower.read() == daemon.segments("keep")
-        assert in_order(follower.lines()) > 800
+        assert in_order(follower.lines(), 4 if daemon.engine else 0) > 800  # "pipes" in docs/engines.md
 
 
 def test_following_rotation_restart_scale_and_deletion(daemon):
@@ -405,7 +407,7 @@ def test_following_by_the_api_goes_on(daemon):
         follower.end()
         lines = [line for line in follower.lines() if not line.startswith("warning: the daemon does not answer")]
         assert [f"{line}\n" for line in lines] == daemon.segments("keep").decode().splitlines(keepends=True)
-        in_order(lines)
+        in_order(lines, 2 if daemon.engine else 0)
     finally:
         if follower.process.poll() is None:
             follower.process.kill()
@@ -426,7 +428,7 @@ def test_a_controller_that_hangs(daemon):
         procfs.kill(controller, signal.SIGCONT)
 
 
-@pytest.mark.processes("traced")
+@pytest.mark.processes("backlog")
 @pytest.mark.needs_root
 @pytest.mark.waits
 def test_what_was_dropped_is_said_among_the_lines(start):

@@ -39,9 +39,7 @@ def free_port():
 def talker(daemon, port, **keys):
     keys = {"port": port, "probes": READY, "update": START_FIRST,
             "stop": {"drain": "20s", "grace_period": "2s"}, **keys}
-    if daemon.engine:  # as most have it: a port of its own, published on this machine
-        keys = {"network": "bridge", **keys, "environment": {"ANYBODY": "1", **keys.get("environment", {})}}
-    return daemon.service("talk", **keys)
+    return daemon.service("talk", **daemon.facing(**keys))
 
 
 def ask(port, path="/", body=None, timeout=40):
@@ -149,11 +147,13 @@ def test_a_client_waits_for_the_first_replica(daemon):
 
 
 def test_updates_lose_no_request(daemon):
+    """A container's also from one network to the other, and in the machine's."""
     port = free_port()
+    networks = [{"network": which} for which in ("bridge", "host", "host", "bridge")] if daemon.engine else [{}] * 3
     daemon.apply({"web": talker(daemon, port, replicas=2)})
     with Load(port) as load:
-        for version in range(3 * MANY):
-            daemon.apply({"web": talker(daemon, port, replicas=2, environment={"V": str(version)})})
+        for version, network in enumerate(networks * MANY):
+            daemon.apply({"web": talker(daemon, port, replicas=2, environment={"V": str(version)}, **network)})
             now = {r["incarnation"] for r in daemon.ps()["web"]["replicas"]}
             wait_for(lambda now=now: now <= set(load.answered_by), what=lambda: load.answered_by)
         daemon.ok("restart", "web")

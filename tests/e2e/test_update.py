@@ -425,9 +425,7 @@ def test_max_age_replaces_before_it_ends(daemon):
 def test_memory_above_the_ceiling_recycles(daemon):
     """Looked at every ten seconds."""
     script = "data = bytearray(120 << 20); import time; time.sleep(1000)"
-    daemon.apply({"web": {**daemon.service(restart={"max_memory": "64MiB"}, update=QUICK),
-                          "command": ["/usr/bin/python3", "-c", script],
-                          **({"init": True} if daemon.engine else {})},  # else SIGTERM is ignored
+    daemon.apply({"web": daemon.python("-c", script, restart={"max_memory": "64MiB"}, update=QUICK),
                   "small": daemon.service("pause", restart={"max_memory": "64MiB"})})
     wait_for(lambda: ended_by(daemon, "memory"), timeout=60, what=lambda: daemon.events("web"))
     assert "restart.max_memory" in str(daemon.events("web"))

@@ -14,11 +14,13 @@ import time
 
 import pytest
 
+import kinds
 import procfs
 from harness import CAMPAIGN, wait_for
 from test_helpers import kill_helper, wait_helper
 from test_traffic import READY, START_FIRST, ask, endpoint, free_port, wait_open
 
+RUNS_AS = kinds.ALL
 CLIENTS = 50
 RANGE = {"min": 0, "max": 4}
 
@@ -27,7 +29,7 @@ def sleeper(daemon, port, delay_ms=700, **keys):
     """Answers delay_ms after its start; to zero after a second without a request."""
     keys = {"port": port, "replicas": RANGE, "idle": "1s", "hold": "30s", "probes": READY,
             "update": START_FIRST, "stop": {"drain": "5s", "grace_period": "2s"}, **keys}
-    return daemon.service("talk", str(delay_ms), **keys)
+    return daemon.service("talk", str(delay_ms), **daemon.facing(**keys))
 
 
 def apply(daemon, services):
@@ -110,7 +112,7 @@ def test_first_requests_start_one_replica(daemon):
         assert "ready in about" in s["message"]
     reasons = [e["reason"] for e in daemon.events("web") if e["type"] == "scale"]
     assert reasons == ["request", "idle"] * 3
-    assert not [p for p in procfs.descendants(daemon.pid) if (s := procfs.stat(p)) and s[0] == "svc"]
+    assert not daemon.below("svc talk")
 
 
 def test_it_stays_up_while_it_is_used(daemon):
@@ -195,7 +197,8 @@ def test_another_aictld_during_the_hold(start, how):
     """The gateway that holds the requests is another one's then: it passes them on."""
     daemon = start("--helper-restart", CAMPAIGN, init=True)
     port = free_port()
-    apply(daemon, {"web": sleeper(daemon, port, 2500)})
+    keys = {"network": "host"} if daemon.engine else {}  # "proxy" of docs/engines.md is not what this is about
+    apply(daemon, {"web": sleeper(daemon, port, 2500, **keys)})
     clients = Clients(port, 20)
     wait_for(lambda: from_zero(daemon)["waiting"] == 20, what="they wait")
     if how == "kill":
@@ -274,8 +277,9 @@ def test_the_hold_has_an_end(daemon):
     assert ask(port)[0] == 200
     assert starts(daemon) == 1
     wait_idle(daemon)
-    retry, error = told(Clients(port, 1).join().answers[0])  # how long it takes is known now
-    assert 2 <= error["loading"]["eta_seconds"] <= 4 and retry == error["loading"]["eta_seconds"]
+    took = from_zero(daemon)["start_ms"] / 1000  # it is known now
+    retry, error = told(Clients(port, 1).join().answers[0])
+    assert took - 2 <= error["loading"]["eta_seconds"] <= took and retry == error["loading"]["eta_seconds"]
     daemon.wait_state("web", "ready")
 
 
@@ -401,6 +405,7 @@ def test_an_update_of_one_that_is_idle(daemon):
     assert "rolled back" in daemon.ps()["web"]["message"]
 
 
+@pytest.mark.processes("many")
 @pytest.mark.waits
 def test_windows_of_the_schedule(daemon):
     """One starts it without a request, and lets it sleep again; one that allows none ends, too."""
@@ -505,6 +510,7 @@ def test_a_range_that_no_longer_begins_at_zero(daemon):
     assert endpoint(daemon)["open"]
 
 
+@pytest.mark.processes("unrelated")
 @pytest.mark.parametrize("change, said", [
     ({"port": None}, "0 needs a stable port of mode proxy"),
     ({"type": "task"}, "a task has a number of them, no range"),
