@@ -365,7 +365,8 @@ class Daemon:
         """The same in a container, which sees the test's directory, programs and network as a process would."""
         tests = os.path.join(ROOT, "tests")
         volumes = [f"{self.base}:{self.base}", "/usr:/usr:ro", f"{tests}:{tests}:ro"]
-        return {"image": engines.BUSYBOX, "volumes": volumes, "network": "host", **spec}
+        stop = {"grace_period": "3s"}  # a program that has no handler ignores SIGTERM there
+        return {"image": engines.BUSYBOX, "volumes": volumes, "network": "host", "stop": stop, **spec}
 
     def apply(self, services, wait=True, name="shop", timeout=60):
         """Applies {name: spec}; waits until all are ready, unless told not to."""
