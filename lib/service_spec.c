@@ -20,6 +20,7 @@
 struct diff {
 	enum change_class change;
 	bool container;	      /* both are */
+	unsigned never;	      /* flag of the rows that neither has */
 	struct buf *keys;     /* or NULL */
 	const char *table;    /* inside an element: the table's path as shown, */
 	const char *element;  /* its name */
@@ -97,6 +98,14 @@ const struct port_spec *service_spec_clash(const struct service_spec *a,
 		}
 	}
 	return NULL;
+}
+
+/* Rows of the other kind: what `defaults` say of them does not count. */
+static unsigned never_of(const struct service_spec *a, const struct service_spec *b)
+{
+	if (service_spec_is_container(a) != service_spec_is_container(b))
+		return 0;
+	return service_spec_is_container(a) ? SCHEMA_PROCESS : SCHEMA_CONTAINER;
 }
 
 /* Limits of a process are its cgroup's, which is ours to write; those of a container its engine's. */
@@ -272,8 +281,9 @@ static void diff_absent(struct diff *d, const struct schema_row *object, struct 
 		const char *x = (const char *)base.a + row->offset;
 		const char *y = (const char *)base.b + row->offset;
 
-		if (row->change == CHANGE_REPLACE && row->offset != SCHEMA_NO_FIELD &&
-		    row->type != SCHEMA_OBJECT && !same_field(row, x, y))
+		if (!(row->flags & d->never) && row->change == CHANGE_REPLACE &&
+		    row->offset != SCHEMA_NO_FIELD && row->type != SCHEMA_OBJECT &&
+		    !same_field(row, x, y))
 			note(d, row, NULL, 0);
 	}
 }
@@ -286,6 +296,10 @@ static void diff_rows(struct diff *d, const struct schema_row *parent, struct pa
 	for (const struct schema_row *row = parent + 1; row < end; row++) {
 		const char *x, *y;
 
+		if (row->flags & d->never) {
+			row = schema_end(row) - 1;
+			continue;
+		}
 		if (row->offset == SCHEMA_NO_FIELD)
 			continue;
 		x = (const char *)base.a + row->offset;
@@ -310,7 +324,8 @@ enum change_class service_spec_diff(const struct service_spec *a, const struct s
 				    struct buf *keys)
 {
 	struct diff d = {.keys = keys,
-			 .container = service_spec_is_container(a) && service_spec_is_container(b)};
+			 .container = service_spec_is_container(a) && service_spec_is_container(b),
+			 .never = never_of(a, b)};
 
 	diff_rows(&d, schema_find("services.*"), (struct pair){a, b});
 	return d.change;
@@ -332,26 +347,28 @@ static uint64_t mix_text(uint64_t h, const char *text)
 }
 
 static uint64_t mix_rows(uint64_t h, const struct schema_row *parent, const void *base,
-			 bool container);
+			 unsigned never);
 
-static uint64_t mix_table(uint64_t h, const struct schema_row *row, const struct spec_table *t)
+static uint64_t mix_table(uint64_t h, const struct schema_row *row, const struct spec_table *t,
+			  unsigned never)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		if (!(row->flags & SCHEMA_LISTED))
 			h = mix_text(h, element_name(row, t, i));
-		h = mix_rows(h, row + 1, element_at(row, t, i), false);
+		h = mix_rows(h, row + 1, element_at(row, t, i), never);
 	}
 	return mix_text(h, NULL);
 }
 
-static uint64_t mix_field(uint64_t h, const struct schema_row *row, const void *field)
+static uint64_t mix_field(uint64_t h, const struct schema_row *row, const void *field,
+			  unsigned never)
 {
 	char *const *list;
 
 	if (row->type == SCHEMA_STRING || row->type == SCHEMA_PORTREF || row->type == SCHEMA_TREE)
 		return mix_text(h, *(char *const *)field);
 	if (row->type == SCHEMA_TABLE)
-		return mix_table(h, row, field);
+		return mix_table(h, row, field, never);
 	if (row->type == SCHEMA_INTS)
 		return mix(h, ((const struct spec_ints *)field)->v,
 			   ((const struct spec_ints *)field)->n * sizeof(int64_t));
@@ -408,17 +425,21 @@ static bool is_default(const struct schema_row *row, const void *field)
 
 /* Keys that are not given count for nothing: a later version with a key more gets the same hash. */
 static uint64_t mix_rows(uint64_t h, const struct schema_row *parent, const void *base,
-			 bool container)
+			 unsigned never)
 {
 	const struct schema_row *end = schema_end(parent);
 
 	for (const struct schema_row *row = parent + 1; row < end; row++) {
 		const void *field = (const char *)base + row->offset;
 
-		if (change_of(row, container) == CHANGE_REPLACE && row->offset != SCHEMA_NO_FIELD &&
-		    !is_default(row, field)) {
+		if (row->flags & never) {
+			row = schema_end(row) - 1;
+			continue;
+		}
+		if (change_of(row, never == SCHEMA_PROCESS) == CHANGE_REPLACE &&
+		    row->offset != SCHEMA_NO_FIELD && !is_default(row, field)) {
 			h = mix_text(h, row->path); /* two keys with swapped values differ */
-			h = mix_field(h, row, field);
+			h = mix_field(h, row, field, never);
 		}
 		if (row->type == SCHEMA_TABLE)
 			row = schema_end(row) - 1;
@@ -429,7 +450,7 @@ static uint64_t mix_rows(uint64_t h, const struct schema_row *parent, const void
 uint64_t service_spec_hash(const struct service_spec *s)
 {
 	return mix_rows(UINT64_C(14695981039346656037), schema_find("services.*"), s,
-			service_spec_is_container(s));
+			never_of(s, s));
 }
 
 static int by_key(const void *key, const void *place)

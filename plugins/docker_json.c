@@ -24,14 +24,14 @@ const char *docker_json_text(const cJSON *object, const char *key)
 {
 	const cJSON *v = docker_json_get(object, key);
 
-	return cJSON_IsString(v) && v->valuestring && v->valuestring[0] ? v->valuestring : NULL;
+	return v && cJSON_IsString(v) && v->valuestring && v->valuestring[0] ? v->valuestring : NULL;
 }
 
 bool docker_json_number(const cJSON *object, const char *key, int64_t *ret)
 {
 	const cJSON *v = docker_json_get(object, key);
 
-	if (!cJSON_IsNumber(v) || !(v->valuedouble > -9.2e18 && v->valuedouble < 9.2e18))
+	if (!v || !cJSON_IsNumber(v) || !(v->valuedouble > -9.2e18 && v->valuedouble < 9.2e18))
 		return false;
 	*ret = (int64_t)v->valuedouble;
 	return true;

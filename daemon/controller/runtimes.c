@@ -44,7 +44,7 @@ void runtimes_free(struct runtimes *k)
 
 static struct one *find(const struct runtimes *k, const char *name)
 {
-	for (size_t i = 0; k && i < k->n; i++)
+	for (size_t i = 0; i < k->n; i++)
 		if (strcmp(k->list[i].said.name, name) == 0)
 			return &k->list[i];
 	return NULL;
@@ -52,7 +52,7 @@ static struct one *find(const struct runtimes *k, const char *name)
 
 const struct wire_runtime *runtimes_find(const struct runtimes *k, const char *name)
 {
-	const struct one *x = find(k, name);
+	const struct one *x = k ? find(k, name) : NULL;
 
 	return x ? &x->said : NULL;
 }
@@ -69,7 +69,7 @@ static bool is_quiet(const struct wire_runtime *m)
 
 bool runtimes_is_lost(const struct runtimes *k, const char *name, int64_t now_mono_ms)
 {
-	const struct one *x = find(k, name);
+	const struct one *x = k ? find(k, name) : NULL;
 
 	if (x && is_quiet(&x->said))
 		return now_mono_ms - x->quiet_mono_ms > RUNTIMES_QUIET_MS;
@@ -89,7 +89,7 @@ static void describe(struct one *x)
 
 const char *runtimes_why_lost(const struct runtimes *k, const char *name)
 {
-	const struct one *x = find(k, name);
+	const struct one *x = k ? find(k, name) : NULL;
 
 	return x ? x->why_lost : "its runtime is not enabled in this daemon (aictld --runtime)";
 }

@@ -136,11 +136,14 @@ static void check_service(const struct manifest *m, const struct service_spec *s
 	require(s->ports.n <= 65);
 	vars = vars_of(s, ports);
 	require(manifest_find(m, s->name) == s);
-	require(s->command && s->command[0] && s->command[0][0] && s->working_dir[0] == '/');
+	if (!service_spec_is_container(s)) /* what it lacks is in its image */
+		require(s->command && s->working_dir);
+	require(!s->command || (s->command[0] && s->command[0][0]));
+	require(!s->working_dir || s->working_dir[0] == '/');
 	require(service_spec_diff(s, s, &keys) == CHANGE_NONE && keys.len == 0);
 	require(service_spec_place(s, "command.nothing", &at) && at.line >= 1 && at.column >= 1);
 	require(s->replicas >= 0 && s->replicas <= MANIFEST_REPLICAS_MAX);
-	for (size_t i = 0; s->command[i]; i++) {
+	for (size_t i = 0; s->command && s->command[i]; i++) {
 		_cleanup_free_ char *out = NULL;
 
 		if (manifest_expand(s->command[i], &vars, &out, NULL) < 0)
