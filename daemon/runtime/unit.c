@@ -299,6 +299,7 @@ static void begin_start(struct unit *u)
 		for (int i = 0; i < 2; i++)
 			fcntl(u->fds[i], F_SETFL, 0);
 	}
+	cell_begin(u->cell);
 	u->start_due = false;
 	u->offered = true;
 	u->doing = UNIT_STARTS;
@@ -398,7 +399,14 @@ void unit_go_on(struct unit *u)
 {
 	const struct units *us = u->units;
 
-	if (!us->runtime->usable || ends(u))
+	if (ends(u))
+		return;
+	if (u->remove_due && !u->gone && cell_is_fresh(u->cell)) {
+		u->remove_due = false;
+		unit_vanished(u);
+		return;
+	}
+	if (!us->runtime->usable)
 		return;
 	if (u->gone) {
 		expect_end_of_logs(u);

@@ -386,14 +386,25 @@ static const char *why_not(const struct supervisor *sup, const struct runtime *r
 	return NULL;
 }
 
+static bool is_living(const struct table_helper *f)
+{
+	return f->pid > 1 && f->start_ticks > 0 && proc_is(f->pid, f->start_ticks, 0) &&
+	       !proc_is_dead(f->pid);
+}
+
+bool runtime_has_process(const struct runtime *r)
+{
+	return helper_pid(&r->helper) != 0 ||
+	       is_living(&r->helper.sup->table.header->runtime_helpers[r->place]);
+}
+
 /* True: it still lives. */
 static bool await_former(struct runtime *r)
 {
 	struct table_helper *f = &r->helper.sup->table.header->runtime_helpers[r->place];
 	int64_t now = clock_mono_ms();
 
-	if (f->pid <= 1 || f->start_ticks == 0 || !proc_is(f->pid, f->start_ticks, 0) ||
-	    proc_is_dead(f->pid)) {
+	if (!is_living(f)) {
 		*f = (struct table_helper){0};
 		return false;
 	}

@@ -63,6 +63,8 @@ struct runtime *runtime_find(const struct supervisor *sup, const char *name); /*
 const char *runtime_name(const struct supervisor *sup, uint32_t unit);
 /* The process, for the next aictld. */
 void runtime_note(struct helper *h);
+/* Some process may still do what it was told: the present one, or one of a former aictld. */
+bool runtime_has_process(const struct runtime *r);
 bool runtime_is(const struct supervisor *sup, const struct helper *h);
 
 /* Something of it is due. */

@@ -139,7 +139,9 @@ static int prepare(struct slot *s, struct runtime *r, const struct wire_unit_sta
 	if (rc < 0)
 		return rc;
 	s->t->intent = stream->intent;
-	rc = unit_file_write_start(s->sup, u->incarnation, p->body, p->len);
+	rc = unit_file_make_cell(s->sup, u->incarnation);
+	if (rc == 0)
+		rc = unit_file_write_start(s->sup, u->incarnation, p->body, p->len);
 	if (rc < 0)
 		return rc;
 	u->open_due = u->unsent = true;
@@ -218,11 +220,17 @@ void unit_signal(struct slot *s, int signal)
 	runtime_mark(u);
 }
 
+/* Who has it in hand now says so itself when it is to be removed. */
+static bool is_never_begun(const struct unit *u)
+{
+	return !runtime_has_process(u->runtime) && unit_file_is_fresh(u->slot->sup, u->incarnation);
+}
+
 bool unit_drop(struct slot *s)
 {
 	const struct unit *u = unit_of(s);
 
-	if (!u || !u->unsent)
+	if (!u || !(u->unsent || is_never_begun(u)))
 		return false;
 	fail_at_once(s, ECANCELED);
 	return true;

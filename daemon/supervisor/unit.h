@@ -59,7 +59,8 @@ void unit_start(struct supervisor *sup, const struct wire_unit_start *m,
 struct unit *unit_of(const struct slot *s);
 /* To its main process; one that has not started is given up. */
 void unit_signal(struct slot *s, int signal);
-/* Ends one that no runtime process has heard of; false: it has none like that. */
+/* Ends one of which no engine can have heard: no runtime process has, or none that had begun its
+ * start lives; false: it has none like that. */
 bool unit_drop(struct slot *s);
 void unit_look(struct slot *s);
 /* Every word about the slot's units is due again. */

@@ -89,6 +89,27 @@ int unit_file_open_cell(struct supervisor *sup, const char *incarnation)
 	return r ? -r : TAKE_FD(fd);
 }
 
+int unit_file_make_cell(struct supervisor *sup, const char *incarnation)
+{
+	const uint32_t fresh = WIRE_UNIT_CELL_FRESH;
+	_cleanup_close_ int fd = -1;
+
+	fd = unit_file_open_cell(sup, incarnation);
+	return fd < 0 ? fd : fs_write_all(fd, &fresh, sizeof(fresh));
+}
+
+bool unit_file_is_fresh(struct supervisor *sup, const char *incarnation)
+{
+	_cleanup_close_ int fd = -1;
+	uint32_t word = WIRE_UNIT_CELL_UNKNOWN;
+	char name[NAME_SIZE];
+
+	fd = openat(sup->table.dir_fd, name_of(name, incarnation, CELL),
+		    O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 && fs_read_some(fd, &word, sizeof(word)) == (ssize_t)sizeof(word) &&
+	       word == WIRE_UNIT_CELL_FRESH;
+}
+
 void unit_file_drop(struct supervisor *sup, const char *incarnation)
 {
 	char name[NAME_SIZE];

@@ -19,7 +19,11 @@ int unit_file_write_start(struct supervisor *sup, const char *incarnation, const
 /* The caller frees it; NULL = there is none. */
 uint8_t *unit_file_read_start(struct supervisor *sup, const char *incarnation, size_t *len);
 void unit_file_drop_start(struct supervisor *sup, const char *incarnation);
-/* Opened, made when it is not there; -errno. */
+/* The cell, which says that no engine has heard of the unit. 0 or -errno. */
+int unit_file_make_cell(struct supervisor *sup, const char *incarnation);
+/* It still says so. */
+bool unit_file_is_fresh(struct supervisor *sup, const char *incarnation);
+/* Opened, made when it is not there (then nothing is known); -errno. */
 int unit_file_open_cell(struct supervisor *sup, const char *incarnation);
 /* Both. */
 void unit_file_drop(struct supervisor *sup, const char *incarnation);

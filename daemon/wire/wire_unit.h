@@ -22,13 +22,15 @@
  *   SYNCED       after them: containers of our instance that were not named are removed
  *   UNIT_START   made (after a pull, where the policy says so) and started. fds: write ends of stdout
  *                and stderr, and the cell: a file of WIRE_UNIT_CELL_SIZE bytes in memory, zeroes at
- *                the beginning, the runtime's own, for how far the log was written. It outlives the
+ *                the beginning but for its first word (enum wire_unit_cell); the runtime's own, for
+ *                whether a start was ever begun, and how far the log was written. It outlives the
  *                runtime and aictld. Sent again to another runtime process while it has not started
  *                (then with what the former one left: the same name is the same container)
  *   SIGNAL       to its main process. While it is not started yet: the start is given up (FAILED
  *                with ECANCELED). Sent again to another runtime process, while it is stopped
  *   UNIT_REMOVE  once its end is noted: when its log is written to the end, it is removed (by force,
- *                also when it runs) and GONE is said. Of one that is not there GONE is said at once.
+ *                also when it runs) and GONE is said. Of one that is not there GONE is said at once;
+ *                of one whose start was never begun, even while the engine cannot be reached.
  *                Sent to each runtime process until GONE comes
  *   RUN          as it came from the controller, with the unit's incarnation; fds: stdin, stdout, stderr (with tty: the terminal
  *                thrice). argv; envp is added to the unit's; cwd "/" and set_user false: the unit's
@@ -62,6 +64,13 @@
 #include "daemon/wire/wire.h"
 
 struct buf;
+
+/* The first word of a cell, 32 bits of the host's order. */
+enum wire_unit_cell {
+	WIRE_UNIT_CELL_UNKNOWN, /* of whatever happened */
+	WIRE_UNIT_CELL_FRESH,	/* by aictld, as it takes the start: no engine has heard of it */
+	WIRE_UNIT_CELL_BEGUN,	/* by the runtime, before it asks the plugin for the start */
+};
 
 #define WIRE_UNIT_CELL_SIZE 4096
 #define WIRE_UNIT_SPEC_MAX (4 << 20) /* bytes of JSON */

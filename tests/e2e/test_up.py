@@ -12,6 +12,7 @@ import termios
 
 import pytest
 
+import fake_engine
 import procfs
 from harness import stable_ports, wait_for
 from up import Up, all_gone
@@ -125,6 +126,68 @@ def test_killed_aictld_comes_back_five_times(up):
     again = up.start()  # takes them over, and starts them anew from the manifest
     up.wait_ready(*SERVICES)
     up.down(again)
+
+
+def contained(up):
+    """A container, of an engine at a socket of the test's own: its path."""
+    path = os.path.join(up.base, "engine.sock")
+    up.env["DOCKER_HOST"] = "unix://" + path
+    write(up, json.dumps({"version": 1, "name": "demo", "services": {
+        "web": {"image": "bb:1", "replicas": 2, "stop": {"grace_period": "1s"}}}}))
+    return path
+
+
+def wait_unknown(up):
+    def unknown():
+        web = up.ps().get("web")
+        return web and len(web["replicas"]) == 2 and all(r["state"] == "unknown" for r in web["replicas"])
+    wait_for(unknown, what=lambda: f"{procfs.read(up.out)}\n{up.cli('ps')}")
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["", "killed"])
+def test_without_an_engine(up, killed):
+    """No engine can have heard of the starts: nothing is left behind, nor is anything found later."""
+    contained(up)
+    process = up.start()
+    wait_unknown(up)
+    if killed:
+        kill_aictld(up, process)
+        wait_unknown(up)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    all_gone()
+    assert "left containers behind" not in procfs.read(up.out)
+    write(up, json.dumps({"version": 1, "name": "demo", "services": {"other": {"command": ["sleep", "1000"]}}}))
+    process = up.start()
+    up.wait_ready("other")
+    assert "not known" not in procfs.read(up.out)
+    up.down(process)
+
+
+def test_an_engine_that_goes_while_it_starts(up):
+    """It may have made a container: that is not forgotten, and removed when it is back."""
+    path = contained(up)
+    with fake_engine.Engine(path) as engine:
+        os.chmod(path, 0o666)
+        engine.fault("POST .*/start", times=99, delay=60)
+        process = up.start()
+        wait_for(lambda: len(engine.containers) == 2 and engine.count("POST .*/start") == 2,
+                 what=lambda: procfs.read(up.out))
+        engine.stop()
+        wait_unknown(up)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 1
+        assert "left containers behind" in procfs.read(up.out)
+        all_gone()
+        engine.faults.clear()
+        engine.start()
+        os.chmod(path, 0o666)
+        process = up.start()
+        wait_for(lambda: len(engine.containers) == 2 and all(c.state == "running" for c in engine.containers.values()),
+                 what=lambda: f"{engine.containers}\n{procfs.read(up.out)}")
+        up.wait_ready("web")
+        up.down(process)
+        assert not engine.containers
 
 
 def test_closed_terminal_stops_all(up):

@@ -66,6 +66,6 @@ class Up:
 
 def all_gone():
     """Nothing that we started runs any more."""
-    wait_for(lambda: not procfs.descendants(os.getpid()),
+    wait_for(lambda: not procfs.descendants(os.getpid(), procfs.SPARED),
              what=lambda: [procfs.read(f"/proc/{p}/cmdline")
-                           for p in procfs.descendants(os.getpid())])
+                           for p in procfs.descendants(os.getpid(), procfs.SPARED)])

@@ -626,6 +626,48 @@ static void a_runtime_that_is_not_enabled_any_more(void **state)
 	unit_rig_end(&r);
 }
 
+/* Of a start that no runtime process has begun no engine has heard: it is dropped, even where none
+ * is left who could say so. One that was begun waits. */
+static void only_a_start_that_was_never_begun_is_dropped(void **state)
+{
+	const uint32_t word = WIRE_UNIT_CELL_BEGUN;
+	struct wire_key fresh, begun;
+	const struct wire_exit *x;
+	uint32_t said = 0;
+	struct rig r;
+
+	(void)state;
+	unit_rig_begin(&r);
+	unit_rig()->silent = true;
+	fresh = rig_key(&r, "web", 0);
+	begun = rig_key(&r, "web", 1);
+	unit_rig_start(&r, &fresh, "fake", 100000);
+	unit_rig_start(&r, &begun, "fake", 100000);
+	RIG_UNTIL(&r, unit_rig_of(&begun)->n_start == 1 && unit_rig_of(&fresh)->n_start == 1);
+	assert_int_equal(pread(unit_rig_of(&fresh)->fds[2], &said, sizeof(said), 0), sizeof(said));
+	assert_int_equal(said, WIRE_UNIT_CELL_FRESH);
+	assert_int_equal(pwrite(unit_rig_of(&begun)->fds[2], &word, sizeof(word), 0), sizeof(word));
+	rig_crash(&r, NULL, NULL);
+	rig_run(&r, NULL);
+	rig_wait_synced(&r);
+	rig_stop_key(&r, &fresh, 0, -1);
+	rig_stop_key(&r, &begun, 0, -1);
+	x = rig_wait_exit_of(&r, &fresh);
+	assert_int_equal(x->err, ECANCELED);
+	rig_wait_swept(&r, &fresh);
+	assert_false(unit_rig_has_files(&r, &fresh));
+	rig_wait_state(&r, &begun, WIRE_SLOT_STOPPING);
+	rig_crash(&r, NULL, NULL);
+	rig_run(&r, unit_rig_enabled);
+	RIG_UNTIL(&r, unit_rig_of(&begun)->n_signals == 1);
+	assert_int_equal(unit_rig_of(&begun)->n_keep, 1);
+	assert_int_equal(unit_rig_of(&fresh)->n_keep, 0);
+	unit_rig()->silent = false;
+	unit_rig_say_exited(&r, &begun, 0);
+	rig_wait_swept(&r, &begun);
+	unit_rig_end(&r);
+}
+
 static int may_run(void **state)
 {
 	(void)state;
@@ -654,6 +696,7 @@ int main(void)
 		cmocka_unit_test(a_unit_without_a_cell_is_named_all_the_same),
 		cmocka_unit_test(what_is_gone_before_it_ran_has_failed),
 		cmocka_unit_test(the_group_of_a_later_socket_is_taken),
+		cmocka_unit_test(only_a_start_that_was_never_begun_is_dropped),
 	};
 
 	if (may_run(NULL) < 0) {
