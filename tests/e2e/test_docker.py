@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 import contextlib
 import json
 import os
+import re
 import subprocess
 import threading
 
@@ -195,12 +196,14 @@ def test_keys(check, engine, base):
     assert (host["Memory"], host["PidsLimit"], host["ReadonlyRootfs"]) == (64 << 20, 40, True)
     assert host["NanoCpus"] == 500_000_000 or host["CpuQuota"] * 2 == host["CpuPeriod"]
     assert host["RestartPolicy"]["Name"] in ("", "no")
-    exec_said = check.do("exec", "u1", {"argv": ["/bin/sh", "-c", "id; ulimit -n; ulimit -Hn; df -k /mem /dev/shm; "
+    # runc's own Go runtime may raise the soft limit of what is executed: ask the main process.
+    assert re.search(r"^Max open files +500 +1000 ", procfs.read(f"/proc/{made['State']['Pid']}/limits"), re.M)
+    exec_said = check.do("exec", "u1", {"argv": ["/bin/sh", "-c", "id; ulimit -Hn; df -k /mem /dev/shm; "
                                                  "cat /run/secrets/key; touch /shared/x; touch /stock/x; "
                                                  "grep -E 'Cap(Bnd|Eff)|NoNewPrivs' /proc/self/status"]})
     text = check.output(op=exec_said["op"])
     assert "uid=65534" in text and "777" in text and "hush" in text, text
-    assert "500\n1000\n" in text and "4096" in text and "8192" in text, text
+    assert "\n1000\n" in text and "4096" in text and "8192" in text, text
     assert "/shared/x: Read-only file system" in text and "NoNewPrivs:\t1" in text, text
 
 

@@ -432,8 +432,9 @@ def test_engine_hangs(fake, check):
 @pytest.mark.parametrize("raw", [b"SSH-2.0-x\r\n\r\n", b"\0" * 100, b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{\"a",
                                  b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
                                  b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"])
-def test_garbage_for_a_version(fake, check, raw):
+def test_garbage_for_a_version(fake, request, raw):
     fake.fault("GET /version", raw=raw, times=3)
+    check = request.getfixturevalue("check")  # it asks at once
     check.wait("engine", reachable=False)
     up(check)
 
