@@ -23,9 +23,13 @@ NOT_HERE = {
 }
 
 
+# They take as long as all else together.
+ELSEWHERE = None if os.environ.get("AICTL_E2E_ENGINES") else "with AICTL_E2E_ENGINES=1, as in scripts/check --long"
+
+
 def here():
     """(what tests of ALL run as with this build on this machine, what is to be said of the others or None)"""
-    if reason := engines.why_not():
+    if reason := ELSEWHERE or engines.why_not():
         return ("process",), f"services as containers: {reason}"
     if harness.built_with("AICTL_SANITIZED"):
         return ALL[:2], "services as containers of podman: with the other build"

@@ -15,6 +15,7 @@ import time
 import pytest
 
 import engines
+import kinds
 import procfs
 from harness import CAMPAIGN, IN_PLACE, wait_for
 from test_adoption import AT_ONCE, SEED, pause
@@ -22,6 +23,7 @@ from test_containers import in_engine, running, settled
 
 RUNS_AS = engines.NAMES
 MISSING = engines.why_not()
+ELSEWHERE = kinds.ELSEWHERE
 DEATHS = int(os.environ.get("AICTL_DEATHS", "6"))
 VICTIMS = (("controller",), ("runtime",), ("aictld",), ("engine",), ("aictld", "runtime"), ("engine", "runtime"),
            ("aictld", "controller", "runtime"), ("engine", "aictld"), ("engine", "aictld", "controller", "runtime"))

@@ -13,6 +13,7 @@ import pytest
 
 import engines
 import images
+import kinds
 import procfs
 from harness import CAMPAIGN, ROOT, Daemon, numbered, tell_port, wait_for
 from test_helpers import kill_helper, wait_helper
@@ -20,6 +21,7 @@ from test_traffic import START_FIRST, Load, ask, free_port, wait_open
 
 RUNS_AS = engines.NAMES
 MISSING = engines.why_not()
+ELSEWHERE = kinds.ELSEWHERE
 NAME = re.compile(r"/?aictl-[0-9a-f]{8}-(\w+)-(\d+)-[0-9a-f]{12}")
 TCP = {"readiness": {"tcp": {}, "period": "100ms"}}
 NEVER = {"restart": {"policy": "never"}}

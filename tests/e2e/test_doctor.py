@@ -13,8 +13,8 @@ import procfs
 from harness import program, wait_for
 
 CHECKS = ["kernel", "exit-status", "open-files", "pipes", "cgroups", "users", "service-manager", "linger",
-          "runtime-dir", "state-dir", "log-dir", "ports", "clock", "daemon", "daemon-helpers", "daemon-store",
-          "daemon-log"]
+          "runtime-dir", "state-dir", "log-dir", "ports", "runtimes", "runtime-rights", "clock", "daemon",
+          "daemon-helpers", "daemon-store", "daemon-log"]
 LINE = re.compile(r"(ok|warning|problem) +([a-z-]+) +\S")
 WIDTH = 80
 

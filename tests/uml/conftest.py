@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 
 # pylint: disable=wrong-import-position, unused-import
 import e2e.conftest as suite  # noqa: E402
-from e2e.conftest import base, daemon, programs, pytest_unconfigure, start  # noqa: E402,F401
+from e2e.conftest import base, daemon, programs, pytest_unconfigure, runs_as, start  # noqa: E402,F401
 
 collect_ignore_glob = [] if os.environ.get("AICTL_UML") else ["test_*.py"]
 
