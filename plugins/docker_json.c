@@ -24,7 +24,8 @@ const char *docker_json_text(const cJSON *object, const char *key)
 {
 	const cJSON *v = docker_json_get(object, key);
 
-	return v && cJSON_IsString(v) && v->valuestring && v->valuestring[0] ? v->valuestring : NULL;
+	return v && cJSON_IsString(v) && v->valuestring && v->valuestring[0] ? v->valuestring
+									     : NULL;
 }
 
 bool docker_json_number(const cJSON *object, const char *key, int64_t *ret)
