@@ -78,14 +78,21 @@ static int start_sleeper(bool apart)
 {
 	const struct timespec while_ = {.tv_sec = 300};
 	const struct sigaction sa = {.sa_handler = on_interrupt};
-	long pid = syscall(SYS_clone, SIGCHLD | (apart ? CLONE_NEWPID : 0), 0, 0, 0, 0);
+	sigset_t interrupt, before;
+	long pid;
 
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	sigprocmask(SIG_BLOCK, &interrupt, &before);
+	pid = syscall(SYS_clone, SIGCHLD | (apart ? CLONE_NEWPID : 0), 0, 0, 0, 0);
 	if (pid == 0) {
 		sigaction(SIGINT, &sa, NULL); /* without it the first process is spared */
+		sigprocmask(SIG_UNBLOCK, &interrupt, NULL);
 		setpgid(0, 0);
 		nanosleep(&while_, NULL);
 		_exit(0);
 	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	return (int)pid;
 }
 
