@@ -92,7 +92,8 @@ static int read_part(void *user, const char *path, char **ret_data, size_t *ret_
 	for (size_t i = 0; i < PARTS; i++) {
 		if (strcmp(parts[i].path, path) != 0 || !parts[i].text)
 			continue;
-		*ret_data = x_strndup(parts[i].text, parts[i].len);
+		*ret_data = x_alloc(parts[i].len + 1); /* it may hold a NUL */
+		memcpy(*ret_data, parts[i].text, parts[i].len);
 		*ret_len = parts[i].len;
 		return 0;
 	}

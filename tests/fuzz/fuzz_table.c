@@ -163,7 +163,8 @@ static void restore_identity(uint8_t *file)
 static void tell(struct table_slot *t, struct table_cold *c)
 {
 	static struct wire_slot m, back; /* large */
-	struct slot s = {.t = t, .cold = c, .note_due = true};
+	static struct supervisor none;	 /* no runtime is enabled */
+	struct slot s = {.sup = &none, .t = t, .cold = c, .note_due = true};
 	_cleanup_buf_ struct buf b = {0};
 
 	m = (struct wire_slot){0};
