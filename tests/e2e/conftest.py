@@ -88,8 +88,10 @@ def whole_modules(config, items):
         seen.add(item.module)
         if reason := getattr(item.module, "ELSEWHERE", None):
             known = True
-        elif (which := engine_of(item)) and kinds.left_out(item, which):
+        elif (which := engine_of(item)) and (kinds.OTHER_BUILD or kinds.left_out(item, which)):
             reason = known = True
+            if kinds.OTHER_BUILD and kinds.OTHER_BUILD not in LEFT_OUT:
+                LEFT_OUT.append(kinds.OTHER_BUILD)
         elif reason := getattr(item.module, "MISSING", None):
             item.add_marker(pytest.mark.skip(reason=f"all of {item.module.__name__}: {reason}"))
         (dropped if known and reason else kept).append(item)

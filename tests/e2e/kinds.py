@@ -26,6 +26,10 @@ NOT_HERE = {
 # They take as long as all else together.
 ELSEWHERE = None if os.environ.get("AICTL_E2E_ENGINES") else "with AICTL_E2E_ENGINES=1, as in scripts/check --long"
 
+# What speaks to a real engine waits for it most of the time, and with sanitizers for us as well.
+OTHER_BUILD = ("what needs a container engine: with the other build"
+               if harness.built_with("AICTL_SANITIZED") and ELSEWHERE else None)
+
 
 def here():
     """(what tests of ALL run as with this build on this machine, what is to be said of the others or None)"""

@@ -67,7 +67,8 @@ INSIDE = {
     "cap_add": ("grep CapBnd /proc/1/status", [lambda t: int(t.split()[1], 16) >> 19 & 1]),
     "cap_drop": ("grep CapBnd /proc/1/status", [lambda t: int(t.split()[1], 16) == 0]),
     "security_opt": ("grep -E 'NoNewPrivs|Seccomp:' /proc/1/status", ["NoNewPrivs:\t1", "Seccomp:\t0"]),
-    "ulimits": ("ulimit -n; ulimit -Hn; ulimit -c", ["500\n1000\n0\n"]),
+    # Of its first process: runc gives what is executed beside it another soft limit of open files.
+    "ulimits": ("awk '/open files/ { print $4, $5 } /core file/ { print $5, $6 }' /proc/1/limits", ["0 0\n500 1000\n"]),
     "cpuset": ("grep Cpus_allowed_list /proc/1/status", ["list:\t0\n"]),
     "network-none": ("ls /sys/class/net", [lambda t: t.split() == ["lo"]]),
     "network-bridge": ("ls /sys/class/net", ["eth0"]),
