@@ -151,5 +151,7 @@ int check_state_main(const struct options *o)
 		r = check_table(o, &e);
 	if (r < 0)
 		fprintf(stderr, "%s\n", err_msg(e));
+	if (sup)
+		mem_free(sup->runtimes.plugin_dir);
 	return r < 0 ? 1 : 0;
 }

@@ -35,7 +35,8 @@ def points():
     return found
 
 
-POINTS = points()
+POINTS = [p for p in points() if not p[1].startswith("aictld.unit.")]
+PARTLY = "points of units: they need a container engine, and no test dies there yet"
 ELSEWHERE = None if built_with("AICTL_POINTS") else "built without --enable-points"
 assert POINTS or ELSEWHERE, "no program names its points"
 
