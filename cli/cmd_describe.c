@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <string.h>
+
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/client.h"
@@ -10,6 +12,7 @@
 #include "cli/describe_view.h"
 #include "cli/js.h"
 #include "cli/output.h"
+#include "cli/report.h"
 #include "cli/x.h"
 #include "lib/err.h"
 #include "lib/mem.h"
@@ -48,11 +51,27 @@ static void describe(struct client *client, struct output *out, const char *serv
 	output_reply(out, &view, &reply);
 }
 
+/* Other commands take one: what is shown here is of the service. */
+static void refuse_replicas(const struct args *args)
+{
+	for (size_t i = 0; i < args->n_operands; i++) {
+		const char *name = args->operands[i], *slash = strchr(name, '/');
+
+		if (slash)
+			report_usage(args->command,
+				     "\"%s\" is a replica; with its service it is shown by: aictl "
+				     "describe %.*s",
+				     name, (int)(slash - name), name);
+	}
+}
+
 static int run(struct cli *cli, const struct args *args)
 {
-	_cleanup_client_ struct client *client = client_open(cli);
+	_cleanup_client_ struct client *client = NULL;
 	struct output out;
 
+	refuse_replicas(args);
+	client = client_open(cli);
 	output_begin(&out, cli, args);
 	for (size_t i = 0; i < args->n_operands; i++) {
 		_cleanup_free_ char *name = client_escape(args->operands[i]);

@@ -99,6 +99,7 @@ class Usage(Case):
     def test_unknown_words(self):
         self.assertIn('did you mean "start"?', self.check(2, "statr").stderr)
         self.assertIn("did you mean --output?", self.check(2, "ps", "--ouptut", "json").stderr)
+        self.assertIn("aictl describe web", self.check(2, "describe", "web/0").stderr)
         self.assertIn("expected table|wide|json|yaml|name", self.check(2, "ps", "-o", "toml").stderr)
         for verb in ("ps", "describe x", "events", "wait x", "version", "daemon info", "logs x"):
             self.assertIn("did you mean yaml?", self.check(2, *verb.split(), "-o", "yml").stderr)
